@@ -1,0 +1,124 @@
+/* Worker and monitor: administration, by role. Each is answered by `answer` (JSON) unless said otherwise. All text is
+ * [c]. Paged lists take the `next` of the page before as cursor; the first cursor is empty. */
+#ifndef VAULT_PROTOCOL_ADMIN_H
+#define VAULT_PROTOCOL_ADMIN_H
+
+#include "vault/protocol/common.h"
+
+#define FIELDS_cursor_part(F, R) F(R, STR, cursor, 256)
+#define FIELDS_name_part(F, R) F(R, STR, name, NAME_MAX_SIZE)
+
+#define FIELDS_status(F, R) FIELDS_nothing(F, R)
+#define FIELDS_init(F, R) FIELDS_nothing(F, R)
+#define FIELDS_unseal(F, R) FIELDS_nothing(F, R)
+#define FIELDS_seal(F, R) FIELDS_nothing(F, R)
+
+#define FIELDS_subject_add(F, R)                                                                                       \
+    F(R, STR, subject, NAME_MAX_SIZE)                                                                                  \
+    F(R, U8, opt_out, 0)
+#define FIELDS_subject_change(F, R)                                                                                    \
+    F(R, STR, subject, NAME_MAX_SIZE)                                                                                  \
+    F(R, U8, opt_out, 0)
+#define FIELDS_subject_show(F, R) F(R, STR, subject, NAME_MAX_SIZE)
+#define FIELDS_subject_list(F, R) FIELDS_cursor_part(F, R)
+
+/* A consent document, already parsed; the fields are struct consent of vault/documents.h, encoded. */
+#define FIELDS_consent_set(F, R) F(R, BYTES, consent, 2048)
+#define FIELDS_consent_show(F, R)                                                                                      \
+    F(R, STR, subject, NAME_MAX_SIZE)                                                                                  \
+    F(R, U8, history, 0)
+/* Answered when the last byte of every stream that it ends has gone. */
+#define FIELDS_consent_withdraw(F, R)                                                                                  \
+    F(R, STR, subject, NAME_MAX_SIZE)                                                                                  \
+    F(R, U8, purpose, 0)             /* enum purpose_kind; PURPOSE_NONE: all */
+
+#define FIELDS_service_add(F, R)                                                                                       \
+    FIELDS_name_part(F, R)                                                                                             \
+    F(R, STR, san, SAN_MAX_SIZE)                                                                                       \
+    F(R, U32, roles, 0)              /* 1 << enum role */                                                              \
+    F(R, U32, purposes, 0)           /* 1 << enum purpose_kind */
+#define FIELDS_service_list(F, R) FIELDS_cursor_part(F, R)
+#define FIELDS_service_show(F, R) FIELDS_name_part(F, R)
+#define FIELDS_service_revoke(F, R) FIELDS_name_part(F, R)
+
+#define FIELDS_project_add(F, R)                                                                                       \
+    FIELDS_name_part(F, R)                                                                                             \
+    F(R, STR, title, 256)                                                                                              \
+    F(R, STR, services, 1024)        /* comma-separated names of the services that work on it */
+#define FIELDS_project_list(F, R) FIELDS_cursor_part(F, R)
+#define FIELDS_project_close(F, R) FIELDS_name_part(F, R)
+
+#define FIELDS_ethics_add(F, R)                                                                                        \
+    FIELDS_name_part(F, R)                                                                                             \
+    F(R, STR, project, NAME_MAX_SIZE)                                                                                  \
+    F(R, STR, datasets, 1024)        /* comma-separated; empty: every dataset */                                       \
+    F(R, U64, valid_from, 0)         /* seconds since 1970; 0: no bound */                                             \
+    F(R, U64, valid_until, 0)        /* seconds since 1970; 0: no bound */
+#define FIELDS_ethics_list(F, R) FIELDS_cursor_part(F, R)
+#define FIELDS_ethics_revoke(F, R) FIELDS_name_part(F, R)
+
+/* A policy document, already parsed: policy_encode of vault/documents.h. */
+#define FIELDS_policy_load(F, R) F(R, BYTES, policy, BLOCK_MAX)
+#define FIELDS_policy_show(F, R) FIELDS_nothing(F, R)
+
+#define FIELDS_key_list(F, R) FIELDS_nothing(F, R)
+#define FIELDS_key_rotate(F, R) F(R, STR, what, 16) /* "kek" */
+#define FIELDS_key_jobs(F, R) FIELDS_nothing(F, R)
+
+#define FIELDS_audit_tail(F, R) F(R, U32, count, 0) /* up to 100 */
+#define FIELDS_audit_checkpoint(F, R) FIELDS_nothing(F, R)
+/* Records the export and fixes its tree. Answer: {"from", "to", "size", "checkpoint", "vkey"}; the export's own record
+ * is number size - 1. */
+#define FIELDS_audit_export(F, R)                                                                                      \
+    F(R, U64, from, 0)               /* first record number */                                                         \
+    F(R, U64, to, 0)                 /* one past the last; 0: up to the export's own record */                         \
+    F(R, STR, format, 16)
+/* Answer: block. Lines `[from, ...)` with their newlines, as many whole ones as fit. `size` fixes the tree. */
+#define FIELDS_audit_records(F, R)                                                                                     \
+    F(R, U64, from, 0)                                                                                                 \
+    F(R, U64, to, 0)                                                                                                   \
+    F(R, U64, tree, 0)
+/* Answer: block. Lines {"seq":n,"proof":["base64", ...]} of the inclusion proofs in a tree of `tree` records. */
+#define FIELDS_audit_proofs(F, R)                                                                                      \
+    F(R, U64, from, 0)                                                                                                 \
+    F(R, U64, to, 0)                                                                                                   \
+    F(R, U64, tree, 0)
+#define FIELDS_block(F, R)                                                                                             \
+    F(R, U64, next, 0)               /* first record not in it */                                                      \
+    F(R, BYTES, bytes, BLOCK_MAX)
+
+#define PROTOCOL_ADMIN(M)                                                                                              \
+    M(status, 0x0501, 0)                                                                                               \
+    M(init, 0x0502, 0)                                                                                                 \
+    M(unseal, 0x0503, 0)                                                                                               \
+    M(seal, 0x0504, 0)                                                                                                 \
+    M(subject_add, 0x0505, 0)                                                                                          \
+    M(subject_change, 0x0506, 0)                                                                                       \
+    M(subject_show, 0x0507, 0)                                                                                         \
+    M(subject_list, 0x0508, 0)                                                                                         \
+    M(consent_set, 0x0509, 0)                                                                                          \
+    M(consent_show, 0x050a, 0)                                                                                         \
+    M(consent_withdraw, 0x050b, 0)                                                                                     \
+    M(service_add, 0x050c, 0)                                                                                          \
+    M(service_list, 0x050d, 0)                                                                                         \
+    M(service_show, 0x050e, 0)                                                                                         \
+    M(service_revoke, 0x050f, 0)                                                                                       \
+    M(project_add, 0x0510, 0)                                                                                          \
+    M(project_list, 0x0511, 0)                                                                                         \
+    M(project_close, 0x0512, 0)                                                                                        \
+    M(ethics_add, 0x0513, 0)                                                                                           \
+    M(ethics_list, 0x0514, 0)                                                                                          \
+    M(ethics_revoke, 0x0515, 0)                                                                                        \
+    M(policy_load, 0x0516, 0)                                                                                          \
+    M(policy_show, 0x0517, 0)                                                                                          \
+    M(key_list, 0x0518, 0)                                                                                             \
+    M(key_rotate, 0x0519, 0)                                                                                           \
+    M(key_jobs, 0x051a, 0)                                                                                             \
+    M(audit_tail, 0x051b, 0)                                                                                           \
+    M(audit_checkpoint, 0x051c, 0)                                                                                     \
+    M(audit_export, 0x051d, 0)                                                                                         \
+    M(audit_records, 0x051e, 0)                                                                                        \
+    M(audit_proofs, 0x051f, 0)                                                                                         \
+    M(block, 0x0520, 0)
+
+#endif

@@ -1,0 +1,91 @@
+/* Supervisor and its children: birth, clients, death. Everything here is believed [s] when the supervisor sends it.
+ * Descriptors travel with: gate_setup, monitor_setup, store_setup, trust, worker_new, client, credential. */
+#ifndef VAULT_PROTOCOL_LIFE_H
+#define VAULT_PROTOCOL_LIFE_H
+
+#include "vault/protocol/common.h"
+
+/* First message on fd 3 of each child. Descriptors, in this order:
+ *   gate:    certificate chain PEM, private key PEM, client CA PEM, CRL PEM, channel to the monitor
+ *   monitor: state directory, directory of the key ring's twin, channel to the gate, channel to the store
+ *   store:   object directory, channel to the monitor */
+#define FIELDS_gate_setup(F, R) F(R, U8, unused, 0)
+#define FIELDS_monitor_setup(F, R)                                                                                     \
+    F(R, U8, dev, 0)                 /* 1: a throw-away vault */                                                       \
+    F(R, U8, stay_sealed, 0)         /* 1: an operator sealed it; do not unseal at start */                            \
+    F(R, STR, origin, 200)           /* origin line of the audit checkpoints, e.g. "genome.example/vault" */           \
+    F(R, STR, twin, 255)             /* file name of the key ring's twin in its directory */                           \
+    F(R, U32, administrator, 0)      /* uid that is the first administrator on the Unix socket, beside root */         \
+    F(R, U64, map_size, 0)           /* bytes of the LMDB map */                                                       \
+    F(R, U32, service_limit, 0)      /* connections per service */
+#define FIELDS_store_setup(F, R) F(R, U8, unused, 0)
+
+/* Gate only: new client CA and CRL files (2 descriptors). Sent when either file changed. */
+#define FIELDS_trust(F, R) F(R, U8, unused, 0)
+
+/* A child has read its setup, is in its sandbox and serves. */
+#define FIELDS_ready(F, R) F(R, U8, unused, 0)
+
+/* To gate, monitor and store: a worker is born; 1 descriptor: the channel to it. */
+#define FIELDS_worker_new(F, R) F(R, U64, worker, 0)
+/* To the monitor: this worker has been given a client. */
+#define FIELDS_worker_client(F, R)                                                                                     \
+    F(R, U64, worker, 0)                                                                                               \
+    F(R, U8, kind, 0)                /* enum peer_kind */                                                              \
+    F(R, U32, uid, 0)                /* Unix: SO_PEERCRED at accept */                                                 \
+    F(R, STR, address, 64)           /* TLS: numeric client address; Unix: "unix:<uid>" */
+/* To the worker: its client, 1 descriptor. Times are in milliseconds. */
+#define FIELDS_client(F, R)                                                                                            \
+    F(R, U8, kind, 0)                                                                                                  \
+    F(R, STR, address, 64)                                                                                             \
+    F(R, U32, handshake_ms, 0)                                                                                         \
+    F(R, U32, head_ms, 0)                                                                                              \
+    F(R, U32, idle_ms, 0)                                                                                              \
+    F(R, U32, total_ms, 0)           /* 0: none */
+/* To gate, monitor and store: this worker is dead and its client socket closed, or (answer to worker_kill) was so
+ * before. */
+#define FIELDS_worker_gone(F, R)                                                                                       \
+    F(R, U64, worker, 0)                                                                                               \
+    F(R, U8, how, 0)                 /* enum worker_end */
+/* Monitor, gate or store to supervisor: end this worker by force: reset its client socket, kill, wait; answered by
+ * worker_gone to all. */
+#define FIELDS_worker_kill(F, R)                                                                                       \
+    F(R, U64, worker, 0)                                                                                               \
+    F(R, U8, why, 0)                 /* enum worker_end */
+
+enum worker_end {
+    WORKER_ENDED = 0,      /* by itself */
+    WORKER_REVOKED = 1,    /* what it was granted is no longer permitted */
+    WORKER_MISBEHAVED = 2, /* it broke a protocol */
+    WORKER_SEALED = 3,     /* the vault was sealed */
+    WORKER_FAULTY = 4      /* a fault on our side */
+};
+
+/* Monitor to supervisor: open the root key's credential. */
+#define FIELDS_credential_wanted(F, R) F(R, U8, unused, 0)
+/* Its answer: 1 descriptor if problem is empty. */
+#define FIELDS_credential(F, R) F(R, STR, problem, 200)
+
+/* Monitor to supervisor, on every change; shown by the service manager and remembered over a restart. */
+#define FIELDS_state(F, R)                                                                                             \
+    F(R, U8, seal, 0)                /* enum seal_state */                                                             \
+    F(R, U8, by_operator, 0)         /* 1: sealed by command: do not unseal at a restart of the monitor */
+
+enum seal_state { SEAL_UNINITIALISED = 0, SEAL_SEALED = 1, SEAL_UNSEALED = 2 };
+
+#define PROTOCOL_LIFE(M)                                                                                               \
+    M(gate_setup, 0x0101, 5)                                                                                           \
+    M(monitor_setup, 0x0102, 4)                                                                                        \
+    M(store_setup, 0x0103, 2)                                                                                          \
+    M(trust, 0x0104, 2)                                                                                                \
+    M(ready, 0x0105, 0)                                                                                                \
+    M(worker_new, 0x0106, 1)                                                                                           \
+    M(worker_client, 0x0107, 0)                                                                                        \
+    M(client, 0x0108, 1)                                                                                               \
+    M(worker_gone, 0x0109, 0)                                                                                          \
+    M(worker_kill, 0x010a, 0)                                                                                          \
+    M(credential_wanted, 0x010b, 0)                                                                                    \
+    M(credential, 0x010c, 1)                                                                                           \
+    M(state, 0x010d, 0)
+
+#endif
