@@ -5,8 +5,9 @@
  *   FIXED(n)       n bytes                                  in C: uint8_t name[n]
  *   STR(n)         u16 length, then that many bytes of UTF-8  in C: char name[n + 1], terminated
  *   BYTES(n)       u32 length, then that many bytes           in C: uint32_t name_size; uint8_t name[n]
- *   KEY            32 bytes                                   in C: struct secret *name, owned, never NULL when encoding
- * STR refuses NUL, control characters (below 0x20, 0x7f) and malformed UTF-8. Nothing may follow the last field.
+ *   KEY            32 bytes                                   in C: struct secret *name, owned, never NULL when
+ * encoding STR refuses NUL, control characters (below 0x20, 0x7f) and malformed UTF-8. Nothing may follow the last
+ * field.
  *
  * A struct and its layout come from one list:
  *   #define FIELDS_object_get(F, R) F(R, FIXED, address, 32) F(R, FIXED, token, 32)
@@ -56,8 +57,8 @@ bool text_is_clean(const char *text, size_t n);
 #define FIELD_DECL_U64(name, n) uint64_t name;
 #define FIELD_DECL_FIXED(name, n) uint8_t name[n];
 #define FIELD_DECL_STR(name, n) char name[(n) + 1];
-#define FIELD_DECL_BYTES(name, n)                                                                  \
-    uint32_t name##_size;                                                                          \
+#define FIELD_DECL_BYTES(name, n)                                                                                      \
+    uint32_t name##_size;                                                                                              \
     uint8_t name[n];
 #define FIELD_DECL_KEY(name, n) struct secret *name;
 #define FIELD_DECL(record, kind, name, n) FIELD_DECL_##kind(name, n)
@@ -67,21 +68,20 @@ bool text_is_clean(const char *text, size_t n);
 #define FIELD_ROW_U64(record, name, n) {#name, FIELD_U64, offsetof(struct record, name), 0, 0},
 #define FIELD_ROW_FIXED(record, name, n) {#name, FIELD_FIXED, offsetof(struct record, name), 0, n},
 #define FIELD_ROW_STR(record, name, n) {#name, FIELD_STR, offsetof(struct record, name), 0, n},
-#define FIELD_ROW_BYTES(record, name, n)                                                           \
+#define FIELD_ROW_BYTES(record, name, n)                                                                               \
     {#name, FIELD_BYTES, offsetof(struct record, name), offsetof(struct record, name##_size), n},
 #define FIELD_ROW_KEY(record, name, n) {#name, FIELD_KEY, offsetof(struct record, name), 0, 32},
 #define FIELD_ROW(record, kind, name, n) FIELD_ROW_##kind(record, name, n)
 
-#define DECLARE_RECORD(record)                                                                     \
-    struct record {                                                                                \
-        FIELDS_##record(FIELD_DECL, record)                                                        \
-    };                                                                                             \
+#define DECLARE_RECORD(record)                                                                                         \
+    struct record {                                                                                                    \
+        FIELDS_##record(FIELD_DECL, record)                                                                            \
+    };                                                                                                                 \
     extern const struct layout layout_##record
 
-#define DEFINE_LAYOUT(record)                                                                      \
-    static const struct field fields_of_##record[] = {FIELDS_##record(FIELD_ROW, record)};         \
-    const struct layout layout_##record = {#record, fields_of_##record,                            \
-                                           sizeof(fields_of_##record) / sizeof(struct field),      \
-                                           sizeof(struct record)}
+#define DEFINE_LAYOUT(record)                                                                                          \
+    static const struct field fields_of_##record[] = {FIELDS_##record(FIELD_ROW, record)};                             \
+    const struct layout layout_##record = {#record, fields_of_##record,                                                \
+                                           sizeof(fields_of_##record) / sizeof(struct field), sizeof(struct record)}
 
 #endif

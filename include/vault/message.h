@@ -61,7 +61,8 @@ const char *message_name(unsigned type);
 
 /* Encodes to bytes: VAULT_E_LIMIT when the fields do not fit their maxima. For channels and fuzzing. */
 int message_encode(const struct message *m, uint8_t *to, size_t size, size_t *ret_used);
-/* Decodes one packet (without descriptors) into a message that owns nothing before. VAULT_E_PROTOCOL, VAULT_E_MEMORY. */
+/* Decodes one packet (without descriptors) into a message that owns nothing before. VAULT_E_PROTOCOL, VAULT_E_MEMORY.
+ */
 int message_decode(struct message *m, const uint8_t *from, size_t size);
 
 /* A connected pair of channel ends, close-on-exec. VAULT_E_IO. */

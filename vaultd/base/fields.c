@@ -84,9 +84,7 @@ static void encode_number(const struct field *f, const void *record, struct writ
         copy_bytes(&v32, sizeof(v32), field_at(f, record), sizeof(v32));
         write_u32(w, v32);
         return;
-    default:
-        copy_bytes(&v64, sizeof(v64), field_at(f, record), sizeof(v64));
-        write_u64(w, v64);
+    default: copy_bytes(&v64, sizeof(v64), field_at(f, record), sizeof(v64)); write_u64(w, v64);
     }
 }
 
@@ -141,9 +139,7 @@ static void decode_number(const struct field *f, struct reader *r, void *record)
         v32 = read_u32(r);
         copy_bytes(field_edit(f, record), sizeof(v32), &v32, sizeof(v32));
         return;
-    default:
-        v64 = read_u64(r);
-        copy_bytes(field_edit(f, record), sizeof(v64), &v64, sizeof(v64));
+    default: v64 = read_u64(r); copy_bytes(field_edit(f, record), sizeof(v64), &v64, sizeof(v64));
     }
 }
 

@@ -7,9 +7,9 @@
 
 /* The general answer: a JSON document (application/json, or application/problem+json from 400 on). */
 #define FIELDS_answer(F, R)                                                                                            \
-    F(R, U32, status, 0)             /* HTTP status */                                                                 \
-    F(R, U64, seq, 0)                /* Audit-Seq + 1; 0: none */                                                      \
-    F(R, FIXED, request, ID_SIZE)    /* Request-Id; zero: the worker makes one up */                                   \
+    F(R, U32, status, 0)          /* HTTP status */                                                                    \
+    F(R, U64, seq, 0)             /* Audit-Seq + 1; 0: none */                                                         \
+    F(R, FIXED, request, ID_SIZE) /* Request-Id; zero: the worker makes one up */                                      \
     F(R, BYTES, json, JSON_MAX)
 /* Nothing more to say. */
 #define FIELDS_done(F, R) F(R, U8, unused, 0)
@@ -18,37 +18,35 @@ enum open_action { OPEN_READ = 1, OPEN_HEAD = 2 };
 
 /* Answer: grant, once the decision is durable. */
 #define FIELDS_open(F, R)                                                                                              \
-    F(R, U8, action, 0)              /* [c] enum open_action; OPEN_HEAD gives a grant without key and pages */         \
-    FIELDS_file_part(F, R)                                                                                             \
-    FIELDS_purpose_part(F, R)                                                                                          \
-    F(R, U8, ranged, 0)              /* [c] a range was asked for; for the record only */                              \
-    F(R, U64, from, 0)                                                                                                 \
-    F(R, U64, to, 0)                 /* last byte, inclusive */
+    F(R, U8, action, 0) /* [c] enum open_action; OPEN_HEAD gives a grant without key and pages */                      \
+    FIELDS_file_part(F, R) FIELDS_purpose_part(F, R)                                                                   \
+        F(R, U8, ranged, 0)                 /* [c] a range was asked for; for the record only */                       \
+        F(R, U64, from, 0) F(R, U64, to, 0) /* last byte, inclusive */
 #define FIELDS_grant(F, R)                                                                                             \
     F(R, FIXED, grant, ID_SIZE)                                                                                        \
     F(R, FIXED, request, ID_SIZE)                                                                                      \
-    F(R, U64, seq, 0)                /* of its audit record */                                                         \
+    F(R, U64, seq, 0) /* of its audit record */                                                                        \
     F(R, FIXED, file, ID_SIZE)                                                                                         \
-    F(R, U64, size, 0)               /* plaintext bytes */                                                             \
-    F(R, FIXED, sha256, HASH_SIZE)   /* of the plaintext, as verified at deposit */                                    \
-    F(R, U32, chunks, 0)             /* manifest entries in all; pages are of PAGE_CHUNKS */                           \
-    F(R, STR, obligations, 256)      /* comma-separated tokens for the Obligations header; empty if none */            \
-    F(R, KEY, key, 32)               /* the blob's data key (random and useless for OPEN_HEAD) */
+    F(R, U64, size, 0)             /* plaintext bytes */                                                               \
+    F(R, FIXED, sha256, HASH_SIZE) /* of the plaintext, as verified at deposit */                                      \
+    F(R, U32, chunks, 0)           /* manifest entries in all; pages are of PAGE_CHUNKS */                             \
+    F(R, STR, obligations, 256)    /* comma-separated tokens for the Obligations header; empty if none */              \
+    F(R, KEY, key, 32)             /* the blob's data key (random and useless for OPEN_HEAD) */
 /* Answer: page. Each page handed out raises the upper bound in the grant's closing record. */
 #define FIELDS_page_get(F, R)                                                                                          \
     F(R, FIXED, grant, ID_SIZE)                                                                                        \
     F(R, U32, page, 0)
 #define FIELDS_page(F, R)                                                                                              \
     F(R, U32, page, 0)                                                                                                 \
-    F(R, BYTES, chunks, PAGE_CHUNKS * 48)  /* vault/manifest.h: address ‖ nonce base ‖ u32 object length, each */      \
-    F(R, BYTES, tokens, PAGE_CHUNKS * 32)  /* TOKEN_GET for each */
+    F(R, BYTES, chunks, PAGE_CHUNKS * 48) /* vault/manifest.h: address ‖ nonce base ‖ u32 object length, each */   \
+    F(R, BYTES, tokens, PAGE_CHUNKS * 32) /* TOKEN_GET for each */
 /* What was read under a grant, when the worker has no more use for it. Answer: done. */
 #define FIELDS_grant_close(F, R)                                                                                       \
     F(R, FIXED, grant, ID_SIZE)                                                                                        \
-    F(R, U8, outcome, 0)             /* [w] enum grant_outcome */                                                      \
-    F(R, U64, bytes, 0)              /* [w] plaintext bytes sent; the pages handed out bound it */                     \
-    F(R, U32, ranges, 0)             /* [w] answers given */                                                           \
-    F(R, FIXED, address, HASH_SIZE)  /* [w] GRANT_DAMAGED: the object at fault */
+    F(R, U8, outcome, 0)            /* [w] enum grant_outcome */                                                       \
+    F(R, U64, bytes, 0)             /* [w] plaintext bytes sent; the pages handed out bound it */                      \
+    F(R, U32, ranges, 0)            /* [w] answers given */                                                            \
+    F(R, FIXED, address, HASH_SIZE) /* [w] GRANT_DAMAGED: the object at fault */
 enum grant_outcome { GRANT_DONE = 0, GRANT_ABORTED = 1, GRANT_DAMAGED = 2 };
 
 /* Monitor to worker, at any time (id 0): stop using this grant. An idle worker wipes its key and answers `revoked`; one
@@ -63,17 +61,17 @@ enum grant_outcome { GRANT_DONE = 0, GRANT_ABORTED = 1, GRANT_DAMAGED = 2 };
     F(R, STR, dataset, NAME_MAX_SIZE) /* [c] empty if none */                                                          \
     F(R, STR, tags, 512)              /* [c] comma-separated, each [A-Za-z0-9._-]+ ; empty if none */                  \
     F(R, U8, has_digest, 0)                                                                                            \
-    F(R, FIXED, digest, HASH_SIZE)    /* [c] declared SHA-256 of the content */
+    F(R, FIXED, digest, HASH_SIZE) /* [c] declared SHA-256 of the content */
 #define FIELDS_upload(F, R)                                                                                            \
     F(R, FIXED, upload, ID_SIZE)                                                                                       \
     F(R, FIXED, request, ID_SIZE)                                                                                      \
     F(R, U64, seq, 0)                                                                                                  \
-    F(R, FIXED, token, HASH_SIZE)    /* TOKEN_BUFFERS */                                                               \
-    F(R, KEY, key, 32)               /* data key of the new blob */
+    F(R, FIXED, token, HASH_SIZE) /* TOKEN_BUFFERS */                                                                  \
+    F(R, KEY, key, 32)            /* data key of the new blob */
 /* Before each put: this object is about to be published. Durable in the index before it is answered by put_token. */
 #define FIELDS_upload_announce(F, R)                                                                                   \
     F(R, FIXED, upload, ID_SIZE)                                                                                       \
-    F(R, FIXED, address, HASH_SIZE)  /* [w] checked by the store against its own hash */                               \
+    F(R, FIXED, address, HASH_SIZE) /* [w] checked by the store against its own hash */                                \
     F(R, U32, length, 0)
 #define FIELDS_put_token(F, R) F(R, FIXED, token, HASH_SIZE) /* TOKEN_PUT */
 /* A manifest page: all PAGE_CHUNKS entries, fewer only in the last page of the upload; pages in order. Answer: done. */
@@ -86,29 +84,23 @@ enum grant_outcome { GRANT_DONE = 0, GRANT_ABORTED = 1, GRANT_DAMAGED = 2 };
  * differs); the upload is gone afterwards whatever the answer. */
 #define FIELDS_upload_commit(F, R)                                                                                     \
     F(R, FIXED, upload, ID_SIZE)                                                                                       \
-    F(R, U64, size, 0)               /* [w] plaintext bytes */                                                         \
-    F(R, FIXED, sha256, HASH_SIZE)   /* [w] of the plaintext */
+    F(R, U64, size, 0)             /* [w] plaintext bytes */                                                           \
+    F(R, FIXED, sha256, HASH_SIZE) /* [w] of the plaintext */
 /* Drops the upload and the objects it announced. Answer: done. */
 #define FIELDS_upload_abort(F, R)                                                                                      \
     F(R, FIXED, upload, ID_SIZE)                                                                                       \
-    F(R, STR, reason, 200)           /* [w] for the record */
+    F(R, STR, reason, 200) /* [w] for the record */
 
 /* Answer: answer {"files": [...], "next": cursor or null}. */
 #define FIELDS_file_list(F, R)                                                                                         \
     F(R, STR, subject, NAME_MAX_SIZE)                                                                                  \
     F(R, STR, dataset, NAME_MAX_SIZE)                                                                                  \
-    FIELDS_purpose_part(F, R)                                                                                          \
-    F(R, STR, cursor, 256)
+    FIELDS_purpose_part(F, R) F(R, STR, cursor, 256)
 /* Answer: answer with the file document. */
-#define FIELDS_file_show(F, R)                                                                                         \
-    FIELDS_file_part(F, R)                                                                                             \
-    FIELDS_purpose_part(F, R)
+#define FIELDS_file_show(F, R) FIELDS_file_part(F, R) FIELDS_purpose_part(F, R)
 /* Would this be permitted? Answer: answer. `service` (by name) and every reason only for administrative roles; for
  * others it is themselves. */
-#define FIELDS_inquire(F, R)                                                                                           \
-    FIELDS_file_part(F, R)                                                                                             \
-    FIELDS_purpose_part(F, R)                                                                                          \
-    F(R, STR, service, NAME_MAX_SIZE)
+#define FIELDS_inquire(F, R) FIELDS_file_part(F, R) FIELDS_purpose_part(F, R) F(R, STR, service, NAME_MAX_SIZE)
 /* Answer: answer {"request", "state", "outcome", "status", "seq"}. */
 #define FIELDS_request_show(F, R) F(R, FIXED, wanted, ID_SIZE)
 

@@ -30,30 +30,26 @@
 /* Answered when the last byte of every stream that it ends has gone. */
 #define FIELDS_consent_withdraw(F, R)                                                                                  \
     F(R, STR, subject, NAME_MAX_SIZE)                                                                                  \
-    F(R, U8, purpose, 0)             /* enum purpose_kind; PURPOSE_NONE: all */
+    F(R, U8, purpose, 0) /* enum purpose_kind; PURPOSE_NONE: all */
 
 #define FIELDS_service_add(F, R)                                                                                       \
-    FIELDS_name_part(F, R)                                                                                             \
-    F(R, STR, san, SAN_MAX_SIZE)                                                                                       \
-    F(R, U32, roles, 0)              /* 1 << enum role */                                                              \
-    F(R, U32, purposes, 0)           /* 1 << enum purpose_kind */
+    FIELDS_name_part(F, R) F(R, STR, san, SAN_MAX_SIZE) F(R, U32, roles, 0) /* 1 << enum role */                       \
+        F(R, U32, purposes, 0)                                              /* 1 << enum purpose_kind */
 #define FIELDS_service_list(F, R) FIELDS_cursor_part(F, R)
 #define FIELDS_service_show(F, R) FIELDS_name_part(F, R)
 #define FIELDS_service_revoke(F, R) FIELDS_name_part(F, R)
 
 #define FIELDS_project_add(F, R)                                                                                       \
-    FIELDS_name_part(F, R)                                                                                             \
-    F(R, STR, title, 256)                                                                                              \
-    F(R, STR, services, 1024)        /* comma-separated names of the services that work on it */
+    FIELDS_name_part(F, R) F(R, STR, title, 256)                                                                       \
+        F(R, STR, services, 1024) /* comma-separated names of the services that work on it */
 #define FIELDS_project_list(F, R) FIELDS_cursor_part(F, R)
 #define FIELDS_project_close(F, R) FIELDS_name_part(F, R)
 
 #define FIELDS_ethics_add(F, R)                                                                                        \
-    FIELDS_name_part(F, R)                                                                                             \
-    F(R, STR, project, NAME_MAX_SIZE)                                                                                  \
-    F(R, STR, datasets, 1024)        /* comma-separated; empty: every dataset */                                       \
-    F(R, U64, valid_from, 0)         /* seconds since 1970; 0: no bound */                                             \
-    F(R, U64, valid_until, 0)        /* seconds since 1970; 0: no bound */
+    FIELDS_name_part(F, R) F(R, STR, project, NAME_MAX_SIZE)                                                           \
+        F(R, STR, datasets, 1024) /* comma-separated; empty: every dataset */                                          \
+        F(R, U64, valid_from, 0)  /* seconds since 1970; 0: no bound */                                                \
+        F(R, U64, valid_until, 0) /* seconds since 1970; 0: no bound */
 #define FIELDS_ethics_list(F, R) FIELDS_cursor_part(F, R)
 #define FIELDS_ethics_revoke(F, R) FIELDS_name_part(F, R)
 
@@ -65,13 +61,14 @@
 #define FIELDS_key_rotate(F, R) F(R, STR, what, 16) /* "kek" */
 #define FIELDS_key_jobs(F, R) FIELDS_nothing(F, R)
 
+/* Answer: block. */
 #define FIELDS_audit_tail(F, R) F(R, U32, count, 0) /* up to 100 */
 #define FIELDS_audit_checkpoint(F, R) FIELDS_nothing(F, R)
 /* Records the export and fixes its tree. Answer: {"from", "to", "size", "checkpoint", "vkey"}; the export's own record
  * is number size - 1. */
 #define FIELDS_audit_export(F, R)                                                                                      \
-    F(R, U64, from, 0)               /* first record number */                                                         \
-    F(R, U64, to, 0)                 /* one past the last; 0: up to the export's own record */                         \
+    F(R, U64, from, 0) /* first record number */                                                                       \
+    F(R, U64, to, 0)   /* one past the last; 0: up to the export's own record */                                       \
     F(R, STR, format, 16)
 /* Answer: block. Lines `[from, ...)` with their newlines, as many whole ones as fit. `size` fixes the tree. */
 #define FIELDS_audit_records(F, R)                                                                                     \
@@ -84,7 +81,7 @@
     F(R, U64, to, 0)                                                                                                   \
     F(R, U64, tree, 0)
 #define FIELDS_block(F, R)                                                                                             \
-    F(R, U64, next, 0)               /* first record not in it */                                                      \
+    F(R, U64, next, 0) /* first record not in it */                                                                    \
     F(R, BYTES, bytes, BLOCK_MAX)
 
 #define PROTOCOL_ADMIN(M)                                                                                              \

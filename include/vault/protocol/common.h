@@ -10,8 +10,8 @@
 #include "vault/fields.h"
 
 enum {
-    ID_SIZE = 16,      /* random identifiers: file, blob, upload, grant, request */
-    HASH_SIZE = 32,    /* SHA-256, BLAKE2b-256, tokens, receipts */
+    ID_SIZE = 16,        /* random identifiers: file, blob, upload, grant, request */
+    HASH_SIZE = 32,      /* SHA-256, BLAKE2b-256, tokens, receipts */
     NAME_MAX_SIZE = 128, /* bytes of a subject, file name, dataset, service name, project, approval */
     SAN_MAX_SIZE = 256,
     JSON_MAX = 49152,  /* one answer document or one page of a list */
@@ -25,16 +25,16 @@ enum purpose_kind { PURPOSE_NONE = 0, PURPOSE_TREATMENT = 1, PURPOSE_RESEARCH = 
 
 /* A parsed Purpose header (RFC 9651 item with parameters); see vault/documents.h for names. */
 #define FIELDS_purpose_part(F, R)                                                                                      \
-    F(R, U8, purpose, 0)                  /* [c] enum purpose_kind */                                                  \
-    F(R, STR, project, NAME_MAX_SIZE)     /* [c] empty if none */                                                      \
-    F(R, STR, approval, NAME_MAX_SIZE)    /* [c] empty if none */                                                      \
-    F(R, STR, disease, 64)                /* [c] an ontology term such as MONDO:0005070; empty if none */
+    F(R, U8, purpose, 0)               /* [c] enum purpose_kind */                                                     \
+    F(R, STR, project, NAME_MAX_SIZE)  /* [c] empty if none */                                                         \
+    F(R, STR, approval, NAME_MAX_SIZE) /* [c] empty if none */                                                         \
+    F(R, STR, disease, 64)             /* [c] an ontology term such as MONDO:0005070; empty if none */
 
 /* A file by id, or, where id is all zero, by subject and name. */
 #define FIELDS_file_part(F, R)                                                                                         \
-    F(R, FIXED, file, ID_SIZE)            /* [c] */                                                                    \
-    F(R, STR, subject, NAME_MAX_SIZE)     /* [c] */                                                                    \
-    F(R, STR, name, NAME_MAX_SIZE)        /* [c] */
+    F(R, FIXED, file, ID_SIZE)        /* [c] */                                                                        \
+    F(R, STR, subject, NAME_MAX_SIZE) /* [c] */                                                                        \
+    F(R, STR, name, NAME_MAX_SIZE)    /* [c] */
 
 #define FIELDS_nothing(F, R) F(R, U8, unused, 0)
 

@@ -12,7 +12,7 @@ enum { TLS_MESSAGE_MAX = 49152, TLS_SIGNATURE_MAX = 160 };
 /* Worker to gate: one handshake message, whole, with its 4-byte header, in the order it was sent or received. No
  * answer. */
 #define FIELDS_tls_message(F, R)                                                                                       \
-    F(R, U8, from_client, 0)         /* [w] */                                                                         \
+    F(R, U8, from_client, 0)              /* [w] */                                                                    \
     F(R, BYTES, message, TLS_MESSAGE_MAX) /* [w] hashed as given */
 /* Worker to gate, once: sign the server's CertificateVerify over the transcript so far. Answer: tls_signature. */
 #define FIELDS_tls_sign(F, R) F(R, U8, unused, 0)
@@ -22,19 +22,19 @@ enum { TLS_MESSAGE_MAX = 49152, TLS_SIGNATURE_MAX = 160 };
 #define FIELDS_tls_verdict_wanted(F, R) F(R, U8, proven, 0) /* 0: chain, 1: identity */
 #define FIELDS_tls_verdict(F, R)                                                                                       \
     F(R, U8, good, 0)                                                                                                  \
-    F(R, U8, alert, 0)               /* TLS alert to send when not good (44 revoked, 45 expired, 48 unknown CA ...) */ \
+    F(R, U8, alert, 0) /* TLS alert to send when not good (44 revoked, 45 expired, 48 unknown CA ...) */               \
     F(R, STR, reason, 200)
 
 /* Gate to monitor: who the client of this worker is. Sent at most once per worker. */
 #define FIELDS_identity(F, R)                                                                                          \
-    F(R, U64, worker, 0)             /* [g] */                                                                         \
-    F(R, STR, san, SAN_MAX_SIZE)     /* [g] the certificate's only SAN URI */                                          \
+    F(R, U64, worker, 0)                /* [g] */                                                                      \
+    F(R, STR, san, SAN_MAX_SIZE)        /* [g] the certificate's only SAN URI */                                       \
     F(R, FIXED, fingerprint, HASH_SIZE) /* [g] SHA-256 of the certificate's DER */                                     \
-    F(R, U64, not_after, 0)          /* [g] seconds since 1970 */
+    F(R, U64, not_after, 0)             /* [g] seconds since 1970 */
 /* Gate to monitor: the identity is no longer good (revoked, expired). */
 #define FIELDS_identity_lost(F, R)                                                                                     \
-    F(R, U64, worker, 0)             /* [g] */                                                                         \
-    F(R, STR, reason, 200)           /* [g] */
+    F(R, U64, worker, 0)   /* [g] */                                                                                   \
+    F(R, STR, reason, 200) /* [g] */
 
 #define PROTOCOL_GATE(M)                                                                                               \
     M(tls_certificate, 0x0201, 0)                                                                                      \

@@ -11,13 +11,13 @@
  *   store:   object directory, channel to the monitor */
 #define FIELDS_gate_setup(F, R) F(R, U8, unused, 0)
 #define FIELDS_monitor_setup(F, R)                                                                                     \
-    F(R, U8, dev, 0)                 /* 1: a throw-away vault */                                                       \
-    F(R, U8, stay_sealed, 0)         /* 1: an operator sealed it; do not unseal at start */                            \
-    F(R, STR, origin, 200)           /* origin line of the audit checkpoints, e.g. "genome.example/vault" */           \
-    F(R, STR, twin, 255)             /* file name of the key ring's twin in its directory */                           \
-    F(R, U32, administrator, 0)      /* uid that is the first administrator on the Unix socket, beside root */         \
-    F(R, U64, map_size, 0)           /* bytes of the LMDB map */                                                       \
-    F(R, U32, service_limit, 0)      /* connections per service */
+    F(R, U8, dev, 0)            /* 1: a throw-away vault */                                                            \
+    F(R, U8, stay_sealed, 0)    /* 1: an operator sealed it; do not unseal at start */                                 \
+    F(R, STR, origin, 200)      /* origin line of the audit checkpoints, e.g. "genome.example/vault" */                \
+    F(R, STR, twin, 255)        /* file name of the key ring's twin in its directory */                                \
+    F(R, U32, administrator, 0) /* uid that is the first administrator on the Unix socket, beside root */              \
+    F(R, U64, map_size, 0)      /* bytes of the LMDB map */                                                            \
+    F(R, U32, service_limit, 0) /* connections per service */
 #define FIELDS_store_setup(F, R) F(R, U8, unused, 0)
 
 /* Gate only: new client CA and CRL files (2 descriptors). Sent when either file changed. */
@@ -31,9 +31,9 @@
 /* To the monitor: this worker has been given a client. */
 #define FIELDS_worker_client(F, R)                                                                                     \
     F(R, U64, worker, 0)                                                                                               \
-    F(R, U8, kind, 0)                /* enum peer_kind */                                                              \
-    F(R, U32, uid, 0)                /* Unix: SO_PEERCRED at accept */                                                 \
-    F(R, STR, address, 64)           /* TLS: numeric client address; Unix: "unix:<uid>" */
+    F(R, U8, kind, 0)      /* enum peer_kind */                                                                        \
+    F(R, U32, uid, 0)      /* Unix: SO_PEERCRED at accept */                                                           \
+    F(R, STR, address, 64) /* TLS: numeric client address; Unix: "unix:<uid>" */
 /* To the worker: its client, 1 descriptor. Times are in milliseconds. */
 #define FIELDS_client(F, R)                                                                                            \
     F(R, U8, kind, 0)                                                                                                  \
@@ -41,17 +41,17 @@
     F(R, U32, handshake_ms, 0)                                                                                         \
     F(R, U32, head_ms, 0)                                                                                              \
     F(R, U32, idle_ms, 0)                                                                                              \
-    F(R, U32, total_ms, 0)           /* 0: none */
+    F(R, U32, total_ms, 0) /* 0: none */
 /* To gate, monitor and store: this worker is dead and its client socket closed, or (answer to worker_kill) was so
  * before. */
 #define FIELDS_worker_gone(F, R)                                                                                       \
     F(R, U64, worker, 0)                                                                                               \
-    F(R, U8, how, 0)                 /* enum worker_end */
+    F(R, U8, how, 0) /* enum worker_end */
 /* Monitor, gate or store to supervisor: end this worker by force: reset its client socket, kill, wait; answered by
  * worker_gone to all. */
 #define FIELDS_worker_kill(F, R)                                                                                       \
     F(R, U64, worker, 0)                                                                                               \
-    F(R, U8, why, 0)                 /* enum worker_end */
+    F(R, U8, why, 0) /* enum worker_end */
 
 enum worker_end {
     WORKER_ENDED = 0,      /* by itself */
@@ -68,8 +68,8 @@ enum worker_end {
 
 /* Monitor to supervisor, on every change; shown by the service manager and remembered over a restart. */
 #define FIELDS_state(F, R)                                                                                             \
-    F(R, U8, seal, 0)                /* enum seal_state */                                                             \
-    F(R, U8, by_operator, 0)         /* 1: sealed by command: do not unseal at a restart of the monitor */
+    F(R, U8, seal, 0)        /* enum seal_state */                                                                     \
+    F(R, U8, by_operator, 0) /* 1: sealed by command: do not unseal at a restart of the monitor */
 
 enum seal_state { SEAL_UNINITIALISED = 0, SEAL_SEALED = 1, SEAL_UNSEALED = 2 };
 

@@ -12,16 +12,16 @@ enum store_status { STORE_DONE = 0, STORE_MISSING = 1, STORE_REFUSED = 2, STORE_
 /* Monitor to store: delete one object. Answer: object_removed. A missing object is STORE_MISSING. */
 #define FIELDS_object_remove(F, R) F(R, FIXED, address, HASH_SIZE) /* [m] */
 #define FIELDS_object_removed(F, R)                                                                                    \
-    F(R, FIXED, address, HASH_SIZE)  /* [t] */                                                                         \
-    F(R, U8, status, 0)              /* [t] enum store_status */
+    F(R, FIXED, address, HASH_SIZE) /* [t] */                                                                          \
+    F(R, U8, status, 0)             /* [t] enum store_status */
 
 /* Worker to store: read one object. Answer: object_is, with 1 descriptor (read-only) when done. */
 #define FIELDS_object_get(F, R)                                                                                        \
     F(R, FIXED, address, HASH_SIZE)                                                                                    \
-    F(R, FIXED, token, HASH_SIZE)    /* TOKEN_GET */
+    F(R, FIXED, token, HASH_SIZE) /* TOKEN_GET */
 #define FIELDS_object_is(F, R)                                                                                         \
     F(R, U8, status, 0)                                                                                                \
-    F(R, U64, size, 0)               /* bytes of the object as found on disk */
+    F(R, U64, size, 0) /* bytes of the object as found on disk */
 
 /* Worker to store, once per connection: shared memory to seal chunks into. Answer: buffers, with 1 descriptor: a memfd
  * of slots * slot_size bytes, its size sealed, to be mapped read-write. `token` is TOKEN_BUFFERS of the upload. */
@@ -39,11 +39,11 @@ enum store_status { STORE_DONE = 0, STORE_MISSING = 1, STORE_REFUSED = 2, STORE_
     F(R, U32, length, 0)                                                                                               \
     F(R, FIXED, upload, ID_SIZE)                                                                                       \
     F(R, FIXED, address, HASH_SIZE)                                                                                    \
-    F(R, FIXED, token, HASH_SIZE)    /* TOKEN_PUT */
+    F(R, FIXED, token, HASH_SIZE) /* TOKEN_PUT */
 #define FIELDS_receipt(F, R)                                                                                           \
     F(R, U8, status, 0)                                                                                                \
     F(R, U8, slot, 0)                                                                                                  \
-    F(R, FIXED, receipt, HASH_SIZE)  /* TOKEN_RECEIPT; zero unless STORE_DONE */
+    F(R, FIXED, receipt, HASH_SIZE) /* TOKEN_RECEIPT; zero unless STORE_DONE */
 
 #define PROTOCOL_STORE(M)                                                                                              \
     M(store_key, 0x0301, 0)                                                                                            \

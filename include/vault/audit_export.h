@@ -1,0 +1,26 @@
+/* Verification of an exported audit folder, with nothing but a verifier key. docs/format-audit.md. */
+#ifndef VAULT_AUDIT_EXPORT_H
+#define VAULT_AUDIT_EXPORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct audit_report {
+    uint64_t records;     /* lines read */
+    uint64_t first, last; /* their numbers, where there are any */
+    uint64_t tree_size;   /* of the checkpoint */
+    bool whole;           /* every record of the tree is there, and their root is the checkpoint's */
+    char origin[201];
+    uint64_t bad_line; /* 1-based line of records.jsonl (or proofs.jsonl) at fault; 0: none, or not of a line */
+    char problem[300]; /* what is wrong, for people; empty if verified */
+};
+
+/* Verifies `records.jsonl`, `checkpoint` and `proofs.jsonl` in folder `path` against `vkey`. If `checkpoint_path` is
+ * not NULL, the trusted checkpoint in that file is used as well: the export's tree must be it or extend it as far as
+ * the export can show. Checks: signature, every line's inclusion (by its proof, or by recomputing the root where the
+ * export is whole), seq against the position, ascending seq, canonical form, and the subject and service chains where
+ * consecutive links are in the export. VAULT_OK, VAULT_E_DAMAGED or VAULT_E_FORMAT with ret->problem filled,
+ * VAULT_E_IO (a file cannot be read; problem names it). */
+int audit_verify(const char *path, const char *vkey, const char *checkpoint_path, struct audit_report *ret);
+
+#endif

@@ -1,0 +1,29 @@
+/* Checkpoints: C2SP tlog-checkpoint bodies in C2SP signed notes, with Ed25519 keys. docs/format-audit.md. */
+#ifndef VAULT_CHECKPOINT_H
+#define VAULT_CHECKPOINT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vault/merkle.h"
+#include "vault/secret.h"
+
+enum { CHECKPOINT_ORIGIN_MAX = 200, CHECKPOINT_TEXT_MAX = 2048, CHECKPOINT_VKEY_MAX = 320, CHECKPOINT_SEED = 32 };
+
+struct checkpoint {
+    char origin[CHECKPOINT_ORIGIN_MAX + 1];
+    uint64_t size;
+    uint8_t root[MERKLE_HASH];
+};
+
+/* Key names (here always the origin): no spaces, no '+', no newline, not empty. */
+/* The verifier key string of an Ed25519 seed: name+hex8(keyID)+base64(0x01 ‖ public key). VAULT_E_FORMAT,
+ * VAULT_E_LIMIT. */
+int checkpoint_vkey(const char *name, const struct secret *seed, char ret_vkey[CHECKPOINT_VKEY_MAX]);
+/* The signed note, terminated. VAULT_E_FORMAT (bad origin), VAULT_E_LIMIT. */
+int checkpoint_sign(const struct checkpoint *c, const struct secret *seed, char ret_note[CHECKPOINT_TEXT_MAX]);
+/* Parses a note and verifies it against a verifier key: unknown signers are ignored, the key's own signature must be
+ * there and good. VAULT_E_FORMAT (note or vkey), VAULT_E_DAMAGED (no good signature by this key). */
+int checkpoint_verify(const char *note, const char *vkey, struct checkpoint *ret);
+
+#endif

@@ -1,0 +1,134 @@
+/* What people write and services say, in bounded form: consent, policy, purposes, roles.
+ *
+ * Parsers of the textual forms (JSON, YAML, RFC 9651) live in the worker; the forms here cross to the monitor, which
+ * validates them (`*_check`) and stores its own encoding. Field meanings: docs/format-documents.md. */
+#ifndef VAULT_DOCUMENTS_H
+#define VAULT_DOCUMENTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vault/fields.h"
+#include "vault/protocol/common.h"
+
+/* Roles of a service or administrator; masks are 1u << role. */
+enum role { ROLE_DEPOSITOR, ROLE_READER, ROLE_REGISTRAR, ROLE_AUDITOR, ROLE_CUSTODIAN, ROLE_OPERATOR, ROLE_COUNT };
+/* "depositor"; NULL if out of range. And back: -1 if unknown. */
+const char *role_name(unsigned role);
+int role_from_name(const char *name);
+
+/* What is asked for; masks are 1u << action. */
+enum action {
+    ACTION_DEPOSIT,
+    ACTION_READ, /* content */
+    ACTION_LIST,
+    ACTION_METADATA, /* file document, HEAD */
+    ACTION_REMOVE,
+    ACTION_SHRED,
+    ACTION_EXPORT,
+    ACTION_ADMINISTER,
+    ACTION_COUNT
+};
+const char *action_name(unsigned action);
+int action_from_name(const char *name);
+/* The letter of ISO 27789 / DICOM for the audit: C R U D E. */
+char action_letter(unsigned action);
+
+/* "treatment", "research"; NULL for PURPOSE_NONE and unknown. And back: PURPOSE_NONE if unknown. */
+const char *purpose_name(unsigned purpose);
+unsigned purpose_from_name(const char *name);
+
+#define FIELDS_purpose(F, R) FIELDS_purpose_part(F, R)
+DECLARE_RECORD(purpose);
+/* Field order of FIELDS_purpose_part, out of any record that embeds it. */
+#define PURPOSE_OF(record, ret)                                                                                        \
+    do {                                                                                                               \
+        (ret)->purpose = (record)->purpose;                                                                            \
+        COPY_ARRAY((ret)->project, (record)->project);                                                                 \
+        COPY_ARRAY((ret)->approval, (record)->approval);                                                               \
+        COPY_ARRAY((ret)->disease, (record)->disease);                                                                 \
+    } while (0)
+/* The canonical text: `research;project="P1";approval="A1"`; "" for PURPOSE_NONE. False when it does not fit. */
+bool purpose_text(const struct purpose *p, char *to, size_t size);
+/* Names well-formed (name_is_good or empty), particulars only where they belong. VAULT_E_FORMAT. */
+int purpose_check(const struct purpose *p);
+
+/* Identifiers of subjects, datasets, services, projects, approvals: 1 to 128 characters of [A-Za-z0-9._:@-], not
+ * starting with a dot. */
+bool name_is_good(const char *name);
+/* File names: 1 to 128 bytes of clean UTF-8 without '/', not "." or "..". */
+bool file_name_is_good(const char *name);
+
+enum findings { FINDINGS_NONE = 0, FINDINGS_ACTIONABLE = 1, FINDINGS_ALL = 2 };
+enum { CONSENT_TERMS = 32 };
+
+#define FIELDS_consent(F, R)                                                                                           \
+    F(R, STR, subject, NAME_MAX_SIZE)                                                                                  \
+    F(R, STR, signed_on, 10) /* YYYY-MM-DD */                                                                          \
+    F(R, STR, form, 32)      /* version of the form, "2.1" */                                                          \
+    F(R, STR, evidence, 80)  /* "sha-256:<hex>" of the signed paper; empty if none */                                  \
+    F(R, U8, treatment, 0)                                                                                             \
+    F(R, BYTES, research, CONSENT_TERMS * 4) /* DUO numbers, u32 little-endian each, ascending; empty: refused */      \
+    F(R, U8, findings, 0)                    /* enum findings */                                                       \
+    F(R, U8, recontact, 0)                                                                                             \
+    F(R, U64, expires, 0) /* seconds since 1970; 0: never */
+DECLARE_RECORD(consent);
+/* Every field in range, date real, terms ascending. VAULT_E_FORMAT, with the field's name in *ret_field (static). */
+int consent_check(const struct consent *c, const char **ret_field);
+size_t consent_terms(const struct consent *c);
+uint32_t consent_term(const struct consent *c, size_t i);
+
+enum effect { EFFECT_PERMIT, EFFECT_FORBID, EFFECT_OBLIGE };
+
+/* Facts that a rule may ask for; masks are 1u << condition. A rule with several needs all of them. */
+enum condition {
+    CONDITION_CONSENT_TREATMENT, /* consent in force permits treatment */
+    CONDITION_CONSENT_RESEARCH,  /* consent in force permits research under a term that can be decided here */
+    CONDITION_NO_CONSENT,        /* no consent in force */
+    CONDITION_OPTED_OUT,         /* national opt-out */
+    CONDITION_PROJECT_OPEN,      /* the named project exists, is open, and the service works on it */
+    CONDITION_NO_PROJECT,        /* the opposite */
+    CONDITION_APPROVAL_VALID,    /* the named approval exists, is in time, for this project and dataset */
+    CONDITION_NO_APPROVAL,       /* the opposite */
+    CONDITION_FINDINGS_LIMITED,  /* consent asks for actionable findings only */
+    CONDITION_FINDINGS_REFUSED,  /* consent asks for no secondary findings */
+    CONDITION_NO_RECONTACT,      /* consent refuses to be contacted again */
+    CONDITION_COUNT
+};
+const char *condition_name(unsigned condition);
+int condition_from_name(const char *name);
+
+#define FIELDS_policy_rule(F, R)                                                                                       \
+    F(R, STR, id, 64)                 /* [a-z0-9-]+, unique in the policy */                                           \
+    F(R, STR, text, 200)              /* for people: the reason given */                                               \
+    F(R, STR, source, 200)            /* the law or rule it stands for; may be empty */                                \
+    F(R, U8, effect, 0)               /* enum effect */                                                                \
+    F(R, U32, actions, 0)             /* mask, not 0 */                                                                \
+    F(R, U32, purposes, 0)            /* mask over purpose_kind incl. PURPOSE_NONE, not 0 */                           \
+    F(R, U32, roles, 0)               /* mask; the service needs one of them; 0: any */                                \
+    F(R, U32, conditions, 0)          /* mask; 0: always */                                                            \
+    F(R, STR, dataset, NAME_MAX_SIZE) /* only files of this dataset; empty: any */                                     \
+    F(R, STR, tag, 64)                /* only files with this tag; empty: any */                                       \
+    F(R, STR, obligation, 64)         /* EFFECT_OBLIGE: the token, [a-z0-9-]+; else empty */
+DECLARE_RECORD(policy_rule);
+
+enum { POLICY_RULES = 64 };
+struct policy {
+    char name[NAME_MAX_SIZE + 1];
+    size_t count;
+    struct policy_rule rules[POLICY_RULES];
+};
+/* Encoding: u8 version = 1 ‖ STR name ‖ u32 count ‖ rules. Encodes at most BLOCK_MAX bytes: VAULT_E_LIMIT. */
+int policy_encode(const struct policy *p, uint8_t *to, size_t size, size_t *ret_used);
+/* Decodes and checks everything (policy_check). VAULT_E_FORMAT. */
+int policy_decode(struct policy *p, const uint8_t *from, size_t size);
+/* VAULT_E_FORMAT, with the rule's index (or SIZE_MAX) and the field's name (static). */
+int policy_check(const struct policy *p, size_t *ret_rule, const char **ret_field);
+
+/* Seconds since 1970 of "YYYY-MM-DD" (UTC midnight). False if it is no real date from 1900 to 9999. */
+bool date_parse(const char *text, int64_t *ret_seconds);
+/* "2026-11-23T04:05:06.000007Z" from microseconds since 1970. `to` has room for 28 bytes. */
+void time_text(uint64_t microseconds, char to[28]);
+
+#endif

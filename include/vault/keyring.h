@@ -1,0 +1,58 @@
+/* The key ring: the generations of the key-encryption key and the keys beside them, sealed under the root key, in a
+ * file outside the index, in two checksummed copies. docs/format-keyring.md; order of steps: design, "Keys". */
+#ifndef VAULT_KEYRING_H
+#define VAULT_KEYRING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vault/secret.h"
+
+enum { KEYRING_ID = 16, KEYRING_GENERATIONS = 64 };
+
+struct keyring;
+
+/* Where the copies are: open directories (borrowed) and file names in them. */
+struct keyring_place {
+    int directory, twin_directory;
+    const char *name, *twin_name;
+};
+
+/* Reads the root key from an open credential file: 32 raw bytes, or 64 hex digits, or base64 of 32 bytes, the text
+ * forms with at most one newline. The file must be regular, with no permission for group or others. From offset 0, also
+ * when it was read before. VAULT_E_FORMAT, VAULT_DENIED (mode), VAULT_E_IO, VAULT_E_MEMORY. */
+int root_key_read(int fd, struct secret **ret);
+
+/* A fresh ring: random vault id, epoch 1, generation 1, random index, name, audit and Crypt4GH keys. Not stored yet. */
+int keyring_new(bool dev, struct keyring **ret);
+/* Loads the newer of the two copies whose checksum is right and repairs the other (reported through *ret_repaired).
+ * VAULT_NOT_FOUND (neither exists), VAULT_E_FORMAT (unknown version), VAULT_E_DAMAGED (no copy has a good checksum),
+ * VAULT_DENIED (good checksum, but not sealed under this root key), VAULT_E_IO. */
+int keyring_load(const struct keyring_place *place, const struct secret *root, struct keyring **ret,
+                 bool *ret_repaired);
+/* Replaces both copies: each written beside, synced, renamed, folder synced. VAULT_E_IO, VAULT_E_FULL. */
+int keyring_store(const struct keyring *k, const struct keyring_place *place, const struct secret *root);
+/* True if either copy exists. */
+bool keyring_exists(const struct keyring_place *place);
+void keyring_free(struct keyring **k);
+
+const uint8_t *keyring_vault_id(const struct keyring *k); /* KEYRING_ID bytes */
+uint64_t keyring_epoch(const struct keyring *k);
+bool keyring_is_dev(const struct keyring *k);
+
+/* Generations: newest is the one to wrap under. */
+uint32_t keyring_newest(const struct keyring *k);
+uint32_t keyring_count(const struct keyring *k);
+/* The i-th generation's number and creation time (seconds since 1970), oldest first. */
+uint32_t keyring_generation(const struct keyring *k, uint32_t i, uint64_t *ret_created);
+/* Borrowed; NULL if the ring has no such generation. */
+const struct secret *keyring_kek(const struct keyring *k, uint32_t generation);
+/* Adds the next generation and raises the epoch; store it before the index uses it. VAULT_E_LIMIT, VAULT_E_MEMORY. */
+int keyring_add_generation(struct keyring *k);
+
+/* Borrowed: sealing of index values; keyed hashes of names; Ed25519 seed of the audit. */
+const struct secret *keyring_index_key(const struct keyring *k);
+const struct secret *keyring_name_key(const struct keyring *k);
+const struct secret *keyring_audit_seed(const struct keyring *k);
+
+#endif

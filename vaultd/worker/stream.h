@@ -1,0 +1,36 @@
+/* The byte stream to this worker's one client: TLS 1.3 over TCP, or plain over the Unix socket. Blocking, with
+ * deadlines kept by socket timeouts. OpenSSL's TLS is used behind this header only (tls.c, tls_provider.c). */
+#ifndef VAULT_WORKER_STREAM_H
+#define VAULT_WORKER_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct stream;
+
+/* Serves TLS on `socket` (owned from now on): sends every handshake message to the gate, has it sign, asks it for its
+ * verdicts. Returns after the gate said that the identity is proven (and told the monitor). VAULT_DENIED: the gate, or
+ * TLS, refused; the alert has been sent. VAULT_E_TIMEOUT, VAULT_E_CLOSED, VAULT_E_PROTOCOL (gate), VAULT_E_CRYPTO. */
+int stream_open_tls(int socket, int gate, uint32_t handshake_ms, uint32_t idle_ms, struct stream **ret);
+/* The Unix socket: identity is the supervisor's word. VAULT_E_MEMORY, VAULT_E_IO. */
+int stream_open_plain(int socket, uint32_t idle_ms, struct stream **ret);
+/* Prepares what must be done before the sandbox: OpenSSL contexts, algorithms. Reads tls_certificate from the gate's
+ * channel. VAULT_E_CRYPTO, VAULT_E_PROTOCOL. */
+int stream_prepare(int gate);
+
+/* Reads 1 to n bytes; *ret_n 0 at the client's orderly end. VAULT_E_TIMEOUT, VAULT_E_CLOSED (reset, or TLS cut without
+ * close_notify), VAULT_E_IO. */
+int stream_read(struct stream *s, void *to, size_t n, size_t *ret_n);
+/* Bytes that stream_read would give without touching the socket are there. */
+bool stream_pending(const struct stream *s);
+/* Writes all n bytes, or fails: VAULT_E_TIMEOUT, VAULT_E_CLOSED, VAULT_E_IO. */
+int stream_write(struct stream *s, const void *from, size_t n);
+/* The socket, to poll on between requests. */
+int stream_fd(const struct stream *s);
+/* Orderly end: close_notify, shutdown, close. Accepts NULL and a pointer to NULL. */
+void stream_close(struct stream **s);
+/* Ends with a reset, so that nothing still queued goes out: SO_LINGER {1,0} and close. */
+void stream_abort(struct stream **s);
+
+#endif
