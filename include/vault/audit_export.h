@@ -10,6 +10,7 @@ struct audit_report {
     uint64_t first, last; /* their numbers, where there are any */
     uint64_t tree_size;   /* of the checkpoint */
     bool whole;           /* every record of the tree is there, and their root is the checkpoint's */
+    char covers[400];     /* if verified: what it holds without a gap, for people */
     char origin[201];
     uint64_t bad_line; /* 1-based line of records.jsonl (or proofs.jsonl) at fault; 0: none, or not of a line */
     char problem[300]; /* what is wrong, for people; empty if verified */
@@ -17,10 +18,12 @@ struct audit_report {
 
 /* Verifies `records.jsonl`, `checkpoint` and `proofs.jsonl` in folder `path` against `vkey`. If `checkpoint_path` is
  * not NULL, the trusted checkpoint in that file is used as well: the export's tree must be it or extend it as far as
- * the export can show. Checks: signature, every line's inclusion (by its proof, or by recomputing the root where the
- * export is whole), seq against the position, ascending seq, canonical form, and the subject and service chains where
- * consecutive links are in the export. VAULT_OK, VAULT_E_DAMAGED or VAULT_E_FORMAT with ret->problem filled,
- * VAULT_E_IO (a file cannot be read; problem names it). */
+ * the export can show; if it cannot show it, verification fails. Checks: signature, every line's inclusion by its proof,
+ * the root of all where the export is whole, seq against the position, ascending seq, canonical form, the subject and
+ * service chains where consecutive links are in the export, and that nothing is left out by number, or else in the chain
+ * of the one subject or service that all records have. Memory: about 7 MB, and about 100 bytes for each distinct subject
+ * and service. VAULT_OK, VAULT_E_DAMAGED or VAULT_E_FORMAT with ret->problem filled, VAULT_E_IO (a file cannot be read;
+ * problem names it), VAULT_E_MEMORY. */
 int audit_verify(const char *path, const char *vkey, const char *checkpoint_path, struct audit_report *ret);
 
 #endif

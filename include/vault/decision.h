@@ -42,7 +42,7 @@ struct question {
         uint64_t valid_from, valid_until; /* seconds since 1970; 0: no bound */
     } approval;                           /* the one that the purpose names */
 
-    const struct policy *policy; /* NULL: none loaded, everything but administration is denied */
+    const struct policy *policy; /* passed policy_check; NULL: none loaded, everything but administration is denied */
 };
 
 enum verdict { VERDICT_DENY, VERDICT_PERMIT, VERDICT_PERSON }; /* PERSON: a person must decide; a deny that says so */
@@ -69,7 +69,11 @@ struct decision {
 
 /* Decides. Never fails: what cannot be understood denies and says so. */
 void decide(const struct question *q, struct decision *ret);
-/* True if every reason against speaks of the service itself: then, and only then, the service is told them. */
+/* True if every reason against speaks of the service itself. Not what decides on telling: see decision_told. */
 bool decision_tellable(const struct decision *d);
+/* The reasons that a denied service is told: those against it that speak of itself, whatever else stands against it.
+ * They depend on nothing that a patient decided, so that the same question about two patients is told the same.
+ * Returns how many; with none the answer is that of something that does not exist. */
+size_t decision_told(const struct decision *d, const struct reason *ret_reasons[REASONS_MAX]);
 
 #endif

@@ -104,7 +104,7 @@ int condition_from_name(const char *name);
     F(R, STR, text, 200)              /* for people: the reason given */                                               \
     F(R, STR, source, 200)            /* the law or rule it stands for; may be empty */                                \
     F(R, U8, effect, 0)               /* enum effect */                                                                \
-    F(R, U32, actions, 0)             /* mask, not 0 */                                                                \
+    F(R, U32, actions, 0)             /* mask, not 0, without ACTION_ADMINISTER */                                     \
     F(R, U32, purposes, 0)            /* mask over purpose_kind incl. PURPOSE_NONE, not 0 */                           \
     F(R, U32, roles, 0)               /* mask; the service needs one of them; 0: any */                                \
     F(R, U32, conditions, 0)          /* mask; 0: always */                                                            \
@@ -113,7 +113,12 @@ int condition_from_name(const char *name);
     F(R, STR, obligation, 64)         /* EFFECT_OBLIGE: the token, [a-z0-9-]+; else empty */
 DECLARE_RECORD(policy_rule);
 
-enum { POLICY_RULES = 64 };
+enum {
+    POLICY_RULES = 64,
+    POLICY_RULES_AT_ONCE = 12,    /* for one action, purpose and dataset: so many reasons at most */
+    POLICY_OBLIGATIONS = 8,       /* different tokens in a policy */
+    POLICY_OBLIGATIONS_SIZE = 256 /* bytes of all of them with commas */
+};
 struct policy {
     char name[NAME_MAX_SIZE + 1];
     size_t count;
@@ -123,7 +128,9 @@ struct policy {
 int policy_encode(const struct policy *p, uint8_t *to, size_t size, size_t *ret_used);
 /* Decodes and checks everything (policy_check). VAULT_E_FORMAT. */
 int policy_decode(struct policy *p, const uint8_t *from, size_t size);
-/* VAULT_E_FORMAT, with the rule's index (or SIZE_MAX) and the field's name (static). */
+/* VAULT_E_FORMAT, with the rule's index (or SIZE_MAX) and the field's name (static). A permit may only need what a
+ * patient or committee gave (consent-*, project-open, approval-valid), a forbid only what is missing or refused: so
+ * that taking something away never permits. No rule is about ACTION_ADMINISTER. */
 int policy_check(const struct policy *p, size_t *ret_rule, const char **ret_field);
 
 /* Seconds since 1970 of "YYYY-MM-DD" (UTC midnight). False if it is no real date from 1900 to 9999. */

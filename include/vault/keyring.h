@@ -23,16 +23,17 @@ struct keyring_place {
  * when it was read before. VAULT_E_FORMAT, VAULT_DENIED (mode), VAULT_E_IO, VAULT_E_MEMORY. */
 int root_key_read(int fd, struct secret **ret);
 
-/* A fresh ring: random vault id, epoch 1, generation 1, random index, name, audit and Crypt4GH keys. Not stored yet. */
+/* A fresh ring: random vault id, epoch 1, generation 1, random index, name and audit keys. Not stored yet. */
 int keyring_new(bool dev, struct keyring **ret);
 /* Loads the newer of the two copies whose checksum is right and repairs the other (reported through *ret_repaired).
  * VAULT_NOT_FOUND (neither exists), VAULT_E_FORMAT (unknown version), VAULT_E_DAMAGED (no copy has a good checksum),
- * VAULT_DENIED (good checksum, but not sealed under this root key), VAULT_E_IO. */
+ * VAULT_DENIED (good checksum, but not sealed under this root key), VAULT_E_STATE (the copies are of two vaults),
+ * VAULT_E_IO or VAULT_E_FULL (a copy cannot be read, or not be repaired: nothing is loaded). */
 int keyring_load(const struct keyring_place *place, const struct secret *root, struct keyring **ret,
                  bool *ret_repaired);
 /* Replaces both copies: each written beside, synced, renamed, folder synced. VAULT_E_IO, VAULT_E_FULL. */
 int keyring_store(const struct keyring *k, const struct keyring_place *place, const struct secret *root);
-/* True if either copy exists. */
+/* True if either copy exists, or its place cannot be looked at. */
 bool keyring_exists(const struct keyring_place *place);
 void keyring_free(struct keyring **k);
 

@@ -21,9 +21,11 @@ int loop_new(struct loop **ret);
 void loop_free(struct loop **l);
 /* Watches fd (not owned) with priority 0 to LOOP_PRIORITIES - 1. VAULT_E_IO, VAULT_E_MEMORY. */
 int loop_add(struct loop *l, int fd, unsigned priority, watch_handler *handler, void *context, struct watch **ret);
-/* Accepts a pointer to NULL; leaves NULL. */
+/* Before the descriptor is closed: a duplicate in another process would keep it registered. Accepts a pointer to NULL;
+ * leaves NULL. */
 void loop_remove(struct loop *l, struct watch **w);
-/* Waits up to timeout_ms (-1: for ever) and runs the handlers of what is ready; one turn. VAULT_E_IO. */
+/* Waits up to timeout_ms (-1: for ever) and runs the handlers of what is ready; one turn. Not from within a handler.
+ * VAULT_E_IO, VAULT_E_MEMORY. */
 int loop_turn(struct loop *l, int timeout_ms);
 /* Milliseconds of the monotonic clock. */
 uint64_t loop_now_ms(void);

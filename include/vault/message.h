@@ -3,8 +3,9 @@
  *   u8 version = 1 ‖ u8 0 ‖ u16 type ‖ u32 body length ‖ u64 id ‖ body          (little-endian)
  *
  * The id of an answer is the id of its request; 0 for messages that nobody asked for. The body is a record
- * (vault/fields.h). Anything else (unknown version or type, wrong length, trailing bytes, a descriptor too many or too
- * few) is VAULT_E_PROTOCOL, and ends the peer. docs/format-messages.md is this in prose. */
+ * (vault/fields.h). Anything else (unknown version or type, wrong length, trailing bytes, a descriptor too many) is
+ * VAULT_E_PROTOCOL, and ends the peer. Whether the descriptors that it needs have come is for the handler of a message
+ * to check: what has not come is -1. docs/format-messages.md is this in prose. */
 #ifndef VAULT_MESSAGE_H
 #define VAULT_MESSAGE_H
 

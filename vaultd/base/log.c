@@ -15,11 +15,13 @@ void log_start(const char *name) {
 void log_line(enum log_level level, const char *format, ...) {
     char line[1024];
     int head = snprintf(line, sizeof(line), "<%d>vaultd-%s: ", (int)level, process);
+    if (head < 0 || (size_t)head >= sizeof(line) - 1)
+        return;
     va_list arguments;
     va_start(arguments, format);
     int body = vsnprintf(line + head, sizeof(line) - (size_t)head - 1, format, arguments);
     va_end(arguments);
-    if (head < 0 || body < 0)
+    if (body < 0)
         return;
     size_t n = (size_t)head + (size_t)body;
     if (n > sizeof(line) - 2)

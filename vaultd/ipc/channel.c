@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "vault/loop.h"
 #include "vault/message.h"
 #include "vault/result.h"
 
@@ -87,20 +88,28 @@ int channel_send(int channel, const struct message *m) {
     return result;
 }
 
-/* Waits until the channel is ready for `events`. Restarted by signals with the whole timeout: callers bound it anew. */
-static int wait_ready(int channel, short events, int timeout_ms) {
+/* When a wait that starts now is over; UINT64_MAX: never. */
+static uint64_t deadline_of(int timeout_ms) {
+    return timeout_ms < 0 ? UINT64_MAX : loop_now_ms() + (uint64_t)timeout_ms;
+}
+
+/* Waits until the channel is ready for `events`. The deadline holds over signals and over wake-ups for nothing. */
+static int wait_ready(int channel, short events, uint64_t deadline) {
     struct pollfd p = {.fd = channel, .events = events};
     int n;
-    do
-        n = poll(&p, 1, timeout_ms);
-    while (n < 0 && errno == EINTR);
+    do {
+        uint64_t now = loop_now_ms();
+        int left = deadline == UINT64_MAX ? -1 : now >= deadline ? 0 : (int)(deadline - now);
+        n = poll(&p, 1, left);
+    } while (n < 0 && errno == EINTR);
     return n < 0 ? VAULT_E_IO : n == 0 ? VAULT_E_TIMEOUT : VAULT_OK;
 }
 
 int channel_send_wait(int channel, const struct message *m, int timeout_ms) {
+    uint64_t deadline = deadline_of(timeout_ms);
     int result = channel_send(channel, m);
     while (result == VAULT_E_LIMIT) {
-        result = wait_ready(channel, POLLOUT, timeout_ms);
+        result = wait_ready(channel, POLLOUT, deadline);
         if (result == VAULT_OK)
             result = channel_send(channel, m);
     }
@@ -120,10 +129,12 @@ static int collect_fds(struct msghdr *head, int fds[MESSAGE_FDS], size_t *ret_co
         for (size_t i = 0; i < n; i++) {
             int fd;
             copy_bytes(&fd, sizeof(fd), CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-            if (count < MESSAGE_FDS)
+            if (count < MESSAGE_FDS) {
                 fds[count++] = fd;
-            else
+            } else {
+                bad = true; /* the kernel's alignment leaves room for one more than was asked for */
                 close(fd);
+            }
         }
     }
     *ret_count = count;
@@ -141,10 +152,10 @@ static int receive_packet(int channel, struct secret *buffer, size_t *ret_size, 
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return errno == EAGAIN ? VAULT_AGAIN : errno == ECONNRESET ? VAULT_E_CLOSED : VAULT_E_IO;
-    if (n == 0)
-        return VAULT_E_CLOSED;
     *ret_size = (size_t)n;
-    return collect_fds(&head, fds, ret_fds);
+    /* Also of an empty packet, which looks like the end: a peer could fill our table with descriptors otherwise. */
+    int result = collect_fds(&head, fds, ret_fds);
+    return n == 0 ? VAULT_E_CLOSED : result;
 }
 
 int channel_receive(int channel, struct message *m) {
@@ -174,9 +185,10 @@ int channel_receive(int channel, struct message *m) {
 }
 
 int channel_receive_wait(int channel, struct message *m, int timeout_ms) {
+    uint64_t deadline = deadline_of(timeout_ms);
     int result = channel_receive(channel, m);
     while (result == VAULT_AGAIN) {
-        result = wait_ready(channel, POLLIN, timeout_ms);
+        result = wait_ready(channel, POLLIN, deadline);
         if (result == VAULT_OK)
             result = channel_receive(channel, m);
     }

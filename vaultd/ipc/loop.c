@@ -8,7 +8,7 @@
 
 #include "vault/result.h"
 
-enum { TURN_EVENTS = 64 };
+enum { EVENTS_STEP = 64, EVENTS_MAX = 1 << 20 };
 
 struct watch {
     int fd;
@@ -16,11 +16,14 @@ struct watch {
     bool removed;
     watch_handler *handler;
     void *context;
-    struct watch *next_removed;
+    struct watch *before, *after; /* in the list of watches; removed ones are linked by `after` alone */
 };
 
 struct loop {
     int epoll;
+    struct epoll_event *events; /* room for every watch: with less, a turn could miss one of higher priority */
+    size_t room, count;
+    struct watch *watches;
     struct watch *removed; /* freed at the end of the turn: events of this turn may still point to them */
     bool turning;
 };
@@ -38,10 +41,10 @@ int loop_new(struct loop **ret) {
     return VAULT_OK;
 }
 
-static void free_removed(struct loop *l) {
-    while (l->removed != NULL) {
-        struct watch *w = l->removed;
-        l->removed = w->next_removed;
+static void free_watches(struct watch **list) {
+    while (*list != NULL) {
+        struct watch *w = *list;
+        *list = w->after;
         free(w);
     }
 }
@@ -49,7 +52,9 @@ static void free_removed(struct loop *l) {
 void loop_free(struct loop **l) {
     if (l == NULL || *l == NULL)
         return;
-    free_removed(*l);
+    free_watches(&(*l)->watches);
+    free_watches(&(*l)->removed);
+    free((*l)->events);
     close((*l)->epoll);
     free(*l);
     *l = NULL;
@@ -61,42 +66,73 @@ int loop_add(struct loop *l, int fd, unsigned priority, watch_handler *handler, 
     struct watch *w = calloc(1, sizeof(*w));
     if (w == NULL)
         return VAULT_E_MEMORY;
-    *w = (struct watch){.fd = fd, .priority = priority, .handler = handler, .context = context};
+    *w = (struct watch){.fd = fd, .priority = priority, .handler = handler, .context = context, .after = l->watches};
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = w};
     if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
         free(w);
         return VAULT_E_IO;
     }
+    if (w->after != NULL)
+        w->after->before = w;
+    l->watches = w;
+    l->count++;
     *ret = w;
     return VAULT_OK;
+}
+
+static void unlink_watch(struct loop *l, struct watch *w) {
+    if (w->before != NULL)
+        w->before->after = w->after;
+    else
+        l->watches = w->after;
+    if (w->after != NULL)
+        w->after->before = w->before;
+    l->count--;
 }
 
 void loop_remove(struct loop *l, struct watch **w) {
     if (*w == NULL)
         return;
     epoll_ctl(l->epoll, EPOLL_CTL_DEL, (*w)->fd, NULL);
+    unlink_watch(l, *w);
     (*w)->removed = true;
-    (*w)->next_removed = l->removed;
+    (*w)->after = l->removed;
     l->removed = *w;
     if (!l->turning)
-        free_removed(l);
+        free_watches(&l->removed);
     *w = NULL;
 }
 
+static int make_room(struct loop *l) {
+    if (l->room > l->count)
+        return VAULT_OK;
+    size_t room = l->count + EVENTS_STEP;
+    if (room > EVENTS_MAX)
+        return VAULT_E_MEMORY;
+    struct epoll_event *events = reallocarray(l->events, room, sizeof(*events));
+    if (events == NULL)
+        return VAULT_E_MEMORY;
+    l->events = events;
+    l->room = room;
+    return VAULT_OK;
+}
+
 int loop_turn(struct loop *l, int timeout_ms) {
-    struct epoll_event events[TURN_EVENTS];
-    int n = epoll_wait(l->epoll, events, TURN_EVENTS, timeout_ms);
+    int result = make_room(l);
+    if (result != VAULT_OK)
+        return result;
+    int n = epoll_wait(l->epoll, l->events, (int)l->room, timeout_ms);
     if (n < 0)
         return errno == EINTR ? VAULT_OK : VAULT_E_IO;
     l->turning = true;
     for (unsigned priority = 0; priority < LOOP_PRIORITIES; priority++)
         for (int i = 0; i < n; i++) {
-            struct watch *w = events[i].data.ptr;
+            struct watch *w = l->events[i].data.ptr;
             if (!w->removed && w->priority == priority)
                 w->handler(w->context);
         }
     l->turning = false;
-    free_removed(l);
+    free_watches(&l->removed);
     return VAULT_OK;
 }
 

@@ -1,0 +1,112 @@
+#include "keyring_internal.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "vault/result.h"
+
+void keyring_free(struct keyring **k) {
+    if (k == NULL || *k == NULL)
+        return;
+    for (uint32_t i = 0; i < KEYRING_GENERATIONS; i++)
+        secret_free(&(*k)->generations[i].key);
+    secret_free(&(*k)->index_key);
+    secret_free(&(*k)->name_key);
+    secret_free(&(*k)->audit_seed);
+    free(*k);
+    *k = NULL;
+}
+
+/* Appends a fresh generation with this number; the ring has room. */
+static int append_generation(struct keyring *k, uint32_t number) {
+    struct generation *g = &k->generations[k->count];
+    time_t now = time(NULL);
+    if (now < 0)
+        return VAULT_E_IO;
+    int result = secret_random(&g->key, SECRET_KEY_SIZE);
+    if (result != VAULT_OK)
+        return result;
+    g->number = number;
+    g->created = (uint64_t)now;
+    k->count++;
+    return VAULT_OK;
+}
+
+int keyring_new(bool dev, struct keyring **ret) {
+    struct keyring *k = calloc(1, sizeof(*k));
+    if (k == NULL)
+        return VAULT_E_MEMORY;
+    k->dev = dev;
+    k->epoch = 1;
+    randombytes_buf(k->vault_id, sizeof(k->vault_id));
+    int result = append_generation(k, 1);
+    if (result == VAULT_OK)
+        result = secret_random(&k->index_key, SECRET_KEY_SIZE);
+    if (result == VAULT_OK)
+        result = secret_random(&k->name_key, SECRET_KEY_SIZE);
+    if (result == VAULT_OK)
+        result = secret_random(&k->audit_seed, SECRET_KEY_SIZE);
+    if (result != VAULT_OK) {
+        keyring_free(&k);
+        return result;
+    }
+    *ret = k;
+    return VAULT_OK;
+}
+
+int keyring_add_generation(struct keyring *k) {
+    uint32_t newest = keyring_newest(k);
+    if (k->count == KEYRING_GENERATIONS || newest == UINT32_MAX || k->epoch == UINT64_MAX)
+        return VAULT_E_LIMIT;
+    int result = append_generation(k, newest + 1);
+    if (result == VAULT_OK)
+        k->epoch++;
+    return result;
+}
+
+const uint8_t *keyring_vault_id(const struct keyring *k) {
+    return k->vault_id;
+}
+
+uint64_t keyring_epoch(const struct keyring *k) {
+    return k->epoch;
+}
+
+bool keyring_is_dev(const struct keyring *k) {
+    return k->dev;
+}
+
+uint32_t keyring_newest(const struct keyring *k) {
+    return k->generations[k->count - 1].number;
+}
+
+uint32_t keyring_count(const struct keyring *k) {
+    return k->count;
+}
+
+uint32_t keyring_generation(const struct keyring *k, uint32_t i, uint64_t *ret_created) {
+    if (i >= k->count)
+        abort();
+    *ret_created = k->generations[i].created;
+    return k->generations[i].number;
+}
+
+const struct secret *keyring_kek(const struct keyring *k, uint32_t generation) {
+    for (uint32_t i = 0; i < k->count; i++)
+        if (k->generations[i].number == generation)
+            return k->generations[i].key;
+    return NULL;
+}
+
+const struct secret *keyring_index_key(const struct keyring *k) {
+    return k->index_key;
+}
+
+const struct secret *keyring_name_key(const struct keyring *k) {
+    return k->name_key;
+}
+
+const struct secret *keyring_audit_seed(const struct keyring *k) {
+    return k->audit_seed;
+}

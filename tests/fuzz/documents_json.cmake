@@ -1,0 +1,1 @@
+vault_fuzz_test(documents_json worker_documents)

@@ -1,0 +1,1 @@
+vault_fuzz_test(documents_yaml worker_documents)

@@ -1,0 +1,28 @@
+/* Any bytes as a line of records.jsonl and of proofs.jsonl. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "vault/result.h"
+#include "vaultd/audit/export_internal.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    static const uint8_t name_key[NAME_KEY];
+    if (size > RECORD_LINE_MAX)
+        return 0;
+    struct export_record record;
+    struct export_proof proof;
+    const char *fault = NULL;
+    int result = export_record_parse((const char *)data, size, name_key, &record, &fault);
+    /* A canonical line starts as it must and holds no newline outside a string: none at all. */
+    if (result == VAULT_OK && (size == 0 || data[0] != '{' || memchr(data, '\n', size) != NULL))
+        abort();
+    if (result != VAULT_OK && fault == NULL)
+        abort();
+    fault = NULL;
+    result = export_proof_parse((const char *)data, size, &proof, &fault);
+    if ((result == VAULT_OK && proof.count > MERKLE_PROOF_MAX) || (result != VAULT_OK && fault == NULL))
+        abort();
+    return 0;
+}

@@ -1,0 +1,199 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <netinet/in.h>
+#include <string.h>
+
+#include "vault/buffer.h"
+#include "vault/result.h"
+#include "vaultd/supervisor/config.h"
+#include "vaultd/supervisor/listen.h"
+
+#define USERS "users: {gate: 64101, monitor: 64102, store: 64103, worker: 64104}\n"
+#define TLS "tls: {certificate: /e/s.pem, key: /e/s.key, clients: /e/ca.pem, revocations: /e/crl.pem}\n"
+#define KEY "root_key: {credential: vault-root}\n"
+#define PLACES "state: /v/state\nobjects: /v/objects\nkeyring_twin: /w/keyring.twin\n"
+#define REST "origin: genome.example/vault\n" PLACES TLS KEY
+
+static struct config c;
+static char problem[CONFIG_PROBLEM_SIZE];
+
+static int parse(const char *text) {
+    problem[0] = '\0';
+    return config_parse(text, strlen(text), true, &c, problem);
+}
+
+static void assert_refused(const char *text, const char *line, const char *said) {
+    assert_int_equal(parse(text), VAULT_E_FORMAT);
+    if (strstr(problem, line) == NULL || strstr(problem, said) == NULL)
+        fail_msg("expected '%s' and '%s', got '%s'", line, said, problem);
+}
+
+static void production_document_gives_every_value(void **state) {
+    (void)state;
+    assert_int_equal(parse("mode: production\nlisten: 192.0.2.1:8443\nsocket: /run/v.sock\nadministrator: 1000\n"
+                           "programs: /usr/lib/vaultd\nmap_size: 1073741824\n"
+                           "limits: {workers: 100, waiting: 2, unix_slots: 5, per_address: 7, per_service: 9,\n"
+                           "  handshake_seconds: 3, head_seconds: 4, idle_seconds: 5, total_seconds: 6,\n"
+                           "  drain_seconds: 7}\n" USERS REST),
+                     VAULT_OK);
+    assert_false(c.dev);
+    assert_string_equal(c.listen, "192.0.2.1:8443");
+    assert_string_equal(c.socket, "/run/v.sock");
+    assert_string_equal(c.twin_directory, "/w");
+    assert_string_equal(c.twin_name, "keyring.twin");
+    assert_string_equal(c.revocations, "/e/crl.pem");
+    assert_string_equal(c.root_credential, "vault-root");
+    assert_string_equal(c.programs, "/usr/lib/vaultd");
+    assert_int_equal(c.administrator, 1000);
+    assert_int_equal(c.users[CHILD_WORKER].uid, 64104);
+    assert_int_equal(c.limits.workers, 100);
+    assert_int_equal(c.limits.drain_seconds, 7);
+    assert_int_equal(c.map_size, 1073741824);
+}
+
+static void short_document_has_the_documented_defaults(void **state) {
+    (void)state;
+    assert_int_equal(parse("mode: dev\n" REST), VAULT_OK);
+    assert_true(c.dev);
+    assert_string_equal(c.listen, "");
+    assert_string_equal(c.socket, "/run/vaultd/vaultd.sock");
+    assert_int_equal(c.administrator, 0);
+    assert_false(c.users[CHILD_GATE].set);
+    const struct limits l = {256, 4, 8, 64, 64, 10, 15, 60, 0, 10};
+    assert_memory_equal(&c.limits, &l, sizeof(l));
+    assert_int_equal(c.map_size, 64ULL << 30);
+    assert_true(c.programs[0] == '/');
+}
+
+static void unknown_keys_are_refused_with_their_line(void **state) {
+    (void)state;
+    assert_refused("mode: dev\nmoed: dev\n" REST, "line 2", "moed");
+    assert_refused("mode: dev\n" REST "limits: {wrokers: 3}\n", "line 8", "wrokers");
+    assert_refused("mode: dev\norigin: o\n" PLACES KEY
+                   "tls: {certificate: /a, key: /b, clients: /c, revocations: /d, cipher: x}\n",
+                   "line 7", "cipher");
+}
+
+static void each_needed_key_is_missed(void **state) {
+    (void)state;
+    assert_refused(REST, "line", "mode");
+    assert_refused("mode: dev\n" PLACES TLS KEY, "line", "origin");
+    assert_refused("mode: dev\norigin: o\nobjects: /o\nkeyring_twin: /t/t\n" TLS KEY, "line", "state");
+    assert_refused("mode: dev\norigin: o\nstate: /o\nkeyring_twin: /t/t\n" TLS KEY, "line", "objects");
+    assert_refused("mode: dev\norigin: o\n" PLACES KEY, "line", "tls");
+    assert_refused("mode: dev\norigin: o\n" PLACES TLS, "line", "root_key");
+    assert_refused("mode: production\n" REST, "line", "users");
+    assert_refused("mode: dev\norigin: o\n" PLACES KEY "tls: {certificate: /a, key: /b, clients: /c}\n", "line",
+                   "revocations");
+}
+
+static void bad_values_are_refused_with_their_line(void **state) {
+    (void)state;
+    assert_refused("mode: test\n" REST, "line 1", "neither dev nor production");
+    assert_refused("mode: dev\nlisten: localhost\n" REST, "line 2", "ADDRESS:PORT");
+    assert_refused("mode: dev\nlisten: 127.0.0.1:70000\n" REST, "line 2", "ADDRESS:PORT");
+    assert_refused("mode: dev\nlisten: 0.0.0.0:8443\n" REST, "line 2", "loopback");
+    assert_refused("mode: dev\nsocket: run/x\n" REST, "line 2", "absolute");
+    assert_refused("mode: dev\nmap_size: 16777217\n" REST, "line 2", "4096");
+    assert_refused("mode: dev\nlimits: {workers: 0}\n" REST, "line 2", "workers");
+    assert_refused("mode: dev\nlimits: {workers: 8, unix_slots: 8}\n" REST, "line 2", "unix_slots");
+    assert_refused("mode: dev\nadministrator: -1\n" REST, "line 2", "administrator");
+    assert_refused("mode: dev\norigin: two words\n" PLACES TLS KEY, "line 2", "origin");
+    assert_refused("mode: dev\norigin: o\nstate: /v\nobjects: /o\nkeyring_twin: /v/twin\n" TLS KEY, "line 5",
+                   "outside");
+    assert_refused("mode: dev\norigin: o\nstate: /v\nobjects: /o\nkeyring_twin: /v/\n" TLS KEY, "line 5", "file name");
+}
+
+static void root_key_comes_from_one_place(void **state) {
+    (void)state;
+    assert_refused("mode: dev\norigin: o\n" PLACES TLS "root_key: {credential: a, file: /b}\n", "line 7", "either");
+    assert_refused("mode: dev\norigin: o\n" PLACES TLS "root_key: {}\n", "line 7", "either");
+    assert_refused("mode: dev\norigin: o\n" PLACES TLS "root_key: {credential: ../a}\n", "line 7", "name of a cred");
+    assert_refused("mode: dev\norigin: o\n" PLACES TLS "root_key: {file: a}\n", "line 7", "absolute");
+}
+
+static void users_are_four_and_none_is_root(void **state) {
+    (void)state;
+    assert_refused("mode: production\nusers: {gate: 1, monitor: 2, store: 3, worker: 3}\n" REST, "line 2",
+                   "same user as store");
+    assert_refused("mode: production\nusers: {gate: 0, monitor: 2, store: 3, worker: 4}\n" REST, "line 2", "root");
+    assert_refused("mode: production\nusers: {gate: root, monitor: 2, store: 3, worker: 4}\n" REST, "line 2", "root");
+    assert_refused("mode: production\nusers: {gate: no-such-user, monitor: 2, store: 3, worker: 4}\n" REST, "line 2",
+                   "no user");
+    assert_refused("mode: production\nusers: {gate: 1, monitor: 2, store: 3}\n" REST, "line 2", "worker");
+    assert_refused("mode: production\nusers: {gate: 99999999999, monitor: 2, store: 3, worker: 4}\n" REST, "line 2",
+                   "no user");
+}
+
+static void addresses_are_grouped_by_who_can_make_them(void **state) {
+    (void)state;
+    struct sockaddr_storage a;
+    socklen_t n = 0;
+    uint8_t one[16];
+    uint8_t two[16];
+    assert_int_equal(address_parse("[2001:db8::1]:1", &a, &n), VAULT_OK);
+    address_group(&a, one);
+    assert_int_equal(address_parse("[2001:db8::ffff:2]:1", &a, &n), VAULT_OK);
+    address_group(&a, two);
+    assert_memory_equal(one, two, 16);
+    assert_int_equal(address_parse("192.0.2.1:1", &a, &n), VAULT_OK);
+    address_group(&a, one);
+    assert_int_equal(address_parse("[::ffff:192.0.2.1]:1", &a, &n), VAULT_OK);
+    address_group(&a, two);
+    assert_memory_equal(one, two, 16);
+    assert_int_equal(address_parse("192.0.2.2:1", &a, &n), VAULT_OK);
+    address_group(&a, two);
+    assert_memory_not_equal(one, two, 16);
+}
+
+static void addresses_are_numbers_with_a_port(void **state) {
+    (void)state;
+    static const char *const bad[] = {
+        "",       ":",       ":1",   "127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:1x", "127.0.0.1:65536",
+        "::1:80", "[::1]80", "[]:1", "host:1",    "[::1:1",     "127.0.0.1:-1"};
+    struct sockaddr_storage a;
+    socklen_t n = 0;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        if (address_parse(bad[i], &a, &n) != VAULT_E_FORMAT)
+            fail_msg("'%s' was taken", bad[i]);
+    assert_int_equal(address_parse("[::1]:65535", &a, &n), VAULT_OK);
+    assert_true(address_is_loopback(&a));
+    assert_int_equal(address_parse("127.9.9.9:1", &a, &n), VAULT_OK);
+    assert_true(address_is_loopback(&a));
+    assert_int_equal(address_parse("128.0.0.1:1", &a, &n), VAULT_OK);
+    assert_false(address_is_loopback(&a));
+}
+
+static void a_file_that_is_not_there_is_named(void **state) {
+    (void)state;
+    assert_int_equal(config_load("/nonexistent/vaultd.yaml", true, &c, problem), VAULT_E_IO);
+    assert_non_null(strstr(problem, "/nonexistent/vaultd.yaml: No such file"));
+}
+
+static void shipped_example_is_read_but_for_its_users(void **state) {
+    (void)state;
+    int result = config_load(VAULT_SOURCE_DIR "/dist/vaultd.yaml", true, &c, problem);
+    assert_int_equal(result, VAULT_E_FORMAT);
+    assert_non_null(strstr(problem, "there is no user 'vaultd-gate'"));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(production_document_gives_every_value),
+        cmocka_unit_test(short_document_has_the_documented_defaults),
+        cmocka_unit_test(unknown_keys_are_refused_with_their_line),
+        cmocka_unit_test(each_needed_key_is_missed),
+        cmocka_unit_test(bad_values_are_refused_with_their_line),
+        cmocka_unit_test(root_key_comes_from_one_place),
+        cmocka_unit_test(users_are_four_and_none_is_root),
+        cmocka_unit_test(addresses_are_grouped_by_who_can_make_them),
+        cmocka_unit_test(addresses_are_numbers_with_a_port),
+        cmocka_unit_test(a_file_that_is_not_there_is_named),
+        cmocka_unit_test(shipped_example_is_read_but_for_its_users),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

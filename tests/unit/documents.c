@@ -1,0 +1,372 @@
+#include "vault/documents.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "vault/result.h"
+
+static void names_go_there_and_back(void **state) {
+    (void)state;
+    for (unsigned i = 0; i < ROLE_COUNT; i++)
+        assert_int_equal(role_from_name(role_name(i)), i);
+    for (unsigned i = 0; i < ACTION_COUNT; i++)
+        assert_int_equal(action_from_name(action_name(i)), i);
+    for (unsigned i = 0; i < CONDITION_COUNT; i++)
+        assert_int_equal(condition_from_name(condition_name(i)), i);
+    assert_int_equal(purpose_from_name("treatment"), PURPOSE_TREATMENT);
+    assert_string_equal(purpose_name(PURPOSE_RESEARCH), "research");
+    assert_null(purpose_name(PURPOSE_NONE));
+    assert_null(purpose_name(3));
+    assert_null(role_name(ROLE_COUNT));
+    assert_int_equal(role_from_name("Reader"), -1);
+    assert_int_equal(action_from_name(""), -1);
+    assert_int_equal(purpose_from_name("marketing"), PURPOSE_NONE);
+}
+
+static void actions_have_letters(void **state) {
+    (void)state;
+    assert_int_equal(action_letter(ACTION_DEPOSIT), 'C');
+    assert_int_equal(action_letter(ACTION_READ), 'R');
+    assert_int_equal(action_letter(ACTION_SHRED), 'D');
+    assert_int_equal(action_letter(ACTION_ADMINISTER), 'E');
+}
+
+static void name_refuses_what_could_be_a_path_or_a_control(void **state) {
+    (void)state;
+    char longest[NAME_MAX_SIZE + 2];
+    memset(longest, 'a', sizeof(longest));
+    longest[NAME_MAX_SIZE] = '\0';
+    assert_true(name_is_good(longest));
+    longest[NAME_MAX_SIZE] = 'a';
+    longest[NAME_MAX_SIZE + 1] = '\0';
+    assert_false(name_is_good(longest));
+    assert_true(name_is_good("S-0001"));
+    assert_true(name_is_good("urn:vault:service:x@y_z.1"));
+    static const char *const bad[] = {"", ".", "..", ".hidden", "a/b", "a b", "a\nb", "\xc3\xa6", "a,b", "a\"b"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_false(name_is_good(bad[i]));
+}
+
+static void file_name_takes_text_but_no_path(void **state) {
+    (void)state;
+    assert_true(file_name_is_good("pr\xc3\xb8ve 1.cram.crai"));
+    assert_true(file_name_is_good("..."));
+    static const char *const bad[] = {"", ".", "..", "a/b", "/", "a\tb", "\xc3", "a\x7f"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_false(file_name_is_good(bad[i]));
+}
+
+static void date_is_real_or_refused(void **state) {
+    (void)state;
+    int64_t seconds = -7;
+    assert_true(date_parse("1970-01-01", &seconds));
+    assert_int_equal(seconds, 0);
+    assert_true(date_parse("2026-11-22", &seconds));
+    assert_int_equal(seconds, 1795305600);
+    assert_true(date_parse("2000-02-29", &seconds));
+    assert_int_equal(seconds, 951782400);
+    assert_true(date_parse("1900-01-01", &seconds));
+    assert_int_equal(seconds, -2208988800);
+    assert_true(date_parse("9999-12-31", &seconds));
+    assert_int_equal(seconds, 253402214400);
+    static const char *const bad[] = {"",           "2026",       "2026-11",     "2026-11-2",   "2026-11-31",
+                                      "2026-02-29", "1900-02-29", "2026-13-01",  "2026-00-01",  "2026-01-00",
+                                      "26-11-22",   "2026/11/22", "2026-11-22T", "2026-11-22 ", " 2026-11-22",
+                                      "+026-11-22", "1899-12-31", "2026-1-011"};
+    seconds = 42;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        if (date_parse(bad[i], &seconds))
+            fail_msg("taken: %s", bad[i]);
+    assert_int_equal(seconds, 42);
+}
+
+static void time_is_written_in_utc_with_microseconds(void **state) {
+    (void)state;
+    char text[28];
+    time_text(0, text);
+    assert_string_equal(text, "1970-01-01T00:00:00.000000Z");
+    time_text(1795407845000007, text);
+    assert_string_equal(text, "2026-11-23T04:24:05.000007Z");
+    time_text(951868799999999, text);
+    assert_string_equal(text, "2000-02-29T23:59:59.999999Z");
+    time_text(4107542400000000, text);
+    assert_string_equal(text, "2100-03-01T00:00:00.000000Z");
+    time_text(UINT64_MAX, text);
+    assert_string_equal(text, "9999-12-31T23:59:59.999999Z");
+}
+
+static void date_and_time_agree_on_every_day(void **state) {
+    (void)state;
+    for (uint64_t day = 0; day < 200000; day++) {
+        char text[28];
+        int64_t seconds = -1;
+        time_text(day * 86400 * 1000000, text);
+        text[10] = '\0';
+        assert_true(date_parse(text, &seconds));
+        assert_int_equal(seconds, day * 86400);
+    }
+}
+
+static struct purpose research_purpose(void) {
+    return (struct purpose){.purpose = PURPOSE_RESEARCH, .project = "P1", .approval = "A1", .disease = "MONDO:0005070"};
+}
+
+static void purpose_text_is_canonical(void **state) {
+    (void)state;
+    char text[512];
+    struct purpose p = research_purpose();
+    assert_true(purpose_text(&p, text, sizeof(text)));
+    assert_string_equal(text, "research;project=\"P1\";approval=\"A1\";disease=\"MONDO:0005070\"");
+    assert_false(purpose_text(&p, text, 40));
+    p = (struct purpose){.purpose = PURPOSE_TREATMENT};
+    assert_true(purpose_text(&p, text, 10));
+    assert_string_equal(text, "treatment");
+    assert_false(purpose_text(&p, text, 9));
+    p = (struct purpose){0};
+    assert_true(purpose_text(&p, text, 1));
+    assert_string_equal(text, "");
+}
+
+static void purpose_check_refuses_particulars_out_of_place(void **state) {
+    (void)state;
+    struct purpose p = research_purpose();
+    assert_int_equal(purpose_check(&p), VAULT_OK);
+    p.purpose = PURPOSE_TREATMENT;
+    assert_int_equal(purpose_check(&p), VAULT_E_FORMAT);
+    p = (struct purpose){.project = "P1"};
+    assert_int_equal(purpose_check(&p), VAULT_E_FORMAT);
+    p = (struct purpose){.purpose = 3};
+    assert_int_equal(purpose_check(&p), VAULT_E_FORMAT);
+    p = (struct purpose){.purpose = PURPOSE_RESEARCH, .project = "P 1"};
+    assert_int_equal(purpose_check(&p), VAULT_E_FORMAT);
+    static const char *const diseases[] = {"MONDO", "MONDO:", ":1", "MONDO:1x", "MON DO:1", "MONDO:1:2"};
+    for (size_t i = 0; i < sizeof(diseases) / sizeof(diseases[0]); i++) {
+        p = (struct purpose){.purpose = PURPOSE_RESEARCH};
+        copy_string(p.disease, sizeof(p.disease), diseases[i]);
+        assert_int_equal(purpose_check(&p), VAULT_E_FORMAT);
+    }
+}
+
+static void set_terms(struct consent *c, const uint32_t *terms, size_t count) {
+    struct writer w = writer_of(c->research, sizeof(c->research));
+    for (size_t i = 0; i < count; i++)
+        write_u32(&w, terms[i]);
+    c->research_size = (uint32_t)w.used;
+}
+
+static struct consent good_consent(void) {
+    struct consent c = {.subject = "S-0001", .signed_on = "2026-11-22", .form = "2.1", .treatment = 1, .recontact = 1};
+    set_terms(&c, (const uint32_t[]){4, 42, 45}, 3);
+    return c;
+}
+
+static void consent_faults_are_named(const char *field, struct consent c) {
+    const char *found = NULL;
+    assert_int_equal(consent_check(&c, &found), VAULT_E_FORMAT);
+    assert_string_equal(found, field);
+}
+
+static void consent_check_names_each_field(void **state) {
+    (void)state;
+    const char *field = NULL;
+    struct consent good = good_consent(), c = good;
+    assert_int_equal(consent_check(&c, &field), VAULT_OK);
+    assert_null(field);
+    assert_int_equal(consent_terms(&c), 3);
+    assert_int_equal(consent_term(&c, 2), 45);
+    c.subject[0] = '\0', consent_faults_are_named("subject", c), c = good;
+    c.signed_on[9] = 'x', consent_faults_are_named("signed", c), c = good;
+    c.form[0] = '\0', consent_faults_are_named("form", c), c = good;
+    copy_string(c.evidence, sizeof(c.evidence), "sha-256:00"), consent_faults_are_named("evidence", c), c = good;
+    c.treatment = 2, consent_faults_are_named("permits.treatment", c), c = good;
+    c.findings = 3, consent_faults_are_named("findings", c), c = good;
+    c.recontact = 2, consent_faults_are_named("recontact", c), c = good;
+    c.expires = UINT64_MAX, consent_faults_are_named("expires", c), c = good;
+    c.research_size = 5, consent_faults_are_named("permits.research", c), c = good;
+    c.research_size = sizeof(c.research) + 4, consent_faults_are_named("permits.research", c), c = good;
+    set_terms(&c, (const uint32_t[]){42, 4}, 2), consent_faults_are_named("permits.research", c);
+    set_terms(&c, (const uint32_t[]){42, 42}, 2), consent_faults_are_named("permits.research", c);
+    set_terms(&c, (const uint32_t[]){0}, 1), consent_faults_are_named("permits.research", c);
+    set_terms(&c, (const uint32_t[]){10000000}, 1), consent_faults_are_named("permits.research", c);
+}
+
+static void consent_survives_its_encoding(void **state) {
+    (void)state;
+    uint8_t bytes[2048];
+    struct consent c = good_consent(), back;
+    struct writer w = writer_of(bytes, sizeof(bytes));
+    layout_encode(&layout_consent, &c, &w);
+    assert_false(w.bad);
+    struct reader r = reader_of(bytes, w.used);
+    assert_int_equal(layout_decode(&layout_consent, &r, &back), VAULT_OK);
+    assert_memory_equal(&c.research, &back.research, sizeof(c.research));
+    assert_string_equal(c.subject, back.subject);
+}
+
+static struct policy_rule good_rule(unsigned number) {
+    struct policy_rule r = {.text = "Text.",
+                            .source = "Law",
+                            .effect = EFFECT_PERMIT,
+                            .actions = 1u << ACTION_READ,
+                            .purposes = 1u << PURPOSE_TREATMENT};
+    format_string(r.id, sizeof(r.id), "rule-%u", number);
+    return r;
+}
+
+struct bench {
+    struct policy policy, back;
+    uint8_t bytes[BLOCK_MAX];
+};
+
+static struct bench *bench_with(size_t rules) {
+    struct bench *b = calloc(1, sizeof(*b));
+    assert_non_null(b);
+    copy_string(b->policy.name, sizeof(b->policy.name), "test");
+    for (unsigned i = 0; i < rules; i++)
+        b->policy.rules[b->policy.count++] = good_rule(i);
+    return b;
+}
+
+static void policy_survives_its_encoding(void **state) {
+    (void)state;
+    struct bench *b = bench_with(3);
+    size_t used;
+    assert_int_equal(policy_encode(&b->policy, b->bytes, sizeof(b->bytes), &used), VAULT_OK);
+    assert_int_equal(policy_decode(&b->back, b->bytes, used), VAULT_OK);
+    assert_string_equal(b->back.name, "test");
+    assert_int_equal(b->back.count, 3);
+    for (size_t i = 0; i < 3; i++)
+        assert_string_equal(b->back.rules[i].id, b->policy.rules[i].id);
+    free(b);
+}
+
+static void policy_decode_refuses_short_long_and_newer(void **state) {
+    (void)state;
+    struct bench *b = bench_with(2);
+    size_t used;
+    assert_int_equal(policy_encode(&b->policy, b->bytes, sizeof(b->bytes), &used), VAULT_OK);
+    for (size_t n = 0; n < used; n++)
+        assert_int_equal(policy_decode(&b->back, b->bytes, n), VAULT_E_FORMAT);
+    assert_int_equal(b->back.count, 0);
+    assert_int_equal(policy_decode(&b->back, b->bytes, used + 1), VAULT_E_FORMAT);
+    b->bytes[0] = 2;
+    assert_int_equal(policy_decode(&b->back, b->bytes, used), VAULT_E_FORMAT);
+    assert_int_equal(policy_encode(&b->policy, b->bytes, used - 1, &used), VAULT_E_LIMIT);
+    free(b);
+}
+
+static void policy_faults_are_named(struct bench *b, size_t rule, const char *field) {
+    size_t found_rule = 99;
+    const char *found = NULL;
+    assert_int_equal(policy_check(&b->policy, &found_rule, &found), VAULT_E_FORMAT);
+    assert_int_equal(found_rule, rule);
+    assert_string_equal(found, field);
+    b->policy.rules[1] = good_rule(1);
+}
+
+static void policy_check_names_each_field(void **state) {
+    (void)state;
+    struct bench *b = bench_with(3);
+    struct policy_rule *r = &b->policy.rules[1];
+    size_t rule;
+    const char *field;
+    assert_int_equal(policy_check(&b->policy, &rule, &field), VAULT_OK);
+    r->id[0] = 'X', policy_faults_are_named(b, 1, "id");
+    r->id[0] = '\0', policy_faults_are_named(b, 1, "id");
+    copy_string(r->id, sizeof(r->id), "rule-0"), policy_faults_are_named(b, 1, "id");
+    r->text[0] = '\0', policy_faults_are_named(b, 1, "text");
+    r->text[0] = '\n', policy_faults_are_named(b, 1, "text");
+    r->source[0] = '\n', policy_faults_are_named(b, 1, "source");
+    r->effect = 3, policy_faults_are_named(b, 1, "effect");
+    r->actions = 0, policy_faults_are_named(b, 1, "actions");
+    r->actions = 1u << ACTION_ADMINISTER, policy_faults_are_named(b, 1, "actions");
+    r->actions = 1u << ACTION_COUNT, policy_faults_are_named(b, 1, "actions");
+    r->purposes = 0, policy_faults_are_named(b, 1, "purposes");
+    r->purposes = 8, policy_faults_are_named(b, 1, "purposes");
+    r->roles = 1u << ROLE_COUNT, policy_faults_are_named(b, 1, "roles");
+    r->conditions = 1u << CONDITION_COUNT, policy_faults_are_named(b, 1, "conditions");
+    r->dataset[0] = '/', policy_faults_are_named(b, 1, "dataset");
+    r->tag[0] = ',', policy_faults_are_named(b, 1, "tag");
+    r->obligation[0] = 'x', policy_faults_are_named(b, 1, "obligation");
+    r->effect = EFFECT_OBLIGE, policy_faults_are_named(b, 1, "obligation");
+    b->policy.name[0] = '\0', policy_faults_are_named(b, SIZE_MAX, "name");
+    copy_string(b->policy.name, sizeof(b->policy.name), "test");
+    b->policy.count = POLICY_RULES + 1, policy_faults_are_named(b, SIZE_MAX, "rules");
+    free(b);
+}
+
+/* Else a withdrawal could permit. */
+static void policy_refuses_permits_by_lack_and_forbids_by_consent(void **state) {
+    (void)state;
+    struct bench *b = bench_with(3);
+    for (unsigned condition = 0; condition < CONDITION_COUNT; condition++) {
+        bool grants = condition == CONDITION_CONSENT_TREATMENT || condition == CONDITION_CONSENT_RESEARCH ||
+                      condition == CONDITION_PROJECT_OPEN || condition == CONDITION_APPROVAL_VALID;
+        b->policy.rules[1].effect = grants ? EFFECT_FORBID : EFFECT_PERMIT;
+        b->policy.rules[1].conditions = 1u << condition;
+        policy_faults_are_named(b, 1, "conditions");
+    }
+    free(b);
+}
+
+static void policy_refuses_more_rules_at_once_than_reasons_fit(void **state) {
+    (void)state;
+    struct bench *b = bench_with(POLICY_RULES_AT_ONCE);
+    size_t rule;
+    const char *field;
+    assert_int_equal(policy_check(&b->policy, &rule, &field), VAULT_OK);
+    b->policy.rules[b->policy.count++] = good_rule(12);
+    assert_int_equal(policy_check(&b->policy, &rule, &field), VAULT_E_FORMAT);
+    assert_string_equal(field, "actions");
+    copy_string(b->policy.rules[11].dataset, NAME_MAX_SIZE, "D1");
+    copy_string(b->policy.rules[12].dataset, NAME_MAX_SIZE, "D2");
+    assert_int_equal(policy_check(&b->policy, &rule, &field), VAULT_OK);
+    copy_string(b->policy.rules[12].dataset, NAME_MAX_SIZE, "D1");
+    assert_int_equal(policy_check(&b->policy, &rule, &field), VAULT_E_FORMAT);
+    free(b);
+}
+
+static void policy_bounds_its_obligations(void **state) {
+    (void)state;
+    struct bench *b = bench_with(POLICY_OBLIGATIONS + 1);
+    size_t rule;
+    const char *field;
+    for (unsigned i = 0; i < b->policy.count; i++) {
+        b->policy.rules[i].effect = EFFECT_OBLIGE;
+        format_string(b->policy.rules[i].obligation, 64, "obligation-%u", i);
+    }
+    assert_int_equal(policy_check(&b->policy, &rule, &field), VAULT_E_FORMAT);
+    assert_int_equal(rule, POLICY_OBLIGATIONS);
+    assert_string_equal(field, "obligation");
+    copy_string(b->policy.rules[8].obligation, 64, "obligation-0");
+    assert_int_equal(policy_check(&b->policy, &rule, &field), VAULT_OK);
+    free(b);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_go_there_and_back),
+        cmocka_unit_test(actions_have_letters),
+        cmocka_unit_test(name_refuses_what_could_be_a_path_or_a_control),
+        cmocka_unit_test(file_name_takes_text_but_no_path),
+        cmocka_unit_test(date_is_real_or_refused),
+        cmocka_unit_test(time_is_written_in_utc_with_microseconds),
+        cmocka_unit_test(date_and_time_agree_on_every_day),
+        cmocka_unit_test(purpose_text_is_canonical),
+        cmocka_unit_test(purpose_check_refuses_particulars_out_of_place),
+        cmocka_unit_test(consent_check_names_each_field),
+        cmocka_unit_test(consent_survives_its_encoding),
+        cmocka_unit_test(policy_survives_its_encoding),
+        cmocka_unit_test(policy_decode_refuses_short_long_and_newer),
+        cmocka_unit_test(policy_check_names_each_field),
+        cmocka_unit_test(policy_refuses_permits_by_lack_and_forbids_by_consent),
+        cmocka_unit_test(policy_refuses_more_rules_at_once_than_reasons_fit),
+        cmocka_unit_test(policy_bounds_its_obligations),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,1 @@
+vault_unit_test(parse_documents worker_documents policies)

@@ -1,0 +1,1 @@
+vault_unit_test(restart supervisor_core)

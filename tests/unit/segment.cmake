@@ -1,0 +1,1 @@
+vault_unit_test(segment format PkgConfig::libcrypto)

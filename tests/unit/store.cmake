@@ -1,0 +1,15 @@
+set(store_tests store store_faults)
+# The thread sanitizer's own thread is there before the sandbox, which refuses to be entered with threads running.
+if(NOT VAULT_SANITIZE STREQUAL "thread")
+  list(APPEND store_tests store_process)
+endif()
+foreach(name ${store_tests})
+  vault_unit_test(${name} store_core format PkgConfig::libcrypto)
+  target_sources(test_${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/unit/store_fixture.c)
+  target_link_options(test_${name} PRIVATE
+    -Wl,--wrap=fsync -Wl,--wrap=linkat -Wl,--wrap=futimens -Wl,--wrap=write)
+endforeach()
+if(TARGET test_store_process)
+  target_compile_definitions(test_store_process PRIVATE STORE_PROGRAM="$<TARGET_FILE:vaultd-store>")
+  add_dependencies(test_store_process vaultd-store)
+endif()

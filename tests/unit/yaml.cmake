@@ -1,0 +1,1 @@
+vault_unit_test(yaml yaml_reader)

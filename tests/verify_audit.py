@@ -1,0 +1,74 @@
+#!/usr/bin/python3
+"""Verifies an exported audit folder: verify_audit.py EXPORT_FOLDER VKEY. Written from docs/format-audit.md alone."""
+import base64, hashlib, json, pathlib, sys
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+sha256 = lambda data: hashlib.sha256(data).digest()
+from_base64 = lambda text: base64.b64decode(text, validate=True)
+
+def require(condition, problem):
+    if not condition:
+        raise ValueError(problem)
+
+def read_checkpoint(note, vkey):
+    """The size and root that the log signed."""
+    name, key_id, key = vkey.split("+", 2)
+    key_id, key = bytes.fromhex(key_id), from_base64(key)
+    require(len(key) == 33 and key[0] == 1 and sha256(name.encode() + b"\n" + key)[:4] == key_id, "bad verifier key")
+    body, signatures = note.split("\n\n", 1)
+    mine = [from_base64(s.split(" ")[2]) for s in signatures.splitlines() if s.startswith(f"\u2014 {name} ")]
+    mine = [s[4:] for s in mine if s[:4] == key_id]
+    require(mine, "the checkpoint is not signed by this key")
+    for signature in mine:
+        Ed25519PublicKey.from_public_bytes(key[1:]).verify(signature, (body + "\n").encode())
+    origin, size, root = body.split("\n")
+    require(origin == name, "the checkpoint is of another log")
+    return int(size), from_base64(root)
+
+def root_of(leaf, index, size, proof):
+    """Where a proof leads from its leaf: RFC 6962, from the root downwards."""
+    require((size == 1) == (not proof), "the proof has a wrong length")
+    if size == 1:
+        return leaf
+    split = 1 << (size - 1).bit_length() - 1
+    if index < split:
+        return sha256(b"\1" + root_of(leaf, index, split, proof[:-1]) + proof[-1])
+    return sha256(b"\1" + proof[-1] + root_of(leaf, index - split, size - split, proof[:-1]))
+
+def verify(folder, vkey):
+    size, root = read_checkpoint((folder / "checkpoint").read_text(encoding="utf-8"), vkey)
+    lines, proofs = ((folder / name).read_bytes().split(b"\n") for name in ("records.jsonl", "proofs.jsonl"))
+    require(lines.pop() == b"" and proofs.pop() == b"" and (lines or size == 0), "a file is empty or was cut short")
+    last, before, gapless = None, {}, {"log", "subject", "service"}
+    for number, line in enumerate(lines, 1):
+        try:
+            record, leaf, proof = json.loads(line), sha256(b"\0" + line), json.loads(proofs[number - 1])
+            canonical = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+            require(canonical == line, "it is not canonical")
+            require(proof["seq"] == record["seq"] and 0 <= record["seq"] < size, "its proof is of another record")
+            path = [from_base64(h) for h in proof["proof"]]
+            require(root_of(leaf, record["seq"], size, path) == root, "it is not what the log holds")
+            require(last is None or record["seq"] > last, "it is out of order")
+            gapless -= {"log"} if last is not None and record["seq"] != last + 1 else set()
+            for chain, name in (("subject", record.get("subject")), ("service", record.get("service", {}).get("name"))):
+                link, (n, prev) = record.get("chain", {}).get(chain), before.get((chain, name), (None, None))
+                if link is None or (number > 1 and link["n"] - 1 != n):
+                    gapless -= {chain}
+                if link:
+                    require((link["n"] == 0) == (link["prev"] == "0" * 64), f"its {chain} chain starts wrongly")
+                    require(n is None or link["n"] > n, f"it repeats a number of its {chain} chain")
+                    require(n is None or link["n"] > n + 1 or link["prev"] == prev, f"it breaks its {chain} chain")
+                    before[chain, name] = (link["n"], leaf.hex())
+            require(gapless, "a record before it is missing")
+            last = record["seq"]
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise ValueError(f"line {number}: {error}") from error
+    require(len(proofs) == len(lines), f"line {len(lines) + 1}: it is missing, its proof is there")
+    return f"good: {len(lines)} records of a log of {size}, without a gap by " + " and ".join(sorted(gapless))
+
+if __name__ == "__main__":
+    try:
+        print(verify(pathlib.Path(sys.argv[1]), sys.argv[2]))
+    except (ValueError, LookupError, OSError, InvalidSignature) as problem:
+        sys.exit(f"not a good export: {problem or type(problem).__name__}")

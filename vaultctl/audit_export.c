@@ -1,0 +1,245 @@
+/* The audit taken out, so that others can verify it: a folder with records, their proofs and the checkpoint. It is
+ * written under another name and gets its own when it is complete. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "commands.h"
+#include "files.h"
+#include "request.h"
+#include "vault/result.h"
+
+static const char *const part_names[] = {"records.jsonl", "proofs.jsonl", "checkpoint"};
+enum { PARTS = sizeof(part_names) / sizeof(part_names[0]) };
+
+struct export {
+    const char *path; /* as asked for, without slashes at the end; owned */
+    char *folder;     /* the temporary one; NULL once it has its name */
+    uint64_t from, to, size;
+    const char *checkpoint, *vkey; /* from the answer */
+};
+
+/* A file of the export while lines are coming in. */
+struct lines {
+    struct output out;
+    uint64_t count;
+};
+
+static bool take_lines(void *context, const void *bytes, size_t n) {
+    struct lines *l = context;
+    const char *at = bytes;
+    for (size_t i = 0; i < n; i++)
+        l->count += at[i] == '\n';
+    return output_write(&l->out, bytes, n);
+}
+
+static int parse_options(struct call *c, json_t **ret) {
+    static const char *const bounds[] = {"from", "to"};
+    const char *format = option_text(c, "format");
+    if (strcmp(format, "jsonl") != 0)
+        return fail(c, OUTCOME_USAGE, "--format '%s' is unknown: this release writes jsonl", format);
+    json_t *body = json_pack("{s:s}", "format", "jsonl");
+    for (size_t i = 0; i < 2; i++) {
+        const char *text = option_text(c, bounds[i]);
+        uint64_t value = 0;
+        if (text != NULL && !number_parse(text, INT64_MAX, &value)) {
+            json_decref(body);
+            return fail(c, OUTCOME_USAGE, "--%s '%s' is no record number", bounds[i], text);
+        }
+        if (text != NULL)
+            json_object_set_new(body, bounds[i], json_integer((json_int_t)value));
+    }
+    *ret = body;
+    return OUTCOME_DONE;
+}
+
+/* The target must not exist, or be an empty folder: found out before the vault records an export. */
+static int check_target(struct call *c, const char *path) {
+    struct stat st;
+    if (lstat(path, &st) != 0)
+        return errno == ENOENT ? (int)OUTCOME_DONE
+                               : fail(c, OUTCOME_FAILED, "cannot write '%s': %s", path, strerror(errno));
+    DIR *d = opendir(path);
+    if (d == NULL)
+        return fail(c, OUTCOME_FAILED, "cannot write '%s': it exists, and is no folder that can be read", path);
+    size_t entries = 0;
+    for (const struct dirent *e; (e = readdir(d)) != NULL;)
+        entries += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
+    closedir(d);
+    return entries == 0 ? (int)OUTCOME_DONE : fail(c, OUTCOME_FAILED, "cannot write '%s': it is not empty", path);
+}
+
+static int make_folder(struct call *c, struct export *e) {
+    char *parent = folder_of(e->path);
+    const char *slash = strrchr(e->path, '/');
+    char *folder = format_text("%s/.%s.XXXXXX", parent, slash != NULL ? slash + 1 : e->path);
+    free(parent);
+    if (mkdtemp(folder) == NULL) {
+        int outcome = fail(c, OUTCOME_FAILED, "cannot write '%s': %s", e->path, strerror(errno));
+        free(folder);
+        return outcome;
+    }
+    e->folder = folder;
+    return OUTCOME_DONE;
+}
+
+static char *part_path(const struct export *e, size_t part) {
+    return format_text("%s/%s", e->folder, part_names[part]);
+}
+
+/* Fetches /v1/audit/RESOURCE into a file; one line per record must come. */
+static int fetch_lines(struct call *c, const struct export *e, const char *name, struct lines *l) {
+    struct progress p = progress_of(name, "B");
+    struct http_answer a;
+    char *path = format_text("/v1/audit/%s?from=%llu&to=%llu&tree=%llu", name, (unsigned long long)e->from,
+                             (unsigned long long)e->to, (unsigned long long)e->size);
+    struct http_request r = {
+        .method = "GET", .path = path, .upload_size = -1, .sink = take_lines, .context = l, .progress = &p};
+    bool told;
+    int outcome = exchange(c, &r, &a, &told);
+    progress_end(&p);
+    if (a.sink_failed)
+        outcome = fail(c, OUTCOME_FAILED, "cannot write '%s': %s", l->out.path, strerror(l->out.error));
+    else if (outcome != OUTCOME_DONE && !told)
+        outcome = fail_answer(c, (enum outcome)outcome, &a);
+    else if (outcome == OUTCOME_DONE && l->count != e->to - e->from)
+        outcome = fail(c, OUTCOME_FAILED, "%llu %s came for %llu records", (unsigned long long)l->count, name,
+                       (unsigned long long)(e->to - e->from));
+    answer_clear(&a);
+    free(path);
+    return outcome;
+}
+
+/* One file of the folder: what `name` tells of the audit, or the checkpoint if it is NULL. */
+static int write_part(struct call *c, const struct export *e, size_t part, const char *name) {
+    struct lines l = {.count = 0};
+    char *path = part_path(e, part);
+    int outcome = OUTCOME_DONE;
+    if (output_open(&l.out, path) != VAULT_OK)
+        outcome = fail(c, OUTCOME_FAILED, "cannot write '%s': %s", path, strerror(errno));
+    else if (name != NULL)
+        outcome = fetch_lines(c, e, name, &l);
+    else if (!output_write(&l.out, e->checkpoint, strlen(e->checkpoint)))
+        outcome = fail(c, OUTCOME_FAILED, "cannot write '%s': %s", path, strerror(l.out.error));
+    if (outcome == OUTCOME_DONE && output_keep(&l.out) != VAULT_OK)
+        outcome = fail(c, OUTCOME_FAILED, "cannot write '%s': %s", path, strerror(errno));
+    output_close(&l.out);
+    free(path);
+    return outcome;
+}
+
+static int give_name(struct call *c, struct export *e) {
+    char *parent = folder_of(e->path);
+    int outcome = OUTCOME_DONE;
+    if (rename(e->folder, e->path) != 0) {
+        outcome = fail(c, OUTCOME_FAILED, "cannot write '%s': %s", e->path, strerror(errno));
+    } else {
+        free(e->folder);
+        e->folder = NULL;
+        if (folder_sync(parent) != VAULT_OK)
+            outcome = fail(c, OUTCOME_FAILED, "cannot write '%s': %s", parent, strerror(errno));
+    }
+    free(parent);
+    return outcome;
+}
+
+static int write_export(struct call *c, struct export *e) {
+    int outcome = make_folder(c, e);
+    if (outcome == OUTCOME_DONE)
+        outcome = write_part(c, e, 0, "records");
+    if (outcome == OUTCOME_DONE)
+        outcome = write_part(c, e, 1, "proofs");
+    if (outcome == OUTCOME_DONE)
+        outcome = write_part(c, e, 2, NULL);
+    if (outcome == OUTCOME_DONE)
+        outcome = give_name(c, e);
+    for (size_t part = 0; e->folder != NULL && part < PARTS; part++) {
+        char *path = part_path(e, part);
+        (void)unlink(path);
+        free(path);
+    }
+    if (e->folder != NULL)
+        (void)rmdir(e->folder);
+    free(e->folder);
+    return outcome;
+}
+
+static bool take_number(const json_t *document, const char *name, uint64_t *ret) {
+    const json_t *value = json_object_get(document, name);
+    if (!json_is_integer(value) || json_integer_value(value) < 0)
+        return false;
+    *ret = (uint64_t)json_integer_value(value);
+    return true;
+}
+
+static void print_summary(const struct export *e) {
+    printf("exported      %llu records (%llu to before %llu) of a log of %llu\n", (unsigned long long)(e->to - e->from),
+           (unsigned long long)e->from, (unsigned long long)e->to, (unsigned long long)e->size);
+    fputs("verifier key  ", stdout);
+    print_clean(stdout, e->vkey);
+    puts("\nWhoever verifies the export must have the verifier key from elsewhere, not from the export's sender.");
+}
+
+static int take_export(struct call *c, struct export *e, json_t *document) {
+    e->checkpoint = json_string_value(json_object_get(document, "checkpoint"));
+    e->vkey = json_string_value(json_object_get(document, "vkey"));
+    if (!take_number(document, "from", &e->from) || !take_number(document, "to", &e->to) ||
+        !take_number(document, "size", &e->size) || e->from > e->to || e->to > e->size || e->checkpoint == NULL ||
+        e->vkey == NULL)
+        return fail(c, OUTCOME_FAILED, "the answer to POST /v1/audit/exports is not what it should be");
+    int outcome = write_export(c, e);
+    if (outcome != OUTCOME_DONE)
+        return outcome;
+    json_object_set_new(document, "path", json_string(e->path));
+    if (!print_json(c, document))
+        print_summary(e);
+    return OUTCOME_DONE;
+}
+
+static int run_export(struct call *c) {
+    const char *target = option_text(c, "output");
+    json_t *body = NULL;
+    json_t *document = NULL;
+    int outcome = parse_options(c, &body);
+    if (outcome != OUTCOME_DONE)
+        return outcome;
+    size_t n = strlen(target);
+    while (n > 1 && target[n - 1] == '/')
+        n--;
+    char *path = format_text("%.*s", (int)n, target);
+    struct export e = {.path = path};
+    outcome = check_target(c, path);
+    if (outcome == OUTCOME_DONE)
+        outcome = ask_json(c, "POST", format_text("/v1/audit/exports"), body, &document);
+    else
+        json_decref(body);
+    if (outcome == OUTCOME_DONE)
+        outcome = take_export(c, &e, document);
+    json_decref(document);
+    free(path);
+    return outcome;
+}
+
+static const struct option options[] = {
+    {"from", 0, "N", "first record (0, without it)", 0},
+    {"to", 0, "N", "record after the last (all, without it)", 0},
+    {"format", 0, "FORMAT", "jsonl", OPTION_REQUIRED},
+    {"output", 'o', "PATH", "folder to make; must not exist, or be empty", OPTION_REQUIRED},
+    {NULL, 0, NULL, NULL, 0},
+};
+
+const struct command command_audit_export = {
+    .name = "audit export",
+    .area = "Audit",
+    .synopsis = "[--from N] [--to N] --format jsonl -o PATH",
+    .summary = "take the audit out, with proofs",
+    .help = "Writes records.jsonl, proofs.jsonl and checkpoint to the folder PATH, which appears when it is complete.\n"
+            "The export is itself recorded. 'audit verify' checks it anywhere.",
+    .example = "  vaultctl audit export --format jsonl -o export-2026-11",
+    .options = options,
+    .run = run_export,
+};

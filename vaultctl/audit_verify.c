@@ -1,0 +1,125 @@
+/* Verification of an export, without a vault. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "commands.h"
+#include "files.h"
+#include "output.h"
+#include "names.h"
+#include "vault/audit_export.h"
+#include "vault/result.h"
+
+enum { KEY_FILE_MAX = 4096 };
+
+/* The verifier key: the option, or the content of the file after '@'. *ret is owned by the caller. */
+static int take_key(struct call *c, char **ret) {
+    const char *option = option_text(c, "key");
+    char *vkey = NULL;
+    size_t size = 0;
+    if (*option == '@') {
+        int result = file_read(option + 1, KEY_FILE_MAX, &vkey, &size);
+        if (result != VAULT_OK)
+            return fail(c, OUTCOME_FAILED, "--key: cannot read '%s': %s", option + 1,
+                        result == VAULT_E_IO ? strerror(errno) : "too large for a verifier key");
+        vkey[strcspn(vkey, "\r\n")] = '\0';
+    } else {
+        vkey = format_text("%s", option);
+    }
+    if (!verifier_key_is_good(vkey)) {
+        free(vkey);
+        return fail(c, OUTCOME_USAGE, "--key is no verifier key: NAME+8 hex digits+base64 of an Ed25519 key");
+    }
+    *ret = vkey;
+    return OUTCOME_DONE;
+}
+
+static int check_paths(struct call *c) {
+    const char *paths[] = {c->words[0], option_text(c, "checkpoint")};
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        if (paths[i] != NULL && access(paths[i], R_OK) != 0)
+            return fail(c, OUTCOME_FAILED, "%scannot read '%s': %s", i == 1 ? "--checkpoint: " : "", paths[i],
+                        strerror(errno));
+    }
+    return OUTCOME_DONE;
+}
+
+static json_t *report_document(const struct audit_report *r, int result) {
+    json_t *document =
+        json_pack("{s:b, s:I, s:I, s:b, s:s}", "verified", result == VAULT_OK, "records", (json_int_t)r->records,
+                  "tree_size", (json_int_t)r->tree_size, "whole", (int)r->whole, "origin", r->origin);
+    if (r->records > 0) {
+        json_object_set_new(document, "first", json_integer((json_int_t)r->first));
+        json_object_set_new(document, "last", json_integer((json_int_t)r->last));
+    }
+    if (result != VAULT_OK) {
+        json_object_set_new(document, "problem", json_string(r->problem));
+        json_object_set_new(document, "line", r->bad_line > 0 ? json_integer((json_int_t)r->bad_line) : json_null());
+    }
+    return document;
+}
+
+static void print_report(const struct audit_report *r) {
+    puts("verified");
+    fputs("origin     ", stdout);
+    print_clean(stdout, r->origin);
+    printf("\nrecords    %llu", (unsigned long long)r->records);
+    if (r->records > 0)
+        printf(" (%llu to %llu)", (unsigned long long)r->first, (unsigned long long)r->last);
+    printf("\ntree size  %llu\n", (unsigned long long)r->tree_size);
+    puts(r->whole ? "whole      yes: every record of the log is in this export"
+                  : "whole      no: each record here is in the log; the log holds others");
+}
+
+static int tell(struct call *c, const struct audit_report *report, int result) {
+    json_t *document = report_document(report, result);
+    if (document == NULL)
+        return fail(c, OUTCOME_INTEGRITY, "the export does not verify, and its report is not UTF-8");
+    bool printed = print_json(c, document);
+    json_decref(document);
+    if (result == VAULT_OK) {
+        if (!printed)
+            print_report(report);
+        return OUTCOME_DONE;
+    }
+    const char *problem = report->problem[0] != '\0' ? report->problem : vault_result_name(result);
+    if (report->bad_line > 0)
+        return fail(c, OUTCOME_INTEGRITY, "'%s' does not verify: line %llu: %s", c->words[0],
+                    (unsigned long long)report->bad_line, problem);
+    return fail(c, OUTCOME_INTEGRITY, "'%s' does not verify: %s", c->words[0], problem);
+}
+
+static int run_verify(struct call *c) {
+    struct audit_report report = {.records = 0};
+    char *vkey = NULL;
+    int outcome = take_key(c, &vkey);
+    if (outcome == OUTCOME_DONE)
+        outcome = check_paths(c);
+    if (outcome == OUTCOME_DONE) {
+        int result = audit_verify(c->words[0], vkey, option_text(c, "checkpoint"), &report);
+        outcome = result == VAULT_E_MEMORY ? fail(c, OUTCOME_FAILED, "out of memory") : tell(c, &report, result);
+    }
+    free(vkey);
+    return outcome;
+}
+
+static const struct option options[] = {
+    {"checkpoint", 0, "FILE", "a checkpoint kept outside the vault: the export must not fall behind it", 0},
+    {"key", 0, "VKEY", "the verifier key of the vault's audit, or @FILE holding it", OPTION_REQUIRED},
+    {NULL, 0, NULL, NULL, 0},
+};
+
+const struct command command_audit_verify = {
+    .name = "audit verify",
+    .area = "Audit",
+    .synopsis = "PATH [--checkpoint FILE] --key VKEY",
+    .summary = "check an export, without a vault",
+    .help = "Checks the export in folder PATH against the verifier key, which must come from somewhere else than the\n"
+            "export: nothing in it is trusted instead. Needs no vault. Exit status 6 if it does not verify.\n"
+            "--key means the verifier key here, not a TLS key.",
+    .example = "  vaultctl audit verify export-2026-11 --key @vault.vkey --checkpoint checkpoint-2026-10",
+    .options = options,
+    .words = 1,
+    .run = run_verify,
+};

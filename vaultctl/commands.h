@@ -1,0 +1,19 @@
+/* Every command of the program; each is defined in the file of its group. */
+#ifndef VAULTCTL_COMMANDS_H
+#define VAULTCTL_COMMANDS_H
+
+#include "command.h"
+
+extern const struct command command_status, command_init, command_unseal, command_seal;
+extern const struct command command_subject_add, command_subject_show, command_subject_list, command_subject_change;
+extern const struct command command_consent_set, command_consent_show, command_consent_withdraw;
+extern const struct command command_service_add, command_service_list, command_service_show, command_service_revoke;
+extern const struct command command_project_add, command_project_list, command_project_close;
+extern const struct command command_ethics_add, command_ethics_list, command_ethics_revoke;
+extern const struct command command_policy_load, command_policy_show, command_policy_explain;
+extern const struct command command_put, command_get, command_list, command_show;
+extern const struct command command_key_list, command_key_rotate, command_key_jobs;
+extern const struct command command_audit_tail, command_audit_checkpoint, command_audit_export, command_audit_verify;
+extern const struct command command_request_show;
+
+#endif

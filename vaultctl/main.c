@@ -1,0 +1,76 @@
+/* vaultctl: the vault on the command line. docs/vaultctl.md. */
+#include <curl/curl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "commands.h"
+#include "http.h"
+#include "output.h"
+#include "request.h"
+#include "vault/secret.h"
+
+static volatile sig_atomic_t signal_taken;
+
+static void take_signal(int number) {
+    signal_taken = number;
+    interrupted = 1;
+}
+
+/* An interruption must end in clean-up first: unfinished files are removed by the code that made them. */
+static void watch_signals(void) {
+    struct sigaction action = {.sa_handler = take_signal};
+    sigemptyset(&action.sa_mask);
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        struct sigaction before;
+        /* What the caller had ignored (nohup) stays so. */
+        if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+            sigaction(numbers[i], &action, NULL);
+    }
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static void die_by_signal(void) {
+    if (signal_taken == 0)
+        return;
+    signal(signal_taken, SIG_DFL);
+    raise(signal_taken);
+}
+
+static int run(struct call *c, int argc, char **argv) {
+    int outcome = arguments_parse(c, all_commands, argc, (const char *const *)argv);
+    if (outcome != OUTCOME_DONE) {
+        (void)fail(c, OUTCOME_USAGE, "%s", c->error);
+        help_hint(c);
+        return outcome;
+    }
+    if (c->help) {
+        help_print(c, all_commands);
+        return OUTCOME_DONE;
+    }
+    if (c->version) {
+        puts("vaultctl " VAULT_VERSION);
+        return OUTCOME_DONE;
+    }
+    outcome = check_options(c);
+    return outcome == OUTCOME_DONE ? c->command->run(c) : outcome;
+}
+
+int main(int argc, char **argv) {
+    static struct call call;
+    watch_signals();
+    if (secret_start() != 0 || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+        fputs("vaultctl: a library does not start\n", stderr);
+        return OUTCOME_FAILED;
+    }
+    int outcome = run(&call, argc, argv);
+    session_close(call.session);
+    curl_global_cleanup();
+    if ((fflush(stdout) != 0 || ferror(stdout)) && outcome == OUTCOME_DONE) {
+        perror("vaultctl: standard output");
+        outcome = OUTCOME_FAILED;
+    }
+    die_by_signal();
+    return outcome;
+}

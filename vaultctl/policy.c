@@ -1,0 +1,155 @@
+/* The national policy: load it, show it, ask what it would say. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands.h"
+#include "files.h"
+#include "request.h"
+#include "vault/result.h"
+
+enum { POLICY_FILE_MAX = 1 << 20 };
+
+static const struct column rule_columns[] = {{"RULE", "id"}, {"EFFECT", "effect"}, {"TEXT", "text"}, {NULL, NULL}};
+
+static void print_policy(const json_t *document) {
+    static const struct column head[] = {{"name", "name"}, {"version", "version"}, {"hash", "hash"}, {NULL, NULL}};
+    print_fields(document, head);
+    const json_t *rules = json_object_get(document, "rules");
+    if (json_is_array(rules)) {
+        putchar('\n');
+        print_table(rules, rule_columns);
+    } else {
+        char *count = value_text(rules);
+        printf("rules    %s\n", count);
+        free(count);
+    }
+}
+
+static int run_load(struct call *c) {
+    char *text = NULL;
+    size_t size = 0;
+    struct http_answer a;
+    int result = file_read(c->words[0], POLICY_FILE_MAX, &text, &size);
+    if (result != VAULT_OK)
+        return fail(c, OUTCOME_FAILED, "cannot read '%s': %s", c->words[0],
+                    result == VAULT_E_IO ? strerror(errno) : "larger than 1 MiB");
+    struct http_request r = {.method = "PUT",
+                             .path = "/v1/policy",
+                             .type = "application/yaml",
+                             .body = text,
+                             .body_size = size,
+                             .upload_size = -1};
+    int outcome = ask(c, &r, &a);
+    if (outcome == OUTCOME_DONE && !print_json(c, a.document))
+        print_policy(a.document);
+    answer_clear(&a);
+    free(text);
+    return outcome;
+}
+
+static int run_show(struct call *c) {
+    json_t *document;
+    int outcome = ask_json(c, "GET", format_text("/v1/policy"), NULL, &document);
+    if (outcome == OUTCOME_DONE && !print_json(c, document))
+        print_policy(document);
+    json_decref(document);
+    return outcome;
+}
+
+/* "file" or "subject" (and "name"): what is asked about. OUTCOME_USAGE after a complaint. */
+static int add_target(struct call *c, json_t *body) {
+    const char *file = option_text(c, "file");
+    const char *subject = option_text(c, "subject");
+    struct file_name f;
+    if ((file == NULL) == (subject == NULL))
+        return fail(c, OUTCOME_USAGE, "one of --file and --subject is needed");
+    if (subject != NULL) {
+        json_object_set_new(body, "subject", json_string(subject));
+        return OUTCOME_DONE;
+    }
+    if (!file_name_parse(file, &f))
+        return fail(c, OUTCOME_USAGE, "--file '%s' is neither a file id (32 hex digits) nor SUBJECT/NAME", file);
+    if (f.by_id) {
+        json_object_set_new(body, "file", json_string(f.id));
+    } else {
+        json_object_set_new(body, "subject", json_string(f.subject));
+        json_object_set_new(body, "name", json_string(f.name));
+    }
+    return OUTCOME_DONE;
+}
+
+static void print_decision(const json_t *document) {
+    static const struct column reasons[] = {{"RULE", "rule"}, {"REASON", "text"}, {NULL, NULL}};
+    const json_t *obligations = json_object_get(document, "obligations");
+    puts(json_is_true(json_object_get(document, "permitted")) ? "permitted" : "denied");
+    if (json_array_size(json_object_get(document, "reasons")) > 0) {
+        putchar('\n');
+        print_table(json_object_get(document, "reasons"), reasons);
+    }
+    if (json_array_size(obligations) > 0) {
+        char *text = value_text(obligations);
+        fputs("\nobligations  ", stdout);
+        print_clean(stdout, text);
+        putchar('\n');
+        free(text);
+    }
+}
+
+static int run_explain(struct call *c) {
+    json_t *document;
+    json_t *body = json_pack("{s:s, s:s*}", "purpose", option_text(c, "purpose"), "service", option_text(c, "service"));
+    int outcome = add_target(c, body);
+    if (outcome != OUTCOME_DONE) {
+        json_decref(body);
+        return outcome;
+    }
+    outcome = ask_json(c, "POST", format_text("/v1/decisions"), body, &document);
+    if (outcome == OUTCOME_DONE && !print_json(c, document))
+        print_decision(document);
+    json_decref(document);
+    return outcome;
+}
+
+static const struct option explain_options[] = {
+    {"service", 0, "S", "who would ask (you, without it)", 0},
+    {"purpose", 0, "P", "purpose with its particulars, as in the Purpose header", OPTION_REQUIRED},
+    {"file", 0, "F", "file id or SUBJECT/NAME", 0},
+    {"subject", 0, "X", "any file of this patient", 0},
+    {NULL, 0, NULL, NULL, 0},
+};
+
+const struct command command_policy_load = {
+    .name = "policy load",
+    .area = "Policy",
+    .synopsis = "FILE",
+    .summary = "put a policy in force",
+    .help =
+        "Puts the policy document in FILE (YAML, '-' for standard input) in force. Running reads are decided again.",
+    .example = "  vaultctl policy load policies/national.yaml",
+    .words = 1,
+    .run = run_load,
+};
+
+const struct command command_policy_show = {
+    .name = "policy show",
+    .area = "Policy",
+    .synopsis = "",
+    .summary = "the policy in force",
+    .help = "Shows the policy in force: name, hash and rules.",
+    .example = "  vaultctl policy show",
+    .run = run_show,
+};
+
+const struct command command_policy_explain = {
+    .name = "policy explain",
+    .area = "Policy",
+    .synopsis = "--service S --purpose P (--file F | --subject X)",
+    .summary = "would this be permitted, and why",
+    .help = "Asks how an access would be decided, with every reason. The question is recorded, nothing is read.\n"
+            "Exit status 0 whatever the answer is.",
+    .example = "  vaultctl policy explain --service research --file S-0001/tumour.cram \\\n"
+               "      --purpose 'research;project=\"P1\";approval=\"A1\"'",
+    .options = explain_options,
+    .run = run_explain,
+};

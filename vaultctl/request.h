@@ -1,0 +1,29 @@
+/* Requests as commands make them: one line each, complaints included. */
+#ifndef VAULTCTL_REQUEST_H
+#define VAULTCTL_REQUEST_H
+
+#include "command.h"
+#include "http.h"
+#include "names.h"
+#include "output.h"
+
+/* The session of this call, opened at first use. NULL after a complaint; *ret_outcome is then the exit status. */
+struct session *call_session(struct call *c, int *ret_outcome);
+/* http_exchange on the call's session, without complaining about what came back, except where there is no session:
+ * then *ret_told is true. */
+int exchange(struct call *c, const struct http_request *r, struct http_answer *ret, bool *ret_told);
+/* Sends a request and complains if the answer is not a whole 2xx. `a` is to be cleared in any case. */
+int ask(struct call *c, const struct http_request *r, struct http_answer *a);
+/* A request with an optional JSON body and a JSON object as its answer. Frees `path` and `body`.
+ * *ret is owned by the caller, NULL unless OUTCOME_DONE. */
+int ask_json(struct call *c, const char *method, char *path, json_t *body, json_t **ret);
+/* All pages of a list: GET path, following `next`. *ret is {"member": [...]}. Frees `path`. */
+int ask_pages(struct call *c, char *path, const char *header, const char *member, json_t **ret);
+
+/* "Purpose: TEXT" of --purpose, or NULL without it; owned by the caller. */
+char *purpose_header(const struct call *c);
+/* Every word and option value that is no path must be fit for a header, a path or JSON. OUTCOME_USAGE after a
+ * complaint. */
+int check_options(struct call *c);
+
+#endif

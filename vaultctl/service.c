@@ -1,0 +1,104 @@
+/* Who may ask: services, known by the URI in their certificate. */
+#include <stdlib.h>
+
+#include "commands.h"
+#include "request.h"
+
+static const struct column fields[] = {
+    {"name", "name"},   {"SAN URI", "san"},     {"roles", "roles"}, {"purposes", "purposes"},
+    {"added", "added"}, {"revoked", "revoked"}, {NULL, NULL},
+};
+static const struct column columns[] = {
+    {"NAME", "name"},   {"SAN URI", "san"},     {"ROLES", "roles"}, {"PURPOSES", "purposes"},
+    {"ADDED", "added"}, {"REVOKED", "revoked"}, {NULL, NULL},
+};
+
+static int finish(struct call *c, int outcome, json_t *document) {
+    if (outcome == OUTCOME_DONE && !print_json(c, document))
+        print_fields(document, fields);
+    json_decref(document);
+    return outcome;
+}
+
+static int run_add(struct call *c) {
+    json_t *body = json_pack("{s:s, s:s, s:o}", "name", c->words[0], "san", option_text(c, "san"), "roles",
+                             option_list(c, "role"));
+    json_t *document;
+    if (option_given(c, "purpose"))
+        json_object_set_new(body, "purposes", option_list(c, "purpose"));
+    int outcome = ask_json(c, "POST", format_text("/v1/services"), body, &document);
+    return finish(c, outcome, document);
+}
+
+static int run_show(struct call *c) {
+    json_t *document;
+    int outcome = ask_json(c, "GET", resource("/v1/services", c->words[0]), NULL, &document);
+    return finish(c, outcome, document);
+}
+
+static int run_revoke(struct call *c) {
+    json_t *document;
+    int outcome = ask_json(c, "DELETE", resource("/v1/services", c->words[0]), NULL, &document);
+    return finish(c, outcome, document);
+}
+
+static int run_list(struct call *c) {
+    json_t *document;
+    int outcome = ask_pages(c, format_text("/v1/services"), NULL, "services", &document);
+    if (outcome == OUTCOME_DONE && !print_json(c, document))
+        print_table(json_object_get(document, "services"), columns);
+    json_decref(document);
+    return outcome;
+}
+
+static const struct option add_options[] = {
+    {"san", 0, "URI", "URI in the service's certificate (subject alternative name)", OPTION_REQUIRED},
+    {"role", 0, "R", "depositor, reader, registrar, auditor, custodian or operator; repeatable",
+     OPTION_REQUIRED | OPTION_REPEAT},
+    {"purpose", 0, "P", "a purpose that it may claim: treatment, research; repeatable", OPTION_REPEAT},
+    {NULL, 0, NULL, NULL, 0},
+};
+
+const struct command command_service_add = {
+    .name = "service add",
+    .area = "Services",
+    .synopsis = "NAME --san URI --role R... [--purpose P...]",
+    .summary = "make a service known",
+    .help = "Makes a service known: which certificate it comes with, which roles it has, which purposes it may claim.",
+    .example = "  vaultctl service add clinic --san urn:vault:service:clinic --role reader --purpose treatment",
+    .options = add_options,
+    .words = 1,
+    .run = run_add,
+};
+
+const struct command command_service_list = {
+    .name = "service list",
+    .area = "Services",
+    .synopsis = "",
+    .summary = "all services",
+    .help = "Lists the services, revoked ones included.",
+    .example = "  vaultctl service list",
+    .run = run_list,
+};
+
+const struct command command_service_show = {
+    .name = "service show",
+    .area = "Services",
+    .synopsis = "NAME",
+    .summary = "one service",
+    .help = "Shows a service's certificate name, roles and purposes.",
+    .example = "  vaultctl service show clinic",
+    .words = 1,
+    .run = run_show,
+};
+
+const struct command command_service_revoke = {
+    .name = "service revoke",
+    .area = "Services",
+    .synopsis = "NAME",
+    .summary = "end a service's access",
+    .help = "Ends a service's access for good, running reads included.",
+    .example = "  vaultctl service revoke clinic",
+    .words = 1,
+    .run = run_revoke,
+};

@@ -1,0 +1,20 @@
+/* Verifier keys, inside the audit library. docs/format-audit.md. */
+#ifndef AUDIT_CHECKPOINT_INTERNAL_H
+#define AUDIT_CHECKPOINT_INTERNAL_H
+
+#include <stdint.h>
+
+#include "vault/checkpoint.h"
+
+enum { VKEY_ID = 4, VKEY_PUBLIC = 32, NOTE_SIGNATURE = 64 };
+
+struct vkey {
+    char name[CHECKPOINT_ORIGIN_MAX + 1];
+    uint8_t id[VKEY_ID];
+    uint8_t public_key[VKEY_PUBLIC];
+};
+
+/* VAULT_E_FORMAT: no verifier key string of an Ed25519 key, or its key ID is not the key's. */
+int vkey_parse(const char *text, struct vkey *ret);
+
+#endif

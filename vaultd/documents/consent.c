@@ -1,0 +1,68 @@
+#include "documents_internal.h"
+
+#include <string.h>
+
+#include "vault/result.h"
+
+DEFINE_LAYOUT(consent);
+
+size_t consent_terms(const struct consent *c) {
+    return c->research_size / 4;
+}
+
+uint32_t consent_term(const struct consent *c, size_t i) {
+    const uint8_t *p = c->research + 4 * i;
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+/* DUO numbers have seven digits; ascending, so that one list has one encoding. */
+static bool terms_are_good(const struct consent *c) {
+    if (c->research_size % 4 != 0 || c->research_size > sizeof(c->research))
+        return false;
+    uint32_t last = 0;
+    for (size_t i = 0; i < consent_terms(c); i++) {
+        uint32_t term = consent_term(c, i);
+        if (term <= last || term > 9999999)
+            return false;
+        last = term;
+    }
+    return true;
+}
+
+static bool evidence_is_good(const char *evidence) {
+    static const char prefix[] = "sha-256:";
+    if (evidence[0] == '\0')
+        return true;
+    return strlen(evidence) == 8 + 64 && strncmp(evidence, prefix, 8) == 0 &&
+           text_is_of(evidence + 8, 64, LETTERS_DIGIT "abcdef");
+}
+
+static const char *consent_fault(const struct consent *c) {
+    const uint64_t year_10000 = 253402300800;
+    int64_t seconds;
+    if (!name_is_good(c->subject))
+        return "subject";
+    if (!date_parse(c->signed_on, &seconds))
+        return "signed";
+    if (!text_is_of(c->form, 32, LETTERS_NAME))
+        return "form";
+    if (!evidence_is_good(c->evidence))
+        return "evidence";
+    if (c->treatment > 1)
+        return "permits.treatment";
+    if (!terms_are_good(c))
+        return "permits.research";
+    if (c->findings > FINDINGS_ALL)
+        return "findings";
+    if (c->recontact > 1)
+        return "recontact";
+    return c->expires < year_10000 ? NULL : "expires";
+}
+
+int consent_check(const struct consent *c, const char **ret_field) {
+    const char *fault = consent_fault(c);
+    if (fault == NULL)
+        return VAULT_OK;
+    *ret_field = fault;
+    return VAULT_E_FORMAT;
+}

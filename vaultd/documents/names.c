@@ -1,0 +1,107 @@
+#include "documents_internal.h"
+
+#include <string.h>
+
+static const char *const roles[ROLE_COUNT] = {
+    [ROLE_DEPOSITOR] = "depositor", [ROLE_READER] = "reader",       [ROLE_REGISTRAR] = "registrar",
+    [ROLE_AUDITOR] = "auditor",     [ROLE_CUSTODIAN] = "custodian", [ROLE_OPERATOR] = "operator",
+};
+
+static const char *const actions[ACTION_COUNT] = {
+    [ACTION_DEPOSIT] = "deposit", [ACTION_READ] = "read",
+    [ACTION_LIST] = "list",       [ACTION_METADATA] = "metadata",
+    [ACTION_REMOVE] = "remove",   [ACTION_SHRED] = "shred",
+    [ACTION_EXPORT] = "export",   [ACTION_ADMINISTER] = "administer",
+};
+
+static const char *const purposes[] = {[PURPOSE_TREATMENT] = "treatment", [PURPOSE_RESEARCH] = "research"};
+
+static const char *const conditions[CONDITION_COUNT] = {
+    [CONDITION_CONSENT_TREATMENT] = "consent-treatment",
+    [CONDITION_CONSENT_RESEARCH] = "consent-research",
+    [CONDITION_NO_CONSENT] = "no-consent",
+    [CONDITION_OPTED_OUT] = "opted-out",
+    [CONDITION_PROJECT_OPEN] = "project-open",
+    [CONDITION_NO_PROJECT] = "no-project",
+    [CONDITION_APPROVAL_VALID] = "approval-valid",
+    [CONDITION_NO_APPROVAL] = "no-approval",
+    [CONDITION_FINDINGS_LIMITED] = "findings-limited",
+    [CONDITION_FINDINGS_REFUSED] = "findings-refused",
+    [CONDITION_NO_RECONTACT] = "no-recontact",
+};
+
+static const char *name_in(const char *const *names, size_t count, unsigned i) {
+    return i < count ? names[i] : NULL;
+}
+
+static int find_in(const char *const *names, size_t count, const char *name) {
+    for (size_t i = 0; i < count; i++)
+        if (names[i] != NULL && strcmp(names[i], name) == 0)
+            return (int)i;
+    return -1;
+}
+
+const char *role_name(unsigned role) {
+    return name_in(roles, COUNT_OF(roles), role);
+}
+
+int role_from_name(const char *name) {
+    return find_in(roles, COUNT_OF(roles), name);
+}
+
+const char *action_name(unsigned action) {
+    return name_in(actions, COUNT_OF(actions), action);
+}
+
+int action_from_name(const char *name) {
+    return find_in(actions, COUNT_OF(actions), name);
+}
+
+char action_letter(unsigned action) {
+    switch (action) {
+    case ACTION_DEPOSIT: return 'C';
+    case ACTION_READ:
+    case ACTION_LIST:
+    case ACTION_METADATA:
+    case ACTION_EXPORT: return 'R';
+    case ACTION_REMOVE:
+    case ACTION_SHRED: return 'D';
+    default: return 'E';
+    }
+}
+
+const char *purpose_name(unsigned purpose) {
+    return name_in(purposes, COUNT_OF(purposes), purpose);
+}
+
+unsigned purpose_from_name(const char *name) {
+    int found = find_in(purposes, COUNT_OF(purposes), name);
+    return found < 0 ? PURPOSE_NONE : (unsigned)found;
+}
+
+const char *condition_name(unsigned condition) {
+    return name_in(conditions, COUNT_OF(conditions), condition);
+}
+
+int condition_from_name(const char *name) {
+    return find_in(conditions, COUNT_OF(conditions), name);
+}
+
+bool text_is_of(const char *text, size_t most, const char *letters) {
+    size_t n = strnlen(text, most + 1);
+    return n > 0 && n <= most && strspn(text, letters) == n;
+}
+
+bool text_is_good(const char *text, size_t most) {
+    size_t n = strnlen(text, most + 1);
+    return n <= most && text_is_clean(text, n);
+}
+
+bool name_is_good(const char *name) {
+    return text_is_of(name, NAME_MAX_SIZE, LETTERS_NAME) && name[0] != '.';
+}
+
+bool file_name_is_good(const char *name) {
+    return name[0] != '\0' && text_is_good(name, NAME_MAX_SIZE) && strchr(name, '/') == NULL &&
+           strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}

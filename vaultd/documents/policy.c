@@ -1,0 +1,188 @@
+#include "documents_internal.h"
+
+#include <string.h>
+
+#include "vault/result.h"
+
+enum { POLICY_VERSION = 1 };
+
+DEFINE_LAYOUT(policy_rule);
+
+#define FIELDS_policy_head(F, R)                                                                                       \
+    F(R, U8, version, 0)                                                                                               \
+    F(R, STR, name, NAME_MAX_SIZE)                                                                                     \
+    F(R, U32, count, 0)
+DECLARE_RECORD(policy_head);
+DEFINE_LAYOUT(policy_head);
+
+int policy_encode(const struct policy *p, uint8_t *to, size_t size, size_t *ret_used) {
+    struct writer w = writer_of(to, size < BLOCK_MAX ? size : BLOCK_MAX);
+    struct policy_head head = {.version = POLICY_VERSION, .count = (uint32_t)p->count};
+    if (p->count > POLICY_RULES)
+        return VAULT_E_LIMIT;
+    COPY_ARRAY(head.name, p->name);
+    layout_encode(&layout_policy_head, &head, &w);
+    for (size_t i = 0; i < p->count; i++)
+        layout_encode(&layout_policy_rule, &p->rules[i], &w);
+    if (w.bad)
+        return VAULT_E_LIMIT;
+    *ret_used = w.used;
+    return VAULT_OK;
+}
+
+static int decode_rules(struct policy *p, struct reader *r) {
+    struct policy_head head;
+    int result = layout_decode_next(&layout_policy_head, r, &head);
+    if (result != VAULT_OK)
+        return result;
+    if (head.version != POLICY_VERSION || head.count > POLICY_RULES)
+        return VAULT_E_FORMAT;
+    COPY_ARRAY(p->name, head.name);
+    for (p->count = 0; p->count < head.count; p->count++) {
+        result = layout_decode_next(&layout_policy_rule, r, &p->rules[p->count]);
+        if (result != VAULT_OK)
+            return result;
+    }
+    return read_done(r) ? VAULT_OK : VAULT_E_FORMAT;
+}
+
+int policy_decode(struct policy *p, const uint8_t *from, size_t size) {
+    struct reader r = reader_of(from, size);
+    size_t rule;
+    const char *field;
+    *p = (struct policy){0};
+    int result = decode_rules(p, &r);
+    if (result == VAULT_OK)
+        result = policy_check(p, &rule, &field);
+    if (result != VAULT_OK)
+        *p = (struct policy){0};
+    return result;
+}
+
+#define BIT(n) (1u << (n))
+
+/* What a permit may need, and what a forbid or an obligation may follow from. Kept apart so that no withdrawal,
+ * expiry, opt-out or revocation can ever turn a deny into a permit, whatever the policy. */
+static const uint32_t conditions_that_grant = BIT(CONDITION_CONSENT_TREATMENT) | BIT(CONDITION_CONSENT_RESEARCH) |
+                                              BIT(CONDITION_PROJECT_OPEN) | BIT(CONDITION_APPROVAL_VALID);
+
+static bool conditions_are_good(const struct policy_rule *r) {
+    if (r->conditions >= BIT(CONDITION_COUNT))
+        return false;
+    switch (r->effect) {
+    case EFFECT_PERMIT: return (r->conditions & ~conditions_that_grant) == 0;
+    case EFFECT_FORBID: return (r->conditions & conditions_that_grant) == 0;
+    default: return true;
+    }
+}
+
+/* A comma would split a tag in the list that a file has. */
+static bool tag_is_good(const char *tag) {
+    return tag[0] == '\0' || text_is_of(tag, 64, LETTERS_NAME);
+}
+
+static bool obligation_is_good(const struct policy_rule *r) {
+    if (r->effect != EFFECT_OBLIGE)
+        return r->obligation[0] == '\0';
+    return text_is_of(r->obligation, 64, LETTERS_TOKEN);
+}
+
+static const char *rule_fault(const struct policy_rule *r) {
+    if (!text_is_of(r->id, 64, LETTERS_TOKEN))
+        return "id";
+    if (r->text[0] == '\0' || !text_is_good(r->text, 200))
+        return "text";
+    if (!text_is_good(r->source, 200))
+        return "source";
+    if (r->effect > EFFECT_OBLIGE)
+        return "effect";
+    if (r->actions == 0 || r->actions >= BIT(ACTION_COUNT) || (r->actions & BIT(ACTION_ADMINISTER)) != 0)
+        return "actions";
+    if (r->purposes == 0 || r->purposes >= BIT(PURPOSE_RESEARCH + 1))
+        return "purposes";
+    if (r->roles >= BIT(ROLE_COUNT))
+        return "roles";
+    if (!conditions_are_good(r))
+        return "conditions";
+    if (r->dataset[0] != '\0' && !name_is_good(r->dataset))
+        return "dataset";
+    if (!tag_is_good(r->tag))
+        return "tag";
+    return obligation_is_good(r) ? NULL : "obligation";
+}
+
+static bool id_is_taken(const struct policy *p, size_t i) {
+    for (size_t k = 0; k < i; k++)
+        if (strcmp(p->rules[k].id, p->rules[i].id) == 0)
+            return true;
+    return false;
+}
+
+/* Rules that could speak at once with rule i about one action, one purpose and one dataset. */
+static size_t rules_at_once(const struct policy *p, size_t i, uint32_t action, uint32_t purpose) {
+    size_t count = 0;
+    for (size_t k = 0; k < p->count; k++) {
+        const struct policy_rule *r = &p->rules[k];
+        bool same_file = r->dataset[0] == '\0' || strcmp(r->dataset, p->rules[i].dataset) == 0;
+        count += same_file && (r->actions & action) != 0 && (r->purposes & purpose) != 0;
+    }
+    return count;
+}
+
+/* Keeps every list of reasons within what a decision and an audit record hold. */
+static bool too_many_at_once(const struct policy *p, size_t i) {
+    const struct policy_rule *r = &p->rules[i];
+    for (unsigned action = 0; action < ACTION_COUNT; action++)
+        for (unsigned purpose = 0; purpose <= PURPOSE_RESEARCH; purpose++)
+            if ((r->actions & BIT(action)) != 0 && (r->purposes & BIT(purpose)) != 0 &&
+                rules_at_once(p, i, BIT(action), BIT(purpose)) > POLICY_RULES_AT_ONCE)
+                return true;
+    return false;
+}
+
+static bool obligation_is_new(const struct policy *p, size_t i) {
+    for (size_t k = 0; k < i; k++)
+        if (strcmp(p->rules[k].obligation, p->rules[i].obligation) == 0)
+            return false;
+    return p->rules[i].obligation[0] != '\0';
+}
+
+/* Of the rules up to i, as the one list that an answer would carry. */
+static bool obligations_fit(const struct policy *p, size_t i) {
+    size_t count = 0, size = 0;
+    for (size_t k = 0; k <= i; k++)
+        if (obligation_is_new(p, k)) {
+            count++;
+            size += strlen(p->rules[k].obligation) + 1;
+        }
+    return count <= POLICY_OBLIGATIONS && size <= POLICY_OBLIGATIONS_SIZE;
+}
+
+static const char *fault_among(const struct policy *p, size_t i) {
+    const char *fault = rule_fault(&p->rules[i]);
+    if (fault != NULL)
+        return fault;
+    if (id_is_taken(p, i))
+        return "id";
+    if (!obligations_fit(p, i))
+        return "obligation";
+    return too_many_at_once(p, i) ? "actions" : NULL;
+}
+
+int policy_check(const struct policy *p, size_t *ret_rule, const char **ret_field) {
+    const char *fault = NULL;
+    size_t i = SIZE_MAX;
+    if (!name_is_good(p->name))
+        fault = "name";
+    else if (p->count > POLICY_RULES)
+        fault = "rules";
+    for (size_t k = 0; fault == NULL && k < p->count; k++) {
+        fault = fault_among(p, k);
+        i = k;
+    }
+    if (fault == NULL)
+        return VAULT_OK;
+    *ret_rule = i;
+    *ret_field = fault;
+    return VAULT_E_FORMAT;
+}

@@ -1,0 +1,207 @@
+#include <stdlib.h>
+
+#include "monitor.h"
+#include "vault/log.h"
+#include "vault/result.h"
+
+static const uint8_t meta_key[] = "meta";
+static const uint8_t tree_key[] = "tree";
+enum { TREE_MAX = 16 + 64 * MERKLE_HASH };
+
+int batch_begin(struct monitor *m) {
+    return index_writing(m->index) ? VAULT_OK : index_begin(m->index);
+}
+
+int meta_store(struct monitor *m) {
+    return index_put_record(m->index, DB_META, meta_key, sizeof(meta_key), &layout_meta_value, &m->meta);
+}
+
+/* u64 size ‖ u64 time of the last record ‖ the hashes of the complete subtrees, smallest first. */
+static int tree_store(struct monitor *m) {
+    uint8_t bytes[TREE_MAX];
+    struct writer w = writer_of(bytes, sizeof(bytes));
+    write_u64(&w, m->tree.size);
+    write_u64(&w, m->last_time);
+    for (unsigned level = 0; level < 64; level++)
+        if (m->tree.size >> level & 1)
+            write_bytes(&w, m->tree.pending[level], MERKLE_HASH);
+    return index_put(m->index, DB_META, tree_key, sizeof(tree_key), bytes, w.used);
+}
+
+static int tree_load(struct monitor *m) {
+    uint8_t bytes[TREE_MAX];
+    size_t n = 0;
+    int result = index_get(m->index, DB_META, tree_key, sizeof(tree_key), bytes, sizeof(bytes), &n);
+    if (result != VAULT_OK)
+        return result;
+    struct reader r = reader_of(bytes, n);
+    m->tree = (struct merkle_fold){.size = read_u64(&r)};
+    m->last_time = read_u64(&r);
+    for (unsigned level = 0; level < 64; level++)
+        if (m->tree.size >> level & 1)
+            read_bytes(&r, m->tree.pending[level], MERKLE_HASH);
+    return read_done(&r) ? VAULT_OK : VAULT_E_DAMAGED;
+}
+
+static int policy_reload(struct monitor *m) {
+    static struct policy_value value;
+    uint8_t key[4];
+    m->has_policy = m->policy_damaged = false;
+    m->policy_hash[0] = '\0';
+    if (m->meta.policy == 0)
+        return VAULT_OK;
+    put_be32(key, m->meta.policy);
+    int result = index_get_record(m->index, DB_POLICIES, key, sizeof(key), &layout_policy_value, &value);
+    if (result == VAULT_OK)
+        result = policy_decode(&m->policy, value.policy, value.policy_size);
+    if (result != VAULT_OK) {
+        log_error("policy: the one in force cannot be read version=%u result=\"%s\"", m->meta.policy,
+                  vault_result_name(result));
+        m->policy_damaged = true;
+        return VAULT_OK; /* the vault stays up, so that another policy can be loaded */
+    }
+    m->has_policy = true;
+    hex_encode(m->policy_hash, sizeof(m->policy_hash), value.hash, HASH_SIZE);
+    return VAULT_OK;
+}
+
+int monitor_reload(struct monitor *m) {
+    int result =
+        index_get_record(m->index, DB_META, meta_key, sizeof(meta_key), &layout_meta_value, &m->meta);
+    if (result == VAULT_OK && m->meta.format != INDEX_FORMAT)
+        result = VAULT_E_FORMAT;
+    if (result == VAULT_OK)
+        result = tree_load(m);
+    if (result == VAULT_OK)
+        result = policy_reload(m);
+    return result;
+}
+
+void batch_reply(struct monitor *m, struct worker *w, struct message *reply) {
+    struct message *copy = malloc(sizeof(*copy));
+    struct reply *r = malloc(sizeof(*r));
+    if (copy == NULL || r == NULL) {
+        free(copy);
+        free(r);
+        message_clear(reply);
+        worker_kill(m, w->number, WORKER_FAULTY);
+        return;
+    }
+    *copy = *reply;
+    *reply = (struct message){0};
+    *r = (struct reply){.worker = w->number, .message = copy};
+    if (m->ending != NULL && m->ending->answer == NULL && m->ending->worker == w->number) {
+        m->ending->answer = copy; /* waits for the grants that this change ends */
+        free(r);
+        return;
+    }
+    *m->replies_end = r;
+    m->replies_end = &r->next;
+}
+
+static void send_reply(struct monitor *m, uint64_t number, struct message *message) {
+    struct worker *w = worker_find(m, number);
+    if (w != NULL && w->channel >= 0) {
+        w->waiting = false;
+        int result = channel_send(w->channel, message);
+        if (result != VAULT_OK && result != VAULT_E_CLOSED)
+            worker_kill(m, number, WORKER_MISBEHAVED);
+    }
+    message_clear(message);
+    free(message);
+}
+
+static void send_replies(struct monitor *m) {
+    struct reply *r = m->replies;
+    m->replies = NULL;
+    m->replies_end = &m->replies;
+    while (r != NULL) {
+        struct reply *next = r->next;
+        send_reply(m, r->worker, r->message);
+        free(r);
+        r = next;
+    }
+}
+
+/* Answers of changes whose grants have all ended. */
+static void release_endings(struct monitor *m) {
+    struct ending **at = &m->endings;
+    while (*at != NULL) {
+        struct ending *e = *at;
+        if (e->left > 0 || !e->committed) {
+            at = &e->next;
+            continue;
+        }
+        *at = e->next;
+        if (e->answer != NULL)
+            send_reply(m, e->worker, e->answer);
+        free(e);
+    }
+}
+
+static struct message *refusal_of(const struct message *m, int reason) {
+    bool full = reason == VAULT_E_FULL;
+    return problem_message(m->id, full ? 507 : 503, NO_SEQ, NULL, full ? "state-full" : "not-recorded",
+                           full ? "The vault's state has no space left; nothing was changed."
+                                : "The request could not be recorded; nothing was changed.");
+}
+
+static void refuse_message(struct message **message, int reason) {
+    struct message *refusal = refusal_of(*message, reason);
+    if (refusal == NULL)
+        return; /* without memory even the old answer must not go: it is cleared below */
+    message_clear(*message);
+    free(*message);
+    *message = refusal;
+}
+
+static int reopen(struct monitor *m) {
+    index_close(&m->index);
+    int result = index_open(keyring_index_key(m->keyring), m->setup.map_size, false, &m->index);
+    return result == VAULT_OK ? monitor_reload(m) : result;
+}
+
+void batch_drop(struct monitor *m, int reason) {
+    log_error("batch: dropped result=\"%s\"", vault_result_name(reason));
+    index_abort(m->index);
+    for (struct reply *r = m->replies; r != NULL; r = r->next)
+        refuse_message(&r->message, reason);
+    for (struct ending *e = m->endings; e != NULL; e = e->next)
+        if (!e->committed) {
+            e->left = 0;
+            e->committed = true;
+            if (e->answer != NULL)
+                refuse_message(&e->answer, reason);
+        }
+    grants_dropped(m);
+    int result = reopen(m);
+    if (result != VAULT_OK) {
+        log_error("index: cannot be opened again result=\"%s\"", vault_result_name(result));
+        m->stop = true;
+        m->exit_status = 74; /* EX_IOERR: the supervisor starts us again, without end */
+    }
+    send_replies(m);
+    release_endings(m);
+}
+
+int batch_finish(struct monitor *m) {
+    int result = VAULT_OK;
+    m->ending = NULL;
+    if (m->index != NULL && index_writing(m->index)) {
+        result = index_changes(m->index) > 0 ? tree_store(m) : VAULT_OK;
+        if (result == VAULT_OK)
+            result = index_commit(m->index);
+        if (result != VAULT_OK) {
+            batch_drop(m, result);
+            return result;
+        }
+        grants_committed(m);
+    }
+    for (struct ending *e = m->endings; e != NULL; e = e->next)
+        e->committed = true;
+    send_replies(m);
+    release_endings(m);
+    if (m->index != NULL)
+        index_end_reads(m->index);
+    return result;
+}

@@ -1,0 +1,147 @@
+/* Objects that were announced and came to nothing: only those are ever removed here. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "monitor.h"
+#include "vault/log.h"
+#include "vault/result.h"
+
+int upload_drop(struct monitor *m, const uint8_t id[ID_SIZE]) {
+    static struct upload_value u;
+    int result = index_get_record(m->index, DB_UPLOADS, id, ID_SIZE, &layout_upload_value, &u);
+    if (result != VAULT_OK)
+        return result;
+    u.dropped = 1;
+    m->clean_wanted = true;
+    return index_put_record(m->index, DB_UPLOADS, id, ID_SIZE, &layout_upload_value, &u);
+}
+
+static int drop_unfinished(struct monitor *m, const uint8_t id[ID_SIZE], const struct upload_value *u,
+                           const char *why) {
+    struct event e = {.name = "deposit.close",
+                      .outcome = "interrupted",
+                      .service = u->service,
+                      .subject = u->subject,
+                      .request = u->request,
+                      .action = 'C',
+                      .detail = why,
+                      .state = REQUEST_ENDED,
+                      .status = 1};
+    int result = journal(m, &e, NULL);
+    return result == VAULT_OK ? upload_drop(m, id) : result;
+}
+
+/* Goes through the uploads; worker 0 means: whoever's. */
+static int drop_all_of(struct monitor *m, uint64_t worker, const char *why) {
+    static struct upload_value u;
+    uint8_t key[INDEX_KEY_MAX];
+    size_t size = 0;
+    int result = index_next(m->index, DB_UPLOADS, NULL, 0, NULL, 0, key, &size);
+    while (result == VAULT_OK) {
+        result = index_get_record(m->index, DB_UPLOADS, key, size, &layout_upload_value, &u);
+        if (result == VAULT_E_DAMAGED) {
+            log_error("upload: its entry is damaged and left alone");
+            result = VAULT_OK;
+        } else if (result == VAULT_OK && u.dropped == 0 && (worker == 0 || u.worker == worker)) {
+            result = drop_unfinished(m, key, &u, why);
+        }
+        if (result == VAULT_OK)
+            result = index_next(m->index, DB_UPLOADS, NULL, 0, key, size, key, &size);
+    }
+    return result == VAULT_NOT_FOUND ? VAULT_OK : result;
+}
+
+int uploads_drop_of_worker(struct monitor *m, uint64_t worker) {
+    return drop_all_of(m, worker, "the connection ended");
+}
+
+int uploads_recover(struct monitor *m) {
+    m->clean_wanted = true;
+    return drop_all_of(m, 0, "the vault ended while it was written");
+}
+
+/* The first dropped upload. VAULT_NOT_FOUND. */
+static int next_dropped(struct monitor *m, uint8_t id[ID_SIZE], struct upload_value *u) {
+    uint8_t key[INDEX_KEY_MAX];
+    size_t size = 0;
+    int result = index_next(m->index, DB_UPLOADS, NULL, 0, NULL, 0, key, &size);
+    while (result == VAULT_OK) {
+        result = index_get_record(m->index, DB_UPLOADS, key, size, &layout_upload_value, u);
+        if (result == VAULT_OK && u->dropped != 0 && size == ID_SIZE) {
+            copy_bytes(id, ID_SIZE, key, ID_SIZE);
+            return VAULT_OK;
+        }
+        if (result == VAULT_OK || result == VAULT_E_DAMAGED)
+            result = index_next(m->index, DB_UPLOADS, NULL, 0, key, size, key, &size);
+    }
+    return result;
+}
+
+/* Nothing that it announced is left: its pages and itself go. */
+static int forget(struct monitor *m, const uint8_t id[ID_SIZE], const struct upload_value *u) {
+    int result = batch_begin(m);
+    for (uint32_t page = 0; result == VAULT_OK && page < u->pages; page++) {
+        uint8_t key[ID_SIZE + 4];
+        copy_bytes(key, sizeof(key), u->blob, ID_SIZE);
+        put_be32(key + ID_SIZE, page);
+        result = index_delete(m->index, DB_PAGES, key, sizeof(key));
+        if (result == VAULT_NOT_FOUND)
+            result = VAULT_OK;
+    }
+    return result == VAULT_OK ? index_delete(m->index, DB_UPLOADS, id, ID_SIZE) : result;
+}
+
+static int ask_store(struct monitor *m, const uint8_t address[HASH_SIZE]) {
+    static struct message remove;
+    message_init(&remove, MSG_object_remove, 1);
+    copy_bytes(remove.object_remove.address, HASH_SIZE, address, HASH_SIZE);
+    int result = channel_send(m->store, &remove);
+    m->cleaning = result == VAULT_OK;
+    return result == VAULT_E_LIMIT ? VAULT_OK : result;
+}
+
+static int clean_one(struct monitor *m) {
+    static struct upload_value u;
+    uint8_t id[ID_SIZE];
+    uint8_t key[INDEX_KEY_MAX];
+    size_t size = 0;
+    int result = next_dropped(m, id, &u);
+    if (result == VAULT_NOT_FOUND) {
+        m->clean_wanted = false;
+        return VAULT_OK;
+    }
+    if (result != VAULT_OK)
+        return result;
+    result = index_next(m->index, DB_UPLOAD_OBJECTS, id, ID_SIZE, NULL, 0, key, &size);
+    if (result == VAULT_NOT_FOUND)
+        return forget(m, id, &u);
+    COPY_ARRAY(m->cleaning_upload, id);
+    return result == VAULT_OK ? ask_store(m, key + ID_SIZE) : result;
+}
+
+void uploads_clean(struct monitor *m) {
+    if (m->seal != SEAL_UNSEALED || !m->clean_wanted || m->cleaning)
+        return;
+    int result = clean_one(m);
+    if (result != VAULT_OK)
+        batch_drop(m, result);
+}
+
+void uploads_object_removed(struct monitor *m, const struct msg_object_removed *removed) {
+    uint8_t key[ID_SIZE + HASH_SIZE];
+    m->cleaning = false;
+    if (m->seal != SEAL_UNSEALED)
+        return;
+    if (removed->status != STORE_DONE && removed->status != STORE_MISSING) {
+        log_error("store: an unpublished object could not be removed; tried again at the next start");
+        m->clean_wanted = false;
+        return;
+    }
+    copy_bytes(key, sizeof(key), m->cleaning_upload, ID_SIZE);
+    copy_bytes(key + ID_SIZE, HASH_SIZE, removed->address, HASH_SIZE);
+    int result = batch_begin(m);
+    if (result == VAULT_OK)
+        result = index_delete(m->index, DB_UPLOAD_OBJECTS, key, sizeof(key));
+    if (result != VAULT_OK && result != VAULT_NOT_FOUND)
+        batch_drop(m, result);
+}

@@ -1,0 +1,420 @@
+/* Depositing: the decision, the announcements, the manifest, the commit. */
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "monitor.h"
+#include "vault/result.h"
+#include "vault/token.h"
+
+static bool tags_are_good(const char *tags) {
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    for (const char *at = tags; *at != '\0';) {
+        size_t n = strspn(at, allowed);
+        if (n == 0 || n > 64 || (at[n] != '\0' && (at[n] != ',' || at[n + 1] == '\0')))
+            return false;
+        at += n + (at[n] == ',' ? 1 : 0);
+    }
+    return true;
+}
+
+static const char *field_at_fault(const struct msg_upload_create *c) {
+    if (!name_is_good(c->subject))
+        return "The subject identifier is malformed.";
+    if (!file_name_is_good(c->name))
+        return "The file name is malformed.";
+    if (c->dataset[0] != '\0' && !name_is_good(c->dataset))
+        return "The dataset identifier is malformed.";
+    return tags_are_good(c->tags) ? NULL : "A tag is malformed.";
+}
+
+static int record_create(struct request *q, const struct inquiry *i, uint64_t *ret_seq) {
+    bool permitted = i->decision.verdict == VERDICT_PERMIT;
+    struct event e = {.name = "deposit",
+                      .outcome = permitted ? "permitted" : "denied",
+                      .asker = &q->asker,
+                      .subject = i->subject_known ? i->subject.subject : NULL,
+                      .request = q->id,
+                      .action = 'C',
+                      .decision = &i->decision,
+                      .consent = i->has_consent ? i->consent.version : 0,
+                      .state = permitted ? REQUEST_RUNNING : REQUEST_ENDED,
+                      .status = permitted ? 1 : 3};
+    return journal(q->monitor, &e, ret_seq);
+}
+
+/* A fresh data key for a fresh blob, wrapped under its subject's key. */
+static int new_key(struct monitor *m, const struct subject_value *s, struct upload_value *u, struct secret **ret) {
+    uint8_t owner[WRAP_OWNER] = {0};
+    uint8_t subject[HASH_SIZE];
+    CLEANUP_SECRET struct secret *subject_key = NULL;
+    CLEANUP_SECRET struct secret *key = NULL;
+    const struct secret *kek = keyring_kek(m->keyring, s->generation);
+    name_hash(m, NAME_SUBJECT, s->subject, NULL, subject);
+    randombytes_buf(u->blob, sizeof(u->blob));
+    copy_bytes(owner, sizeof(owner), u->blob, ID_SIZE);
+    int result = kek == NULL ? VAULT_E_DAMAGED
+                             : key_unwrap(kek, WRAP_SUBJECT, subject, s->generation, s->key, &subject_key);
+    if (result == VAULT_OK)
+        result = secret_random(&key, SECRET_KEY_SIZE);
+    if (result == VAULT_OK)
+        result = key_wrap(subject_key, WRAP_DATA, owner, 1, key, u->key);
+    if (result == VAULT_OK)
+        *ret = secret_move(&key);
+    return result;
+}
+
+static void fill_upload(struct upload_value *u, const struct request *q) {
+    const struct msg_upload_create *c = &q->message->upload_create;
+    u->worker = q->worker->number;
+    COPY_ARRAY(u->request, q->id);
+    copy_string(u->subject, sizeof(u->subject), c->subject);
+    copy_string(u->name, sizeof(u->name), c->name);
+    copy_string(u->dataset, sizeof(u->dataset), c->dataset);
+    copy_string(u->tags, sizeof(u->tags), c->tags);
+    copy_string(u->service, sizeof(u->service), q->asker.name);
+    u->has_digest = c->has_digest;
+    COPY_ARRAY(u->digest, c->digest);
+}
+
+static int permit(struct request *q, const struct inquiry *i) {
+    static struct upload_value u;
+    struct monitor *m = q->monitor;
+    uint8_t id[ID_SIZE];
+    uint64_t seq = NO_SEQ;
+    CLEANUP_SECRET struct secret *key = NULL;
+    u = (struct upload_value){0};
+    fill_upload(&u, q);
+    randombytes_buf(id, sizeof(id));
+    int result = new_key(m, &i->subject, &u, &key);
+    if (result == VAULT_OK)
+        result = record_create(q, i, &seq);
+    if (result == VAULT_OK)
+        result = index_put_record(m->index, DB_UPLOADS, id, ID_SIZE, &layout_upload_value, &u);
+    if (result != VAULT_OK)
+        return result;
+    struct message *reply = malloc(sizeof(*reply));
+    if (reply == NULL)
+        return VAULT_E_MEMORY;
+    struct token_claim claim = {.kind = TOKEN_BUFFERS, .worker = q->worker->number};
+    COPY_ARRAY(claim.upload, id);
+    message_init(reply, MSG_upload, q->message->id);
+    COPY_ARRAY(reply->upload.upload, id);
+    COPY_ARRAY(reply->upload.request, q->id);
+    reply->upload.seq = seq;
+    token_make(m->store_key, &claim, reply->upload.token);
+    reply->upload.key = secret_move(&key);
+    q->worker->deposits = true;
+    batch_reply(m, q->worker, reply);
+    free(reply);
+    return VAULT_OK;
+}
+
+/* A name that is taken by another service, or by other declared content, need not be sent to be refused. */
+static int conflict(struct request *q, const struct msg_upload_create *c, bool *ret_conflict) {
+    static const uint8_t by_name[ID_SIZE];
+    struct file_value f;
+    int result = find_file(q->monitor, by_name, c->subject, c->name, &f);
+    *ret_conflict = result == VAULT_OK && (strcmp(f.service, q->asker.name) != 0 ||
+                                           (c->has_digest != 0 && memcmp(f.sha256, c->digest, HASH_SIZE) != 0));
+    return result == VAULT_NOT_FOUND ? VAULT_OK : result;
+}
+
+int answer_upload_create(struct request *q) {
+    static struct inquiry i;
+    const struct msg_upload_create *c = &q->message->upload_create;
+    const struct purpose none = {0};
+    const char *fault = field_at_fault(c);
+    bool taken = false;
+    uint64_t seq = NO_SEQ;
+    if (fault != NULL)
+        return refuse(q, "deposit", NULL, 400, "malformed", fault);
+    struct inquiry_wanted wanted = {.asker = &q->asker,
+                                    .action = ACTION_DEPOSIT,
+                                    .purpose = &none,
+                                    .subject = c->subject,
+                                    .is_deposit = true,
+                                    .dataset = c->dataset,
+                                    .tags = c->tags};
+    int result = inquire(q->monitor, &wanted, &i);
+    q->subject = i.subject_known ? i.subject.subject : NULL;
+    if (result == VAULT_OK && i.decision.verdict == VERDICT_PERMIT)
+        result = conflict(q, c, &taken);
+    if (result != VAULT_OK)
+        return result;
+    if (taken)
+        return refuse(q, "deposit", c->subject, 409, "name-taken", "This subject has another file of this name.");
+    if (i.decision.verdict == VERDICT_PERMIT)
+        return permit(q, &i);
+    result = record_create(q, &i, &seq);
+    if (result == VAULT_OK)
+        answer_denied(q->monitor, q->worker, q->message, seq, q->id, &i.decision);
+    return result;
+}
+
+/* The upload, if it is this worker's and still open. VAULT_DENIED otherwise. */
+static int find_upload(struct request *q, const uint8_t id[ID_SIZE], struct upload_value *ret) {
+    int result =
+        index_get_record(q->monitor->index, DB_UPLOADS, id, ID_SIZE, &layout_upload_value, ret);
+    if (result == VAULT_NOT_FOUND || (result == VAULT_OK && (ret->worker != q->worker->number || ret->dropped != 0)))
+        return VAULT_DENIED;
+    if (result == VAULT_OK)
+        q->subject = ret->subject;
+    return result;
+}
+
+static int not_your_upload(struct request *q) {
+    return refuse(q, "deposit", NULL, 403, "not-granted", "There is no such upload on this connection.");
+}
+
+int answer_upload_announce(struct request *q) {
+    static struct upload_value u;
+    const struct msg_upload_announce *a = &q->message->upload_announce;
+    struct mark_value mark = {.length = a->length};
+    uint8_t key[ID_SIZE + HASH_SIZE];
+    int result = find_upload(q, a->upload, &u);
+    if (result == VAULT_DENIED)
+        return not_your_upload(q);
+    if (result == VAULT_OK && object_plain(a->length) == 0)
+        return refuse(q, "deposit", u.subject, 400, "malformed", "No object has this length.");
+    copy_bytes(key, sizeof(key), a->upload, ID_SIZE);
+    copy_bytes(key + ID_SIZE, HASH_SIZE, a->address, HASH_SIZE);
+    if (result == VAULT_OK)
+        result = index_put_record(q->monitor->index, DB_UPLOAD_OBJECTS, key, sizeof(key), &layout_mark_value, &mark);
+    if (result != VAULT_OK)
+        return result;
+    struct message *reply = malloc(sizeof(*reply));
+    if (reply == NULL)
+        return VAULT_E_MEMORY;
+    struct token_claim claim = {.kind = TOKEN_PUT, .worker = q->worker->number, .length = a->length};
+    COPY_ARRAY(claim.upload, a->upload);
+    COPY_ARRAY(claim.address, a->address);
+    message_init(reply, MSG_put_token, q->message->id);
+    token_make(q->monitor->store_key, &claim, reply->put_token.token);
+    batch_reply(q->monitor, q->worker, reply);
+    free(reply);
+    return VAULT_OK;
+}
+
+/* Every object of the page is durable by the store's own word. */
+static bool receipts_are_good(const struct request *q, const struct manifest_page *page) {
+    const struct msg_upload_page *p = &q->message->upload_page;
+    if (p->receipts_size != page->count * HASH_SIZE)
+        return false;
+    for (size_t n = 0; n < page->count; n++) {
+        struct token_claim claim = {
+            .kind = TOKEN_RECEIPT, .worker = q->worker->number, .length = page->chunks[n].length};
+        COPY_ARRAY(claim.upload, p->upload);
+        COPY_ARRAY(claim.address, page->chunks[n].address);
+        if (!token_check(q->monitor->store_key, &claim, p->receipts + n * HASH_SIZE))
+            return false;
+    }
+    return true;
+}
+
+static bool page_fits(const struct upload_value *u, const struct msg_upload_page *p, const struct manifest_page *page) {
+    bool full_so_far = u->chunks == u->pages * PAGE_CHUNKS && (u->chunks == 0 || u->last == OBJECT_MAX);
+    return p->page == u->pages && full_so_far && page->count > 0;
+}
+
+int answer_upload_page(struct request *q) {
+    static struct upload_value u;
+    static struct manifest_page page;
+    static struct page_value value;
+    const struct msg_upload_page *p = &q->message->upload_page;
+    uint8_t key[ID_SIZE + 4];
+    int result = find_upload(q, p->upload, &u);
+    if (result == VAULT_DENIED)
+        return not_your_upload(q);
+    if (result != VAULT_OK)
+        return result;
+    if (manifest_decode(&page, p->chunks, p->chunks_size) != VAULT_OK || !page_fits(&u, p, &page) ||
+        !receipts_are_good(q, &page))
+        return refuse(q, "deposit", u.subject, 400, "manifest-refused",
+                      "A manifest page is out of order or lacks the store's receipts.");
+    u.pages++;
+    u.chunks += (uint32_t)page.count;
+    u.last = page.chunks[page.count - 1].length;
+    value = (struct page_value){.chunks_size = p->chunks_size};
+    copy_bytes(value.chunks, sizeof(value.chunks), p->chunks, p->chunks_size);
+    copy_bytes(key, sizeof(key), u.blob, ID_SIZE);
+    put_be32(key + ID_SIZE, p->page);
+    result = index_put_record(q->monitor->index, DB_PAGES, key, sizeof(key), &layout_page_value, &value);
+    if (result == VAULT_OK)
+        result = index_put_record(q->monitor->index, DB_UPLOADS, p->upload, ID_SIZE, &layout_upload_value, &u);
+    if (result == VAULT_OK)
+        answer_done(q->monitor, q->worker, q->message);
+    return result;
+}
+
+static int put_names(struct monitor *m, const struct file_value *f) {
+    struct mark_value mark = {0};
+    struct file_name_value name;
+    uint8_t subject[HASH_SIZE];
+    uint8_t key[HASH_SIZE];
+    uint8_t listed[HASH_SIZE + ID_SIZE];
+    COPY_ARRAY(name.file, f->file);
+    name_hash(m, NAME_SUBJECT, f->subject, NULL, subject);
+    name_hash(m, NAME_FILE, f->name, subject, key);
+    int result = index_put_record(m->index, DB_FILE_NAMES, key, HASH_SIZE, &layout_file_name_value, &name);
+    copy_bytes(listed, sizeof(listed), subject, HASH_SIZE);
+    copy_bytes(listed + HASH_SIZE, ID_SIZE, f->file, ID_SIZE);
+    if (result == VAULT_OK)
+        result = index_put_record(m->index, DB_SUBJECT_FILES, listed, sizeof(listed), &layout_mark_value, &mark);
+    if (result != VAULT_OK || f->dataset[0] == '\0')
+        return result;
+    name_hash(m, NAME_DATASET, f->dataset, NULL, key);
+    copy_bytes(listed, sizeof(listed), key, HASH_SIZE);
+    return index_put_record(m->index, DB_DATASET_FILES, listed, sizeof(listed), &layout_mark_value, &mark);
+}
+
+static int put_blob(struct monitor *m, const struct upload_value *u, uint64_t size) {
+    struct blob_value blob = {.generation = 1, .size = size, .chunks = u->chunks};
+    name_hash(m, NAME_SUBJECT, u->subject, NULL, blob.subject);
+    COPY_ARRAY(blob.key, u->key);
+    return index_put_record(m->index, DB_BLOBS, u->blob, ID_SIZE, &layout_blob_value, &blob);
+}
+
+static int count_file(struct monitor *m, const char *subject) {
+    static struct subject_value s;
+    uint8_t key[HASH_SIZE];
+    int result = find_subject(m, subject, &s);
+    if (result == VAULT_NOT_FOUND)
+        result = VAULT_E_DAMAGED;
+    if (result != VAULT_OK)
+        return result;
+    s.files++;
+    m->meta.files++;
+    name_hash(m, NAME_SUBJECT, subject, NULL, key);
+    result = index_put_record(m->index, DB_SUBJECTS, key, HASH_SIZE, &layout_subject_value, &s);
+    return result == VAULT_OK ? meta_store(m) : result;
+}
+
+/* The upload's marks go: what they named is published now. */
+static int forget_upload(struct monitor *m, const uint8_t id[ID_SIZE]) {
+    uint8_t key[INDEX_KEY_MAX];
+    size_t size = 0;
+    int result = index_next(m->index, DB_UPLOAD_OBJECTS, id, ID_SIZE, NULL, 0, key, &size);
+    while (result == VAULT_OK) {
+        result = index_delete(m->index, DB_UPLOAD_OBJECTS, key, size);
+        if (result == VAULT_OK)
+            result = index_next(m->index, DB_UPLOAD_OBJECTS, id, ID_SIZE, key, size, key, &size);
+    }
+    return result == VAULT_NOT_FOUND ? index_delete(m->index, DB_UPLOADS, id, ID_SIZE) : result;
+}
+
+static int record_end(struct request *q, const struct upload_value *u, const char *outcome, const uint8_t *file,
+                      uint64_t size, uint8_t status, const char *detail, uint64_t *ret_seq) {
+    struct event e = {.name = "deposit.close",
+                      .outcome = outcome,
+                      .asker = &q->asker,
+                      .subject = u->subject,
+                      .file = file,
+                      .request = u->request,
+                      .action = 'C',
+                      .has_bytes = true,
+                      .bytes = size,
+                      .detail = detail,
+                      .state = REQUEST_ENDED,
+                      .status = status};
+    return journal(q->monitor, &e, ret_seq);
+}
+
+static int publish(struct request *q, const struct upload_value *u) {
+    static struct file_value f;
+    struct monitor *m = q->monitor;
+    const struct msg_upload_commit *c = &q->message->upload_commit;
+    uint64_t seq = NO_SEQ;
+    f = (struct file_value){.size = c->size, .deposited = monitor_time(m)};
+    randombytes_buf(f.file, sizeof(f.file));
+    COPY_ARRAY(f.blob, u->blob);
+    copy_string(f.subject, sizeof(f.subject), u->subject);
+    copy_string(f.name, sizeof(f.name), u->name);
+    copy_string(f.dataset, sizeof(f.dataset), u->dataset);
+    copy_string(f.tags, sizeof(f.tags), u->tags);
+    copy_string(f.service, sizeof(f.service), u->service);
+    COPY_ARRAY(f.sha256, c->sha256);
+    int result = put_blob(m, u, c->size);
+    if (result == VAULT_OK)
+        result = index_put_record(m->index, DB_FILES, f.file, ID_SIZE, &layout_file_value, &f);
+    if (result == VAULT_OK)
+        result = put_names(m, &f);
+    if (result == VAULT_OK)
+        result = count_file(m, u->subject);
+    if (result == VAULT_OK)
+        result = forget_upload(m, c->upload);
+    if (result == VAULT_OK)
+        result = record_end(q, u, "done", f.file, c->size, 0, NULL, &seq);
+    if (result == VAULT_OK)
+        answer_json(m, q->worker, q->message, 201, seq, u->request, json_file(&f));
+    return result;
+}
+
+static int turn_down(struct request *q, const struct upload_value *u, unsigned status, const char *rule,
+                     const char *text) {
+    uint64_t seq = NO_SEQ;
+    int result = upload_drop(q->monitor, q->message->upload_commit.upload);
+    if (result == VAULT_OK)
+        result = record_end(q, u, "failed", NULL, q->message->upload_commit.size, status == 422 ? 6 : 1, text, &seq);
+    if (result == VAULT_OK)
+        answer_problem(q->monitor, q->worker, q->message, status, seq, u->request, rule, text);
+    return result;
+}
+
+/* The name is taken by now: the same content from the same service is no conflict. */
+static int settle(struct request *q, const struct upload_value *u, const struct file_value *f) {
+    const struct msg_upload_commit *c = &q->message->upload_commit;
+    uint64_t seq = NO_SEQ;
+    bool same = strcmp(f->service, u->service) == 0 && f->size == c->size &&
+                memcmp(f->sha256, c->sha256, HASH_SIZE) == 0;
+    if (!same)
+        return turn_down(q, u, 409, "name-taken", "This subject has another file of this name.");
+    int result = upload_drop(q->monitor, c->upload);
+    if (result == VAULT_OK)
+        result = record_end(q, u, "done", f->file, c->size, 0, "the same content was there already", &seq);
+    if (result == VAULT_OK)
+        answer_json(q->monitor, q->worker, q->message, 200, seq, u->request, json_file(f));
+    return result;
+}
+
+static bool sizes_agree(const struct upload_value *u, uint64_t size) {
+    return blob_chunks(size) == u->chunks &&
+           (u->chunks == 0 || blob_chunk_length(size, u->chunks - 1) == u->last);
+}
+
+int answer_upload_commit(struct request *q) {
+    static struct upload_value u;
+    static struct file_value f;
+    static const uint8_t by_name[ID_SIZE];
+    const struct msg_upload_commit *c = &q->message->upload_commit;
+    int result = find_upload(q, c->upload, &u);
+    if (result == VAULT_DENIED)
+        return not_your_upload(q);
+    if (result != VAULT_OK)
+        return result;
+    if (!q->asker.known || (q->asker.roles & 1u << ROLE_DEPOSITOR) == 0)
+        return turn_down(q, &u, 403, "role-missing", "This service may no longer deposit.");
+    if (!sizes_agree(&u, c->size))
+        return turn_down(q, &u, 400, "manifest-refused", "The size does not fit the manifest.");
+    if (u.has_digest != 0 && memcmp(u.digest, c->sha256, HASH_SIZE) != 0)
+        return turn_down(q, &u, 422, "digest-mismatch", "The content does not match its declared digest.");
+    result = find_file(q->monitor, by_name, u.subject, u.name, &f);
+    if (result == VAULT_OK)
+        return settle(q, &u, &f);
+    return result == VAULT_NOT_FOUND ? publish(q, &u) : result;
+}
+
+int answer_upload_abort(struct request *q) {
+    static struct upload_value u;
+    const struct msg_upload_abort *a = &q->message->upload_abort;
+    int result = find_upload(q, a->upload, &u);
+    if (result == VAULT_DENIED)
+        return not_your_upload(q);
+    if (result == VAULT_OK)
+        result = upload_drop(q->monitor, a->upload);
+    if (result == VAULT_OK)
+        result = record_end(q, &u, "interrupted", NULL, 0, 1, a->reason, NULL);
+    if (result == VAULT_OK)
+        answer_done(q->monitor, q->worker, q->message);
+    return result;
+}

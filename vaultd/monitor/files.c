@@ -1,0 +1,254 @@
+/* Lists, file documents, inquiries, outcomes of requests. */
+#include <string.h>
+
+#include "monitor.h"
+#include "vault/result.h"
+
+enum { LIST_PAGE = 100 };
+static const uint32_t administrative =
+    1u << ROLE_REGISTRAR | 1u << ROLE_AUDITOR | 1u << ROLE_CUSTODIAN | 1u << ROLE_OPERATOR;
+
+static bool is_administrator(const struct request *q) {
+    return (q->asker.roles & administrative) != 0;
+}
+
+/* Whether this caller may see this file in a list for this purpose. */
+static int may_see(struct request *q, const struct purpose *p, const struct file_value *f, bool *ret) {
+    static struct inquiry i;
+    struct inquiry_wanted wanted = {.asker = &q->asker, .action = ACTION_LIST, .purpose = p, .file = f->file};
+    if (is_administrator(q) && p->purpose == PURPOSE_NONE) {
+        *ret = true;
+        return VAULT_OK;
+    }
+    int result = inquire(q->monitor, &wanted, &i);
+    *ret = result == VAULT_OK && i.decision.verdict == VERDICT_PERMIT;
+    return result;
+}
+
+/* Where the list walks: all files, or those of one subject or dataset. The file's id is the end of each key. */
+struct walk {
+    enum index_db db;
+    uint8_t prefix[HASH_SIZE];
+    size_t prefix_size;
+};
+
+static struct walk walk_of(struct monitor *m, const struct msg_file_list *l) {
+    struct walk w = {.db = DB_FILES};
+    if (l->subject[0] != '\0') {
+        w.db = DB_SUBJECT_FILES;
+        name_hash(m, NAME_SUBJECT, l->subject, NULL, w.prefix);
+    } else if (l->dataset[0] != '\0') {
+        w.db = DB_DATASET_FILES;
+        name_hash(m, NAME_DATASET, l->dataset, NULL, w.prefix);
+    }
+    w.prefix_size = w.db == DB_FILES ? 0 : HASH_SIZE;
+    return w;
+}
+
+/* Adds the files of one page; *key is the cursor. Looks at no more than a bounded number of entries per request. */
+static int list_page(struct request *q, const struct walk *w, const struct purpose *p, json_t *files,
+                     uint8_t key[INDEX_KEY_MAX], size_t *size) {
+    static struct file_value f;
+    const struct msg_file_list *l = &q->message->file_list;
+    struct monitor *m = q->monitor;
+    int result = VAULT_OK;
+    for (unsigned looked = 0; looked < 10 * LIST_PAGE && json_array_size(files) < LIST_PAGE; looked++) {
+        bool seen = false;
+        result = index_next(m->index, w->db, w->prefix, w->prefix_size, key, *size, key, size);
+        if (result == VAULT_OK && *size != w->prefix_size + ID_SIZE)
+            result = VAULT_E_DAMAGED;
+        if (result == VAULT_OK)
+            result = index_get_record(m->index, DB_FILES, key + w->prefix_size, ID_SIZE, &layout_file_value, &f);
+        else
+            return result;
+        if (result == VAULT_NOT_FOUND)
+            result = VAULT_E_DAMAGED;
+        bool wanted = l->dataset[0] == '\0' || strcmp(f.dataset, l->dataset) == 0;
+        if (result == VAULT_OK && wanted)
+            result = may_see(q, p, &f, &seen);
+        if (result != VAULT_OK)
+            return result;
+        if (seen)
+            json_array_append_new(files, json_file(&f));
+    }
+    return VAULT_OK;
+}
+
+static json_t *cursor_json(int result, const uint8_t *key, size_t size) {
+    char text[2 * INDEX_KEY_MAX + 1];
+    if (result == VAULT_NOT_FOUND)
+        return json_null();
+    hex_encode(text, sizeof(text), key, size);
+    return json_string(text);
+}
+
+static bool cursor_parse(const char *text, uint8_t key[INDEX_KEY_MAX], size_t *ret_size) {
+    size_t n = strlen(text) / 2;
+    if (n > INDEX_KEY_MAX || !hex_decode(key, n, text))
+        return false;
+    *ret_size = n;
+    return true;
+}
+
+int answer_file_list(struct request *q) {
+    const struct msg_file_list *l = &q->message->file_list;
+    struct walk w = walk_of(q->monitor, l);
+    struct purpose p;
+    uint8_t key[INDEX_KEY_MAX] = {0};
+    size_t size = 0;
+    PURPOSE_OF(l, &p);
+    if (!cursor_parse(l->cursor, key, &size))
+        return refuse(q, "list", NULL, 400, "malformed", "The cursor is malformed.");
+    if (!is_administrator(q) && p.purpose == PURPOSE_NONE)
+        return refuse(q, "list", NULL, 400, "purpose-missing", "A list needs the purpose that it is for.");
+    json_t *files = json_array();
+    int result = list_page(q, &w, &p, files, key, &size);
+    if (result != VAULT_OK && result != VAULT_NOT_FOUND) {
+        json_decref(files);
+        return result;
+    }
+    json_t *answer = json_pack("{s:o, s:o}", "files", files, "next", cursor_json(result, key, size));
+    return administer(q, "list", NULL, 'R', NULL, 200, answer);
+}
+
+int answer_file_show(struct request *q) {
+    static struct inquiry i;
+    const struct msg_file_show *s = &q->message->file_show;
+    struct purpose p;
+    uint64_t seq = NO_SEQ;
+    PURPOSE_OF(s, &p);
+    struct inquiry_wanted wanted = {.asker = &q->asker,
+                                    .action = ACTION_METADATA,
+                                    .purpose = &p,
+                                    .file = s->file,
+                                    .subject = s->subject,
+                                    .name = s->name};
+    int result = inquire(q->monitor, &wanted, &i);
+    if (result != VAULT_OK)
+        return result;
+    q->subject = i.subject_known ? i.subject.subject : NULL;
+    q->file = i.file_known ? i.file.file : NULL;
+    bool administrator = is_administrator(q) && p.purpose == PURPOSE_NONE;
+    if (administrator && !i.file_known)
+        return refuse(q, "metadata", NULL, 404, "no-such-file", "There is no such file.");
+    bool permitted = administrator || i.decision.verdict == VERDICT_PERMIT;
+    struct event e = {.name = "metadata",
+                      .outcome = permitted ? "done" : "denied",
+                      .asker = &q->asker,
+                      .subject = q->subject,
+                      .file = q->file,
+                      .request = q->id,
+                      .action = 'R',
+                      .decision = administrator ? NULL : &i.decision,
+                      .consent = i.has_consent ? i.consent.version : 0,
+                      .state = REQUEST_ENDED,
+                      .status = permitted ? 0 : 3};
+    result = journal(q->monitor, &e, &seq);
+    if (result == VAULT_OK && permitted)
+        answer_json(q->monitor, q->worker, q->message, 200, seq, q->id, json_file(&i.file));
+    else if (result == VAULT_OK)
+        answer_denied(q->monitor, q->worker, q->message, seq, q->id, &i.decision);
+    return result;
+}
+
+/* Every reason to whom it may be told; the service itself learns only what it could have been told on a read. */
+static json_t *decision_json(const struct request *q, const struct inquiry *i, bool every) {
+    const struct decision *d = &i->decision;
+    bool permitted = d->verdict == VERDICT_PERMIT;
+    json_t *reasons = json_array();
+    json_t *obligations = json_array();
+    for (size_t n = 0; n < d->reason_count; n++)
+        if (every || (decision_tellable(d) && d->reasons[n].against))
+            json_array_append_new(reasons, json_pack("{s:s, s:s}", "rule", d->reasons[n].rule, "text", d->reasons[n].text));
+    if (!permitted && json_array_size(reasons) == 0)
+        json_array_append_new(reasons,
+                              json_pack("{s:s, s:s}", "rule", "not-available", "text", "Not permitted, or not there."));
+    for (size_t n = 0; n < d->obligation_count; n++)
+        json_array_append_new(obligations, json_string(d->obligations[n]));
+    json_t *answer =
+        json_pack("{s:b, s:o, s:o}", "permitted", permitted, "reasons", reasons, "obligations", obligations);
+    if (every && answer != NULL) {
+        json_object_set_new(answer, "policy", json_string(q->monitor->policy_hash));
+        json_object_set_new(answer, "consent", json_integer(i->has_consent ? (json_int_t)i->consent.version : 0));
+    }
+    return answer;
+}
+
+/* The service that the question is about: another one only for administrative roles. */
+static int service_of(struct request *q, const char *name, struct asker *ret) {
+    struct service_value s;
+    *ret = q->asker;
+    if (name[0] == '\0' || strcmp(name, q->asker.name) == 0)
+        return VAULT_OK;
+    if (!is_administrator(q))
+        return VAULT_DENIED;
+    int result = find_service(q->monitor, name, &s);
+    if (result != VAULT_OK)
+        return result;
+    *ret = (struct asker){.known = s.revoked == 0, .roles = s.roles, .purposes = s.purposes};
+    copy_string(ret->name, sizeof(ret->name), s.name);
+    return VAULT_OK;
+}
+
+int answer_inquire(struct request *q) {
+    static struct inquiry i;
+    const struct msg_inquire *n = &q->message->inquire;
+    struct purpose p;
+    struct asker about;
+    char text[512];
+    uint64_t seq = NO_SEQ;
+    PURPOSE_OF(n, &p);
+    int result = service_of(q, n->service, &about);
+    if (result == VAULT_NOT_FOUND)
+        return refuse(q, "inquiry", NULL, 404, "no-such-service", "There is no such service.");
+    if (result == VAULT_DENIED)
+        return refuse(q, "inquiry", NULL, 403, "role-missing", "Only administrative roles may ask about others.");
+    struct inquiry_wanted wanted = {.asker = &about,
+                                    .action = ACTION_READ,
+                                    .purpose = &p,
+                                    .file = n->file,
+                                    .subject = n->subject,
+                                    .name = n->name,
+                                    .subject_only = id_is_zero(n->file) && n->name[0] == '\0'};
+    if (result == VAULT_OK && !purpose_text(&p, text, sizeof(text)))
+        result = VAULT_E_LIMIT;
+    if (result == VAULT_OK)
+        result = inquire(q->monitor, &wanted, &i);
+    if (result != VAULT_OK)
+        return result;
+    struct event e = {.name = "inquiry",
+                      .outcome = i.decision.verdict == VERDICT_PERMIT ? "permitted" : "denied",
+                      .asker = &q->asker,
+                      .subject = i.subject_known ? i.subject.subject : NULL,
+                      .file = i.file_known ? i.file.file : NULL,
+                      .request = q->id,
+                      .action = 'E',
+                      .purpose = text,
+                      .decision = &i.decision,
+                      .consent = i.has_consent ? i.consent.version : 0,
+                      .detail = n->service,
+                      .state = REQUEST_ENDED};
+    result = journal(q->monitor, &e, &seq);
+    if (result == VAULT_OK)
+        answer_json(q->monitor, q->worker, q->message, 200, seq, q->id, decision_json(q, &i, is_administrator(q)));
+    return result;
+}
+
+int answer_request_show(struct request *q) {
+    struct request_value v;
+    const uint8_t *wanted = q->message->request_show.wanted;
+    int result = index_get_record(q->monitor->index, DB_REQUESTS, wanted, ID_SIZE, &layout_request_value, &v);
+    bool visible = result == VAULT_OK && (strcmp(v.service, q->asker.name) == 0 || is_administrator(q));
+    if (result == VAULT_NOT_FOUND || (result == VAULT_OK && !visible)) {
+        answer_problem(q->monitor, q->worker, q->message, 404, NO_SEQ, NULL, "no-such-request",
+                       "This service made no such request.");
+        return VAULT_OK;
+    }
+    if (result != VAULT_OK)
+        return result;
+    answer_json(q->monitor, q->worker, q->message, 200, NO_SEQ, NULL,
+                json_pack("{s:o, s:I, s:s, s:s, s:s, s:i}", "request", json_hex(wanted, ID_SIZE), "seq",
+                          (json_int_t)v.seq, "event", v.event, "outcome", v.outcome, "state",
+                          v.state == REQUEST_RUNNING ? "running" : "ended", "status", (int)v.status));
+    return VAULT_OK;
+}

@@ -1,0 +1,269 @@
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "monitor.h"
+#include "vault/log.h"
+#include "vault/result.h"
+
+/* How long a worker may take to acknowledge before it is ended by force; and how often all grants are decided again. */
+enum { ACKNOWLEDGE_MS = 20, CLOCK_MS = 1000 };
+
+struct grant *grant_find(struct monitor *m, const struct worker *w, const uint8_t id[ID_SIZE]) {
+    for (struct grant *g = m->grants; g != NULL; g = g->next)
+        if (g->worker == w->number && memcmp(g->id, id, ID_SIZE) == 0)
+            return g;
+    return NULL;
+}
+
+int grant_add(struct monitor *m, const struct grant *g) {
+    struct grant *copy = malloc(sizeof(*copy));
+    if (copy == NULL)
+        return VAULT_E_MEMORY;
+    int result = index_put_record(m->index, DB_GRANTS, g->id, ID_SIZE, &layout_grant_value, &g->value);
+    if (result != VAULT_OK) {
+        free(copy);
+        return result;
+    }
+    *copy = *g;
+    copy->state = GRANT_PENDING;
+    copy->next = m->grants;
+    m->grants = copy;
+    return VAULT_OK;
+}
+
+void grant_drop(struct monitor *m, struct grant *g) {
+    struct grant **at = &m->grants;
+    while (*at != NULL && *at != g)
+        at = &(*at)->next;
+    if (*at == NULL)
+        return;
+    *at = g->next;
+    if (g->ending != NULL)
+        g->ending->left--;
+    free(g);
+}
+
+int grant_close(struct monitor *m, struct grant *g, const char *outcome, uint64_t bytes, uint32_t ranges,
+                uint8_t status, const char *detail) {
+    struct event e = {.name = "read.close",
+                      .outcome = outcome,
+                      .service = g->value.service,
+                      .subject = g->value.subject,
+                      .file = g->value.file,
+                      .request = g->value.request,
+                      .action = 'R',
+                      .purpose = g->value.purpose,
+                      .has_bytes = true,
+                      .bytes = bytes,
+                      .ranges = ranges,
+                      .detail = detail,
+                      .state = REQUEST_ENDED,
+                      .status = status};
+    int result = journal(m, &e, NULL);
+    if (result == VAULT_OK)
+        result = index_delete(m->index, DB_GRANTS, g->id, ID_SIZE);
+    return result == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : result;
+}
+
+/* Whether what was granted would be granted now. */
+static int still_permitted(struct monitor *m, const struct grant *g, bool *ret_permitted) {
+    static struct inquiry i;
+    struct asker asker = {0};
+    const struct worker *w = worker_find(m, g->worker);
+    int result = w == NULL ? VAULT_OK : find_asker(m, w, &asker);
+    struct inquiry_wanted wanted = {
+        .asker = &asker, .action = ACTION_READ, .purpose = &g->purpose, .file = g->value.file};
+    if (result == VAULT_OK)
+        result = inquire(m, &wanted, &i);
+    if (result == VAULT_E_DAMAGED) { /* what cannot be looked up any more is not permitted any more */
+        *ret_permitted = false;
+        return VAULT_OK;
+    }
+    if (result == VAULT_OK)
+        *ret_permitted = i.decision.verdict == VERDICT_PERMIT;
+    return result;
+}
+
+static bool concerns(const struct grant *g, const struct grant_filter *f) {
+    return (f->subject == NULL || strcmp(f->subject, g->value.subject) == 0) &&
+           (f->service == NULL || strcmp(f->service, g->value.service) == 0) &&
+           (f->worker == NULL || *f->worker == g->worker);
+}
+
+/* The answer of the change that runs now waits for this grant. */
+static int wait_for(struct monitor *m, struct grant *g, uint64_t asked_by) {
+    if (asked_by == 0)
+        return VAULT_OK;
+    if (m->ending == NULL) {
+        struct ending *e = calloc(1, sizeof(*e));
+        if (e == NULL)
+            return VAULT_E_MEMORY;
+        e->worker = asked_by;
+        e->next = m->endings;
+        m->endings = m->ending = e;
+    }
+    m->ending->left++;
+    g->ending = m->ending;
+    return VAULT_OK;
+}
+
+static int end_grant(struct monitor *m, struct grant *g, const struct grant_filter *filter) {
+    int result = grant_close(m, g, "revoked", g->handed_out, 0, 3, filter->cause);
+    if (result == VAULT_OK)
+        result = wait_for(m, g, filter->asked_by);
+    if (result == VAULT_OK) {
+        g->state = GRANT_ENDING;
+        g->ended_in_batch = true;
+        g->force_at = 0;
+    }
+    return result;
+}
+
+int grants_decide_again(struct monitor *m, const struct grant_filter *filter, unsigned *ret_ended) {
+    unsigned ended = 0;
+    for (struct grant *g = m->grants; g != NULL; g = g->next) {
+        bool permitted = true;
+        if (g->state == GRANT_ENDING || !concerns(g, filter))
+            continue;
+        int result = still_permitted(m, g, &permitted);
+        if (result == VAULT_OK && !permitted) {
+            result = end_grant(m, g, filter);
+            ended++;
+        }
+        if (result != VAULT_OK)
+            return result;
+    }
+    if (ret_ended != NULL)
+        *ret_ended = ended;
+    return VAULT_OK;
+}
+
+/* The grant whose answer is still in this batch: it is refused instead, and was never used. */
+static bool answer_instead(struct monitor *m, const struct grant *g) {
+    for (struct reply *r = m->replies; r != NULL; r = r->next) {
+        if (r->message->type != MSG_grant || memcmp(r->message->grant.grant, g->id, ID_SIZE) != 0)
+            continue;
+        struct message *refusal = problem_message(r->message->id, 403, r->message->grant.seq, g->value.request,
+                                                  "not-available", "Not permitted, or not there.");
+        if (refusal == NULL)
+            return false;
+        message_clear(r->message);
+        free(r->message);
+        r->message = refusal;
+        return true;
+    }
+    return false;
+}
+
+static void tell_worker(struct monitor *m, struct grant *g) {
+    static struct message revoke;
+    struct worker *w = worker_find(m, g->worker);
+    message_init(&revoke, MSG_revoke, 0);
+    COPY_ARRAY(revoke.revoke.grant, g->id);
+    g->force_at = loop_now_ms() + ACKNOWLEDGE_MS;
+    if (w == NULL || w->channel < 0 || channel_send(w->channel, &revoke) != VAULT_OK)
+        g->force_at = loop_now_ms();
+}
+
+void grants_committed(struct monitor *m) {
+    for (struct grant *g = m->grants, *next; g != NULL; g = next) {
+        next = g->next;
+        if (g->state == GRANT_PENDING)
+            g->state = GRANT_LIVE;
+        if (!g->ended_in_batch)
+            continue;
+        g->ended_in_batch = false;
+        if (answer_instead(m, g))
+            grant_drop(m, g);
+        else
+            tell_worker(m, g);
+    }
+}
+
+void grants_dropped(struct monitor *m) {
+    for (struct grant *g = m->grants, *next; g != NULL; g = next) {
+        next = g->next;
+        if (g->ended_in_batch) {
+            g->ended_in_batch = false;
+            g->ending = NULL;
+            g->state = GRANT_LIVE;
+        }
+        bool answered = false;
+        for (struct reply *r = m->replies; r != NULL; r = r->next)
+            answered |= r->message->type == MSG_grant && memcmp(r->message->grant.grant, g->id, ID_SIZE) == 0;
+        if (g->state == GRANT_PENDING && !answered)
+            grant_drop(m, g);
+    }
+}
+
+/* Once a second: a consent or an approval may have ended by the clock. */
+static void decide_by_clock(struct monitor *m) {
+    static uint64_t last;
+    uint64_t now = loop_now_ms();
+    struct grant_filter any = {.cause = "no longer permitted at this time"};
+    if (m->grants == NULL || m->index == NULL || now - last < CLOCK_MS)
+        return;
+    last = now;
+    int result = batch_begin(m);
+    if (result == VAULT_OK)
+        result = grants_decide_again(m, &any, NULL);
+    if (result != VAULT_OK)
+        batch_drop(m, result);
+}
+
+int grants_tick(struct monitor *m) {
+    uint64_t now = loop_now_ms();
+    int wait = m->grants == NULL ? -1 : CLOCK_MS;
+    decide_by_clock(m);
+    for (struct grant *g = m->grants; g != NULL; g = g->next) {
+        if (g->state != GRANT_ENDING || g->ended_in_batch || g->force_at == UINT64_MAX)
+            continue;
+        if (g->force_at <= now) {
+            g->force_at = UINT64_MAX; /* asked; worker_gone ends the wait */
+            worker_kill(m, g->worker, WORKER_REVOKED);
+        } else if (g->force_at - now < (uint64_t)wait) {
+            wait = (int)(g->force_at - now);
+        }
+    }
+    return wait;
+}
+
+void grants_acknowledged(struct monitor *m, struct worker *w, const uint8_t id[ID_SIZE]) {
+    struct grant *g = grant_find(m, w, id);
+    if (g != NULL && g->state == GRANT_ENDING && !g->ended_in_batch)
+        grant_drop(m, g);
+}
+
+int grants_of_gone_worker(struct monitor *m, uint64_t worker) {
+    int result = VAULT_OK;
+    for (struct grant *g = m->grants, *next; g != NULL; g = next) {
+        next = g->next;
+        if (g->worker != worker)
+            continue;
+        if (g->state != GRANT_ENDING && result == VAULT_OK)
+            result = grant_close(m, g, "interrupted", g->handed_out, 0, 1, "the connection ended; bytes is the upper bound");
+        grant_drop(m, g);
+    }
+    return result;
+}
+
+int grants_recover(struct monitor *m) {
+    uint8_t key[INDEX_KEY_MAX];
+    size_t size = 0;
+    int result = index_next(m->index, DB_GRANTS, NULL, 0, NULL, 0, key, &size);
+    while (result == VAULT_OK) {
+        struct grant g = {0};
+        result = size != ID_SIZE ? VAULT_E_DAMAGED
+                                 : index_get_record(m->index, DB_GRANTS, key, size, &layout_grant_value, &g.value);
+        copy_bytes(g.id, sizeof(g.id), key, ID_SIZE);
+        if (result == VAULT_OK)
+            result = grant_close(m, &g, "interrupted", g.value.size, 0, 1,
+                                 "the vault ended while it was read; bytes is the upper bound");
+        else if (result == VAULT_E_DAMAGED)
+            result = index_delete(m->index, DB_GRANTS, key, size);
+        if (result == VAULT_OK)
+            result = index_next(m->index, DB_GRANTS, NULL, 0, key, size, key, &size);
+    }
+    return result == VAULT_NOT_FOUND ? VAULT_OK : result;
+}

@@ -1,0 +1,296 @@
+#include "index.h"
+
+#include <errno.h>
+#include <lmdb.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "vault/log.h"
+#include "vault/result.h"
+#include "vault/wrap.h"
+
+enum { KEY_GENERATION = 1, GROW_MARGIN = 64 << 20 };
+
+struct index {
+    MDB_env *env;
+    MDB_txn *write; /* NULL between batches */
+    MDB_txn *read;  /* shared by look-ups outside a write transaction */
+    MDB_dbi dbs[DB_COUNT];
+    const struct secret *key;
+    struct secret *plain;  /* one value in the clear, while it is sealed or unsealed */
+    uint8_t *sealed;       /* one value sealed */
+    uint64_t changes;
+};
+
+static const char *const db_names[DB_COUNT] = {
+    "meta",  "subjects",      "consents",      "services", "sans",  "projects", "ethics",         "policies",
+    "files", "file-names",    "subject-files", "dataset-files", "blobs", "pages", "uploads",      "upload-objects",
+    "grants", "requests",     "jobs",          "chains",   "records", "nodes"};
+
+/* The one place where LMDB's errors become results. */
+static int result_of(int error) {
+    switch (error) {
+    case MDB_SUCCESS: return VAULT_OK;
+    case MDB_NOTFOUND: return VAULT_NOT_FOUND;
+    case MDB_MAP_FULL: return VAULT_E_FULL;
+    case ENOMEM: return VAULT_E_MEMORY;
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_INVALID: return VAULT_E_DAMAGED;
+    case MDB_VERSION_MISMATCH: return VAULT_E_FORMAT;
+    default: break;
+    }
+    int result = error > 0 ? vault_result_from_errno(error) : VAULT_E_IO;
+    log_error("index: error=%s", mdb_strerror(error));
+    return result;
+}
+
+bool index_exists(void) {
+    struct stat s;
+    return stat("index/data.mdb", &s) == 0;
+}
+
+static int open_databases(struct index *i) {
+    MDB_txn *t = NULL;
+    int error = mdb_txn_begin(i->env, NULL, 0, &t);
+    for (size_t n = 0; error == 0 && n < DB_COUNT; n++)
+        error = mdb_dbi_open(t, db_names[n], MDB_CREATE, &i->dbs[n]);
+    if (error != 0) {
+        if (t != NULL)
+            mdb_txn_abort(t);
+        return result_of(error);
+    }
+    return result_of(mdb_txn_commit(t));
+}
+
+static int open_environment(struct index *i, uint64_t map_size) {
+    int dead = 0;
+    int error = mdb_env_create(&i->env);
+    if (error == 0)
+        error = mdb_env_set_mapsize(i->env, map_size);
+    if (error == 0)
+        error = mdb_env_set_maxdbs(i->env, DB_COUNT);
+    if (error == 0)
+        error = mdb_env_open(i->env, "index", 0, 0600);
+    if (error == 0)
+        error = mdb_reader_check(i->env, &dead);
+    return error == 0 ? open_databases(i) : result_of(error);
+}
+
+int index_open(const struct secret *key, uint64_t map_size, bool make, struct index **ret) {
+    if (!index_exists() && !make)
+        return VAULT_NOT_FOUND;
+    if (make && mkdir("index", 0700) != 0 && errno != EEXIST)
+        return vault_result_from_errno(errno);
+    struct index *i = calloc(1, sizeof(*i));
+    if (i == NULL)
+        return VAULT_E_MEMORY;
+    i->key = key;
+    i->sealed = malloc(INDEX_VALUE_MAX + SEAL_OVERHEAD);
+    int result = i->sealed == NULL ? VAULT_E_MEMORY : secret_new(&i->plain, INDEX_VALUE_MAX);
+    if (result == VAULT_OK)
+        result = open_environment(i, map_size);
+    if (result != VAULT_OK) {
+        index_close(&i);
+        return result;
+    }
+    *ret = i;
+    return VAULT_OK;
+}
+
+void index_end_reads(struct index *i) {
+    if (i->read != NULL)
+        mdb_txn_abort(i->read);
+    i->read = NULL;
+}
+
+void index_close(struct index **i) {
+    if (i == NULL || *i == NULL)
+        return;
+    index_abort(*i);
+    index_end_reads(*i);
+    if ((*i)->env != NULL)
+        mdb_env_close((*i)->env);
+    secret_free(&(*i)->plain);
+    free((*i)->sealed);
+    free(*i);
+    *i = NULL;
+}
+
+/* Doubles the map before it is full: growing is only possible between transactions. */
+static int grow_when_low(struct index *i) {
+    MDB_envinfo info;
+    MDB_stat stat;
+    mdb_env_info(i->env, &info);
+    mdb_env_stat(i->env, &stat);
+    if ((info.me_last_pgno + 1) * stat.ms_psize + GROW_MARGIN < info.me_mapsize)
+        return VAULT_OK;
+    log_notice("index: map grows from=%zu to=%zu", info.me_mapsize, info.me_mapsize * 2);
+    return result_of(mdb_env_set_mapsize(i->env, info.me_mapsize * 2));
+}
+
+int index_begin(struct index *i) {
+    if (i->write != NULL)
+        return VAULT_E_STATE;
+    index_end_reads(i);
+    int result = grow_when_low(i);
+    if (result != VAULT_OK)
+        return result;
+    i->changes = 0;
+    return result_of(mdb_txn_begin(i->env, NULL, 0, &i->write));
+}
+
+int index_commit(struct index *i) {
+    MDB_txn *t = i->write;
+    i->write = NULL;
+    return t == NULL ? VAULT_E_STATE : result_of(mdb_txn_commit(t));
+}
+
+void index_abort(struct index *i) {
+    if (i->write != NULL)
+        mdb_txn_abort(i->write);
+    i->write = NULL;
+}
+
+bool index_writing(const struct index *i) {
+    return i->write != NULL;
+}
+
+uint64_t index_changes(const struct index *i) {
+    return i->changes;
+}
+
+static int reading(struct index *i, MDB_txn **ret) {
+    if (i->write == NULL && i->read == NULL) {
+        int error = mdb_txn_begin(i->env, NULL, MDB_RDONLY, &i->read);
+        if (error != 0) {
+            i->read = NULL;
+            return result_of(error);
+        }
+    }
+    *ret = i->write != NULL ? i->write : i->read;
+    return VAULT_OK;
+}
+
+/* u8 database ‖ u32 generation ‖ key: a value put under another key or into another database does not open. */
+static size_t associated(enum index_db db, const void *key, size_t key_size, uint8_t to[INDEX_KEY_MAX + 5]) {
+    struct writer w = writer_of(to, INDEX_KEY_MAX + 5);
+    write_u8(&w, (uint8_t)db);
+    write_u32(&w, KEY_GENERATION);
+    write_bytes(&w, key, key_size);
+    return w.used;
+}
+
+int index_get(struct index *i, enum index_db db, const void *key, size_t key_size, void *to, size_t size,
+              size_t *ret_n) {
+    uint8_t ad[INDEX_KEY_MAX + 5];
+    MDB_txn *t = NULL;
+    if (key_size > INDEX_KEY_MAX)
+        return VAULT_E_STATE;
+    int result = reading(i, &t);
+    if (result != VAULT_OK)
+        return result;
+    MDB_val k = {.mv_size = key_size, .mv_data = (void *)(uintptr_t)key};
+    MDB_val v;
+    result = result_of(mdb_get(t, i->dbs[db], &k, &v));
+    if (result != VAULT_OK)
+        return result;
+    if (v.mv_size < SEAL_OVERHEAD)
+        return VAULT_E_DAMAGED;
+    if (v.mv_size - SEAL_OVERHEAD > size)
+        return VAULT_E_LIMIT;
+    size_t ad_size = associated(db, key, key_size, ad);
+    result = unseal_bytes(i->key, ad, ad_size, v.mv_data, v.mv_size, to);
+    if (result == VAULT_OK)
+        *ret_n = v.mv_size - SEAL_OVERHEAD;
+    else
+        log_error("index: value does not open database=%s", db_names[db]);
+    return result;
+}
+
+int index_put(struct index *i, enum index_db db, const void *key, size_t key_size, const void *from, size_t n) {
+    uint8_t ad[INDEX_KEY_MAX + 5];
+    if (i->write == NULL || key_size > INDEX_KEY_MAX || n > INDEX_VALUE_MAX)
+        return VAULT_E_STATE;
+    size_t ad_size = associated(db, key, key_size, ad);
+    int result = seal_bytes(i->key, ad, ad_size, from, n, i->sealed);
+    if (result != VAULT_OK)
+        return result;
+    MDB_val k = {.mv_size = key_size, .mv_data = (void *)(uintptr_t)key};
+    MDB_val v = {.mv_size = n + SEAL_OVERHEAD, .mv_data = i->sealed};
+    i->changes++;
+    return result_of(mdb_put(i->write, i->dbs[db], &k, &v, 0));
+}
+
+int index_delete(struct index *i, enum index_db db, const void *key, size_t key_size) {
+    if (i->write == NULL)
+        return VAULT_E_STATE;
+    MDB_val k = {.mv_size = key_size, .mv_data = (void *)(uintptr_t)key};
+    i->changes++;
+    return result_of(mdb_del(i->write, i->dbs[db], &k, NULL));
+}
+
+static bool starts_with(const MDB_val *k, const void *prefix, size_t n) {
+    return k->mv_size >= n && memcmp(k->mv_data, prefix, n) == 0;
+}
+
+/* Moves the cursor to the first key greater than `after`, or not less than the prefix. */
+static int seek(MDB_cursor *c, const void *prefix, size_t prefix_size, const void *after, size_t after_size,
+                MDB_val *k) {
+    MDB_val v;
+    bool from_start = after_size == 0;
+    k->mv_size = from_start ? prefix_size : after_size;
+    k->mv_data = (void *)(uintptr_t)(from_start ? prefix : after);
+    if (k->mv_size == 0)
+        return mdb_cursor_get(c, k, &v, MDB_FIRST);
+    int error = mdb_cursor_get(c, k, &v, MDB_SET_RANGE);
+    if (error == 0 && !from_start && k->mv_size == after_size && memcmp(k->mv_data, after, after_size) == 0)
+        error = mdb_cursor_get(c, k, &v, MDB_NEXT);
+    return error;
+}
+
+int index_next(struct index *i, enum index_db db, const void *prefix, size_t prefix_size, const void *after,
+               size_t after_size, uint8_t ret_key[INDEX_KEY_MAX], size_t *ret_key_size) {
+    MDB_txn *t = NULL;
+    MDB_cursor *c = NULL;
+    MDB_val k;
+    int result = reading(i, &t);
+    if (result != VAULT_OK)
+        return result;
+    result = result_of(mdb_cursor_open(t, i->dbs[db], &c));
+    if (result != VAULT_OK)
+        return result;
+    result = result_of(seek(c, prefix, prefix_size, after, after_size, &k));
+    if (result == VAULT_OK && !starts_with(&k, prefix, prefix_size))
+        result = VAULT_NOT_FOUND;
+    if (result == VAULT_OK && k.mv_size > INDEX_KEY_MAX)
+        result = VAULT_E_DAMAGED;
+    if (result == VAULT_OK) {
+        copy_bytes(ret_key, INDEX_KEY_MAX, k.mv_data, k.mv_size);
+        *ret_key_size = k.mv_size;
+    }
+    mdb_cursor_close(c);
+    return result;
+}
+
+int index_get_record(struct index *i, enum index_db db, const void *key, size_t key_size, const struct layout *l,
+                     void *ret_record) {
+    size_t n = 0;
+    int result = index_get(i, db, key, key_size, secret_edit(i->plain), INDEX_VALUE_MAX, &n);
+    if (result != VAULT_OK)
+        return result;
+    struct reader r = reader_of(secret_view(i->plain), n);
+    result = layout_decode(l, &r, ret_record);
+    wipe(secret_edit(i->plain), n);
+    return result == VAULT_E_FORMAT ? VAULT_E_DAMAGED : result;
+}
+
+int index_put_record(struct index *i, enum index_db db, const void *key, size_t key_size, const struct layout *l,
+                     const void *record) {
+    struct writer w = writer_of(secret_edit(i->plain), INDEX_VALUE_MAX);
+    layout_encode(l, record, &w);
+    int result = w.bad ? VAULT_E_STATE : index_put(i, db, key, key_size, secret_view(i->plain), w.used);
+    wipe(secret_edit(i->plain), w.used);
+    return result;
+}

@@ -1,0 +1,200 @@
+#include <sodium.h>
+#include <time.h>
+
+#include "monitor.h"
+#include "vault/log.h"
+#include "vault/record.h"
+#include "vault/result.h"
+
+uint64_t monitor_time(struct monitor *m) {
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    uint64_t now = (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+    if (now >= m->last_time) {
+        m->clock_warned = false;
+        return now;
+    }
+    if (!m->clock_warned && m->last_time - now > 1000000) {
+        log_error("clock: set back seconds=%llu", (unsigned long long)((m->last_time - now) / 1000000));
+        m->clock_warned = true;
+    }
+    return m->last_time;
+}
+
+static void node_key(unsigned level, uint64_t index, uint8_t to[9]) {
+    to[0] = (uint8_t)level;
+    put_be64(to + 1, index);
+}
+
+/* While appending, every left sibling is a complete subtree that the tree's edge already holds. */
+static int edge_get(void *context, unsigned level, uint64_t index, uint8_t ret[MERKLE_HASH]) {
+    const struct monitor *m = context;
+    (void)index;
+    copy_bytes(ret, MERKLE_HASH, m->tree.pending[level], MERKLE_HASH);
+    return VAULT_OK;
+}
+
+static int node_put(void *context, unsigned level, uint64_t index, const uint8_t hash[MERKLE_HASH]) {
+    struct monitor *m = context;
+    uint8_t key[9];
+    node_key(level, index, key);
+    return index_put(m->index, DB_NODES, key, sizeof(key), hash, MERKLE_HASH);
+}
+
+static int append(struct monitor *m, const char *line, size_t length, uint8_t ret_leaf[MERKLE_HASH]) {
+    struct merkle_store store = {.context = m, .get = edge_get, .put = node_put};
+    uint8_t key[8];
+    put_be64(key, m->tree.size);
+    merkle_leaf(line, length, ret_leaf);
+    int result = index_put(m->index, DB_RECORDS, key, sizeof(key), line, length);
+    if (result == VAULT_OK)
+        result = merkle_append(&store, m->tree.size, ret_leaf);
+    if (result == VAULT_OK)
+        merkle_fold_add(&m->tree, ret_leaf);
+    return result;
+}
+
+/* A chain's place in the index, and its next link. */
+struct chain {
+    bool used;
+    uint8_t key[HASH_SIZE];
+    struct chain_value value;
+};
+
+static int chain_open(struct monitor *m, enum name_kind kind, const char *name, bool may_start, struct chain *c,
+                      struct record_link *link) {
+    if (name == NULL || name[0] == '\0')
+        return VAULT_OK;
+    c->used = true;
+    name_hash(m, kind, name, NULL, c->key);
+    int result = index_get_record(m->index, DB_CHAINS, c->key, HASH_SIZE, &layout_chain_value, &c->value);
+    if (result == VAULT_E_DAMAGED || (result == VAULT_NOT_FOUND && !may_start)) {
+        log_error("audit: the chain of a subject or service is damaged; it starts anew");
+        result = VAULT_NOT_FOUND;
+    }
+    if (result == VAULT_NOT_FOUND) {
+        c->value = (struct chain_value){0};
+        result = VAULT_OK;
+    }
+    link->present = true;
+    link->n = c->value.count;
+    COPY_ARRAY(link->prev, c->value.last);
+    return result;
+}
+
+static int chain_advance(struct monitor *m, struct chain *c, const uint8_t leaf[MERKLE_HASH]) {
+    if (!c->used)
+        return VAULT_OK;
+    c->value.count++;
+    COPY_ARRAY(c->value.last, leaf);
+    return index_put_record(m->index, DB_CHAINS, c->key, HASH_SIZE, &layout_chain_value, &c->value);
+}
+
+static void fill_reasons(struct record *r, const struct event *e) {
+    if (e->rule != NULL) {
+        r->reasons[r->reason_count].rule = e->rule;
+        r->reasons[r->reason_count++].text = e->text;
+    }
+    for (size_t i = 0; e->decision != NULL && i < e->decision->reason_count && r->reason_count < RECORD_REASONS; i++) {
+        r->reasons[r->reason_count].rule = e->decision->reasons[i].rule;
+        r->reasons[r->reason_count++].text = e->decision->reasons[i].text;
+    }
+}
+
+bool obligations_text(const struct decision *d, char *to, size_t size) {
+    struct writer w = writer_of(to, size - 1);
+    for (size_t i = 0; i < d->obligation_count; i++) {
+        if (i > 0)
+            write_u8(&w, ',');
+        for (const char *c = d->obligations[i]; *c != '\0'; c++)
+            write_u8(&w, (uint8_t)*c);
+    }
+    to[w.used] = '\0';
+    return !w.bad;
+}
+
+/* Strings in hex and lists that a record points to. */
+struct texts {
+    char file[2 * ID_SIZE + 1], request[2 * ID_SIZE + 1], obligations[OBLIGATIONS_MAX * 65];
+};
+
+static void fill(struct monitor *m, const struct event *e, struct texts *t, struct record *r) {
+    *r = (struct record){.seq = m->tree.size,
+                         .time = monitor_time(m),
+                         .event = e->name,
+                         .outcome = e->outcome,
+                         .service = e->asker != NULL ? e->asker->name : e->service,
+                         .san = e->asker != NULL ? e->asker->san : NULL,
+                         .fingerprint = e->asker != NULL ? e->asker->fingerprint : NULL,
+                         .address = e->asker != NULL ? e->asker->address : NULL,
+                         .subject = e->subject,
+                         .action = e->action,
+                         .purpose = e->purpose,
+                         .policy = e->decision != NULL && m->has_policy ? m->policy_hash : NULL,
+                         .consent = e->consent,
+                         .has_bytes = e->has_bytes,
+                         .bytes = e->bytes,
+                         .ranges = e->ranges,
+                         .detail = e->detail};
+    if (e->file != NULL) {
+        hex_encode(t->file, sizeof(t->file), e->file, ID_SIZE);
+        r->file = t->file;
+    }
+    if (e->request != NULL) {
+        hex_encode(t->request, sizeof(t->request), e->request, ID_SIZE);
+        r->request = t->request;
+    }
+    if (e->decision != NULL && obligations_text(e->decision, t->obligations, sizeof(t->obligations)))
+        r->obligations = t->obligations;
+    fill_reasons(r, e);
+    randombytes_buf(r->salt, sizeof(r->salt));
+}
+
+static int remember_request(struct monitor *m, const struct event *e, const struct record *r) {
+    if (e->request == NULL)
+        return VAULT_OK;
+    struct request_value v = {.seq = r->seq, .state = (uint8_t)e->state, .status = e->status};
+    copy_string(v.service, sizeof(v.service), r->service == NULL ? "" : r->service);
+    if (!format_string(v.event, sizeof(v.event), "%s", e->name) ||
+        !format_string(v.outcome, sizeof(v.outcome), "%s", e->outcome))
+        return VAULT_E_STATE;
+    return index_put_record(m->index, DB_REQUESTS, e->request, ID_SIZE, &layout_request_value, &v);
+}
+
+int journal(struct monitor *m, const struct event *e, uint64_t *ret_seq) {
+    static char line[RECORD_LINE_MAX];
+    struct chain subject = {0};
+    struct chain service = {0};
+    struct texts texts;
+    struct record r;
+    uint8_t leaf[MERKLE_HASH];
+    size_t length = 0;
+    fill(m, e, &texts, &r);
+    bool local = e->asker != NULL && e->asker->san[0] == '\0'; /* an administrator on the Unix socket is not added */
+    int result = chain_open(m, NAME_CHAIN_SUBJECT, e->subject, e->first_of_subject, &subject, &r.subject_chain);
+    if (result == VAULT_OK)
+        result = chain_open(m, NAME_CHAIN_SERVICE, r.service, local, &service, &r.service_chain);
+    if (result == VAULT_OK)
+        result = record_line(&r, line, sizeof(line), &length);
+    if (result == VAULT_OK)
+        result = append(m, line, length, leaf);
+    if (result == VAULT_OK)
+        result = chain_advance(m, &subject, leaf);
+    if (result == VAULT_OK)
+        result = chain_advance(m, &service, leaf);
+    if (result == VAULT_OK)
+        result = remember_request(m, e, &r);
+    if (result != VAULT_OK)
+        return result;
+    m->last_time = r.time;
+    if (ret_seq != NULL)
+        *ret_seq = r.seq;
+    return VAULT_OK;
+}
+
+int journal_start_chain(struct monitor *m, const char *service) {
+    struct chain_value empty = {0};
+    uint8_t key[HASH_SIZE];
+    name_hash(m, NAME_CHAIN_SERVICE, service, NULL, key);
+    return index_put_record(m->index, DB_CHAINS, key, HASH_SIZE, &layout_chain_value, &empty);
+}

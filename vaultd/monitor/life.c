@@ -1,0 +1,296 @@
+/* Birth, opening and closing of the vault; its status. */
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "monitor.h"
+#include "vault/checkpoint.h"
+#include "vault/log.h"
+#include "vault/result.h"
+
+#define VAULT_VERSION "0.1.0"
+
+void life_tell_state(struct monitor *m) {
+    static struct message state;
+    message_init(&state, MSG_state, 0);
+    state.state.seal = (uint8_t)m->seal;
+    state.state.by_operator = m->sealed_by_operator;
+    if (channel_send_wait(m->control, &state, 5000) != VAULT_OK) {
+        m->stop = true;
+        m->exit_status = 1;
+    }
+}
+
+static void tell_ready(struct monitor *m) {
+    static struct message ready;
+    if (m->ready_sent)
+        return;
+    m->ready_sent = true;
+    message_init(&ready, MSG_ready, 0);
+    if (channel_send_wait(m->control, &ready, 5000) != VAULT_OK) {
+        m->stop = true;
+        m->exit_status = 1;
+    }
+}
+
+static void forget_keys(struct monitor *m) {
+    index_close(&m->index);
+    keyring_free(&m->keyring);
+    secret_free(&m->root);
+    m->seal = keyring_exists(&m->place) ? SEAL_SEALED : SEAL_UNINITIALISED;
+}
+
+static json_t *job_count(struct monitor *m) {
+    bool more = m->meta.jobs > 0;
+    return json_integer(more ? (json_int_t)m->meta.jobs : 0);
+}
+
+static json_t *status_json(struct monitor *m, bool in_full) {
+    static const char *const names[] = {"uninitialised", "sealed", "unsealed"};
+    json_t *status = json_pack("{s:s, s:b, s:s}", "seal", names[m->seal], "dev", m->setup.dev != 0, "version",
+                               VAULT_VERSION);
+    if (!in_full || m->seal != SEAL_UNSEALED)
+        return status;
+    json_t *policy = m->has_policy ? json_pack("{s:s, s:s}", "name", m->policy.name, "hash", m->policy_hash)
+                                   : json_null();
+    json_t *rest = json_pack("{s:s, s:o, s:I, s:i, s:I, s:I, s:I, s:o, s:o}", "origin", m->setup.origin, "vault",
+                             json_hex(m->meta.vault, KEYRING_ID), "epoch", (json_int_t)m->meta.epoch, "generation",
+                             (int)m->meta.generation, "records", (json_int_t)m->tree.size, "subjects",
+                             (json_int_t)m->meta.subjects, "files", (json_int_t)m->meta.files, "policy", policy, "jobs",
+                             job_count(m));
+    if (json_object_update(status, rest) != 0) {
+        json_decref(status);
+        status = NULL;
+    }
+    json_decref(rest);
+    return status;
+}
+
+static bool is_administrator(const struct asker *a) {
+    return (a->roles & ~(1u << ROLE_DEPOSITOR | 1u << ROLE_READER)) != 0;
+}
+
+int answer_status(struct request *q) {
+    answer_json(q->monitor, q->worker, q->message, 200, NO_SEQ, NULL,
+                status_json(q->monitor, is_administrator(&q->asker)));
+    return VAULT_OK;
+}
+
+/* Sealing: recorded first; then every other worker is ended and every key wiped. */
+int answer_seal(struct request *q) {
+    struct monitor *m = q->monitor;
+    int result = VAULT_OK;
+    for (struct worker *w = m->workers; w != NULL && result == VAULT_OK; w = w->next)
+        if (w != q->worker)
+            result = grants_of_gone_worker(m, w->number);
+    for (struct worker *w = m->workers; w != NULL && result == VAULT_OK; w = w->next)
+        if (w != q->worker && w->deposits)
+            result = uploads_drop_of_worker(m, w->number);
+    if (result == VAULT_OK)
+        result = administer(q, "vault.seal", NULL, 'E', NULL, 200, json_pack("{s:s}", "seal", "sealed"));
+    if (result == VAULT_OK)
+        result = batch_finish(m);
+    if (result != VAULT_OK)
+        return VAULT_OK; /* answered by the dropped batch */
+    for (struct worker *w = m->workers; w != NULL; w = w->next)
+        if (w != q->worker && w->kind != 0)
+            worker_kill(m, w->number, WORKER_SEALED);
+    m->sealed_by_operator = true;
+    forget_keys(m);
+    life_tell_state(m);
+    return VAULT_OK;
+}
+
+static int want_credential(struct monitor *m, enum credential_use use) {
+    static struct message wanted;
+    message_init(&wanted, MSG_credential_wanted, 0);
+    m->credential_use = use;
+    return channel_send_wait(m->control, &wanted, 5000);
+}
+
+void life_start(struct monitor *m) {
+    m->seal = keyring_exists(&m->place) ? SEAL_SEALED : SEAL_UNINITIALISED;
+    m->sealed_by_operator = m->setup.stay_sealed != 0;
+    bool opens = m->seal == SEAL_SEALED && !m->sealed_by_operator;
+    if (opens && want_credential(m, CREDENTIAL_STARTUP) == VAULT_OK)
+        return;
+    life_tell_state(m);
+    tell_ready(m);
+}
+
+/* Goes on in life_credential, when the supervisor has brought the root key. */
+static int begin(struct request *q, enum credential_use use) {
+    struct monitor *m = q->monitor;
+    if (m->credential_use != CREDENTIAL_NONE) {
+        answer_problem(m, q->worker, q->message, 409, NO_SEQ, NULL, "under-way", "This is under way already.");
+        return VAULT_OK;
+    }
+    m->credential_worker = q->worker->number;
+    m->credential_id = q->message->id;
+    return want_credential(m, use);
+}
+
+int answer_init(struct request *q) {
+    if (q->monitor->seal != SEAL_UNINITIALISED || keyring_exists(&q->monitor->place)) {
+        answer_problem(q->monitor, q->worker, q->message, 409, NO_SEQ, NULL, "initialised",
+                       "The vault has been initialised already.");
+        return VAULT_OK;
+    }
+    if (index_exists()) {
+        answer_problem(q->monitor, q->worker, q->message, 409, NO_SEQ, NULL, "index-without-keyring",
+                       "There is an index but no key ring: bring back a copy of the key ring, or move the index away.");
+        return VAULT_OK;
+    }
+    return begin(q, CREDENTIAL_INIT);
+}
+
+int answer_unseal(struct request *q) {
+    if (q->monitor->seal == SEAL_UNSEALED)
+        return answer_status(q);
+    if (q->monitor->seal == SEAL_UNINITIALISED) {
+        answer_problem(q->monitor, q->worker, q->message, 423, NO_SEQ, NULL, "uninitialised",
+                       "The vault has not been initialised.");
+        return VAULT_OK;
+    }
+    return begin(q, CREDENTIAL_UNSEAL);
+}
+
+static int record_life(struct monitor *m, const char *event, const char *detail) {
+    struct asker local = {0};
+    (void)format_string(local.name, sizeof(local.name), "unix:0");
+    struct event e = {.name = event, .outcome = "done", .action = 'E', .detail = detail};
+    if (m->credential_worker != 0) {
+        const struct worker *w = worker_find(m, m->credential_worker);
+        if (w != NULL)
+            (void)find_asker(m, w, &local); /* a local peer, whose look-up cannot fail */
+        e.asker = &local;
+    }
+    return journal(m, &e, NULL);
+}
+
+static int first_transaction(struct monitor *m) {
+    m->meta = (struct meta_value){.format = INDEX_FORMAT,
+                                  .epoch = keyring_epoch(m->keyring),
+                                  .dev = m->setup.dev,
+                                  .generation = keyring_newest(m->keyring)};
+    COPY_ARRAY(m->meta.vault, keyring_vault_id(m->keyring));
+    m->tree = (struct merkle_fold){0};
+    m->last_time = 0;
+    m->has_policy = m->policy_damaged = false;
+    int result = batch_begin(m);
+    if (result == VAULT_OK)
+        result = meta_store(m);
+    if (result == VAULT_OK)
+        result = record_life(m, "vault.init", m->setup.dev != 0 ? "throw-away vault" : NULL);
+    return result == VAULT_OK ? batch_finish(m) : result;
+}
+
+/* The ring is durable before the index says that there is a vault. An index that comes to nothing leaves the ring, which
+ * then is taken up again by the next start as a sealed vault without index, and says so. */
+static int give_birth(struct monitor *m) {
+    int result = keyring_new(m->setup.dev != 0, &m->keyring);
+    if (result == VAULT_OK)
+        result = keyring_store(m->keyring, &m->place, m->root);
+    if (result == VAULT_OK)
+        result = index_open(keyring_index_key(m->keyring), m->setup.map_size, true, &m->index);
+    if (result != VAULT_OK)
+        return result;
+    m->seal = SEAL_UNSEALED;
+    return first_transaction(m);
+}
+
+/* Everything that a crash left half done is settled before the first request. */
+static int recover(struct monitor *m, char problem[200]) {
+    int result = monitor_reload(m);
+    if (result == VAULT_OK)
+        result = batch_begin(m);
+    if (result == VAULT_OK)
+        result = keys_agree(m, problem);
+    if (result == VAULT_OK)
+        result = grants_recover(m);
+    if (result == VAULT_OK)
+        result = uploads_recover(m);
+    if (result == VAULT_OK)
+        result = record_life(m, "vault.unseal", NULL);
+    if (result != VAULT_OK)
+        return result;
+    m->seal = SEAL_UNSEALED;
+    m->job_wanted = true;
+    return batch_finish(m);
+}
+
+static int open_vault(struct monitor *m, char problem[200]) {
+    bool repaired = false;
+    int result = keyring_load(&m->place, m->root, &m->keyring, &repaired);
+    if (result == VAULT_DENIED)
+        copy_string(problem, 200, "The key ring is not sealed under this root key.");
+    if (result == VAULT_E_DAMAGED)
+        copy_string(problem, 200, "Both copies of the key ring are damaged.");
+    if (repaired)
+        log_warning("keyring: one copy was missing, old or damaged, and was written again");
+    if (result != VAULT_OK)
+        return result;
+    result = index_open(keyring_index_key(m->keyring), m->setup.map_size, false, &m->index);
+    if (result == VAULT_NOT_FOUND) {
+        copy_string(problem, 200, "There is a key ring but no index: bring back the index, or move the key ring away.");
+        return VAULT_E_FORMAT;
+    }
+    return result == VAULT_OK ? recover(m, problem) : result;
+}
+
+static int take_root(struct monitor *m, struct message *credential, char problem[200]) {
+    if (credential->fd_count != 1) {
+        (void)format_string(problem, 200, "%s", credential->credential.problem);
+        return VAULT_E_STATE;
+    }
+    int result = root_key_read(credential->fds[0], &m->root);
+    if (result == VAULT_E_FORMAT)
+        copy_string(problem, 200, "The root key is not 32 bytes, 64 hex digits or base64 of 32 bytes.");
+    if (result == VAULT_DENIED)
+        copy_string(problem, 200, "The root key's file may be read by group or others, or is no regular file.");
+    return result;
+}
+
+static void answer_whoever_asked(struct monitor *m, int result, const char *problem, enum credential_use use) {
+    struct worker *w = worker_find(m, m->credential_worker);
+    struct message request = {.id = m->credential_id};
+    char vkey[CHECKPOINT_VKEY_MAX] = "";
+    if (w == NULL)
+        return;
+    if (result != VAULT_OK) {
+        answer_problem(m, w, &request, 423, NO_SEQ, NULL, "stays-sealed", problem);
+        return;
+    }
+    if (use == CREDENTIAL_UNSEAL) {
+        answer_json(m, w, &request, 200, NO_SEQ, NULL, status_json(m, true));
+        return;
+    }
+    (void)checkpoint_vkey(m->setup.origin, keyring_audit_seed(m->keyring), vkey);
+    answer_json(m, w, &request, 201, 0, NULL,
+                json_pack("{s:o, s:s, s:s}", "vault", json_hex(m->meta.vault, KEYRING_ID), "origin", m->setup.origin,
+                          "vkey", vkey));
+}
+
+void life_credential(struct monitor *m, struct message *credential) {
+    char problem[200] = "";
+    enum credential_use use = m->credential_use;
+    if (use == CREDENTIAL_NONE)
+        return;
+    int result = take_root(m, credential, problem);
+    if (result == VAULT_OK)
+        result = use == CREDENTIAL_INIT ? give_birth(m) : open_vault(m, problem);
+    if (result != VAULT_OK) {
+        if (problem[0] == '\0')
+            (void)format_string(problem, sizeof(problem), "The vault cannot be opened: %s.", vault_result_name(result));
+        log_error("vault: stays sealed problem=\"%s\"", problem);
+        forget_keys(m);
+    } else {
+        m->sealed_by_operator = false;
+    }
+    if (m->credential_worker != 0)
+        answer_whoever_asked(m, result, problem, use);
+    m->credential_use = CREDENTIAL_NONE;
+    m->credential_worker = 0;
+    life_tell_state(m);
+    tell_ready(m);
+}

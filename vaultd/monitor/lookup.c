@@ -1,0 +1,189 @@
+#include <sodium.h>
+#include <string.h>
+
+#include "monitor.h"
+#include "vault/result.h"
+
+void name_hash(const struct monitor *m, enum name_kind kind, const char *name, const uint8_t *within,
+               uint8_t ret[HASH_SIZE]) {
+    static const uint8_t nowhere[HASH_SIZE];
+    const struct secret *key = keyring_name_key(m->keyring);
+    crypto_generichash_state s;
+    uint8_t head = (uint8_t)kind;
+    crypto_generichash_init(&s, secret_view(key), secret_size(key), HASH_SIZE);
+    crypto_generichash_update(&s, &head, 1);
+    crypto_generichash_update(&s, within == NULL ? nowhere : within, HASH_SIZE);
+    crypto_generichash_update(&s, (const uint8_t *)name, strlen(name));
+    crypto_generichash_final(&s, ret, HASH_SIZE);
+    wipe(&s, sizeof(s));
+}
+
+/* Whether the chain of a subject or service is there and whole: VAULT_OK, VAULT_NOT_FOUND, faults. */
+static int chain_state(struct monitor *m, enum name_kind kind, const char *name) {
+    struct chain_value v;
+    uint8_t key[HASH_SIZE];
+    name_hash(m, kind, name, NULL, key);
+    return index_get_record(m->index, DB_CHAINS, key, HASH_SIZE, &layout_chain_value, &v);
+}
+
+/* A value and its audit chain are made together and never removed: one without the other is damage. */
+static int with_chain(struct monitor *m, int found, enum name_kind kind, const char *name) {
+    if (found != VAULT_OK && found != VAULT_NOT_FOUND)
+        return found;
+    int chain = chain_state(m, kind, name);
+    if (chain != VAULT_OK && chain != VAULT_NOT_FOUND)
+        return chain;
+    return found == chain ? found : VAULT_E_DAMAGED;
+}
+
+int find_subject(struct monitor *m, const char *subject, struct subject_value *ret) {
+    uint8_t key[HASH_SIZE];
+    name_hash(m, NAME_SUBJECT, subject, NULL, key);
+    int found = index_get_record(m->index, DB_SUBJECTS, key, HASH_SIZE, &layout_subject_value, ret);
+    return with_chain(m, found, NAME_CHAIN_SUBJECT, subject);
+}
+
+int find_service(struct monitor *m, const char *name, struct service_value *ret) {
+    uint8_t key[HASH_SIZE];
+    name_hash(m, NAME_SERVICE, name, NULL, key);
+    int found = index_get_record(m->index, DB_SERVICES, key, HASH_SIZE, &layout_service_value, ret);
+    if (found == VAULT_NOT_FOUND && strncmp(name, "unix:", 5) == 0)
+        return found;
+    return with_chain(m, found, NAME_CHAIN_SERVICE, name);
+}
+
+int find_project(struct monitor *m, const char *name, struct project_value *ret) {
+    uint8_t key[HASH_SIZE];
+    name_hash(m, NAME_PROJECT, name, NULL, key);
+    return index_get_record(m->index, DB_PROJECTS, key, HASH_SIZE, &layout_project_value, ret);
+}
+
+int find_ethics(struct monitor *m, const char *name, struct ethics_value *ret) {
+    uint8_t key[HASH_SIZE];
+    name_hash(m, NAME_ETHICS, name, NULL, key);
+    return index_get_record(m->index, DB_ETHICS, key, HASH_SIZE, &layout_ethics_value, ret);
+}
+
+int find_consent(struct monitor *m, const char *subject, uint32_t version, struct consent_value *ret) {
+    uint8_t key[HASH_SIZE + 4];
+    name_hash(m, NAME_SUBJECT, subject, NULL, key);
+    put_be32(key + HASH_SIZE, version);
+    int found = index_get_record(m->index, DB_CONSENTS, key, sizeof(key), &layout_consent_value, ret);
+    return found == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : found; /* asked for only where a version must be there */
+}
+
+bool id_is_zero(const uint8_t id[ID_SIZE]) {
+    return sodium_is_zero(id, ID_SIZE) == 1;
+}
+
+/* Counts the subject's entries in the list of files: a name that is gone while its file is listed is damage. */
+static int files_are_whole(struct monitor *m, const uint8_t subject[HASH_SIZE], const char *name) {
+    uint8_t key[INDEX_KEY_MAX];
+    size_t size = 0;
+    struct file_value f;
+    int result = index_next(m->index, DB_SUBJECT_FILES, subject, HASH_SIZE, NULL, 0, key, &size);
+    while (result == VAULT_OK && size == HASH_SIZE + ID_SIZE) {
+        result = index_get_record(m->index, DB_FILES, key + HASH_SIZE, ID_SIZE, &layout_file_value, &f);
+        if (result == VAULT_NOT_FOUND || (result == VAULT_OK && strcmp(f.name, name) == 0))
+            return VAULT_E_DAMAGED;
+        if (result == VAULT_OK)
+            result = index_next(m->index, DB_SUBJECT_FILES, subject, HASH_SIZE, key, size, key, &size);
+    }
+    return result;
+}
+
+static int find_named_file(struct monitor *m, const char *subject, const char *name, uint8_t ret_id[ID_SIZE]) {
+    uint8_t scope[HASH_SIZE];
+    uint8_t key[HASH_SIZE];
+    struct file_name_value v;
+    name_hash(m, NAME_SUBJECT, subject, NULL, scope);
+    name_hash(m, NAME_FILE, name, scope, key);
+    int result = index_get_record(m->index, DB_FILE_NAMES, key, HASH_SIZE, &layout_file_name_value, &v);
+    if (result == VAULT_NOT_FOUND)
+        return files_are_whole(m, scope, name);
+    if (result == VAULT_OK)
+        copy_bytes(ret_id, ID_SIZE, v.file, ID_SIZE);
+    return result;
+}
+
+int find_file(struct monitor *m, const uint8_t id[ID_SIZE], const char *subject, const char *name,
+              struct file_value *ret) {
+    uint8_t named[ID_SIZE];
+    bool by_id = !id_is_zero(id);
+    if (!by_id) {
+        int result = find_named_file(m, subject, name, named);
+        if (result != VAULT_OK)
+            return result;
+    }
+    int result = index_get_record(m->index, DB_FILES, by_id ? id : named, ID_SIZE, &layout_file_value, ret);
+    return result == VAULT_NOT_FOUND && !by_id ? VAULT_E_DAMAGED : result;
+}
+
+bool list_holds(const char *list, const char *item) {
+    size_t n = strlen(item);
+    for (const char *at = list; *at != '\0';) {
+        size_t length = strcspn(at, ",");
+        if (length == n && strncmp(at, item, n) == 0)
+            return true;
+        at += length;
+        at += *at == ',' ? 1 : 0;
+    }
+    return false;
+}
+
+enum { ADMINISTRATOR_ROLES = 1u << ROLE_REGISTRAR | 1u << ROLE_AUDITOR | 1u << ROLE_CUSTODIAN | 1u << ROLE_OPERATOR };
+
+/* Root, or the configured uid, on the Unix socket: every administrative role, and no content. */
+static void local_asker(const struct monitor *m, const struct worker *w, struct asker *a) {
+    a->known = w->uid == 0 || w->uid == m->setup.administrator;
+    if (!a->known)
+        return;
+    a->roles = ADMINISTRATOR_ROLES;
+    (void)format_string(a->name, sizeof(a->name), "unix:%u", w->uid);
+}
+
+static unsigned connections_of(const struct monitor *m, const char *san) {
+    unsigned n = 0;
+    for (const struct worker *w = m->workers; w != NULL; w = w->next)
+        if (w->identified && strcmp(w->san, san) == 0)
+            n++;
+    return n;
+}
+
+static int remote_asker(struct monitor *m, const struct worker *w, struct asker *a) {
+    struct san_value san;
+    struct service_value s;
+    uint8_t key[HASH_SIZE];
+    if (!w->identified || w->lost)
+        return VAULT_OK;
+    copy_string(a->san, sizeof(a->san), w->san);
+    hex_encode(a->fingerprint, sizeof(a->fingerprint), w->fingerprint, HASH_SIZE);
+    name_hash(m, NAME_SAN, w->san, NULL, key);
+    int result = index_get_record(m->index, DB_SANS, key, HASH_SIZE, &layout_san_value, &san);
+    if (result == VAULT_NOT_FOUND)
+        return VAULT_OK;
+    if (result == VAULT_OK)
+        result = find_service(m, san.name, &s);
+    if (result == VAULT_NOT_FOUND)
+        result = VAULT_E_DAMAGED;
+    if (result != VAULT_OK)
+        return result;
+    copy_string(a->name, sizeof(a->name), s.name);
+    a->known = s.revoked == 0;
+    a->roles = s.roles;
+    a->purposes = s.purposes;
+    a->limited = m->setup.service_limit > 0 && connections_of(m, w->san) > m->setup.service_limit;
+    return VAULT_OK;
+}
+
+int find_asker(struct monitor *m, const struct worker *w, struct asker *ret) {
+    struct asker a = {0};
+    int result = VAULT_OK;
+    copy_string(a.address, sizeof(a.address), w->address);
+    if (w->kind == PEER_UNIX)
+        local_asker(m, w, &a);
+    else if (w->kind == PEER_TLS)
+        result = remote_asker(m, w, &a);
+    *ret = a; /* also after a fault: what is known of who asked goes into the record */
+    return result;
+}

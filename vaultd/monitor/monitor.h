@@ -1,0 +1,369 @@
+/* The monitor: everything its parts share. One thread; one `struct monitor`.
+ *
+ * Invariants
+ *  1. Every request is handled inside the batch's write transaction; nothing is answered before that transaction is
+ *     durable (batch.c). A commit that fails turns every answer of the batch into a refusal.
+ *  2. A decision and its record, a change and its record, are in the same transaction (journal.c).
+ *  3. A key is in a reply only if the record of the decision is in the same batch (access.c, deposit.c).
+ *  4. A change that could end a grant calls grants_decide_again in its own handler, so that grants decided earlier in the
+ *     batch are seen too; its answer waits until the last of them has ended (grants.c).
+ *  5. A handler that fails after it changed something takes the whole batch with it (table.c). */
+#ifndef VAULT_MONITOR_MONITOR_H
+#define VAULT_MONITOR_MONITOR_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "index.h"
+#include "values.h"
+#include "vault/decision.h"
+#include "vault/keyring.h"
+#include "vault/loop.h"
+#include "vault/merkle.h"
+#include "vault/message.h"
+
+/* Who asks, as far as it is known; looked up anew for each request. */
+struct asker {
+    bool known;   /* a registered service that is not revoked, or an administrator on the Unix socket */
+    bool limited; /* too many connections of this service */
+    char name[NAME_MAX_SIZE + 1]; /* "" if not known */
+    char san[SAN_MAX_SIZE + 1];
+    char fingerprint[2 * HASH_SIZE + 1];
+    char address[64 + 1];
+    uint32_t roles;
+    uint32_t purposes;
+};
+
+/* A worker process and its one client. */
+struct worker {
+    struct monitor *monitor;
+    uint64_t number;
+    int channel; /* -1 once it misbehaved */
+    struct watch *watch;
+    enum peer_kind kind; /* 0 until it has a client */
+    uint32_t uid;
+    char address[64 + 1];
+    bool identified; /* TLS: the gate has vouched */
+    bool lost;       /* the gate took its word back */
+    char san[SAN_MAX_SIZE + 1];
+    uint8_t fingerprint[HASH_SIZE];
+    bool waiting; /* a request of it is not answered yet: one at a time */
+    bool deposits; /* it was given an upload */
+    struct worker *next;
+};
+
+enum grant_state { GRANT_PENDING, GRANT_LIVE, GRANT_ENDING };
+
+/* One file opened by one worker for one purpose. Lives from its decision to its closing record. */
+struct grant {
+    uint8_t id[ID_SIZE];
+    uint64_t worker;
+    enum grant_state state;
+    struct grant_value value; /* what is durable of it */
+    struct purpose purpose;
+    uint32_t chunks;
+    uint8_t blob[ID_SIZE];
+    uint64_t handed_out;        /* plaintext bytes of the manifest pages given, each time counted: the upper bound */
+    bool ended_in_batch;        /* ENDING, and not yet durable: a dropped batch makes it live again */
+    uint64_t force_at;          /* ENDING: when to have the worker killed (loop_now_ms), 0: asked already */
+    struct ending *ending;      /* ENDING: whose answer waits for it; NULL if nobody's */
+    struct grant *next;
+};
+
+/* A change whose answer waits until the grants that it ended are gone. */
+struct ending {
+    unsigned left;
+    bool committed;
+    uint64_t worker;        /* whom to answer */
+    struct message *answer; /* NULL until the handler replied */
+    struct ending *next;
+};
+
+enum credential_use { CREDENTIAL_NONE, CREDENTIAL_STARTUP, CREDENTIAL_INIT, CREDENTIAL_UNSEAL };
+
+struct reply {
+    uint64_t worker;
+    struct message *message;
+    struct reply *next;
+};
+
+struct monitor {
+    struct loop *loop;
+    int control, gate, store; /* channels */
+    struct watch *control_watch, *gate_watch, *store_watch;
+    struct msg_monitor_setup setup;
+    struct keyring_place place;
+
+    enum seal_state seal;
+    bool sealed_by_operator;
+    bool ready_sent;
+    enum credential_use credential_use;
+    uint64_t credential_worker, credential_id;
+
+    struct secret *root, *store_key;
+    struct keyring *keyring;
+    struct index *index;
+
+    /* What the transaction under way (or the last one) says; read again after an abort. */
+    struct meta_value meta;
+    struct merkle_fold tree;
+    uint64_t last_time; /* microseconds, of the last record */
+    struct policy policy;
+    bool has_policy;
+    bool policy_damaged; /* the one in force cannot be read: nothing can be decided */
+    char policy_hash[2 * HASH_SIZE + 1];
+
+    struct worker *workers;
+    struct grant *grants;
+    struct ending *endings;
+    struct ending *ending; /* made by the handler that runs now */
+    struct reply *replies, **replies_end;
+    bool clock_warned;
+    bool stop; /* leave the loop; exit_status says how */
+    int exit_status;
+
+    bool job_wanted;             /* there may be a job to go on with */
+    bool clean_wanted;           /* there may be dropped uploads */
+    bool cleaning;               /* an object_remove is under way */
+    uint8_t cleaning_upload[ID_SIZE];
+};
+
+/* ---- main.c ---- */
+
+/* Takes what supervisor and gate have said before a worker's message is looked at, whatever order they became ready in. */
+void monitor_hear_authorities(struct monitor *m);
+
+/* ---- batch.c: transactions and answers ---- */
+
+/* Starts the batch's transaction unless it runs. Faults of the index. */
+int batch_begin(struct monitor *m);
+/* Commits what there is and sends the answers; called at the end of each turn, and by the few handlers that need a step to
+ * be durable before the next (key rotation). A fault has been turned into refusals already; it is returned so that
+ * such a handler stops. */
+int batch_finish(struct monitor *m);
+/* Drops the batch: every answer in it becomes 503 (507 for `reason` VAULT_E_FULL). Reloads what was cached. */
+void batch_drop(struct monitor *m, int reason);
+/* Queues an answer (moved from `reply`, which owns nothing afterwards) to go out once the batch is durable. */
+void batch_reply(struct monitor *m, struct worker *w, struct message *reply);
+/* Reads meta, tree and policy from the index into the cache. Faults of the index. */
+int monitor_reload(struct monitor *m);
+/* Stores m->meta in the transaction. Faults of the index. */
+int meta_store(struct monitor *m);
+
+/* ---- journal.c: the audit log ---- */
+
+/* What happened; the journal adds number, time, chains, salt, policy. Borrowed strings; NULL or empty is left out. */
+struct event {
+    const char *name, *outcome;
+    const struct asker *asker;      /* NULL: the vault itself */
+    const char *service;            /* if asker is NULL: whose (closing records) */
+    const char *subject;
+    const uint8_t *file, *request;  /* ID_SIZE each */
+    char action;
+    const char *purpose;
+    const struct decision *decision;
+    const char *rule, *text;        /* one reason, if there is no decision */
+    uint32_t consent;               /* version that was looked at */
+    bool has_bytes;
+    uint64_t bytes, ranges;
+    const char *detail;
+    enum request_state state;       /* of the request from now on, if there is one */
+    uint8_t status;                 /* exit status that vaultctl would give */
+    bool first_of_subject;          /* starts the subject's chain (subject.add) */
+};
+
+/* Appends one record to the transaction. *ret_seq (may be NULL) is its number. A chain that is damaged or gone starts
+ * anew, so that the damage itself can be recorded; look-ups report it (lookup.c). Faults of the index. */
+int journal(struct monitor *m, const struct event *e, uint64_t *ret_seq);
+/* Makes the empty chain of a new service, so that a missing one is noticed. Faults of the index. */
+int journal_start_chain(struct monitor *m, const char *service);
+/* Microseconds since 1970: the later of the clock and the last record. */
+uint64_t monitor_time(struct monitor *m);
+/* The obligations as comma-separated tokens. False when they do not fit. */
+bool obligations_text(const struct decision *d, char *to, size_t size);
+
+/* ---- lookup.c: values by name ---- */
+
+enum name_kind { NAME_SUBJECT = 1, NAME_FILE, NAME_DATASET, NAME_SERVICE, NAME_SAN, NAME_PROJECT, NAME_ETHICS, NAME_CHAIN_SUBJECT, NAME_CHAIN_SERVICE };
+/* Keyed hash of a name, under which the index knows it. `within` (may be NULL) is a hash that scopes it. */
+void name_hash(const struct monitor *m, enum name_kind kind, const char *name, const uint8_t *within,
+               uint8_t ret[HASH_SIZE]);
+/* VAULT_NOT_FOUND if there is none and never was; VAULT_E_DAMAGED also if there must be one. */
+int find_subject(struct monitor *m, const char *subject, struct subject_value *ret);
+int find_service(struct monitor *m, const char *name, struct service_value *ret);
+int find_project(struct monitor *m, const char *name, struct project_value *ret);
+int find_ethics(struct monitor *m, const char *name, struct ethics_value *ret);
+int find_consent(struct monitor *m, const char *subject, uint32_t version, struct consent_value *ret);
+/* By id, or by subject and name where id is all zero. */
+int find_file(struct monitor *m, const uint8_t id[ID_SIZE], const char *subject, const char *name,
+              struct file_value *ret);
+/* True if the comma-separated list holds the item. */
+bool list_holds(const char *list, const char *item);
+bool id_is_zero(const uint8_t id[ID_SIZE]);
+/* Who is behind this worker. Faults of the index; an unknown service is 0 with known false. */
+int find_asker(struct monitor *m, const struct worker *w, struct asker *ret);
+
+/* ---- ask.c: decisions ---- */
+
+/* Everything a decision looked at; what `decision` points to lives here. */
+struct inquiry {
+    struct subject_value subject;
+    struct consent_value consent;
+    struct file_value file;
+    struct project_value project;
+    struct ethics_value ethics;
+    struct consent document; /* of the consent in force, as the decision sees it */
+    bool subject_known, file_known, has_consent;
+    struct decision decision;
+};
+
+/* Gathers and decides. The file is looked up by id or name unless `dataset` is given (a deposit: the file to be). Where
+ * the file is not known, subject_name says whose it would be. VAULT_OK with ret->decision, or faults of the index. */
+struct inquiry_wanted {
+    const struct asker *asker;
+    enum action action;
+    const struct purpose *purpose;
+    const uint8_t *file; /* ID_SIZE or NULL */
+    const char *subject, *name;
+    bool is_deposit, subject_only;
+    const char *dataset, *tags; /* of a deposit */
+};
+int inquire(struct monitor *m, const struct inquiry_wanted *wanted, struct inquiry *ret);
+
+/* ---- grants.c ---- */
+
+struct grant *grant_find(struct monitor *m, const struct worker *w, const uint8_t id[ID_SIZE]);
+/* Removes and frees; lets an answer that waited for it go. */
+void grant_drop(struct monitor *m, struct grant *g);
+/* Appends the closing record and removes the durable form. Faults of the index. */
+int grant_close(struct monitor *m, struct grant *g, const char *outcome, uint64_t bytes, uint32_t ranges,
+                uint8_t status, const char *detail);
+/* Which grants a change can touch; NULL: any. */
+struct grant_filter {
+    const char *subject, *service;
+    const uint64_t *worker;
+    const char *cause;   /* for the record */
+    uint64_t asked_by;   /* worker whose answer waits for them; 0: nobody's */
+};
+/* Decides them again in the transaction; those no longer permitted get their closing record ("revoked") and end once the
+ * batch is durable. *ret_ended counts them. Faults of the index. */
+int grants_decide_again(struct monitor *m, const struct grant_filter *filter, unsigned *ret_ended);
+/* After a commit: grants become live, and those that end are told. */
+void grants_committed(struct monitor *m);
+/* After a failed batch: pending grants vanish, ending ones of this batch live on. */
+void grants_dropped(struct monitor *m);
+/* Force for those that did not acknowledge in time; decides all again once a second, since consents and approvals end by
+ * the clock. Returns milliseconds until it wants to be called again, -1: not needed. */
+int grants_tick(struct monitor *m);
+/* Remembers a new grant, pending until its batch is durable, in the transaction too. Faults of the index; VAULT_E_MEMORY. */
+int grant_add(struct monitor *m, const struct grant *g);
+/* The worker acknowledged; or is gone (its other grants are closed as interrupted: faults of the index). */
+void grants_acknowledged(struct monitor *m, struct worker *w, const uint8_t id[ID_SIZE]);
+int grants_of_gone_worker(struct monitor *m, uint64_t worker);
+/* At start: closes what a crash left open. Faults of the index. */
+int grants_recover(struct monitor *m);
+
+/* ---- cleaning.c: objects of uploads that came to nothing ---- */
+
+/* Marks an upload as dropped, in the transaction: what it announced is removed afterwards. Faults of the index. */
+int upload_drop(struct monitor *m, const uint8_t id[ID_SIZE]);
+/* The same for what a gone worker left unfinished, and at start for what a crash left. Faults of the index. */
+int uploads_drop_of_worker(struct monitor *m, uint64_t worker);
+int uploads_recover(struct monitor *m);
+/* Removes announced objects of dropped uploads, one at a time. */
+void uploads_clean(struct monitor *m);
+void uploads_object_removed(struct monitor *m, const struct msg_object_removed *removed);
+
+/* ---- keys.c ---- */
+
+/* One bounded step of the job that runs, if one does. *ret_more: there is more to do. Faults of the index. */
+int jobs_step(struct monitor *m, bool *ret_more);
+/* At unseal: ring and index agree, or are one step apart with a matching intent, which is finished here.
+ * VAULT_E_FORMAT with a problem text otherwise. */
+int keys_agree(struct monitor *m, char problem[200]);
+
+/* ---- life.c ---- */
+
+/* The credential has come, or the reason why not: goes on with start, init or unseal. */
+void life_credential(struct monitor *m, struct message *credential);
+/* Asks for the credential at start, where the vault is to unseal itself. */
+void life_start(struct monitor *m);
+void life_tell_state(struct monitor *m);
+
+/* ---- workers.c ---- */
+
+struct worker *worker_find(struct monitor *m, uint64_t number);
+int worker_add(struct monitor *m, uint64_t number, int channel);
+void worker_remove(struct monitor *m, uint64_t number);
+/* Asks the supervisor to end it by force. */
+void worker_kill(struct monitor *m, uint64_t number, enum worker_end why);
+
+/* ---- table.c ---- */
+
+/* One message of a worker. */
+void table_dispatch(struct monitor *m, struct worker *w, struct message *request);
+
+/* ---- answers.c ---- */
+
+/* Queues a JSON answer; takes the reference. seq: its record's number, or NO_SEQ. */
+#define NO_SEQ UINT64_MAX
+void answer_json(struct monitor *m, struct worker *w, const struct message *request, unsigned status, uint64_t seq,
+                 const uint8_t *request_id, json_t *json);
+/* Queues a problem document with one reason (rule may be NULL). */
+void answer_problem(struct monitor *m, struct worker *w, const struct message *request, unsigned status, uint64_t seq,
+                    const uint8_t *request_id, const char *rule, const char *text);
+/* 403 for a decision: the reasons, or, where a patient's choice or a file's existence is involved, one text for all. */
+void answer_denied(struct monitor *m, struct worker *w, const struct message *request, uint64_t seq,
+                   const uint8_t *request_id, const struct decision *d);
+/* A problem answer, made but not queued. NULL without memory. */
+struct message *problem_message(uint64_t id, unsigned status, uint64_t seq, const uint8_t *request_id,
+                                const char *rule, const char *text);
+/* Queues `done`. */
+void answer_done(struct monitor *m, struct worker *w, const struct message *request);
+json_t *json_time(uint64_t microseconds);
+/* A list out of comma-separated text. */
+json_t *json_list(const char *comma_separated);
+json_t *json_hex(const uint8_t *bytes, size_t n);
+json_t *json_mask(uint32_t mask, const char *(*name)(unsigned), unsigned count);
+json_t *json_file(const struct file_value *f);
+
+/* ---- the handlers, in the order of the table ---- */
+
+/* What a handler gets. `id` is the request's own identifier, made by the monitor. */
+struct request {
+    struct monitor *monitor;
+    struct worker *worker;
+    struct asker asker;
+    struct message *message;
+    uint8_t id[ID_SIZE];
+    /* What the request is about, as far as the handler has got: for the record of a failure. */
+    const char *subject;
+    const uint8_t *file;
+};
+/* Queues exactly one answer and returns VAULT_OK, or queues none and returns a fault. */
+typedef int request_handler(struct request *q);
+
+request_handler answer_open, answer_page_get, answer_grant_close;
+request_handler answer_upload_create, answer_upload_announce, answer_upload_page, answer_upload_commit,
+    answer_upload_abort;
+request_handler answer_file_list, answer_file_show, answer_inquire, answer_request_show;
+request_handler answer_status, answer_init, answer_unseal, answer_seal;
+request_handler answer_subject_add, answer_subject_change, answer_subject_show, answer_subject_list;
+request_handler answer_consent_set, answer_consent_show, answer_consent_withdraw;
+request_handler answer_service_add, answer_service_list, answer_service_show, answer_service_revoke;
+request_handler answer_project_add, answer_project_list, answer_project_close;
+request_handler answer_ethics_add, answer_ethics_list, answer_ethics_revoke;
+request_handler answer_policy_load, answer_policy_show;
+request_handler answer_key_list, answer_key_rotate, answer_key_jobs;
+request_handler answer_audit_tail, answer_audit_checkpoint, answer_audit_export, answer_audit_records,
+    answer_audit_proofs;
+
+/* Records an administrative event ("done") and queues the JSON answer; takes the reference. Faults of the index. */
+int administer(struct request *q, const char *event, const char *subject, char action, const char *detail,
+               unsigned status, json_t *json);
+/* Records a refusal and queues its problem. Faults of the index. */
+int refuse(struct request *q, const char *event, const char *subject, unsigned status, const char *rule,
+           const char *text);
+
+#endif

@@ -1,0 +1,184 @@
+#include <sodium.h>
+#include <string.h>
+
+#include "monitor.h"
+#include "vault/log.h"
+#include "vault/result.h"
+
+enum when { ALWAYS, UNSEALED };
+
+/* What a worker may ask, when, and with which of these roles (0: any known service; the decision says more). */
+struct entry {
+    enum message_type type;
+    enum when when;
+    uint32_t roles;
+    request_handler *handler;
+};
+
+#define REGISTRAR (1u << ROLE_REGISTRAR)
+#define AUDITOR (1u << ROLE_AUDITOR)
+#define CUSTODIAN (1u << ROLE_CUSTODIAN)
+#define OPERATOR (1u << ROLE_OPERATOR)
+
+static const struct entry table[] = {
+    {MSG_open, UNSEALED, 0, answer_open},
+    {MSG_page_get, UNSEALED, 0, answer_page_get},
+    {MSG_grant_close, UNSEALED, 0, answer_grant_close},
+    {MSG_upload_create, UNSEALED, 0, answer_upload_create},
+    {MSG_upload_announce, UNSEALED, 0, answer_upload_announce},
+    {MSG_upload_page, UNSEALED, 0, answer_upload_page},
+    {MSG_upload_commit, UNSEALED, 0, answer_upload_commit},
+    {MSG_upload_abort, UNSEALED, 0, answer_upload_abort},
+    {MSG_file_list, UNSEALED, 0, answer_file_list},
+    {MSG_file_show, UNSEALED, 0, answer_file_show},
+    {MSG_inquire, UNSEALED, 0, answer_inquire},
+    {MSG_request_show, UNSEALED, 0, answer_request_show},
+    {MSG_status, ALWAYS, 0, answer_status},
+    {MSG_init, ALWAYS, CUSTODIAN, answer_init},
+    {MSG_unseal, ALWAYS, CUSTODIAN, answer_unseal},
+    {MSG_seal, UNSEALED, CUSTODIAN | OPERATOR, answer_seal},
+    {MSG_subject_add, UNSEALED, REGISTRAR, answer_subject_add},
+    {MSG_subject_change, UNSEALED, REGISTRAR, answer_subject_change},
+    {MSG_subject_show, UNSEALED, REGISTRAR | AUDITOR | OPERATOR, answer_subject_show},
+    {MSG_subject_list, UNSEALED, REGISTRAR | AUDITOR | OPERATOR, answer_subject_list},
+    {MSG_consent_set, UNSEALED, REGISTRAR, answer_consent_set},
+    {MSG_consent_show, UNSEALED, REGISTRAR | AUDITOR, answer_consent_show},
+    {MSG_consent_withdraw, UNSEALED, REGISTRAR, answer_consent_withdraw},
+    {MSG_service_add, UNSEALED, OPERATOR, answer_service_add},
+    {MSG_service_list, UNSEALED, OPERATOR | AUDITOR, answer_service_list},
+    {MSG_service_show, UNSEALED, OPERATOR | AUDITOR, answer_service_show},
+    {MSG_service_revoke, UNSEALED, OPERATOR | CUSTODIAN, answer_service_revoke},
+    {MSG_project_add, UNSEALED, OPERATOR, answer_project_add},
+    {MSG_project_list, UNSEALED, OPERATOR | AUDITOR, answer_project_list},
+    {MSG_project_close, UNSEALED, OPERATOR, answer_project_close},
+    {MSG_ethics_add, UNSEALED, OPERATOR, answer_ethics_add},
+    {MSG_ethics_list, UNSEALED, OPERATOR | AUDITOR, answer_ethics_list},
+    {MSG_ethics_revoke, UNSEALED, OPERATOR, answer_ethics_revoke},
+    {MSG_policy_load, UNSEALED, OPERATOR, answer_policy_load},
+    {MSG_policy_show, UNSEALED, OPERATOR | AUDITOR | REGISTRAR, answer_policy_show},
+    {MSG_key_list, UNSEALED, CUSTODIAN | AUDITOR, answer_key_list},
+    {MSG_key_rotate, UNSEALED, CUSTODIAN, answer_key_rotate},
+    {MSG_key_jobs, UNSEALED, CUSTODIAN | AUDITOR | OPERATOR, answer_key_jobs},
+    {MSG_audit_tail, UNSEALED, AUDITOR, answer_audit_tail},
+    {MSG_audit_checkpoint, UNSEALED, AUDITOR | OPERATOR, answer_audit_checkpoint},
+    {MSG_audit_export, UNSEALED, AUDITOR, answer_audit_export},
+    {MSG_audit_records, UNSEALED, AUDITOR, answer_audit_records},
+    {MSG_audit_proofs, UNSEALED, AUDITOR, answer_audit_proofs},
+};
+
+static const struct entry *entry_of(unsigned type) {
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+        if (table[i].type == type)
+            return &table[i];
+    return NULL;
+}
+
+static void answer_sealed(struct request *q) {
+    bool born = q->monitor->seal != SEAL_UNINITIALISED;
+    answer_problem(q->monitor, q->worker, q->message, 423, NO_SEQ, NULL, born ? "sealed" : "uninitialised",
+                   born ? "The vault is sealed." : "The vault has not been initialised.");
+}
+
+int refuse(struct request *q, const char *event, const char *subject, unsigned status, const char *rule,
+           const char *text) {
+    uint64_t seq = NO_SEQ;
+    struct event e = {.name = event,
+                      .outcome = status >= 500 ? "failed" : "denied",
+                      .asker = &q->asker,
+                      .subject = subject,
+                      .file = q->file,
+                      .request = q->id,
+                      .rule = rule,
+                      .text = text,
+                      .state = REQUEST_ENDED,
+                      .status = status == 500 ? 6 : status == 401 || status == 403 ? 3 : 1};
+    int result = journal(q->monitor, &e, &seq);
+    if (result == VAULT_OK)
+        answer_problem(q->monitor, q->worker, q->message, status, seq, q->id, rule, text);
+    return result;
+}
+
+/* Who asks may ask this at all: known, within its limits, in one of the roles. *ret_refused if it was answered. */
+static int admit(struct request *q, const struct entry *e, bool *ret_refused) {
+    const char *event = message_name(q->message->type);
+    *ret_refused = true;
+    if (!q->asker.known)
+        return refuse(q, event, NULL, 401, "service-unknown", "This certificate belongs to no registered service.");
+    if (q->asker.limited)
+        return refuse(q, event, NULL, 429, "too-many-connections", "This service has too many connections open.");
+    if (e->roles != 0 && (e->roles & q->asker.roles) == 0)
+        return refuse(q, event, NULL, 403, "role-missing", "This service lacks the role that the request needs.");
+    *ret_refused = false;
+    return VAULT_OK;
+}
+
+/* A fault of a handler. If it changed nothing, only its own request fails, and that is recorded; otherwise the batch is
+ * dropped, and with it the half-made change. */
+static void answer_fault(struct request *q, uint64_t changes_before, int fault) {
+    struct monitor *m = q->monitor;
+    bool damaged = fault == VAULT_E_DAMAGED;
+    log_error("request: failed type=%s result=\"%s\"", message_name(q->message->type), vault_result_name(fault));
+    bool whole = m->index != NULL && index_writing(m->index) && index_changes(m->index) == changes_before;
+    if (whole && (damaged || fault == VAULT_E_CRYPTO || fault == VAULT_E_MEMORY)) {
+        fault = refuse(q, message_name(q->message->type), q->subject, damaged ? 500 : 503,
+                       damaged ? "integrity" : "internal",
+                       damaged ? "Stored data is damaged." : "The vault could not complete the request.");
+        if (fault == VAULT_OK)
+            return;
+    }
+    answer_problem(m, q->worker, q->message, 503, NO_SEQ, NULL, "not-recorded", "The request could not be recorded.");
+    batch_drop(m, fault);
+}
+
+static int run(struct request *q, const struct entry *e) {
+    bool refused = false;
+    int result = batch_begin(q->monitor);
+    if (result == VAULT_OK)
+        result = find_asker(q->monitor, q->worker, &q->asker);
+    if (result == VAULT_OK)
+        result = admit(q, e, &refused);
+    if (result == VAULT_OK && !refused)
+        result = e->handler(q);
+    return result;
+}
+
+/* Requests that work while sealed: nobody but the local administrators can be told apart then. */
+static void run_sealed(struct request *q, const struct entry *e) {
+    (void)find_asker(q->monitor, q->worker, &q->asker); /* cannot fail for a local peer */
+    if (e->roles != 0 && (e->roles & q->asker.roles) == 0) {
+        answer_problem(q->monitor, q->worker, q->message, 403, NO_SEQ, NULL, "role-missing",
+                       "Only an administrator on the vault's own host may ask this while it is sealed.");
+        return;
+    }
+    if (e->handler(q) != VAULT_OK)
+        answer_problem(q->monitor, q->worker, q->message, 503, NO_SEQ, NULL, "internal",
+                       "The vault could not complete the request.");
+}
+
+void table_dispatch(struct monitor *m, struct worker *w, struct message *request) {
+    if (request->type == MSG_revoked) {
+        grants_acknowledged(m, w, request->revoked.grant);
+        return;
+    }
+    const struct entry *e = entry_of(request->type);
+    if (e == NULL || w->waiting || w->kind == 0 || request->id == 0) {
+        log_warning("worker: sent what it must not type=%s", message_name(request->type));
+        worker_kill(m, w->number, WORKER_MISBEHAVED);
+        return;
+    }
+    w->waiting = true;
+    struct request q = {.monitor = m, .worker = w, .message = request};
+    randombytes_buf(q.id, sizeof(q.id));
+    if (m->seal != SEAL_UNSEALED) {
+        if (e->when == ALWAYS && (w->kind == PEER_UNIX || e->roles == 0))
+            run_sealed(&q, e);
+        else
+            answer_sealed(&q);
+        return;
+    }
+    m->ending = NULL;
+    uint64_t changes = index_writing(m->index) ? index_changes(m->index) : 0;
+    int result = run(&q, e);
+    if (result != VAULT_OK)
+        answer_fault(&q, changes, result);
+}

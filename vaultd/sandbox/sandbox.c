@@ -1,0 +1,40 @@
+#include "sandbox_internal.h"
+
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "vault/log.h"
+#include "vault/result.h"
+
+int sandbox_start(void) {
+    const struct rlimit no_core = {0, 0};
+    if (setrlimit(RLIMIT_CORE, &no_core) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 ||
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        return VAULT_E_IO;
+    return VAULT_OK;
+}
+
+/* Landlock binds the calling thread only, so threads may be started after it, not before. The folder of a process's
+ * threads has a link for each of them and two of its own. */
+static int single_thread(void) {
+    struct stat tasks;
+    if (stat("/proc/self/task", &tasks) == 0 && tasks.st_nlink != 3) {
+        log_error("sandbox: entered with threads running");
+        return VAULT_E_STATE;
+    }
+    return VAULT_OK;
+}
+
+int sandbox_enter(enum sandbox_profile profile, const int *directories, unsigned count) {
+    tzset(); /* reads /etc/localtime now; gmtime_r would at its first call */
+    int result = single_thread();
+    if (result == VAULT_OK)
+        result = sandbox_start();
+    if (result == VAULT_OK)
+        result = landlock_enter(directories, count);
+    if (result == VAULT_OK)
+        result = filter_enter(profile);
+    return result;
+}

@@ -1,0 +1,193 @@
+#include "children.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/close_range.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "vault/buffer.h"
+#include "vault/log.h"
+#include "vault/result.h"
+
+enum { FIRST_FD = 3, PARKING_FD = 64, FDS_MAX = 8, ENVIRONMENT_MAX = 8, EXIT_NOT_STARTED = 127 };
+
+#define LOCKED_MEMORY (512ULL << 20) /* bytes: secrets, and what mlockall covers */
+
+/* Raises a limit as far as we may. */
+static void set_limit(__rlimit_resource_t what, rlim_t wanted) {
+    struct rlimit now = {0, 0};
+    const struct rlimit both = {wanted, wanted};
+    if (setrlimit(what, &both) == 0 || getrlimit(what, &now) != 0)
+        return;
+    now.rlim_cur = now.rlim_max < wanted ? now.rlim_max : wanted;
+    setrlimit(what, &now);
+}
+
+static rlim_t files_of(enum child_kind kind, const struct limits *l) {
+    return kind == CHILD_WORKER ? 64 : 256 + 4 * ((rlim_t)l->workers + l->waiting);
+}
+
+/* Everything from here to execve runs in the new process; what fails ends it. */
+static bool place_descriptors(const int *fds, unsigned count) {
+    int parked[FDS_MAX];
+    for (unsigned i = 0; i < count; i++)
+        if ((parked[i] = fcntl(fds[i], F_DUPFD, PARKING_FD)) < 0)
+            return false;
+    for (unsigned i = 0; i < count; i++)
+        if (dup2(parked[i], FIRST_FD + (int)i) < 0)
+            return false;
+    int null = open("/dev/null", O_RDWR);
+    if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
+        return false;
+    return true;
+}
+
+static bool become(const struct identity *who) {
+    if (!who->set || geteuid() != 0)
+        return true;
+    return setgroups(0, NULL) == 0 && setresgid(who->gid, who->gid, who->gid) == 0 &&
+           setresuid(who->uid, who->uid, who->uid) == 0 && setuid(0) != 0;
+}
+
+/* A change of user forgets the death signal, so it comes after; a parent that died before it was set shows. */
+static bool die_with(pid_t parent) {
+    return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && getppid() == parent;
+}
+
+static void reset_signals(void) {
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* Nothing of ours; a throw-away vault keeps what configures sanitizers and coverage. */
+static void child_environment(bool dev, char *to[ENVIRONMENT_MAX]) {
+    static const char *const kept[] = {
+        "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "TSAN_OPTIONS=", "LLVM_PROFILE_FILE=", "GCOV_PREFIX="};
+    size_t used = 0;
+    for (char **each = environ; dev && each != NULL && *each != NULL; each++)
+        for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+            if (strncmp(*each, kept[i], strlen(kept[i])) == 0 && used < ENVIRONMENT_MAX - 1)
+                to[used++] = *each;
+    to[used] = NULL;
+}
+
+/* By path; where the new user cannot walk to it, by the descriptor opened before the change of user. */
+static void run(const char *path, int program, const char *name, char *const environment[]) {
+    char *const arguments[] = {(char *)(uintptr_t)name, NULL};
+    execve(path, arguments, environment);
+    if (errno == EACCES)
+        syscall(SYS_execveat, program, "", arguments, environment, AT_EMPTY_PATH);
+}
+
+static const char *failing_step(const struct config *c, enum child_kind kind, const int *fds, unsigned count,
+                                pid_t parent) {
+    char path[CONFIG_PATH_MAX + 32];
+    char name[32];
+    char *environment[ENVIRONMENT_MAX];
+    if (!format_string(name, sizeof(name), "vaultd-%s", child_name(kind)) ||
+        !format_string(path, sizeof(path), "%s/%s", c->programs, name))
+        return "name";
+    reset_signals();
+    child_environment(c->dev, environment);
+    int program = open(path, O_PATH | O_CLOEXEC);
+    if (program < 0)
+        return path[0] == '\0' ? "program" : "no such program in the programs folder";
+    program = fcntl(program, F_DUPFD_CLOEXEC, PARKING_FD);
+    if (setsid() < 0 || !place_descriptors(fds, count))
+        return "descriptors";
+    if (syscall(SYS_close_range, FIRST_FD + count, ~0U, CLOSE_RANGE_CLOEXEC) != 0)
+        return "close_range";
+    set_limit(RLIMIT_CORE, 0);
+    set_limit(RLIMIT_MEMLOCK, LOCKED_MEMORY);
+    set_limit(RLIMIT_NOFILE, files_of(kind, &c->limits));
+    if (!become(&c->users[kind]))
+        return "user";
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || !die_with(parent))
+        return "parent";
+    run(path, program, name, environment);
+    return "exec";
+}
+
+int child_spawn(const struct config *c, enum child_kind kind, const int *fds, unsigned count, struct child *ret) {
+    pid_t parent = getpid();
+    if (count > FDS_MAX)
+        return VAULT_E_STATE;
+    pid_t pid = fork();
+    if (pid < 0) {
+        log_error("start: fork: process=%s error=%s", child_name(kind), strerror(errno));
+        return VAULT_E_IO;
+    }
+    if (pid == 0) {
+        const char *step = failing_step(c, kind, fds, count, parent);
+        log_error("start: failed: process=%s step=%s error=%s", child_name(kind), step, strerror(errno));
+        _exit(EXIT_NOT_STARTED);
+    }
+    int pidfd = (int)syscall(SYS_pidfd_open, pid, 0); /* close-on-exec by itself */
+    if (pidfd < 0) {
+        log_error("start: pidfd: process=%s error=%s", child_name(kind), strerror(errno));
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        return VAULT_E_IO;
+    }
+    *ret = (struct child){.pid = pid, .pidfd = pidfd, .control = -1};
+    return VAULT_OK;
+}
+
+static int wait_for(const struct child *child, int options, siginfo_t *ret) {
+    siginfo_t end = {0};
+    int n;
+    do
+        n = waitid(P_PIDFD, (id_t)child->pidfd, &end, WEXITED | options);
+    while (n != 0 && errno == EINTR);
+    if (n != 0)
+        return VAULT_E_IO;
+    if (end.si_pid == 0)
+        return VAULT_AGAIN;
+    *ret = end;
+    return VAULT_OK;
+}
+
+int child_reap(const struct child *child, siginfo_t *ret) {
+    return wait_for(child, WNOHANG, ret);
+}
+
+int child_kill(const struct child *child, siginfo_t *ret) {
+    if (syscall(SYS_pidfd_send_signal, child->pidfd, SIGKILL, NULL, 0) != 0 && errno != ESRCH) {
+        log_error("kill: pid=%d error=%s", (int)child->pid, strerror(errno));
+        return VAULT_E_IO;
+    }
+    return wait_for(child, 0, ret);
+}
+
+int child_wait(const struct child *child, int timeout_ms, siginfo_t *ret) {
+    struct pollfd p = {.fd = child->pidfd, .events = POLLIN};
+    int n;
+    do
+        n = poll(&p, 1, timeout_ms);
+    while (n < 0 && errno == EINTR);
+    return n == 1 ? wait_for(child, 0, ret) : child_kill(child, ret);
+}
+
+void child_end_text(const siginfo_t *end, char *to, size_t size) {
+    if (end->si_code == CLD_EXITED)
+        format_string(to, size, "exited with status %d", end->si_status);
+    else
+        format_string(to, size, "killed by signal %d (%s)", end->si_status, strsignal(end->si_status));
+}
+
+bool child_crashed(const siginfo_t *end) {
+    if (end->si_code == CLD_EXITED)
+        return end->si_status == EXIT_NOT_STARTED;
+    return end->si_status != SIGKILL && end->si_status != SIGALRM && end->si_status != SIGTERM &&
+           end->si_status != SIGPIPE && end->si_status != SIGINT && end->si_status != SIGHUP;
+}

@@ -1,0 +1,62 @@
+/* The configuration file of vaultd. Reference: docs/configuration.md. */
+#ifndef VAULT_SUPERVISOR_CONFIG_H
+#define VAULT_SUPERVISOR_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum child_kind { CHILD_GATE, CHILD_MONITOR, CHILD_STORE, CHILD_WORKER, CHILD_KINDS };
+enum { CORE_CHILDREN = CHILD_WORKER }; /* gate, monitor and store: one of each, needed always */
+
+enum { CONFIG_PATH_MAX = 1023, CONFIG_PROBLEM_SIZE = 1400 };
+
+/* Whom a child runs as; only where vaultd was started as root. */
+struct identity {
+    bool set;
+    uid_t uid;
+    gid_t gid;
+};
+
+struct limits {
+    uint32_t workers;     /* clients at a time */
+    uint32_t waiting;     /* workers started ahead */
+    uint32_t unix_slots;  /* of `workers`, kept for the Unix socket */
+    uint32_t per_address; /* TLS clients of one address (of one /64 in IPv6) */
+    uint32_t per_service;
+    uint32_t handshake_seconds, head_seconds, idle_seconds, total_seconds; /* total 0: none */
+    uint32_t drain_seconds;
+};
+
+struct config {
+    bool dev;
+    char origin[201];
+    char listen[64]; /* empty: only what the service manager passes */
+    char socket[108];
+    char state[CONFIG_PATH_MAX + 1];
+    char objects[CONFIG_PATH_MAX + 1];
+    char twin_directory[CONFIG_PATH_MAX + 1];
+    char twin_name[256];
+    char certificate[CONFIG_PATH_MAX + 1];
+    char key[CONFIG_PATH_MAX + 1];
+    char clients[CONFIG_PATH_MAX + 1];
+    char revocations[CONFIG_PATH_MAX + 1];
+    char root_key[CONFIG_PATH_MAX + 1]; /* a path; or empty: */
+    char root_credential[65];           /* a name in $CREDENTIALS_DIRECTORY */
+    uint32_t administrator;
+    struct identity users[CHILD_KINDS];
+    char programs[CONFIG_PATH_MAX + 1];
+    struct limits limits;
+    uint64_t map_size;
+};
+
+/* "gate", "monitor", "store", "worker". */
+const char *child_name(enum child_kind kind);
+/* Reads and checks a configuration of n bytes. `as_root`: vaultd runs as root, so that users must be given in
+ * production. On failure `problem` says what is wrong and where. VAULT_E_FORMAT, VAULT_E_LIMIT, VAULT_E_MEMORY. */
+int config_parse(const char *text, size_t n, bool as_root, struct config *ret, char problem[CONFIG_PROBLEM_SIZE]);
+/* The same from a file; VAULT_E_IO too. */
+int config_load(const char *path, bool as_root, struct config *ret, char problem[CONFIG_PROBLEM_SIZE]);
+
+#endif

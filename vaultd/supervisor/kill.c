@@ -1,0 +1,118 @@
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "notify.h"
+#include "supervisor.h"
+#include "vault/buffer.h"
+#include "vault/log.h"
+#include "vault/result.h"
+
+static const char *end_name(enum worker_end why) {
+    static const char *const names[] = {"ended", "revoked", "misbehaved", "sealed", "faulty"};
+    return names[why];
+}
+
+/* What the kernel still holds for the client is thrown away at close, and the client gets a reset. */
+static void reset_client(const struct worker *w) {
+    const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+    if (w->client >= 0 && setsockopt(w->client, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) != 0)
+        log_error("worker: its client cannot be reset: worker=%llu error=%s", (unsigned long long)w->id,
+                  strerror(errno));
+}
+
+static bool tell_gone(struct supervisor *s, enum child_kind to, uint64_t id, enum worker_end how) {
+    message_init(&s->message, MSG_worker_gone, 0);
+    s->message.worker_gone.worker = id;
+    s->message.worker_gone.how = (uint8_t)how;
+    return core_tell(s, to);
+}
+
+/* The worker is dead: closes its client and tells of it. */
+static void bury(struct worker *w, enum worker_end how) {
+    struct supervisor *s = w->supervisor;
+    uint64_t id = w->id;
+    worker_forget(w);
+    if (tell_gone(s, CHILD_MONITOR, id, how) && tell_gone(s, CHILD_STORE, id, how))
+        tell_gone(s, CHILD_GATE, id, how);
+}
+
+/* A worker that dies before it had a client would be started again at once, and again. */
+static void note_death(struct worker *w, const siginfo_t *end) {
+    struct supervisor *s = w->supervisor;
+    char text[100] = "";
+    char line[160];
+    bool crashed = child_crashed(end);
+    if (w->client < 0)
+        s->spares_from = loop_now_ms() + SPARE_RETRY_MS;
+    if (!crashed && w->client >= 0)
+        return;
+    child_end_text(end, text, sizeof(text));
+    if (crashed)
+        s->counters.crashes++;
+    format_string(line, sizeof(line), "%s: %s: worker=%llu crashes_total=%llu", crashed ? "crashed" : "ended early",
+                  text, (unsigned long long)w->id, (unsigned long long)s->counters.crashes);
+    event_log(LOG_LEVEL_ERROR, "worker", "worker", line);
+}
+
+void worker_died(void *worker) {
+    struct worker *w = worker;
+    siginfo_t end;
+    int result = child_reap(&w->process, &end);
+    if (result == VAULT_AGAIN)
+        return;
+    if (result != VAULT_OK) {
+        worker_end_by_force(w, WORKER_FAULTY);
+        return;
+    }
+    note_death(w, &end);
+    if (end.si_code != CLD_EXITED)
+        reset_client(w); /* an answer cut short must not look whole */
+    bury(w, child_crashed(&end) ? WORKER_FAULTY : WORKER_ENDED);
+}
+
+void worker_end_by_force(struct worker *w, enum worker_end why) {
+    siginfo_t end;
+    reset_client(w);
+    if (child_kill(&w->process, &end) != VAULT_OK)
+        log_error("worker: cannot be waited for: worker=%llu", (unsigned long long)w->id);
+    w->supervisor->counters.killed++;
+    bury(w, why);
+}
+
+static struct worker *worker_find(const struct supervisor *s, uint64_t id) {
+    struct worker *w = s->workers;
+    while (w != NULL && w->id != id)
+        w = w->next;
+    return w;
+}
+
+void worker_kill_asked(struct supervisor *s, enum child_kind by, uint64_t id, uint8_t why) {
+    struct worker *w = worker_find(s, id);
+    if (w == NULL) {
+        tell_gone(s, by, id, WORKER_ENDED);
+        return;
+    }
+    log_notice("worker: ended by force: worker=%llu why=%s by=%s", (unsigned long long)id,
+               end_name((enum worker_end)why), child_name(by));
+    worker_end_by_force(w, (enum worker_end)why);
+}
+
+void workers_end_all(struct supervisor *s, enum worker_end why, bool tell) {
+    for (struct worker *w = s->workers; w != NULL; w = w->next) { /* all signals first: they die side by side */
+        reset_client(w);
+        syscall(SYS_pidfd_send_signal, w->process.pidfd, SIGKILL, NULL, 0);
+    }
+    while (s->workers != NULL) {
+        siginfo_t end;
+        if (tell) {
+            worker_end_by_force(s->workers, why);
+            continue;
+        }
+        child_kill(&s->workers->process, &end);
+        worker_forget(s->workers);
+    }
+}

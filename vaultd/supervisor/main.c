@@ -1,0 +1,82 @@
+/* vaultd: starts and watches the vault's processes. docs/configuration.md. */
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "paths.h"
+#include "supervisor.h"
+#include "vault/log.h"
+#include "vault/result.h"
+#include "vault/secret.h"
+
+enum { EXIT_WRONG_USAGE = 2 };
+
+static const char usage[] = "Usage: vaultd --config FILE [--check]\n"
+                            "  --config FILE  the configuration (YAML)\n"
+                            "  --check        check the configuration and the files it names, and end\n"
+                            "  --version      print the version\n"
+                            "Example: vaultd --config /etc/vaultd/vaultd.yaml --check\n";
+
+struct arguments {
+    const char *config;
+    bool check, help, version;
+};
+
+static int parse_arguments(int argc, char **argv, struct arguments *ret) {
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"check", no_argument, NULL, 'k'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {"version", no_argument, NULL, 'v'},
+                                            {NULL, 0, NULL, 0}};
+    int option;
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        switch (option) {
+        case 'c': ret->config = optarg; break;
+        case 'k': ret->check = true; break;
+        case 'h': ret->help = true; break;
+        case 'v': ret->version = true; break;
+        default: return VAULT_E_FORMAT;
+        }
+    }
+    bool complete = ret->help || ret->version || ret->config != NULL;
+    return complete && optind == argc ? VAULT_OK : VAULT_E_FORMAT;
+}
+
+static int check_and_run(const struct arguments *arguments) {
+    static struct config config;
+    char problem[CONFIG_PROBLEM_SIZE] = "";
+    if (config_load(arguments->config, geteuid() == 0, &config, problem) != VAULT_OK) {
+        log_error("configuration: %s", problem);
+        return EXIT_BAD_CONFIGURATION;
+    }
+    if (paths_check(&config) != VAULT_OK)
+        return EXIT_BAD_CONFIGURATION;
+    if (arguments->check) {
+        printf("%s: good\n", arguments->config);
+        return 0;
+    }
+    if (geteuid() != 0)
+        log_notice("start: not root: every process runs as this user, and only the sandbox keeps them apart");
+    else if (!config.users[CHILD_GATE].set)
+        log_notice("start: no users configured: every process runs as root in this throw-away vault");
+    return supervisor_run(&config);
+}
+
+int main(int argc, char **argv) {
+    struct arguments arguments = {0};
+    log_start("supervisor");
+    if (parse_arguments(argc, argv, &arguments) != VAULT_OK) {
+        fputs(usage, stderr);
+        return EXIT_WRONG_USAGE;
+    }
+    if (arguments.help || arguments.version) {
+        fputs(arguments.help ? usage : "vaultd " VAULT_VERSION "\n", stdout);
+        return 0;
+    }
+    if (secret_start() != VAULT_OK) {
+        log_error("start: no locked memory");
+        return 1;
+    }
+    return check_and_run(&arguments);
+}

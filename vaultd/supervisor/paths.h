@@ -1,0 +1,21 @@
+/* Opening what children get as descriptors, with the checks that only whoever may open it can make. */
+#ifndef VAULT_SUPERVISOR_PATHS_H
+#define VAULT_SUPERVISOR_PATHS_H
+
+#include <stddef.h>
+
+#include "config.h"
+
+enum { PROBLEM_SIZE = 200 };
+
+/* A regular file, for reading. `secret`: neither group nor others may have any permission on it. On failure `problem`
+ * says what is wrong, without errno. VAULT_E_IO, VAULT_DENIED. */
+int open_file(const char *path, bool secret, int *ret, char problem[PROBLEM_SIZE]);
+/* A directory that `owner` (where set) owns and nobody else may write to. Errors as above. */
+int open_directory(const char *path, const struct identity *owner, int *ret, char problem[PROBLEM_SIZE]);
+/* The root key's credential. Errors as above. */
+int open_root_key(const struct config *c, int *ret, char problem[PROBLEM_SIZE]);
+/* Opens everything once, to find out at the start: logs each problem. VAULT_E_IO. */
+int paths_check(const struct config *c);
+
+#endif

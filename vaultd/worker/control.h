@@ -1,0 +1,16 @@
+/* What the monitor and the supervisor may say at any time: revocations, and that they are gone. */
+#ifndef VAULT_WORKER_CONTROL_H
+#define VAULT_WORKER_CONTROL_H
+
+#include "worker.h"
+
+/* Handles every revocation that waits, without waiting for more. Faults end the process. */
+void control_check(struct worker *w);
+/* Handles one message with id 0 from the monitor, and clears it. */
+void control_take(struct worker *w, struct message *m);
+/* Waits until `fd` is readable, until_ms (loop_now_ms) is reached, or the monitor said something. VAULT_OK: fd is
+ * readable (or hung up). VAULT_AGAIN: the monitor's channel is readable; look there. VAULT_E_TIMEOUT. A supervisor that
+ * is gone, and a failing poll, end the process. */
+int control_wait(struct worker *w, int fd, uint64_t until_ms);
+
+#endif

@@ -1,0 +1,261 @@
+#include "parse.h"
+
+#include <jansson.h>
+#include <string.h>
+
+#include "refuse.h"
+#include "vault/result.h"
+
+struct parse {
+    struct consent consent;
+    const char *subject;
+    char *problem;
+};
+
+#define REFUSE(p, ...) refuse((p)->problem, CONSENT_PROBLEM, __VA_ARGS__)
+
+/* A string of at most `most` bytes of clean text. */
+static int get_text(struct parse *p, const char *member, const json_t *value, char *to, size_t most) {
+    if (!json_is_string(value))
+        return REFUSE(p, "%s: not a string", member);
+    const char *text = json_string_value(value);
+    size_t n = json_string_length(value);
+    if (!text_is_clean(text, n))
+        return REFUSE(p, "%s: control characters", member);
+    if (n > most)
+        return REFUSE(p, "%s: more than %zu bytes", member, most);
+    copy_string(to, most + 1, text);
+    return VAULT_OK;
+}
+
+static int get_flag(struct parse *p, const char *member, const json_t *value, uint8_t *ret) {
+    if (!json_is_boolean(value))
+        return REFUSE(p, "%s: not true or false", member);
+    *ret = json_is_true(value);
+    return VAULT_OK;
+}
+
+static int get_subject(struct parse *p, const json_t *value) {
+    int result = get_text(p, "subject", value, p->consent.subject, NAME_MAX_SIZE);
+    if (result == VAULT_OK && strcmp(p->consent.subject, p->subject) != 0)
+        return REFUSE(p, "subject: not the subject of this request");
+    return result;
+}
+
+static int get_signed(struct parse *p, const json_t *value) {
+    return get_text(p, "signed", value, p->consent.signed_on, 10);
+}
+
+static int get_form(struct parse *p, const json_t *value) {
+    return get_text(p, "form", value, p->consent.form, 32);
+}
+
+static int get_evidence(struct parse *p, const json_t *value) {
+    return get_text(p, "evidence", value, p->consent.evidence, 80);
+}
+
+static int get_findings(struct parse *p, const json_t *value) {
+    static const char *const names[] = {
+        [FINDINGS_NONE] = "none", [FINDINGS_ACTIONABLE] = "actionable", [FINDINGS_ALL] = "all"};
+    for (uint8_t i = 0; json_is_string(value) && i <= FINDINGS_ALL; i++)
+        if (strcmp(json_string_value(value), names[i]) == 0) {
+            p->consent.findings = i;
+            return VAULT_OK;
+        }
+    return REFUSE(p, "findings: not \"all\", \"actionable\" or \"none\"");
+}
+
+static int get_recontact(struct parse *p, const json_t *value) {
+    return get_flag(p, "recontact", value, &p->consent.recontact);
+}
+
+/* A date stands for its first moment. A number that would mean "never" must not come of one. */
+static int get_expires(struct parse *p, const json_t *value) {
+    char date[11];
+    int64_t seconds;
+    if (json_is_null(value))
+        return VAULT_OK;
+    int result = get_text(p, "expires", value, date, sizeof(date) - 1);
+    if (result != VAULT_OK)
+        return result;
+    if (!date_parse(date, &seconds))
+        return REFUSE(p, "expires: not null or a date (YYYY-MM-DD)");
+    if (seconds <= 0)
+        return REFUSE(p, "expires: before 1970-01-02");
+    p->consent.expires = (uint64_t)seconds;
+    return VAULT_OK;
+}
+
+static int get_treatment(struct parse *p, const json_t *value) {
+    return get_flag(p, "permits.treatment", value, &p->consent.treatment);
+}
+
+static bool duo_term(const json_t *value, uint32_t *ret) {
+    const char *text = json_string_value(value);
+    uint32_t number = 0;
+    if (text == NULL || strncmp(text, "DUO:", 4) != 0 || strlen(text) != 11)
+        return false;
+    for (const char *c = text + 4; *c != '\0'; c++) {
+        if (*c < '0' || *c > '9')
+            return false;
+        number = number * 10 + (uint32_t)(*c - '0');
+    }
+    *ret = number;
+    return number > 0;
+}
+
+/* Puts a term at its place among those before it. False if it is there already. */
+static bool insert_term(uint32_t *terms, size_t count, uint32_t term) {
+    size_t i = count;
+    for (; i > 0 && terms[i - 1] >= term; i--) {
+        if (terms[i - 1] == term)
+            return false;
+        terms[i] = terms[i - 1];
+    }
+    terms[i] = term;
+    return true;
+}
+
+static int get_terms(struct parse *p, const json_t *list, uint32_t terms[CONSENT_TERMS]) {
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        uint32_t term;
+        if (!duo_term(json_array_get(list, i), &term))
+            return REFUSE(p, "permits.research[%zu]: not a DUO term (DUO: and seven digits)", i);
+        if (!insert_term(terms, i, term))
+            return REFUSE(p, "permits.research[%zu]: named twice", i);
+    }
+    return VAULT_OK;
+}
+
+static int get_research(struct parse *p, const json_t *list) {
+    uint32_t terms[CONSENT_TERMS];
+    if (!json_is_array(list))
+        return REFUSE(p, "permits.research: not a list");
+    if (json_array_size(list) > CONSENT_TERMS)
+        return REFUSE(p, "permits.research: more than %d terms", CONSENT_TERMS);
+    int result = get_terms(p, list, terms);
+    if (result != VAULT_OK)
+        return result;
+    struct writer w = writer_of(p->consent.research, sizeof(p->consent.research));
+    for (size_t i = 0; i < json_array_size(list); i++)
+        write_u32(&w, terms[i]);
+    p->consent.research_size = (uint32_t)w.used;
+    return VAULT_OK;
+}
+
+struct member {
+    const char *name;
+    bool needed;
+    int (*get)(struct parse *p, const json_t *value);
+};
+
+static const struct member *member_named(const struct member *members, const char *name) {
+    for (; members->name != NULL; members++)
+        if (strcmp(members->name, name) == 0)
+            return members;
+    return NULL;
+}
+
+/* Gets all members of an object; `path` ends in a dot or is empty. */
+static int get_members(struct parse *p, const char *path, const json_t *object, const struct member *members) {
+    const char *key;
+    const json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)object, key, value) {
+        const struct member *m = member_named(members, key);
+        if (m == NULL)
+            return REFUSE(p, "%s%s: unknown member", path, text_is_clean(key, strlen(key)) ? key : "(not clean text)");
+        int result = m->get(p, value);
+        if (result != VAULT_OK)
+            return result;
+    }
+    for (const struct member *m = members; m->name != NULL; m++)
+        if (m->needed && json_object_get(object, m->name) == NULL)
+            return REFUSE(p, "%s%s: missing", path, m->name);
+    return VAULT_OK;
+}
+
+static int get_permits(struct parse *p, const json_t *value) {
+    static const struct member members[] = {
+        {"treatment", false, get_treatment}, {"research", false, get_research}, {NULL, false, NULL}};
+    if (!json_is_object(value))
+        return REFUSE(p, "permits: not an object");
+    return get_members(p, "permits.", value, members);
+}
+
+/* What consent_check asks of a field, in words. */
+static const char *demand_on(const char *field) {
+    static const struct {
+        const char *field, *demand;
+    } demands[] = {
+        {"signed", "not a real date (YYYY-MM-DD)"},
+        {"form", "not 1 to 32 characters of [A-Za-z0-9._:@-]"},
+        {"evidence", "not \"sha-256:\" and 64 lower-case hex digits"},
+    };
+    for (size_t i = 0; i < sizeof(demands) / sizeof(demands[0]); i++)
+        if (strcmp(demands[i].field, field) == 0)
+            return demands[i].demand;
+    return "not well-formed";
+}
+
+/* What is left out means the least: no findings, no recontact. */
+static int get_document(struct parse *p, const json_t *document) {
+    static const struct member members[] = {
+        {"subject", true, get_subject},      {"signed", true, get_signed},    {"form", true, get_form},
+        {"evidence", false, get_evidence},   {"permits", true, get_permits},  {"findings", false, get_findings},
+        {"recontact", false, get_recontact}, {"expires", false, get_expires}, {NULL, false, NULL}};
+    const char *field;
+    if (!json_is_object(document))
+        return REFUSE(p, "not a JSON object");
+    int result = get_members(p, "", document, members);
+    if (result != VAULT_OK)
+        return result;
+    if (consent_check(&p->consent, &field) != VAULT_OK)
+        return REFUSE(p, "%s: %s", field, demand_on(field));
+    return VAULT_OK;
+}
+
+/* jansson itself recurses 2048 deep. */
+static bool is_shallow(const char *json, size_t n) {
+    size_t depth = 0;
+    bool quoted = false;
+    for (size_t i = 0; i < n; i++) {
+        if (quoted && json[i] == '\\')
+            i++;
+        else if (json[i] == '"')
+            quoted = !quoted;
+        else if (!quoted && (json[i] == '{' || json[i] == '['))
+            depth++;
+        else if (!quoted && (json[i] == '}' || json[i] == ']') && depth > 0)
+            depth--;
+        if (depth > CONSENT_DEPTH_LIMIT)
+            return false;
+    }
+    return true;
+}
+
+static int not_json(struct parse *p, const json_error_t *error) {
+    if (json_error_code(error) == json_error_out_of_memory)
+        return VAULT_E_MEMORY;
+    const char *text = text_is_clean(error->text, strlen(error->text)) ? error->text : "not JSON";
+    return REFUSE(p, "line %d, column %d: %s", error->line, error->column, text);
+}
+
+int consent_parse(const char *json, size_t n, const char *subject_expected, struct consent *ret,
+                  char problem[CONSENT_PROBLEM]) {
+    struct parse p = {.subject = subject_expected, .problem = problem};
+    json_error_t error;
+    if (n > CONSENT_TEXT_LIMIT) {
+        REFUSE(&p, "a document of more than %d bytes", CONSENT_TEXT_LIMIT);
+        return VAULT_E_LIMIT;
+    }
+    if (!is_shallow(json, n))
+        return REFUSE(&p, "more than %d objects and lists inside each other", CONSENT_DEPTH_LIMIT);
+    json_t *document = json_loadb(json, n, JSON_REJECT_DUPLICATES, &error);
+    int result = document == NULL ? not_json(&p, &error) : get_document(&p, document);
+    json_decref(document);
+    if (result == VAULT_E_MEMORY)
+        REFUSE(&p, "no memory");
+    if (result == VAULT_OK)
+        *ret = p.consent;
+    return result;
+}

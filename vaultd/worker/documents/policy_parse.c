@@ -1,0 +1,226 @@
+#include "parse.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vault/result.h"
+#include "vault/yaml.h"
+
+static_assert((int)POLICY_PROBLEM == (int)YAML_PROBLEM_SIZE, "one problem text serves both");
+
+/* The number that a name stands for, -1 if none. */
+typedef int (*find_name)(const char *name);
+
+static int effect_from_name(const char *name) {
+    static const char *const names[] = {
+        [EFFECT_PERMIT] = "permit", [EFFECT_FORBID] = "forbid", [EFFECT_OBLIGE] = "oblige"};
+    for (int i = 0; i <= EFFECT_OBLIGE; i++)
+        if (strcmp(names[i], name) == 0)
+            return i;
+    return -1;
+}
+
+static int purpose_or_none(const char *name) {
+    unsigned purpose = purpose_from_name(name);
+    if (purpose == PURPOSE_NONE && strcmp(name, "none") != 0)
+        return -1;
+    return (int)purpose;
+}
+
+static int get_name(const struct yaml_node *node, find_name find, unsigned *ret, char *problem) {
+    const char *name;
+    int result = yaml_get_string(node, YAML_KEY_LIMIT, &name, problem);
+    if (result != VAULT_OK)
+        return result;
+    int found = find(name);
+    if (found < 0)
+        return yaml_refuse(node, problem, "'%s': unknown '%s'", yaml_name_of(node), name);
+    *ret = (unsigned)found;
+    return VAULT_OK;
+}
+
+/* A list of names as a mask. An empty one is a mistake: whoever means "any" leaves the member out. */
+static int get_mask(const struct yaml_node *list, find_name find, uint32_t *ret_mask, char *problem) {
+    uint32_t mask = 0;
+    int result = yaml_need_list(list, problem);
+    if (result != VAULT_OK)
+        return result;
+    if (yaml_count(list) == 0)
+        return yaml_refuse(list, problem, "'%s': an empty list", yaml_name_of(list));
+    for (const struct yaml_node *item = yaml_first(list); item != NULL; item = yaml_next(item)) {
+        unsigned number = 0;
+        result = get_name(item, find, &number, problem);
+        if (result != VAULT_OK)
+            return result;
+        if ((mask & 1u << number) != 0)
+            return yaml_refuse(item, problem, "'%s': named twice", yaml_name_of(list));
+        mask |= 1u << number;
+    }
+    *ret_mask = mask;
+    return VAULT_OK;
+}
+
+static int get_mask_if(const struct yaml_node *rule, const char *key, find_name find, uint32_t *ret, char *problem) {
+    const struct yaml_node *list = yaml_member(rule, key);
+    return list == NULL ? VAULT_OK : get_mask(list, find, ret, problem);
+}
+
+static int get_text_if(const struct yaml_node *rule, const char *key, char *to, size_t size, char *problem) {
+    const struct yaml_node *node = yaml_member(rule, key);
+    const char *text;
+    if (node == NULL)
+        return VAULT_OK;
+    int result = yaml_get_string(node, size - 1, &text, problem);
+    if (result != VAULT_OK)
+        return result;
+    if (text[0] == '\0')
+        return yaml_refuse(node, problem, "'%s': empty", key);
+    copy_string(to, size, text);
+    return VAULT_OK;
+}
+
+static int need_all(const struct yaml_node *map, const char *const *keys, char *problem) {
+    const struct yaml_node *node;
+    int result = VAULT_OK;
+    for (; *keys != NULL && result == VAULT_OK; keys++)
+        result = yaml_need(map, *keys, &node, problem);
+    return result;
+}
+
+static int get_effect(const struct yaml_node *rule, struct policy_rule *r, char *problem) {
+    unsigned effect = 0;
+    int result = get_name(yaml_member(rule, "effect"), effect_from_name, &effect, problem);
+    if (result == VAULT_OK)
+        r->effect = (uint8_t)effect;
+    return result;
+}
+
+#define GET_TEXT(field) get_text_if(rule, #field, r->field, sizeof(r->field), problem)
+
+static int get_texts(const struct yaml_node *rule, struct policy_rule *r, char *problem) {
+    int result = GET_TEXT(id);
+    if (result == VAULT_OK)
+        result = GET_TEXT(text);
+    if (result == VAULT_OK)
+        result = GET_TEXT(source);
+    if (result == VAULT_OK)
+        result = GET_TEXT(dataset);
+    if (result == VAULT_OK)
+        result = GET_TEXT(tag);
+    if (result == VAULT_OK)
+        result = GET_TEXT(obligation);
+    return result;
+}
+
+static int get_masks(const struct yaml_node *rule, struct policy_rule *r, char *problem) {
+    int result = get_mask_if(rule, "actions", action_from_name, &r->actions, problem);
+    if (result == VAULT_OK)
+        result = get_mask_if(rule, "purposes", purpose_or_none, &r->purposes, problem);
+    if (result == VAULT_OK)
+        result = get_mask_if(rule, "roles", role_from_name, &r->roles, problem);
+    if (result == VAULT_OK)
+        result = get_mask_if(rule, "conditions", condition_from_name, &r->conditions, problem);
+    return result;
+}
+
+static int get_rule(const struct yaml_node *rule, struct policy_rule *r, char *problem) {
+    static const char *const known[] = {"id",    "text",       "source",  "effect", "actions",    "purposes",
+                                        "roles", "conditions", "dataset", "tag",    "obligation", NULL};
+    static const char *const needed[] = {"id", "text", "effect", "actions", "purposes", NULL};
+    int result = yaml_need_map(rule, known, problem);
+    if (result == VAULT_OK)
+        result = need_all(rule, needed, problem);
+    if (result == VAULT_OK)
+        result = get_effect(rule, r, problem);
+    if (result == VAULT_OK)
+        result = get_texts(rule, r, problem);
+    if (result == VAULT_OK)
+        result = get_masks(rule, r, problem);
+    return result;
+}
+
+static int get_rules(const struct yaml_node *list, struct policy *p, char *problem) {
+    int result = yaml_need_list(list, problem);
+    if (result != VAULT_OK)
+        return result;
+    if (yaml_count(list) > POLICY_RULES)
+        return yaml_refuse(list, problem, "more than %d rules", POLICY_RULES);
+    for (const struct yaml_node *rule = yaml_first(list); rule != NULL; rule = yaml_next(rule)) {
+        result = get_rule(rule, &p->rules[p->count], problem);
+        if (result != VAULT_OK)
+            return result;
+        p->count++;
+    }
+    return VAULT_OK;
+}
+
+/* What policy_check asks of a field, in words. */
+static const char *demand_on(const char *field) {
+    static const struct {
+        const char *field, *demand;
+    } demands[] = {
+        {"name", "1 to 128 characters of [A-Za-z0-9._:@-]"},
+        {"id", "1 to 64 characters of [a-z0-9-], used once"},
+        {"actions", "not administer, and at most 12 rules for the same action, purpose and dataset"},
+        {"conditions", "a permit may ask for consent-treatment, consent-research, project-open and approval-valid, "
+                       "a forbid for the others only"},
+        {"dataset", "1 to 128 characters of [A-Za-z0-9._:@-]"},
+        {"tag", "1 to 64 characters of [A-Za-z0-9._:@-]"},
+        {"obligation", "1 to 64 characters of [a-z0-9-], with effect oblige only, at most 8 different ones"},
+    };
+    for (size_t i = 0; i < sizeof(demands) / sizeof(demands[0]); i++)
+        if (strcmp(demands[i].field, field) == 0)
+            return demands[i].demand;
+    return "not well-formed";
+}
+
+/* Checks the whole, and finds the place in the document of what is wrong with it. */
+static int check_policy(const struct yaml_node *root, const struct policy *p, char *problem) {
+    size_t i;
+    const char *field;
+    if (policy_check(p, &i, &field) == VAULT_OK)
+        return VAULT_OK;
+    const struct yaml_node *at = root;
+    if (i != SIZE_MAX)
+        for (at = yaml_first(yaml_member(root, "rules")); i > 0; i--)
+            at = yaml_next(at);
+    const struct yaml_node *member = yaml_member(at, field);
+    return yaml_refuse(member == NULL ? at : member, problem, "'%s': %s", field, demand_on(field));
+}
+
+static int get_policy(const struct yaml_node *root, struct policy *p, char *problem) {
+    static const char *const known[] = {"version", "name", "rules", NULL};
+    uint64_t version;
+    int result = yaml_need_map(root, known, problem);
+    if (result == VAULT_OK)
+        result = need_all(root, known, problem);
+    if (result == VAULT_OK)
+        result = yaml_get_u64(yaml_member(root, "version"), 1, 1, &version, problem);
+    if (result == VAULT_OK)
+        result = get_text_if(root, "name", p->name, sizeof(p->name), problem);
+    if (result == VAULT_OK)
+        result = get_rules(yaml_member(root, "rules"), p, problem);
+    if (result == VAULT_OK)
+        result = check_policy(root, p, problem);
+    return result;
+}
+
+int policy_parse(const char *yaml, size_t n, struct policy *ret, char problem[POLICY_PROBLEM]) {
+    struct yaml_tree *tree;
+    int result = yaml_tree_parse(yaml, n, &tree, problem);
+    if (result != VAULT_OK)
+        return result;
+    struct policy *p = calloc(1, sizeof(*p));
+    if (p == NULL) {
+        copy_string(problem, POLICY_PROBLEM, "no memory");
+        result = VAULT_E_MEMORY;
+    } else {
+        result = get_policy(yaml_tree_root(tree), p, problem);
+    }
+    if (result == VAULT_OK)
+        copy_bytes(ret, sizeof(*ret), p, sizeof(*p));
+    free(p);
+    yaml_tree_free(&tree);
+    return result;
+}

@@ -1,0 +1,173 @@
+#include "route.h"
+
+#define MEMBERS(list) list, sizeof(list) / sizeof(list[0])
+#define NO_MEMBERS NULL, 0
+
+/* One row of a table; `message` is the struct that the field is in. */
+#define STR(message, from, text, kind, flags, field)                                                                   \
+    { text, from, kind, flags, offsetof(struct message, field), sizeof(((struct message *)0)->field) - 1 }
+#define FIELD(message, from, text, kind, flags, field)                                                                 \
+    { text, from, kind, flags, offsetof(struct message, field), 0 }
+#define MUST MEMBER_REQUIRED
+
+static const struct member subject_add[] = {
+    STR(msg_subject_add, FROM_BODY, "subject", MEMBER_NAME, MUST, subject),
+    FIELD(msg_subject_add, FROM_BODY, "opt_out", MEMBER_BOOL, 0, opt_out),
+};
+static const struct member subject_change[] = {
+    STR(msg_subject_change, FROM_PATH, "subject", MEMBER_NAME, MUST, subject),
+    FIELD(msg_subject_change, FROM_BODY, "opt_out", MEMBER_BOOL, MUST, opt_out),
+};
+static const struct member subject_show[] = {
+    STR(msg_subject_show, FROM_PATH, "subject", MEMBER_NAME, MUST, subject),
+};
+/* Every paged list has its cursor at the same place. */
+static const struct member list[] = {
+    STR(msg_subject_list, FROM_QUERY, "cursor", MEMBER_TEXT, 0, cursor),
+};
+static const struct member consent_show[] = {
+    STR(msg_consent_show, FROM_PATH, "subject", MEMBER_NAME, MUST, subject),
+    FIELD(msg_consent_show, FROM_QUERY, "history", MEMBER_BOOL, 0, history),
+};
+static const struct member consent_withdraw[] = {
+    STR(msg_consent_withdraw, FROM_PATH, "subject", MEMBER_NAME, MUST, subject),
+    FIELD(msg_consent_withdraw, FROM_QUERY, "purpose", MEMBER_PURPOSE_KIND, 0, purpose),
+};
+static const struct member service_add[] = {
+    STR(msg_service_add, FROM_BODY, "name", MEMBER_NAME, MUST, name),
+    STR(msg_service_add, FROM_BODY, "san", MEMBER_TEXT, MUST, san),
+    FIELD(msg_service_add, FROM_BODY, "roles", MEMBER_ROLES, MUST, roles),
+    FIELD(msg_service_add, FROM_BODY, "purposes", MEMBER_PURPOSES, 0, purposes),
+};
+/* Every message that is a name and nothing else has it at the same place. */
+static const struct member named[] = {
+    STR(msg_service_show, FROM_PATH, "name", MEMBER_NAME, MUST, name),
+};
+static const struct member project_add[] = {
+    STR(msg_project_add, FROM_BODY, "name", MEMBER_NAME, MUST, name),
+    STR(msg_project_add, FROM_BODY, "title", MEMBER_TEXT, 0, title),
+    STR(msg_project_add, FROM_BODY, "services", MEMBER_NAMES, MUST, services),
+};
+static const struct member ethics_add[] = {
+    STR(msg_ethics_add, FROM_BODY, "name", MEMBER_NAME, MUST, name),
+    STR(msg_ethics_add, FROM_BODY, "project", MEMBER_NAME, MUST, project),
+    STR(msg_ethics_add, FROM_BODY, "datasets", MEMBER_NAMES, 0, datasets),
+    FIELD(msg_ethics_add, FROM_BODY, "from", MEMBER_DATE, 0, valid_from),
+    FIELD(msg_ethics_add, FROM_BODY, "until", MEMBER_DATE, 0, valid_until),
+};
+static const struct member inquire[] = {
+    FIELD(msg_inquire, FROM_BODY, "file", MEMBER_ID, 0, file),
+    STR(msg_inquire, FROM_BODY, "subject", MEMBER_NAME, 0, subject),
+    STR(msg_inquire, FROM_BODY, "name", MEMBER_FILE_NAME, 0, name),
+    FIELD(msg_inquire, FROM_BODY, "purpose", MEMBER_PURPOSE, MUST, purpose),
+    STR(msg_inquire, FROM_BODY, "service", MEMBER_NAME, 0, service),
+};
+static const struct member key_rotate[] = {
+    STR(msg_key_rotate, FROM_BODY, "what", MEMBER_TEXT, MUST, what),
+};
+static const struct member audit_tail[] = {
+    FIELD(msg_audit_tail, FROM_QUERY, "count", MEMBER_U32, 0, count),
+};
+static const struct member audit_export[] = {
+    FIELD(msg_audit_export, FROM_BODY, "from", MEMBER_U64, 0, from),
+    FIELD(msg_audit_export, FROM_BODY, "to", MEMBER_U64, 0, to),
+    STR(msg_audit_export, FROM_BODY, "format", MEMBER_TEXT, MUST, format),
+};
+static const struct member audit_records[] = {
+    FIELD(msg_audit_records, FROM_QUERY, "from", MEMBER_U64, MUST, from),
+    FIELD(msg_audit_records, FROM_QUERY, "to", MEMBER_U64, MUST, to),
+    FIELD(msg_audit_records, FROM_QUERY, "tree", MEMBER_U64, MUST, tree),
+};
+static const struct member audit_proofs[] = {
+    FIELD(msg_audit_proofs, FROM_QUERY, "from", MEMBER_U64, MUST, from),
+    FIELD(msg_audit_proofs, FROM_QUERY, "to", MEMBER_U64, MUST, to),
+    FIELD(msg_audit_proofs, FROM_QUERY, "tree", MEMBER_U64, MUST, tree),
+};
+static const struct member file_list[] = {
+    STR(msg_file_list, FROM_QUERY, "subject", MEMBER_NAME, 0, subject),
+    STR(msg_file_list, FROM_QUERY, "dataset", MEMBER_NAME, 0, dataset),
+    FIELD(msg_file_list, FROM_QUERY, "purpose", MEMBER_PURPOSE, 0, purpose),
+    STR(msg_file_list, FROM_QUERY, "cursor", MEMBER_TEXT, 0, cursor),
+};
+static const struct member file_show[] = {
+    FIELD(msg_file_show, FROM_PATH, "file", MEMBER_ID, MUST, file),
+    FIELD(msg_file_show, FROM_HEADER, "purpose", MEMBER_PURPOSE, 0, purpose),
+};
+static const struct member open_by_id[] = {
+    FIELD(msg_open, FROM_PATH, "file", MEMBER_ID, MUST, file),
+    FIELD(msg_open, FROM_HEADER, "purpose", MEMBER_PURPOSE, MUST, purpose),
+};
+static const struct member open_by_name[] = {
+    STR(msg_open, FROM_PATH, "subject", MEMBER_NAME, MUST, subject),
+    STR(msg_open, FROM_PATH, "name", MEMBER_FILE_NAME, MUST, name),
+    FIELD(msg_open, FROM_HEADER, "purpose", MEMBER_PURPOSE, MUST, purpose),
+};
+static const struct member deposit[] = {
+    STR(msg_upload_create, FROM_PATH, "subject", MEMBER_NAME, MUST, subject),
+    STR(msg_upload_create, FROM_PATH, "name", MEMBER_FILE_NAME, MUST, name),
+    STR(msg_upload_create, FROM_HEADER, "vault-dataset", MEMBER_NAME, 0, dataset),
+    STR(msg_upload_create, FROM_HEADER, "vault-tags", MEMBER_TAGS, 0, tags),
+};
+static const struct member request_show[] = {
+    FIELD(msg_request_show, FROM_PATH, "request", MEMBER_ID, MUST, wanted),
+};
+
+_Static_assert(offsetof(struct msg_subject_list, cursor) == offsetof(struct msg_service_list, cursor) &&
+                   offsetof(struct msg_subject_list, cursor) == offsetof(struct msg_project_list, cursor) &&
+                   offsetof(struct msg_subject_list, cursor) == offsetof(struct msg_ethics_list, cursor),
+               "cursors lie at the same place");
+_Static_assert(offsetof(struct msg_service_show, name) == offsetof(struct msg_service_revoke, name) &&
+                   offsetof(struct msg_service_show, name) == offsetof(struct msg_project_close, name) &&
+                   offsetof(struct msg_service_show, name) == offsetof(struct msg_ethics_revoke, name),
+               "names lie at the same place");
+
+const struct route routes[] = {
+    {"GET", "/v1/status", serve_relay, MSG_status, BODY_NONE, NO_MEMBERS},
+    {"POST", "/v1/init", serve_relay, MSG_init, BODY_JSON, NO_MEMBERS},
+    {"POST", "/v1/unseal", serve_relay, MSG_unseal, BODY_JSON, NO_MEMBERS},
+    {"POST", "/v1/seal", serve_relay, MSG_seal, BODY_JSON, NO_MEMBERS},
+
+    {"GET", "/v1/subjects", serve_relay, MSG_subject_list, BODY_NONE, MEMBERS(list)},
+    {"POST", "/v1/subjects", serve_relay, MSG_subject_add, BODY_JSON, MEMBERS(subject_add)},
+    {"GET", "/v1/subjects/{subject}", serve_relay, MSG_subject_show, BODY_NONE, MEMBERS(subject_show)},
+    {"PATCH", "/v1/subjects/{subject}", serve_relay, MSG_subject_change, BODY_JSON, MEMBERS(subject_change)},
+
+    {"GET", "/v1/consents/{subject}", serve_relay, MSG_consent_show, BODY_NONE, MEMBERS(consent_show)},
+    {"PUT", "/v1/consents/{subject}", serve_consent, MSG_consent_set, BODY_RAW, NO_MEMBERS},
+    {"DELETE", "/v1/consents/{subject}", serve_relay, MSG_consent_withdraw, BODY_NONE, MEMBERS(consent_withdraw)},
+
+    {"GET", "/v1/services", serve_relay, MSG_service_list, BODY_NONE, MEMBERS(list)},
+    {"POST", "/v1/services", serve_relay, MSG_service_add, BODY_JSON, MEMBERS(service_add)},
+    {"GET", "/v1/services/{name}", serve_relay, MSG_service_show, BODY_NONE, MEMBERS(named)},
+    {"DELETE", "/v1/services/{name}", serve_relay, MSG_service_revoke, BODY_NONE, MEMBERS(named)},
+
+    {"GET", "/v1/projects", serve_relay, MSG_project_list, BODY_NONE, MEMBERS(list)},
+    {"POST", "/v1/projects", serve_relay, MSG_project_add, BODY_JSON, MEMBERS(project_add)},
+    {"DELETE", "/v1/projects/{name}", serve_relay, MSG_project_close, BODY_NONE, MEMBERS(named)},
+
+    {"GET", "/v1/ethics", serve_relay, MSG_ethics_list, BODY_NONE, MEMBERS(list)},
+    {"POST", "/v1/ethics", serve_relay, MSG_ethics_add, BODY_JSON, MEMBERS(ethics_add)},
+    {"DELETE", "/v1/ethics/{name}", serve_relay, MSG_ethics_revoke, BODY_NONE, MEMBERS(named)},
+
+    {"GET", "/v1/policy", serve_relay, MSG_policy_show, BODY_NONE, NO_MEMBERS},
+    {"PUT", "/v1/policy", serve_policy, MSG_policy_load, BODY_RAW, NO_MEMBERS},
+    {"POST", "/v1/decisions", serve_inquiry, MSG_inquire, BODY_JSON, MEMBERS(inquire)},
+
+    {"GET", "/v1/keys", serve_relay, MSG_key_list, BODY_NONE, NO_MEMBERS},
+    {"POST", "/v1/keys/rotate", serve_relay, MSG_key_rotate, BODY_JSON, MEMBERS(key_rotate)},
+    {"GET", "/v1/jobs", serve_relay, MSG_key_jobs, BODY_NONE, NO_MEMBERS},
+
+    {"GET", "/v1/audit/tail", serve_audit_tail, MSG_audit_tail, BODY_NONE, MEMBERS(audit_tail)},
+    {"GET", "/v1/audit/checkpoint", serve_relay, MSG_audit_checkpoint, BODY_NONE, NO_MEMBERS},
+    {"POST", "/v1/audit/exports", serve_relay, MSG_audit_export, BODY_JSON, MEMBERS(audit_export)},
+    {"GET", "/v1/audit/records", serve_audit_range, MSG_audit_records, BODY_NONE, MEMBERS(audit_records)},
+    {"GET", "/v1/audit/proofs", serve_audit_range, MSG_audit_proofs, BODY_NONE, MEMBERS(audit_proofs)},
+
+    {"GET", "/v1/files", serve_relay, MSG_file_list, BODY_NONE, MEMBERS(file_list)},
+    {"GET", "/v1/files/{file}", serve_content, MSG_open, BODY_NONE, MEMBERS(open_by_id)},
+    {"GET", "/v1/files/{file}/metadata", serve_relay, MSG_file_show, BODY_NONE, MEMBERS(file_show)},
+    {"GET", "/v1/subjects/{subject}/files/{name}", serve_content, MSG_open, BODY_NONE, MEMBERS(open_by_name)},
+    {"PUT", "/v1/subjects/{subject}/files/{name}", serve_deposit, MSG_upload_create, BODY_RAW, MEMBERS(deposit)},
+    {"GET", "/v1/requests/{request}", serve_relay, MSG_request_show, BODY_NONE, MEMBERS(request_show)},
+};
+const size_t route_count = sizeof(routes) / sizeof(routes[0]);

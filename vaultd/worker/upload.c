@@ -1,0 +1,188 @@
+#include "upload.h"
+
+#include <sodium.h>
+
+#include "vault/result.h"
+
+static int digest_start(EVP_MD_CTX *context) {
+    return EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1 ? VAULT_OK : VAULT_E_CRYPTO;
+}
+
+static int digest_add(EVP_MD_CTX *context, const void *bytes, size_t n) {
+    return EVP_DigestUpdate(context, bytes, n) == 1 ? VAULT_OK : VAULT_E_CRYPTO;
+}
+
+static int digest_end(EVP_MD_CTX *context, uint8_t ret_hash[HASH_SIZE]) {
+    return EVP_DigestFinal_ex(context, ret_hash, NULL) == 1 ? VAULT_OK : VAULT_E_CRYPTO;
+}
+
+int upload_start(struct upload *u, struct worker *w) {
+    struct msg_upload *granted = &w->reply.upload;
+    uint8_t token[HASH_SIZE];
+    *u = (struct upload){.w = w};
+    COPY_ARRAY(u->id, granted->upload);
+    COPY_ARRAY(token, granted->token);
+    int result = cipher_new(&u->cipher, granted->key);
+    message_clear(&w->reply);
+    u->whole = EVP_MD_CTX_new();
+    u->object = EVP_MD_CTX_new();
+    if (result == VAULT_OK && (u->whole == NULL || u->object == NULL))
+        result = VAULT_E_MEMORY;
+    if (result == VAULT_OK)
+        result = digest_start(u->whole);
+    return result == VAULT_OK ? ask_buffers(w, u->id, token) : result;
+}
+
+/* Takes one receipt from the store and frees its slot. */
+static void take_receipt(struct upload *u) {
+    struct worker *w = u->w;
+    store_receive(w);
+    const struct msg_receipt *receipt = &w->reply.receipt;
+    if (w->reply.type != MSG_receipt || receipt->slot >= w->slots.count || u->slots[receipt->slot].put == 0 ||
+        u->slots[receipt->slot].put != w->reply.id)
+        worker_fault(w, "a receipt for nothing that was put", VAULT_E_PROTOCOL);
+    size_t at = u->slots[receipt->slot].entry * HASH_SIZE;
+    copy_bytes(u->receipts + at, sizeof(u->receipts) - at, receipt->receipt, HASH_SIZE);
+    u->slots[receipt->slot].put = 0;
+    if (u->store_status == STORE_DONE)
+        u->store_status = receipt->status;
+}
+
+static bool puts_under_way(const struct upload *u) {
+    for (size_t i = 0; i < SLOTS_MAX; i++)
+        if (u->slots[i].put != 0)
+            return true;
+    return false;
+}
+
+static int await_receipts(struct upload *u) {
+    while (puts_under_way(u))
+        take_receipt(u);
+    return u->store_status == STORE_DONE ? VAULT_OK : VAULT_E_IO;
+}
+
+/* Announces the page's newest entry to the monitor; its answer permits the put. */
+static int announce(struct upload *u, const struct chunk *chunk, uint8_t ret_token[HASH_SIZE]) {
+    struct worker *w = u->w;
+    ask_start(w, MSG_upload_announce);
+    COPY_ARRAY(w->request.upload_announce.upload, u->id);
+    COPY_ARRAY(w->request.upload_announce.address, chunk->address);
+    w->request.upload_announce.length = chunk->length;
+    int result = ask(w, MSG_put_token);
+    if (result == VAULT_OK)
+        copy_bytes(ret_token, HASH_SIZE, w->reply.put_token.token, HASH_SIZE);
+    return result;
+}
+
+static void put(struct upload *u, const struct chunk *chunk, const uint8_t token[HASH_SIZE]) {
+    struct worker *w = u->w;
+    ask_start(w, MSG_object_put);
+    struct msg_object_put *m = &w->request.object_put;
+    m->slot = (uint8_t)u->slot;
+    m->length = chunk->length;
+    COPY_ARRAY(m->upload, u->id);
+    COPY_ARRAY(m->address, chunk->address);
+    copy_bytes(m->token, sizeof(m->token), token, HASH_SIZE);
+    u->slots[u->slot].put = store_send(w);
+    u->slots[u->slot].entry = u->entries.count - 1;
+}
+
+/* Sends the page, with every receipt, to the monitor. */
+static int send_page(struct upload *u) {
+    struct worker *w = u->w;
+    int result = await_receipts(u);
+    if (result != VAULT_OK || u->entries.count == 0)
+        return result;
+    ask_start(w, MSG_upload_page);
+    struct msg_upload_page *m = &w->request.upload_page;
+    struct writer chunks = writer_of(m->chunks, sizeof(m->chunks));
+    manifest_encode(&u->entries, &chunks);
+    COPY_ARRAY(m->upload, u->id);
+    m->page = u->page++;
+    m->chunks_size = (uint32_t)chunks.used;
+    m->receipts_size = (uint32_t)(u->entries.count * HASH_SIZE);
+    copy_bytes(m->receipts, sizeof(m->receipts), u->receipts, m->receipts_size);
+    u->entries.count = 0;
+    return chunks.bad ? VAULT_E_STATE : ask(w, MSG_done);
+}
+
+/* The slot is full, or the content is over: on to the store with it, and to the next slot. */
+static int put_chunk(struct upload *u) {
+    struct chunk *chunk = &u->entries.chunks[u->entries.count];
+    uint8_t token[HASH_SIZE];
+    chunk->length = u->filled;
+    COPY_ARRAY(chunk->base, u->base);
+    int result = digest_end(u->object, chunk->address);
+    if (result != VAULT_OK)
+        return result;
+    u->entries.count++;
+    result = announce(u, chunk, token);
+    if (result != VAULT_OK)
+        return result;
+    put(u, chunk, token);
+    u->slot = (u->slot + 1) % u->w->slots.count;
+    u->filled = 0;
+    u->segments = 0;
+    return u->entries.count == PAGE_CHUNKS ? send_page(u) : VAULT_OK;
+}
+
+/* A fresh base for every attempt; the slot is free once the store has what was in it. */
+static int start_chunk(struct upload *u) {
+    while (u->slots[u->slot].put != 0)
+        take_receipt(u);
+    if (u->store_status != STORE_DONE)
+        return VAULT_E_IO;
+    randombytes_buf(u->base, sizeof(u->base));
+    return digest_start(u->object);
+}
+
+int upload_add(struct upload *u, const uint8_t *plain, size_t n) {
+    int result = u->segments == 0 ? start_chunk(u) : VAULT_OK;
+    if (result != VAULT_OK)
+        return result;
+    uint8_t *to = slots_at(&u->w->slots, u->slot) + u->filled;
+    result = segment_seal(u->cipher, u->base, u->segments, plain, n, to);
+    if (result == VAULT_OK)
+        result = digest_add(u->whole, plain, n);
+    if (result == VAULT_OK)
+        result = digest_add(u->object, to, n + SEGMENT_OVERHEAD);
+    if (result != VAULT_OK)
+        return result;
+    u->filled += (uint32_t)n + SEGMENT_OVERHEAD;
+    u->size += n;
+    u->segments++;
+    return u->segments == CHUNK_SEGMENTS ? put_chunk(u) : VAULT_OK;
+}
+
+int upload_finish(struct upload *u) {
+    struct worker *w = u->w;
+    uint8_t sha256[HASH_SIZE];
+    int result = u->segments > 0 ? put_chunk(u) : VAULT_OK;
+    if (result == VAULT_OK)
+        result = send_page(u);
+    if (result == VAULT_OK)
+        result = digest_end(u->whole, sha256);
+    if (result != VAULT_OK)
+        return result;
+    ask_start(w, MSG_upload_commit);
+    COPY_ARRAY(w->request.upload_commit.upload, u->id);
+    w->request.upload_commit.size = u->size;
+    COPY_ARRAY(w->request.upload_commit.sha256, sha256);
+    return ask(w, MSG_answer);
+}
+
+void upload_abort(struct upload *u, const char *reason) {
+    (void)await_receipts(u);
+    ask_start(u->w, MSG_upload_abort);
+    COPY_ARRAY(u->w->request.upload_abort.upload, u->id);
+    copy_string(u->w->request.upload_abort.reason, sizeof(u->w->request.upload_abort.reason), reason);
+    /* An `answer` says that it could not be recorded; the monitor drops the upload when this worker is gone. */
+    (void)ask(u->w, MSG_done);
+}
+
+void upload_end(struct upload *u) {
+    cipher_free(&u->cipher);
+    EVP_MD_CTX_free(u->whole);
+    EVP_MD_CTX_free(u->object);
+    wipe(u, sizeof(*u));
+}

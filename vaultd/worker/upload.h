@@ -1,0 +1,46 @@
+/* One deposit: seals what comes into the store's slots, and keeps the manifest until the monitor has it. While the
+ * store writes one slot, the next is filled. */
+#ifndef VAULT_WORKER_UPLOAD_H
+#define VAULT_WORKER_UPLOAD_H
+
+#include <openssl/evp.h>
+
+#include "ask.h"
+#include "vault/manifest.h"
+
+struct upload {
+    struct worker *w;
+    uint8_t id[ID_SIZE];
+    struct cipher *cipher; /* owned */
+    EVP_MD_CTX *whole;     /* SHA-256 of the plaintext; owned */
+    EVP_MD_CTX *object;    /* SHA-256 of the slot being filled; owned */
+    uint64_t size;         /* plaintext bytes so far */
+    uint32_t page;         /* number of the page being gathered */
+    struct manifest_page entries;
+    uint8_t receipts[PAGE_CHUNKS * HASH_SIZE];
+    uint32_t slot; /* being filled */
+    struct {
+        uint64_t put; /* id of the put under way; 0: free */
+        size_t entry; /* in `entries` */
+    } slots[SLOTS_MAX];
+    uint8_t base[NONCE_SIZE]; /* of the chunk being filled */
+    uint32_t segments;        /* in it */
+    uint32_t filled;          /* sealed bytes in it */
+    uint8_t store_status;     /* the first that was not STORE_DONE */
+};
+
+/* Starts from w->reply, an `upload`. On failure it still has its id, to be aborted. VAULT_E_CRYPTO, VAULT_E_MEMORY,
+ * VAULT_E_IO (no buffers). */
+int upload_start(struct upload *u, struct worker *w);
+/* Adds 1 to SEGMENT_PLAIN bytes; fewer than SEGMENT_PLAIN only at the very end. VAULT_DENIED: w->reply is to be
+ * relayed. VAULT_E_IO: the store did not keep an object, store_status says why. VAULT_E_CRYPTO. */
+int upload_add(struct upload *u, const uint8_t *plain, size_t n);
+/* Puts what is left, waits for all receipts and commits; w->reply is the answer. Errors as upload_add. The upload is
+ * gone at the monitor when it gives VAULT_OK. */
+int upload_finish(struct upload *u);
+/* Waits for what the store still writes, and has the monitor drop it all. */
+void upload_abort(struct upload *u, const char *reason);
+/* Wipes. */
+void upload_end(struct upload *u);
+
+#endif
