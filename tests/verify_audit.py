@@ -5,11 +5,14 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 sha256 = lambda data: hashlib.sha256(data).digest()
-from_base64 = lambda text: base64.b64decode(text, validate=True)
 
 def require(condition, problem):
     if not condition:
         raise ValueError(problem)
+
+def from_base64(text):
+    require(base64.b64encode(base64.b64decode(text)).decode() == text, "its base64 is not canonical")
+    return base64.b64decode(text)
 
 def read_checkpoint(note, vkey):
     """The size and root that the log signed."""

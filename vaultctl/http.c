@@ -1,6 +1,7 @@
 #include "http.h"
 
 #include <curl/curl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,13 @@
 #include "names.h"
 #include "vault/buffer.h"
 
-enum { BODY_MAX = 64 << 20, CONNECT_SECONDS = 15, EXPECT_MILLISECONDS = 5000, TRANSFER_BUFFER = 256 << 10 };
+enum {
+    BODY_MAX = 64 << 20,
+    CONNECT_SECONDS = 15,
+    EXPECT_MILLISECONDS = 5000,
+    TRANSFER_BUFFER = 256 << 10,
+    REFUSAL_MILLISECONDS = 1000
+};
 
 volatile sig_atomic_t interrupted;
 
@@ -211,8 +218,68 @@ static struct curl_slist *make_headers(const struct http_request *r) {
     return list;
 }
 
+/* libcurl keeps only the first complaint of an exchange; here all of them pass by. */
+static int look_for_alert(CURL *curl, curl_infotype type, char *text, size_t n, void *context) {
+    int *alert = context;
+    char line[CURL_ERROR_SIZE];
+    (void)curl;
+    if (type == CURLINFO_TEXT && *alert == 0) {
+        (void)format_string(line, sizeof(line), "%.*s", (int)(n < sizeof(line) ? n : sizeof(line) - 1), text);
+        *alert = tls_alert_of(line);
+    }
+    return 0;
+}
+
+/* A TLS 1.3 client learns that its certificate is refused only after its own side of the handshake is done. If it has
+ * sent its request by then, the server's reset can hide the alert. So connect once more, send nothing, and listen.
+ * The alert, or 0 if none came. */
+static int ask_refusal(struct exchange *x) {
+    CURL *curl = x->session->curl;
+    curl_socket_t fd = CURL_SOCKET_BAD;
+    char byte;
+    size_t n;
+    int alert = 0;
+    set_common(x->session, x);
+    curl_easy_setopt(curl, CURLOPT_CONNECT_ONLY, 1L);
+    curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, 1L);
+    curl_easy_setopt(curl, CURLOPT_VERBOSE, 1L);
+    curl_easy_setopt(curl, CURLOPT_DEBUGFUNCTION, look_for_alert);
+    curl_easy_setopt(curl, CURLOPT_DEBUGDATA, &alert);
+    if (curl_easy_perform(curl) == CURLE_OK && curl_easy_getinfo(curl, CURLINFO_ACTIVESOCKET, &fd) == CURLE_OK &&
+        fd != CURL_SOCKET_BAD) {
+        struct pollfd waiting = {.fd = fd, .events = POLLIN};
+        /* Session tickets may come first: they are read and give no bytes. */
+        while (poll(&waiting, 1, REFUSAL_MILLISECONDS) > 0 && curl_easy_recv(curl, &byte, 1, &n) == CURLE_AGAIN)
+            continue;
+    }
+    /* The handle outlives `alert`. */
+    curl_easy_reset(curl);
+    return alert;
+}
+
 static const char *place(const struct connection *c) {
     return c->tls ? c->url : c->socket;
+}
+
+static enum outcome explain_alert(struct exchange *x, int alert) {
+    struct http_answer *a = x->answer;
+    (void)format_string(a->error, sizeof(a->error), "TLS refused by %s: %s (alert %d)", place(x->session->connection),
+                        tls_alert_text(alert), alert);
+    return OUTCOME_NO_SERVICE;
+}
+
+/* The connection was made, perhaps with TLS, and ended without an answer. */
+static enum outcome explain_end(struct exchange *x, CURLcode code) {
+    const struct connection *c = x->session->connection;
+    char text[CURL_ERROR_SIZE];
+    copy_string(text, sizeof(text), x->session->error[0] != '\0' ? x->session->error : curl_easy_strerror(code));
+    int alert = c->tls && x->sent == 0 ? ask_refusal(x) : 0;
+    if (alert != 0)
+        return explain_alert(x, alert);
+    (void)format_string(x->answer->error, sizeof(x->answer->error),
+                        "the connection to %s ended before an answer came; what was asked may have been done: %s",
+                        place(c), text);
+    return c->tls && x->sent == 0 ? OUTCOME_NO_SERVICE : OUTCOME_FAILED;
 }
 
 /* There was no answer at all. */
@@ -223,19 +290,14 @@ static enum outcome explain_silence(struct exchange *x, CURLcode code) {
     int alert = c->tls ? tls_alert_of(text) : 0;
     long os_error = 0;
     curl_easy_getinfo(x->session->curl, CURLINFO_OS_ERRNO, &os_error);
-    if (alert != 0) {
-        (void)format_string(a->error, sizeof(a->error), "TLS refused by %s: %s (alert %d)", place(c),
-                            tls_alert_text(alert), alert);
-        return OUTCOME_NO_SERVICE;
-    }
+    if (alert != 0)
+        return explain_alert(x, alert);
     switch (code) {
     case CURLE_COULDNT_CONNECT:
-        (void)format_string(a->error, sizeof(a->error), "the vault cannot be reached at %s: %s", place(c),
-                            os_error != 0 ? strerror((int)os_error) : text);
-        return OUTCOME_NO_SERVICE;
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_OPERATION_TIMEDOUT:
-        (void)format_string(a->error, sizeof(a->error), "the vault cannot be reached at %s: %s", place(c), text);
+        (void)format_string(a->error, sizeof(a->error), "the vault cannot be reached at %s: %s", place(c),
+                            code == CURLE_COULDNT_CONNECT && os_error != 0 ? strerror((int)os_error) : text);
         return OUTCOME_NO_SERVICE;
     case CURLE_PEER_FAILED_VERIFICATION:
         (void)format_string(a->error, sizeof(a->error), "%s is not trusted (--ca or VAULT_CA names who may vouch): %s",
@@ -249,10 +311,7 @@ static enum outcome explain_silence(struct exchange *x, CURLcode code) {
     case CURLE_URL_MALFORMAT:
         (void)format_string(a->error, sizeof(a->error), "%s is no address: %s", place(c), text);
         return OUTCOME_USAGE;
-    default:
-        (void)format_string(a->error, sizeof(a->error), "the connection to %s ended before an answer came%s: %s",
-                            place(c), c->tls ? " (a refused certificate can look like this)" : "", text);
-        return c->tls && x->sent == 0 ? OUTCOME_NO_SERVICE : OUTCOME_FAILED;
+    default: return explain_end(x, code);
     }
 }
 

@@ -1,0 +1,23 @@
+/* Any bytes as a policy document: what is taken passes the monitor's check. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "vault/result.h"
+#include "vaultd/worker/documents/parse.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    static struct policy policy;
+    char problem[POLICY_PROBLEM] = "";
+    const char *field;
+    size_t rule;
+    if (policy_parse((const char *)data, size, &policy, problem) != VAULT_OK) {
+        if (problem[0] == '\0' || !text_is_clean(problem, strlen(problem)))
+            abort();
+        return 0;
+    }
+    if (policy_check(&policy, &rule, &field) != VAULT_OK)
+        abort();
+    return 0;
+}

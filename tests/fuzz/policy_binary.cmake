@@ -1,1 +1,1 @@
-vault_fuzz_test(policy_binary documents)
+vault_fuzz_test(policy_binary policies)

@@ -92,8 +92,7 @@ static void every_changed_bit_is_refused(void **state) {
             char changed[CHECKPOINT_TEXT_MAX];
             copy_string(changed, sizeof(changed), note);
             changed[i] = (char)(changed[i] ^ (char)(1u << bit));
-            if (checkpoint_verify(changed, vkey, &c) == 0) print_error("%zu %u %02x [%s]\n", i, bit, (unsigned char)changed[i], changed);
-        assert_true(checkpoint_verify(changed, vkey, &c) < 0);
+            assert_true(checkpoint_verify(changed, vkey, &c) < 0);
         }
     }
     for (size_t i = 0; i < n; i++) {

@@ -1,6 +1,6 @@
 set(store_tests store store_faults)
-# The thread sanitizer's own thread is there before the sandbox, which refuses to be entered with threads running.
-if(NOT VAULT_SANITIZE STREQUAL "thread")
+# Not with sanitizers: their threads are there before the sandbox, and make calls that the walls kill for.
+if(NOT VAULT_SANITIZE)
   list(APPEND store_tests store_process)
 endif()
 foreach(name ${store_tests})

@@ -84,7 +84,7 @@ static void arguments_refuse_by_name(void **state) {
     expect_refusal(PARSE("status", "--json=yes"), "--json");
     expect_refusal(PARSE("--frob", "status"), "'--frob'");
     expect_refusal(PARSE("key"), "'key'");
-    expect_refusal(PARSE("--", "status"), "no command");
+    expect_refusal(PARSE("--", "status"), "before");
     expect_refusal(parse((const char *const[]){"vaultctl", NULL}, 1), "no command");
 }
 

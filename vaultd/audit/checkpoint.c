@@ -32,10 +32,18 @@ static bool name_is_good(const char *name, size_t n) {
     return true;
 }
 
-/* Strict base64 of exactly n bytes. */
+/* Strict base64 of at most `size` bytes. libsodium 1.0.18 takes a '/' or '+' whose eighth bit is set for the character
+ * itself: such a text is refused here. */
+static bool base64(uint8_t *to, size_t size, const char *text, size_t text_size, size_t *ret_size) {
+    for (size_t i = 0; i < text_size; i++)
+        if (((unsigned char)text[i] & 0x80) != 0)
+            return false;
+    return sodium_base642bin(to, size, text, text_size, NULL, ret_size, NULL, sodium_base64_VARIANT_ORIGINAL) == 0;
+}
+
 static bool base64_exact(uint8_t *to, size_t n, const char *text, size_t text_size) {
     size_t got = 0;
-    return sodium_base642bin(to, n, text, text_size, NULL, &got, NULL, sodium_base64_VARIANT_ORIGINAL) == 0 && got == n;
+    return base64(to, n, text, text_size, &got) && got == n;
 }
 
 static void key_id(const char *name, const uint8_t public_key[VKEY_PUBLIC], uint8_t ret[VKEY_ID]) {
@@ -188,9 +196,7 @@ static int parse_signature(struct piece line, struct note_signature *s) {
     size_t encoded_size = (size_t)(line.at + line.n - encoded);
     if (s->name.n == 0 || memchr(s->name.at, '+', s->name.n) != NULL || !text_is_clean(s->name.at, s->name.n))
         return VAULT_E_FORMAT;
-    if (sodium_base642bin(s->bytes, sizeof(s->bytes), encoded, encoded_size, NULL, &s->size, NULL,
-                          sodium_base64_VARIANT_ORIGINAL) != 0 ||
-        s->size <= VKEY_ID)
+    if (!base64(s->bytes, sizeof(s->bytes), encoded, encoded_size, &s->size) || s->size <= VKEY_ID)
         return VAULT_E_FORMAT;
     return VAULT_OK;
 }

@@ -155,7 +155,7 @@ static void *check_share(void *context) {
     return NULL;
 }
 
-/* Checks n pairs, each on its own, on all processors: parsing JSON is nine tenths of the work. Where a thread cannot be
+/* Checks n pairs, each on its own, on all processors: parsing JSON is most of the work. Where a thread cannot be
  * had, its share is done here. */
 static void check_batch(struct verification *v, size_t n) {
     struct share shares[THREADS_MAX];

@@ -1,4 +1,5 @@
 /* vaultd-monitor: keys, index, policy, consent, audit. See monitor.h for its invariants. */
+#include <sodium.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -161,6 +162,7 @@ static int share_store_key(struct monitor *m) {
 }
 
 static int start(struct monitor *m) {
+    json_object_seed(1 + randombytes_uniform(UINT32_MAX)); /* else jansson would open /dev/urandom in the sandbox */
     int result = take_setup(m);
     if (result == VAULT_OK)
         result = share_store_key(m);

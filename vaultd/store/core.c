@@ -93,22 +93,21 @@ static int handle_control(struct store *s, struct message *m) {
     return VAULT_OK;
 }
 
-/* Receives and handles all that waits on a channel of a trusted peer; any fault there ends the store. */
-static int drain(struct store *s, int channel, int (*handle)(struct store *, struct message *)) {
-    int result = VAULT_OK;
-    while (result == VAULT_OK && s->exit_status < 0) {
-        result = channel_receive(channel, &s->in);
-        if (result == VAULT_OK) {
-            result = handle(s, &s->in);
-            message_clear(&s->in);
-        }
+/* Receives and handles one message of a trusted peer; any fault there ends the store. */
+static int take_message(struct store *s, int channel, int (*handle)(struct store *, struct message *)) {
+    int result = channel_receive(channel, &s->in);
+    if (result == VAULT_OK) {
+        result = handle(s, &s->in);
+        message_clear(&s->in);
     }
     return result;
 }
 
 static void on_control(void *context) {
     struct store *s = context;
-    int result = drain(s, s->control, handle_control);
+    int result = VAULT_OK;
+    while (result == VAULT_OK && s->exit_status < 0)
+        result = take_message(s, s->control, handle_control);
     if (result == VAULT_E_CLOSED)
         store_end(s, 0, "control channel closed");
     else if (result != VAULT_OK && result != VAULT_AGAIN) {
@@ -132,11 +131,9 @@ static int start_removal(struct store *s, const struct message *m) {
     if (result != VAULT_OK)
         return result;
     writers_add(s->writers, j);
-    s->removals++;
-    if (s->removals < STORE_REMOVALS)
-        return VAULT_OK;
-    loop_remove(s->loop, &s->monitor_watch);
-    return VAULT_AGAIN;
+    if (++s->removals == STORE_REMOVALS)
+        loop_remove(s->loop, &s->monitor_watch);
+    return VAULT_OK;
 }
 
 static int handle_monitor(struct store *s, struct message *m) {
@@ -147,12 +144,12 @@ static int handle_monitor(struct store *s, struct message *m) {
     return VAULT_E_PROTOCOL;
 }
 
+/* One message a turn, while the control channel is emptied: a worker whose death made the monitor remove its objects is
+ * dropped in the same turn at the latest, and workers come after both. So nothing that it still had asked for is kept
+ * after the removal, if the supervisor tells the store of a death before it tells the monitor. */
 static void on_monitor(void *context) {
     struct store *s = context;
-    /* A worker whose death made the monitor remove its objects is dropped first: what it still had asked for must not
-     * be kept after the removal. */
-    on_control(s);
-    int result = drain(s, s->monitor, handle_monitor);
+    int result = take_message(s, s->monitor, handle_monitor);
     if (result == VAULT_E_CLOSED)
         store_end(s, 1, "monitor channel closed");
     else if (result != VAULT_OK && result != VAULT_AGAIN) {

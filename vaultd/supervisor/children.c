@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
@@ -50,11 +51,30 @@ static bool place_descriptors(const int *fds, unsigned count) {
     return true;
 }
 
+static bool memory_can_be_locked(void) {
+    struct rlimit now = {0, 0};
+    return getrlimit(RLIMIT_MEMLOCK, &now) == 0 && now.rlim_cur >= LOCKED_MEMORY;
+}
+
+/* Where the limit cannot be raised (no CAP_SYS_RESOURCE), the one right to lock memory beyond it passes the change of
+ * user and the exec; it allows nothing else. */
+static bool keep_only_lock_right(void) {
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    const uint32_t lock = 1u << CAP_IPC_LOCK;
+    struct __user_cap_data_struct sets[2] = {{.effective = lock, .permitted = lock, .inheritable = lock}};
+    return syscall(SYS_capset, &head, sets) == 0 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_IPC_LOCK, 0, 0) == 0;
+}
+
 static bool become(const struct identity *who) {
     if (!who->set || geteuid() != 0)
         return true;
-    return setgroups(0, NULL) == 0 && setresgid(who->gid, who->gid, who->gid) == 0 &&
-           setresuid(who->uid, who->uid, who->uid) == 0 && setuid(0) != 0;
+    bool keep = !memory_can_be_locked();
+    if (keep && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0)
+        return false;
+    if (setgroups(0, NULL) != 0 || setresgid(who->gid, who->gid, who->gid) != 0 ||
+        setresuid(who->uid, who->uid, who->uid) != 0)
+        return false;
+    return (!keep || keep_only_lock_right()) && setuid(0) != 0;
 }
 
 /* A change of user forgets the death signal, so it comes after; a parent that died before it was set shows. */

@@ -87,10 +87,13 @@ int paths_check(const struct config *c) {
     char problem[PROBLEM_SIZE] = "";
     int fd = -1;
     bool good = true;
-    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
-        good &= report(open_file(files[i].path, files[i].secret, &fd, problem), files[i].key, fd, problem);
-    for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++)
-        good &= report(open_directory(directories[i].path, &c->users[directories[i].user], &fd, problem),
-                       directories[i].key, fd, problem);
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        int result = open_file(files[i].path, files[i].secret, &fd, problem);
+        good &= report(result, files[i].key, fd, problem);
+    }
+    for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++) {
+        int result = open_directory(directories[i].path, &c->users[directories[i].user], &fd, problem);
+        good &= report(result, directories[i].key, fd, problem);
+    }
     return good ? VAULT_OK : VAULT_E_IO;
 }

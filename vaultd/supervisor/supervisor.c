@@ -18,14 +18,16 @@ static const char *seal_text(const struct supervisor *s) {
     return texts[s->seal];
 }
 
-/* For `systemctl status`; only when it changed. */
-static void show_status(const struct supervisor *s) {
+/* For `systemctl status`; only when it changed, and not at every client: a full queue there would block us. */
+static void show_status(const struct supervisor *s, uint64_t now) {
     static char shown[200];
+    static uint64_t shown_at;
     char text[200];
     static const char *const phases[] = {"starting", "serving", "waiting to start again", "draining", "ended"};
     format_string(text, sizeof(text), "%s; %s; %u clients", phases[s->phase], seal_text(s), s->serving);
-    if (strcmp(text, shown) == 0)
+    if (strcmp(text, shown) == 0 || now - shown_at < TICK_MS)
         return;
+    shown_at = now;
     copy_string(shown, sizeof(shown), text);
     notify_status(text);
 }
@@ -134,7 +136,7 @@ static void tick(struct supervisor *s) {
         trust_at = now;
         watch_trust(s);
     }
-    show_status(s);
+    show_status(s, now);
 }
 
 /* How long the loop may sleep. */

@@ -1,5 +1,5 @@
 #include <sys/mman.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include "ask.h"
 #include "slots.h"
@@ -9,11 +9,10 @@ uint8_t *slots_at(const struct slots *s, uint32_t slot) {
     return s->start + (size_t)slot * s->size;
 }
 
-/* Mapping more than the file has would end in SIGBUS. */
+/* Mapping more than the file has would end in SIGBUS. Its size comes from lseek: the sandbox leaves no stat. */
 static void check_buffers(struct worker *w, const struct msg_buffers *b) {
-    struct stat status;
     if (w->reply.fd_count != 1 || b->slots == 0 || b->slots > SLOTS_MAX || b->slot_size < OBJECT_MAX ||
-        fstat(w->reply.fds[0], &status) != 0 || (uint64_t)status.st_size != (uint64_t)b->slots * b->slot_size)
+        lseek(w->reply.fds[0], 0, SEEK_END) != (off_t)b->slots * b->slot_size)
         worker_fault(w, "the store's buffers are not as agreed", VAULT_E_PROTOCOL);
 }
 

@@ -1,3 +1,4 @@
+#include <jansson.h>
 #include "session.h"
 
 #include <sodium.h>
@@ -16,6 +17,7 @@ int worker_prepare(struct worker *w, int supervisor, int monitor, int store) {
     w->monitor = monitor;
     w->store = store;
     w->deadline = UINT64_MAX;
+    json_object_seed(1 + randombytes_uniform(UINT32_MAX)); /* else jansson would open /dev/urandom in the sandbox */
     return content_prepare(&w->content);
 }
 

@@ -113,7 +113,7 @@ static void signature_free(void *context) {
 static int signature_init(void *context, const char *hash, void *key, const OSSL_PARAM params[]) {
     (void)context;
     (void)params;
-    return key != NULL && hash != NULL && OPENSSL_strcasecmp(hash, "SHA256") == 0;
+    return key != NULL && hash != NULL && (strcmp(hash, "SHA2-256") == 0 || strcmp(hash, "SHA256") == 0);
 }
 
 /* What OpenSSL wants signed is not even passed on: the gate works it out from the handshake messages. */

@@ -1,0 +1,516 @@
+"""vaultd: births, clients, deaths and the ordinary end.
+
+`Doubles` runs with stand-ins for the children (supervisor_double), which do on request what a real one never should.
+`Real` starts a throw-away vault with scripts/dev-vault and checks what does not depend on a stand-in.
+VAULT_BIN names the folder of the built programs (build/bin).
+"""
+import os
+import re
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+
+SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BIN = os.environ.get("VAULT_BIN", os.path.join(SOURCE, "build", "bin"))
+ROOT = os.geteuid() == 0
+USERS = {"gate": 64101, "monitor": 64102, "store": 64103, "worker": 64104}
+
+
+def wait_until(condition, what, seconds=20):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError("not in time: " + what)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def children(pid):
+    """Names and pids of the living children of a process."""
+    found = {}
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            with open(f"/proc/{entry}/stat") as f:
+                name, rest = re.match(r"\d+ \((.*)\) (.*)", f.read()).groups()
+            with open(f"/proc/{entry}/cmdline") as f:
+                command = f.read().split("\0")[0]
+        except (OSError, AttributeError):
+            continue
+        state, parent = rest.split()[:2]
+        if int(parent) == pid and state != "Z" and command.startswith("vaultd-"):
+            found.setdefault(command[len("vaultd-"):], []).append(int(entry))
+    return found
+
+
+class Doubles(unittest.TestCase):
+    limits = {"workers": 8, "waiting": 2, "unix_slots": 2, "per_address": 4, "drain_seconds": 1}
+
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(prefix="vault-supervisor-")
+        os.chmod(self.dir, 0o755)
+        self.programs = os.path.join(self.dir, "programs")
+        os.mkdir(self.programs)
+        for name in USERS:
+            shutil.copy(os.path.join(BIN, "supervisor_double"), os.path.join(self.programs, "vaultd-" + name))
+        for name, user in (("state", "monitor"), ("twin", "monitor"), ("objects", "store")):
+            os.mkdir(os.path.join(self.dir, name), 0o700)
+            if ROOT:
+                os.chown(os.path.join(self.dir, name), USERS[user], USERS[user])
+        for name in ("server.pem", "server.key", "ca.pem", "crl.pem", "root.key"):
+            self.write(name, "x\n")
+        os.chmod(self.path("server.key"), 0o600)
+        os.chmod(self.path("root.key"), 0o600)
+        self.port = free_port()
+        self.process = None
+        self.notify = None
+
+    def tearDown(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.stop_listening()
+        shutil.rmtree(self.dir)
+
+    def stop_listening(self):
+        if self.notify:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+                s.sendto(b"", self.path("notify"))
+            self.notify.close()
+            os.unlink(self.path("notify"))
+            self.notify = None
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def write(self, name, text):
+        with open(self.path(name), "w") as f:
+            f.write(text)
+
+    def configure(self, extra="", listen=True):
+        limits = ", ".join(f"{k}: {v}" for k, v in self.limits.items())
+        users = ", ".join(f"{k}: {v}" for k, v in USERS.items())
+        d = self.dir
+        self.write("vaultd.yaml", "mode: dev\norigin: test.example/vault\n"
+                   + (f'listen: "127.0.0.1:{self.port}"\n' if listen else "")
+                   + f"socket: {d}/vaultd.sock\nstate: {d}/state\nobjects: {d}/objects\n"
+                   f"keyring_twin: {d}/twin/keyring\nprograms: {self.programs}\n"
+                   f"tls: {{certificate: {d}/server.pem, key: {d}/server.key, clients: {d}/ca.pem, "
+                   f"revocations: {d}/crl.pem}}\nroot_key: {{file: {d}/root.key}}\n"
+                   f"limits: {{{limits}}}\n" + (f"users: {{{users}}}\n" if ROOT else "") + extra)
+
+    def start(self, wait=True, before=(), **environment):
+        self.log_path = self.path("log")
+        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.notify.bind(self.path("notify"))
+        self.told = []
+        threading.Thread(target=self.listen_to_notices, args=(self.notify, self.told), daemon=True).start()
+        with open(self.log_path, "w") as log:
+            self.process = subprocess.Popen(
+                [*before, os.path.join(BIN, "vaultd"), "--config", self.path("vaultd.yaml")], stderr=log, stdout=log,
+                env={**os.environ, "NOTIFY_SOCKET": self.path("notify"), **environment})
+        if wait:
+            self.wait_told("READY=1")
+
+    def log(self):
+        with open(self.log_path, errors="replace") as f:
+            return f.read()
+
+    @staticmethod
+    def listen_to_notices(notify, told):
+        while True:
+            try:
+                told.append(notify.recv(4096).decode())
+            except OSError:
+                return
+            if told[-1] == "":
+                return
+
+    def wait_told(self, text):
+        try:
+            wait_until(lambda: any(text in line for line in self.told), text)
+        except AssertionError:
+            raise AssertionError(f"never told {text}: {self.told}\n{self.log()}")
+
+    def wait_log(self, text, count=1, seconds=20):
+        try:
+            wait_until(lambda: self.log().count(text) >= count, text, seconds)
+        except AssertionError:
+            raise AssertionError(f"{count} times '{text}' not in the log:\n{self.log()}")
+
+    def connect(self, unix=False):
+        if unix:
+            s = socket.socket(socket.AF_UNIX)
+            s.settimeout(10)
+            s.connect(self.path("vaultd.sock"))
+        else:
+            s = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        self.addCleanup(s.close)
+        return s
+
+    def greeted(self, unix=False):
+        s = self.connect(unix)
+        line = b""
+        while not line.endswith(b"\n"):
+            got = s.recv(1)
+            self.assertTrue(got, "closed instead of a greeting:\n" + self.log())
+            line += got
+        return s, line.decode()
+
+    def test_clients_get_a_worker_of_their_own(self):
+        self.configure()
+        self.start()
+        first, hello = self.greeted()
+        self.assertEqual(hello, "hello kind=1 address=127.0.0.1 head=15000\n")
+        _, hello = self.greeted(unix=True)
+        self.assertEqual(hello, f"hello kind=2 address=unix:{os.getuid()} head=15000\n")
+        wait_until(lambda: len(children(self.process.pid).get("worker", [])) == 4, "two serving, two waiting")
+        first.close()
+        wait_until(lambda: len(children(self.process.pid).get("worker", [])) == 3, "the worker of the first gone")
+        self.wait_log("credential: fds=1 problem=")
+
+    def test_children_get_their_user_and_nothing_else(self):
+        self.configure()
+        self.start(SECRET_OF_THE_PARENT="1")
+        s, _ = self.greeted(unix=True)
+        s.send(b"describe")
+        said = dict(f.split("=") for f in s.recv(1000).decode().split())
+        self.assertEqual(said["fds"], "0,1,2,3,4,5,6,")
+        self.assertEqual((said["environment"], said["core"], said["nnp"], said["death"]), ("0", "0", "1", "9"))
+        if ROOT:
+            self.assertEqual((said["uid"], said["gid"]), ("64104", "64104"))
+            _, most = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+            self.assertIn(said["locked"], (str(512 << 20), str(most)))
+            users = {name: os.stat(f"/proc/{pids[0]}").st_uid for name, pids in children(self.process.pid).items()}
+            for name in ("gate", "monitor", "store"):
+                with open(f"/proc/{children(self.process.pid)[name][0]}/status") as f:
+                    status = f.read()
+                self.assertIn(f"Uid:\t{USERS[name]}\t{USERS[name]}\t{USERS[name]}", status, users)
+                self.assertRegex(status, r"Groups:\s*\n")
+                self.assertIn("CapEff:\t0000000000000000", status)
+
+    def test_core_child_that_dies_comes_back_with_the_others(self):
+        self.configure()
+        self.start()
+        for name in ("gate", "monitor", "store"):
+            client, _ = self.greeted(unix=True)
+            before = children(self.process.pid)
+            os.kill(before[name][0], signal.SIGKILL)
+            self.assertIn(client.recv(1), (b"",))
+            wait_until(lambda: len(children(self.process.pid).get("worker", [])) == 2, "new workers")
+            after = children(self.process.pid)
+            for other in ("gate", "monitor", "store"):
+                self.assertNotEqual(before[other], after[other])
+            self.greeted()
+        self.assertIsNone(self.process.poll())
+        self.wait_log("stay_sealed=1", 3)
+
+    def test_crash_loop_ends_the_service(self):
+        self.configure()
+        self.write("server.pem", "crash\n")
+        self.start(wait=False)
+        self.assertEqual(self.process.wait(30), 1)
+        self.assertEqual(self.log().count("died: process=gate"), 6)
+        self.assertIn("gave-up", self.log())
+
+    def test_disk_fault_waits_and_goes_on(self):
+        self.configure()
+        self.write("server.pem", "disk fault\n")
+        self.start(wait=False)
+        self.wait_log("after_ms=1000")
+        self.wait_log("after_ms=2000")
+        self.write("server.pem", "well\n")
+        self.wait_told("READY=1")
+        self.greeted()
+
+    def test_worker_crash_resets_its_client_only(self):
+        self.configure()
+        self.start()
+        bystander, _ = self.greeted()
+        for _ in range(8):
+            s, _ = self.greeted()
+            s.send(b"crash")
+            with self.assertRaises(ConnectionResetError):
+                s.recv(1)
+        self.wait_log("crashes_total=8")
+        bystander.send(b"describe")
+        self.assertIn(b"uid=", bystander.recv(1000))
+
+    def test_ordinary_ends_of_workers_are_no_crash(self):
+        self.configure()
+        self.start()
+        for order in (b"exit", b"timeout"):
+            s, _ = self.greeted(unix=True)
+            s.send(order)
+            self.assertEqual(s.recv(1), b"")
+        self.assertNotIn("crash", self.log())
+        s, _ = self.greeted(unix=True)
+        s.send(b"misbehave")
+        self.assertEqual(s.recv(1), b"")
+        self.wait_log("how=2")
+        self.assertNotIn("crash", self.log())
+
+    def test_revocation_throws_away_what_the_kernel_still_holds(self):
+        self.configure()
+        self.start()
+        s = socket.socket()
+        self.addCleanup(s.close)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        s.settimeout(10)
+        s.connect(("127.0.0.1", self.port))
+        s.send(b"revoke")
+        self.wait_log("how=1")
+        received = 0
+        with self.assertRaises(ConnectionResetError):
+            while True:
+                got = s.recv(65536)
+                self.assertTrue(got, "an orderly end instead of a reset")
+                received += len(got)
+        self.assertLess(received, 400000)
+
+    def test_limits_hold(self):
+        self.limits = {**self.limits, "workers": 5, "unix_slots": 2, "per_address": 2}
+        self.configure()
+        self.start()
+        kept = [self.greeted()[0], self.greeted()[0]]
+        with self.assertRaises(ConnectionResetError):
+            self.connect().recv(1)
+        kept += [self.greeted(unix=True)[0] for _ in range(3)]
+        late = self.connect(unix=True)
+        late.settimeout(0.5)
+        with self.assertRaises(socket.timeout):
+            late.recv(1)
+        kept[0].close()
+        late.settimeout(10)
+        self.assertEqual(late.recv(5), b"hello")
+
+    def test_slots_are_kept_for_the_administrator(self):
+        self.limits = {**self.limits, "workers": 3, "unix_slots": 1, "per_address": 8}
+        self.configure()
+        self.start()
+        kept = [self.greeted()[0], self.greeted()[0]]
+        late = self.connect()
+        late.settimeout(0.5)
+        with self.assertRaises(socket.timeout):
+            late.recv(1)
+        self.greeted(unix=True)
+        kept[0].close()
+        late.settimeout(10)
+        self.assertEqual(late.recv(5), b"hello")
+
+    def test_terminate_drains(self):
+        self.limits = {**self.limits, "drain_seconds": 30}
+        self.configure()
+        self.start()
+        s, _ = self.greeted()
+        self.process.send_signal(signal.SIGTERM)
+        self.wait_told("STOPPING=1")
+        wait_until(lambda: not os.path.exists(self.path("vaultd.sock")), "the Unix socket removed")
+        with self.assertRaises(ConnectionRefusedError):
+            self.connect()
+        s.send(b"describe")
+        self.assertIn(b"uid=", s.recv(1000))
+        self.assertIsNone(self.process.poll())
+        s.close()
+        self.assertEqual(self.process.wait(10), 0)
+        self.assertEqual(children(self.process.pid), {})
+
+    def test_drain_does_not_wait_for_ever(self):
+        self.configure()
+        self.start()
+        s, _ = self.greeted()
+        start = time.monotonic()
+        self.process.send_signal(signal.SIGINT)
+        self.assertEqual(self.process.wait(10), 0)
+        self.assertGreater(time.monotonic() - start, 0.9)
+        with self.assertRaises(ConnectionResetError):
+            s.recv(1)
+
+    def test_children_die_with_the_supervisor(self):
+        self.configure()
+        self.start()
+        self.greeted()
+        pids = [pid for group in children(self.process.pid).values() for pid in group]
+        self.assertGreaterEqual(len(pids), 5)
+        self.process.kill()
+        self.process.wait()
+        wait_until(lambda: not any(os.path.exists(f"/proc/{pid}/exe") and alive(pid) for pid in pids), "all dead")
+
+    def test_service_manager_is_told(self):
+        self.configure()
+        self.start(WATCHDOG_USEC="400000")
+        self.wait_told("STATUS=serving; sealed; 0 clients")
+        self.wait_told("WATCHDOG=1")
+        self.process.send_signal(signal.SIGHUP)
+        self.wait_told("RELOADING=1")
+        self.wait_log("trust renewed: fds=2")
+
+    def test_new_revocation_list_reaches_the_gate(self):
+        self.configure()
+        self.start()
+        self.assertNotIn("trust renewed", self.log())
+        self.write("new", "y\n")
+        os.rename(self.path("new"), self.path("crl.pem"))
+        self.wait_log("trust renewed: fds=2")
+        os.unlink(self.path("ca.pem"))
+        self.wait_log("not renewed")
+        self.write("ca.pem", "z\n")
+        self.wait_log("trust renewed: fds=2", 2)
+
+    def test_sockets_of_the_service_manager_are_taken(self):
+        self.configure(listen=False)
+        self.start(wait=False, before=["systemd-socket-activate", "--fdname=tls:admin", "-l",
+                                       f"127.0.0.1:{self.port}", "-l", self.path("passed.sock"), "-E", "NOTIFY_SOCKET"])
+        wait_until(lambda: os.path.exists(self.path("passed.sock")), "systemd-socket-activate")
+        _, hello = self.greeted()
+        self.assertIn("kind=1", hello)
+        s = socket.socket(socket.AF_UNIX)
+        self.addCleanup(s.close)
+        s.connect(self.path("passed.sock"))
+        self.assertEqual(s.recv(12), b"hello kind=2")
+        self.assertFalse(os.path.exists(self.path("vaultd.sock")))
+
+    def test_second_vaultd_is_refused_and_a_stale_socket_is_not(self):
+        self.configure()
+        self.start()
+        run = subprocess.run([os.path.join(BIN, "vaultd"), "--config", self.path("vaultd.yaml")], capture_output=True,
+                             text=True, timeout=20)
+        self.assertEqual(run.returncode, 1)
+        self.assertIn("listen: ", run.stderr)
+        self.greeted(unix=True)
+        self.process.kill()
+        self.process.wait()
+        self.assertTrue(os.path.exists(self.path("vaultd.sock")))
+        self.stop_listening()
+        self.start()
+        self.greeted(unix=True)
+        self.assertEqual(os.stat(self.path("vaultd.sock")).st_mode & 0o777, 0o660)
+
+    def check(self):
+        return subprocess.run([os.path.join(BIN, "vaultd"), "--config", self.path("vaultd.yaml"), "--check"],
+                              capture_output=True, text=True, timeout=20)
+
+    def test_bad_configuration_is_named(self):
+        self.configure()
+        self.assertEqual(self.check().returncode, 0)
+        self.configure("lisen: x\n")
+        run = self.check()
+        self.assertEqual(run.returncode, 78)
+        self.assertRegex(run.stderr, r"vaultd\.yaml: line \d+, column \d+: .*lisen")
+        self.configure()
+        os.chmod(self.path("server.key"), 0o640)
+        run = self.check()
+        self.assertEqual(run.returncode, 78)
+        self.assertIn("tls.key", run.stderr)
+        self.assertIn("0600", run.stderr)
+        os.chmod(self.path("server.key"), 0o600)
+        os.unlink(self.path("crl.pem"))
+        self.assertIn("tls.revocations", self.check().stderr)
+        self.write("crl.pem", "x")
+        os.rmdir(self.path("objects"))
+        self.assertIn("objects", self.check().stderr)
+        if ROOT:
+            os.mkdir(self.path("objects"), 0o700)
+            self.assertIn("does not belong", self.check().stderr)
+
+    def test_root_key_open_to_others_is_not_given_out(self):
+        self.configure()
+        os.chmod(self.path("root.key"), 0o604)
+        self.start()
+        self.wait_log("credential: fds=0 problem=")
+        self.assertIn("is open to group or others", self.log())
+
+    def test_wrong_usage_is_said(self):
+        for arguments in ([], ["--config"], ["--nonsense"], ["--config", "x", "y"]):
+            run = subprocess.run([os.path.join(BIN, "vaultd"), *arguments], capture_output=True, text=True)
+            self.assertEqual(run.returncode, 2)
+            self.assertIn("Usage", run.stderr)
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] not in ("Z", "X")
+    except OSError:
+        return False
+
+
+class Real(unittest.TestCase):
+    """A throw-away vault with its real children."""
+
+    def setUp(self):
+        missing = [n for n in ("vaultd-gate", "vaultd-monitor", "vaultd-store", "vaultd-worker", "vaultctl")
+                   if not os.path.exists(os.path.join(BIN, n))]
+        self.assertEqual(missing, [], "not built")
+        self.dir = tempfile.mkdtemp(prefix="vault-real-")
+        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+        self.port = free_port()
+        subprocess.run([os.path.join(SOURCE, "scripts", "dev-vault"), self.dir, str(self.port)], check=True,
+                       stdout=subprocess.DEVNULL, timeout=300)
+        self.addCleanup(subprocess.run, [os.path.join(SOURCE, "scripts", "dev-vault"), "--stop", self.dir])
+        with open(os.path.join(self.dir, "pid")) as f:
+            self.pid = int(f.read())
+
+    def ctl(self, *arguments):
+        return subprocess.run([os.path.join(BIN, "vaultctl"), "--socket", os.path.join(self.dir, "vaultd.sock"),
+                               *arguments], capture_output=True, text=True, timeout=60)
+
+    def serves(self):
+        return self.ctl("status").returncode == 0 and "unsealed" in self.ctl("status").stdout
+
+    def test_each_core_child_comes_back(self):
+        for name in ("gate", "monitor", "store"):
+            wait_until(self.serves, "unsealed and serving")
+            before = children(self.pid)[name][0]
+            os.kill(before, signal.SIGKILL)
+            wait_until(lambda: children(self.pid).get(name, [before])[0] != before, name + " started again")
+        wait_until(self.serves, "unsealed and serving")
+
+    def test_killed_workers_are_replaced(self):
+        for _ in range(3):
+            for pid in children(self.pid).get("worker", []):
+                os.kill(pid, signal.SIGKILL)
+            wait_until(self.serves, "serving")
+
+    def test_vault_sealed_by_command_stays_sealed(self):
+        self.assertEqual(self.ctl("seal").returncode, 0)
+        before = children(self.pid)["monitor"][0]
+        os.kill(before, signal.SIGKILL)
+        wait_until(lambda: children(self.pid).get("monitor", [before])[0] != before, "monitor started again")
+        wait_until(lambda: self.ctl("status").returncode == 0, "serving")
+        self.assertIn("sealed", self.ctl("status").stdout)
+        self.assertNotIn("unsealed", self.ctl("status").stdout)
+        self.assertEqual(self.ctl("unseal").returncode, 0)
+        wait_until(self.serves, "unsealed")
+
+    def test_terminate_ends_everything(self):
+        pids = [p for group in children(self.pid).values() for p in group]
+        os.kill(self.pid, signal.SIGTERM)
+        wait_until(lambda: not any(alive(p) for p in [*pids, self.pid]), "all ended")
+
+    def test_every_child_is_confined(self):
+        for name, pids in children(self.pid).items():
+            for pid in pids:
+                with open(f"/proc/{pid}/status") as f:
+                    status = f.read()
+                self.assertIn("Seccomp:\t2", status, name)
+                self.assertIn("NoNewPrivs:\t1", status, name)
+                self.assertIn("CapEff:\t0000000000000000", status, name)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,164 @@
+"""A throw-away vault, started by scripts/dev-vault, and ways to talk to it as any of its services."""
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import time
+import urllib.parse
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+START_SECONDS = 90
+STOP_SECONDS = 30
+
+
+class Answer:
+    """An HTTP answer, read to its end."""
+
+    def __init__(self, response):
+        self.status = response.status
+        self.headers = response.headers
+        self.body = response.read()
+
+    def json(self):
+        return json.loads(self.body)
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path, timeout):
+        super().__init__("localhost", timeout=timeout)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+class Vault:
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        self.env = read_env(self.folder / "env")
+        self.pid = int((self.folder / "pid").read_text())
+        self.url = self.env["VAULT_URL"]
+        self.socket = self.env["VAULT_SOCKET"]
+        self.ca = self.env["VAULT_CA"]
+        self.state = pathlib.Path(self.env["VAULT_STATE"])
+        self.objects = pathlib.Path(self.env["VAULT_OBJECTS"])
+        self.stderr = ""  # of the last vaultctl
+
+    def cert(self, name):
+        """Paths of a ready-made service's certificate and key."""
+        return str(self.folder / "pki" / f"{name}.pem"), str(self.folder / "pki" / f"{name}.key")
+
+    def environment(self, cert=None):
+        """What a program needs in its environment to act as this service; None: root on the Unix socket."""
+        env = dict(self.env)
+        if cert is not None:
+            env["VAULT_CERT"], env["VAULT_KEY"] = self.cert(cert)
+        return env
+
+    def ctl(self, *args, cert=None, json=True, expect=0, input=None, timeout=120):
+        """Runs vaultctl and asserts its exit status. Gives the JSON document (None if there is none), or with
+        json=False the bytes of stdout. What it said on stderr is in self.stderr."""
+        command = ["vaultctl", *map(str, args), *(["--json"] if json else [])]
+        # By its path: execvp looks for the program on our own PATH, not on that of the environment given.
+        program = shutil.which(command[0], path=self.env["PATH"])
+        assert program, "vaultctl is not built"
+        done = subprocess.run([program, *command[1:]], env=self.environment(cert), input=input, capture_output=True,
+                              timeout=timeout)
+        self.stderr = done.stderr.decode(errors="replace")
+        assert done.returncode == expect, (f"{' '.join(command)} gave {done.returncode}, not {expect}\n"
+                                           f"{self.stderr}{done.stdout.decode(errors='replace')[:2000]}")
+        if not json:
+            return done.stdout
+        return parse(done.stdout)
+
+    def tls_context(self, cert=None):
+        context = ssl.create_default_context(cafile=self.ca)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        if cert is not None:
+            context.load_cert_chain(*self.cert(cert))
+        return context
+
+    def connect(self, cert=None, timeout=60):
+        """A connection of http.client: over TLS as this service, or over the Unix socket."""
+        if cert is None:
+            return UnixConnection(self.socket, timeout)
+        url = urllib.parse.urlsplit(self.url)
+        return http.client.HTTPSConnection(url.hostname, url.port, timeout=timeout, context=self.tls_context(cert))
+
+    def http(self, method, path, body=None, headers=None, cert=None, timeout=60):
+        """One request on a connection of its own."""
+        with contextlib.closing(self.connect(cert, timeout)) as connection:
+            connection.request(method, path, body=body, headers=headers or {})
+            return Answer(connection.getresponse())
+
+    def stop(self):
+        """Ends the supervisor, and with it all; asserts that it went by itself."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGTERM)
+        if wait_until_gone(self.pid):
+            return
+        os.kill(self.pid, signal.SIGKILL)
+        raise AssertionError(f"the supervisor did not end within {STOP_SECONDS} s")
+
+
+def parse(text):
+    return json.loads(text) if text.strip() else None
+
+
+def read_env(path):
+    """The environment after sourcing a file, as a shell sees it."""
+    done = subprocess.run(["bash", "-c", 'set -ae; . "$1"; env -0', "bash", str(path)], capture_output=True, check=True)
+    return dict(entry.split("=", 1) for entry in done.stdout.decode().split("\0") if entry)
+
+
+def is_running(pid):
+    try:
+        # Its state follows the name in parentheses; a zombie that nobody waits for has ended.
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_until_gone(pid):
+    deadline = time.monotonic() + STOP_SECONDS
+    while is_running(pid):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+@contextlib.contextmanager
+def running_vault():
+    """Starts a vault in a new folder and ends it. The folder's path is short: a Unix socket lies in it."""
+    top = pathlib.Path(tempfile.mkdtemp(prefix="vault-"))
+    top.chmod(0o711)  # its processes run as other users
+    folder = top / "v"
+    said = top / "said"
+    try:
+        with said.open("wb") as out:  # no pipe: what stays running would hold it open
+            status = subprocess.run([ROOT / "scripts" / "dev-vault", folder, str(free_port())], stdin=subprocess.DEVNULL,
+                                    stdout=out, stderr=subprocess.STDOUT, timeout=START_SECONDS).returncode
+        assert status == 0, f"scripts/dev-vault gave {status}\n{said.read_text(errors='replace')[-4000:]}"
+        vault = Vault(folder)
+        try:
+            yield vault
+        finally:
+            vault.stop()
+    finally:
+        shutil.rmtree(top, ignore_errors=True)

@@ -1,0 +1,1 @@
+vault_fuzz_test(handshake gate_core)

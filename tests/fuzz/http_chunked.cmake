@@ -1,0 +1,1 @@
+vault_fuzz_test(http_chunked worker_core)

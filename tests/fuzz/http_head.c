@@ -1,0 +1,40 @@
+/* A head is read alike whole and in pieces, and what is accepted has one reading. */
+#include <stdlib.h>
+
+#include "vault/result.h"
+#include "vaultd/worker/http_parse.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_accepted(const uint8_t *data, size_t n, const struct http_head *head) {
+    struct view rest = head->path;
+    struct view segment;
+    struct view value;
+    if (head->chunked && head->has_length)
+        abort();
+    if (head->path.n == 0 || head->path.at[0] != '/' || head->field_count > HTTP_FIELDS_MAX)
+        abort();
+    if (http_field_find(head, "host", &value) != VAULT_OK)
+        abort();
+    while (http_path_next(&rest, &segment))
+        if ((const uint8_t *)segment.at + segment.n > data + n)
+            abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    struct http_scan whole = {0};
+    struct http_scan pieces = {0};
+    struct http_refusal refusal;
+    size_t end = 0;
+    size_t piece_end = 0;
+    int result = http_head_find(&whole, data, size, &end, &refusal);
+    int piece_result = VAULT_AGAIN;
+    for (size_t n = 1; n <= size && piece_result == VAULT_AGAIN; n++)
+        piece_result = http_head_find(&pieces, data, n, &piece_end, &refusal);
+    if (result != piece_result || end != piece_end)
+        abort();
+    struct http_head head;
+    if (result == VAULT_OK && http_head_parse(data, end, &head, &refusal) == VAULT_OK)
+        check_accepted(data, end, &head);
+    return 0;
+}

@@ -1,0 +1,1 @@
+vault_fuzz_test(http_head worker_core)

@@ -1,0 +1,1 @@
+vault_unit_test(http_parse worker_core)

@@ -1,0 +1,1 @@
+vault_unit_test(worker_content worker_harness)
