@@ -170,7 +170,7 @@ void print_table(const json_t *rows, const struct column *columns) {
         puts("none");
         return;
     }
-    for (; columns[count].title != NULL && count < TABLE_COLUMNS; count++)
+    for (; count < TABLE_COLUMNS && columns[count].title != NULL; count++)
         widths[count] = column_width(rows, &columns[count]);
     for (size_t k = 0; k < count; k++)
         print_padded(columns[k].title, k + 1 < count ? widths[k] + 2 : 0);

@@ -151,8 +151,6 @@ static void answer_open(struct peers *p) {
 static void answer_page_get(struct peers *p) {
     struct manifest_page page = {0};
     uint32_t number = p->m.page_get.page;
-    if (p->hold_pages && number > 0)
-        return;
     for (size_t i = number * PAGE_CHUNKS; i < p->object_count && page.count < PAGE_CHUNKS; i++)
         page.chunks[page.count++] = p->objects[i].chunk;
     start_reply(p, MSG_page);

@@ -41,7 +41,6 @@ struct peers {
     unsigned put_fails;
     unsigned block_count; /* audit blocks left to give */
     bool silent;          /* the monitor answers nothing */
-    bool hold_pages;      /* ... to page_get of pages but the first */
 
     /* What the worker did. */
     uint8_t last_grant;

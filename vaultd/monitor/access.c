@@ -197,12 +197,19 @@ int answer_grant_close(struct request *q) {
         hex_encode(address, sizeof(address), c->address, HASH_SIZE);
         bool damaged = c->outcome == GRANT_DAMAGED;
         (void)format_string(detail, sizeof(detail), "%s%s%sup to %llu bytes handed out",
-                            damaged ? "stored data is damaged: object " : "", damaged ? address : "", damaged ? "; " : "",
-                            (unsigned long long)g->handed_out);
+                            damaged ? "stored data is damaged: object " : "", damaged ? address : "",
+                            damaged ? "; " : "", (unsigned long long)g->handed_out);
         if (damaged)
             log_error("read: stored data is damaged object=%s", address);
-        result = grant_close(m, g, damaged ? "failed" : c->outcome == GRANT_DONE ? "done" : "interrupted", c->bytes,
-                             c->ranges, damaged ? 6 : c->outcome == GRANT_DONE ? 0 : 1, detail);
+        result = grant_close(m, g,
+                             damaged                    ? "failed"
+                             : c->outcome == GRANT_DONE ? "done"
+                                                        : "interrupted",
+                             c->bytes, c->ranges,
+                             damaged                    ? 6
+                             : c->outcome == GRANT_DONE ? 0
+                                                        : 1,
+                             detail);
     }
     if (g != NULL && !g->ended_in_batch)
         grant_drop(m, g);

@@ -111,8 +111,8 @@ static json_t *one_reason(const char *rule, const char *text) {
     return json_pack("{s:s, s:s}", "rule", rule, "text", text);
 }
 
-struct message *problem_message(uint64_t id, unsigned status, uint64_t seq, const uint8_t *request_id,
-                                const char *rule, const char *text) {
+struct message *problem_message(uint64_t id, unsigned status, uint64_t seq, const uint8_t *request_id, const char *rule,
+                                const char *text) {
     json_t *reasons = json_array();
     if (rule != NULL)
         json_array_append_new(reasons, one_reason(rule, text));

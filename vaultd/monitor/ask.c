@@ -41,8 +41,7 @@ static int look_up_subject(struct monitor *m, const char *name, struct inquiry *
     return VAULT_OK;
 }
 
-static int look_up_file(struct monitor *m, const struct inquiry_wanted *wanted, struct inquiry *i,
-                        struct question *q) {
+static int look_up_file(struct monitor *m, const struct inquiry_wanted *wanted, struct inquiry *i, struct question *q) {
     if (wanted->is_deposit) {
         q->file.known = true;
         q->file.dataset = wanted->dataset;

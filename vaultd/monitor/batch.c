@@ -66,8 +66,7 @@ static int policy_reload(struct monitor *m) {
 }
 
 int monitor_reload(struct monitor *m) {
-    int result =
-        index_get_record(m->index, DB_META, meta_key, sizeof(meta_key), &layout_meta_value, &m->meta);
+    int result = index_get_record(m->index, DB_META, meta_key, sizeof(meta_key), &layout_meta_value, &m->meta);
     if (result == VAULT_OK && m->meta.format != INDEX_FORMAT)
         result = VAULT_E_FORMAT;
     if (result == VAULT_OK)

@@ -55,7 +55,8 @@ static int take_effect(struct request *q, const struct consent_value *c, const c
     int result = grants_decide_again(q->monitor, &filter, &ended);
     if (result != VAULT_OK)
         return result;
-    json_t *answer = json_pack("{s:s, s:i, s:i}", "subject", c->subject, "version", (int)c->version, "ended", (int)ended);
+    json_t *answer =
+        json_pack("{s:s, s:i, s:i}", "subject", c->subject, "version", (int)c->version, "ended", (int)ended);
     return administer(q, event, c->subject, 'U', detail, 200, answer);
 }
 
@@ -151,7 +152,8 @@ int answer_consent_show(struct request *q) {
         json_decref(consents);
         return result;
     }
-    json_t *answer = json_pack("{s:s, s:o, s:o}", "subject", s.subject, "current",
-                               s.consent == 0 ? json_null() : json_integer((json_int_t)s.consent), "consents", consents);
+    json_t *answer =
+        json_pack("{s:s, s:o, s:o}", "subject", s.subject, "current",
+                  s.consent == 0 ? json_null() : json_integer((json_int_t)s.consent), "consents", consents);
     return administer(q, "consent.show", s.subject, 'R', NULL, 200, answer);
 }

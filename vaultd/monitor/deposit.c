@@ -53,8 +53,8 @@ static int new_key(struct monitor *m, const struct subject_value *s, struct uplo
     name_hash(m, NAME_SUBJECT, s->subject, NULL, subject);
     randombytes_buf(u->blob, sizeof(u->blob));
     copy_bytes(owner, sizeof(owner), u->blob, ID_SIZE);
-    int result = kek == NULL ? VAULT_E_DAMAGED
-                             : key_unwrap(kek, WRAP_SUBJECT, subject, s->generation, s->key, &subject_key);
+    int result =
+        kek == NULL ? VAULT_E_DAMAGED : key_unwrap(kek, WRAP_SUBJECT, subject, s->generation, s->key, &subject_key);
     if (result == VAULT_OK)
         result = secret_random(&key, SECRET_KEY_SIZE);
     if (result == VAULT_OK)
@@ -154,8 +154,7 @@ int answer_upload_create(struct request *q) {
 
 /* The upload, if it is this worker's and still open. VAULT_DENIED otherwise. */
 static int find_upload(struct request *q, const uint8_t id[ID_SIZE], struct upload_value *ret) {
-    int result =
-        index_get_record(q->monitor->index, DB_UPLOADS, id, ID_SIZE, &layout_upload_value, ret);
+    int result = index_get_record(q->monitor->index, DB_UPLOADS, id, ID_SIZE, &layout_upload_value, ret);
     if (result == VAULT_NOT_FOUND || (result == VAULT_OK && (ret->worker != q->worker->number || ret->dropped != 0)))
         return VAULT_DENIED;
     if (result == VAULT_OK)
@@ -365,8 +364,8 @@ static int turn_down(struct request *q, const struct upload_value *u, unsigned s
 static int settle(struct request *q, const struct upload_value *u, const struct file_value *f) {
     const struct msg_upload_commit *c = &q->message->upload_commit;
     uint64_t seq = NO_SEQ;
-    bool same = strcmp(f->service, u->service) == 0 && f->size == c->size &&
-                memcmp(f->sha256, c->sha256, HASH_SIZE) == 0;
+    bool same =
+        strcmp(f->service, u->service) == 0 && f->size == c->size && memcmp(f->sha256, c->sha256, HASH_SIZE) == 0;
     if (!same)
         return turn_down(q, u, 409, "name-taken", "This subject has another file of this name.");
     int result = upload_drop(q->monitor, c->upload);
@@ -378,8 +377,7 @@ static int settle(struct request *q, const struct upload_value *u, const struct 
 }
 
 static bool sizes_agree(const struct upload_value *u, uint64_t size) {
-    return blob_chunks(size) == u->chunks &&
-           (u->chunks == 0 || blob_chunk_length(size, u->chunks - 1) == u->last);
+    return blob_chunks(size) == u->chunks && (u->chunks == 0 || blob_chunk_length(size, u->chunks - 1) == u->last);
 }
 
 int answer_upload_commit(struct request *q) {

@@ -159,7 +159,8 @@ static json_t *decision_json(const struct request *q, const struct inquiry *i, b
     json_t *obligations = json_array();
     for (size_t n = 0; n < d->reason_count; n++)
         if (every || (decision_tellable(d) && d->reasons[n].against))
-            json_array_append_new(reasons, json_pack("{s:s, s:s}", "rule", d->reasons[n].rule, "text", d->reasons[n].text));
+            json_array_append_new(reasons,
+                                  json_pack("{s:s, s:s}", "rule", d->reasons[n].rule, "text", d->reasons[n].text));
     if (!permitted && json_array_size(reasons) == 0)
         json_array_append_new(reasons,
                               json_pack("{s:s, s:s}", "rule", "not-available", "text", "Not permitted, or not there."));

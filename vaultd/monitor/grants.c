@@ -242,7 +242,8 @@ int grants_of_gone_worker(struct monitor *m, uint64_t worker) {
         if (g->worker != worker)
             continue;
         if (g->state != GRANT_ENDING && result == VAULT_OK)
-            result = grant_close(m, g, "interrupted", g->handed_out, 0, 1, "the connection ended; bytes is the upper bound");
+            result =
+                grant_close(m, g, "interrupted", g->handed_out, 0, 1, "the connection ended; bytes is the upper bound");
         grant_drop(m, g);
     }
     return result;

@@ -18,15 +18,15 @@ struct index {
     MDB_txn *read;  /* shared by look-ups outside a write transaction */
     MDB_dbi dbs[DB_COUNT];
     const struct secret *key;
-    struct secret *plain;  /* one value in the clear, while it is sealed or unsealed */
-    uint8_t *sealed;       /* one value sealed */
+    struct secret *plain; /* one value in the clear, while it is sealed or unsealed */
+    uint8_t *sealed;      /* one value sealed */
     uint64_t changes;
 };
 
 static const char *const db_names[DB_COUNT] = {
-    "meta",  "subjects",      "consents",      "services", "sans",  "projects", "ethics",         "policies",
-    "files", "file-names",    "subject-files", "dataset-files", "blobs", "pages", "uploads",      "upload-objects",
-    "grants", "requests",     "jobs",          "chains",   "records", "nodes"};
+    "meta",   "subjects",   "consents",      "services",      "sans",    "projects", "ethics",  "policies",
+    "files",  "file-names", "subject-files", "dataset-files", "blobs",   "pages",    "uploads", "upload-objects",
+    "grants", "requests",   "jobs",          "chains",        "records", "nodes"};
 
 /* The one place where LMDB's errors become results. */
 static int result_of(int error) {

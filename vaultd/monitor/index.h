@@ -1,6 +1,6 @@
-/* The index: one LMDB environment behind one file. Every value is sealed (XChaCha20-Poly1305; associated data: database,
- * key, generation of the sealing key); names and identifiers appear in keys only as keyed hashes or random ids.
- * docs/format-index.md. One writer, the monitor's thread; changes of one batch are one transaction. */
+/* The index: one LMDB environment behind one file. Every value is sealed (XChaCha20-Poly1305; associated data:
+ * database, key, generation of the sealing key); names and identifiers appear in keys only as keyed hashes or random
+ * ids. docs/format-index.md. One writer, the monitor's thread; changes of one batch are one transaction. */
 #ifndef VAULT_MONITOR_INDEX_H
 #define VAULT_MONITOR_INDEX_H
 
@@ -15,34 +15,34 @@ struct index;
 
 enum index_db {
     DB_META,
-    DB_SUBJECTS,      /* hash of the subject -> subject_value */
-    DB_CONSENTS,      /* hash of the subject ‖ be32 version -> consent_value */
-    DB_SERVICES,      /* hash of the name -> service_value */
-    DB_SANS,          /* hash of the SAN -> san_value */
-    DB_PROJECTS,      /* hash of the name -> project_value */
-    DB_ETHICS,        /* hash of the name -> ethics_value */
-    DB_POLICIES,      /* be32 version -> policy_value */
-    DB_FILES,         /* file id -> file_value */
-    DB_FILE_NAMES,    /* hash of subject and name -> file_name_value */
-    DB_SUBJECT_FILES, /* hash of the subject ‖ file id -> mark_value */
-    DB_DATASET_FILES, /* hash of the dataset ‖ file id -> mark_value */
-    DB_BLOBS,         /* blob id -> blob_value */
-    DB_PAGES,         /* blob id ‖ be32 page -> page_value */
-    DB_UPLOADS,       /* upload id -> upload_value */
+    DB_SUBJECTS,       /* hash of the subject -> subject_value */
+    DB_CONSENTS,       /* hash of the subject ‖ be32 version -> consent_value */
+    DB_SERVICES,       /* hash of the name -> service_value */
+    DB_SANS,           /* hash of the SAN -> san_value */
+    DB_PROJECTS,       /* hash of the name -> project_value */
+    DB_ETHICS,         /* hash of the name -> ethics_value */
+    DB_POLICIES,       /* be32 version -> policy_value */
+    DB_FILES,          /* file id -> file_value */
+    DB_FILE_NAMES,     /* hash of subject and name -> file_name_value */
+    DB_SUBJECT_FILES,  /* hash of the subject ‖ file id -> mark_value */
+    DB_DATASET_FILES,  /* hash of the dataset ‖ file id -> mark_value */
+    DB_BLOBS,          /* blob id -> blob_value */
+    DB_PAGES,          /* blob id ‖ be32 page -> page_value */
+    DB_UPLOADS,        /* upload id -> upload_value */
     DB_UPLOAD_OBJECTS, /* upload id ‖ address -> mark_value */
-    DB_GRANTS,        /* grant id -> grant_value */
-    DB_REQUESTS,      /* request id -> request_value */
-    DB_JOBS,          /* be32 number -> job_value */
-    DB_CHAINS,        /* hash of subject or service -> chain_value */
-    DB_RECORDS,       /* be64 number -> the line */
-    DB_NODES,         /* u8 level ‖ be64 index -> 32-byte hash */
+    DB_GRANTS,         /* grant id -> grant_value */
+    DB_REQUESTS,       /* request id -> request_value */
+    DB_JOBS,           /* be32 number -> job_value */
+    DB_CHAINS,         /* hash of subject or service -> chain_value */
+    DB_RECORDS,        /* be64 number -> the line */
+    DB_NODES,          /* u8 level ‖ be64 index -> 32-byte hash */
     DB_COUNT
 };
 
 enum { INDEX_KEY_MAX = 64, INDEX_VALUE_MAX = 57344 };
 
-/* Opens (makes, if `make`) the environment in folder `index` of the current directory; `key` is borrowed. VAULT_NOT_FOUND
- * (there is none and `make` is not set), VAULT_E_IO, VAULT_E_FULL, VAULT_E_MEMORY, VAULT_E_FORMAT. */
+/* Opens (makes, if `make`) the environment in folder `index` of the current directory; `key` is borrowed.
+ * VAULT_NOT_FOUND (there is none and `make` is not set), VAULT_E_IO, VAULT_E_FULL, VAULT_E_MEMORY, VAULT_E_FORMAT. */
 int index_open(const struct secret *key, uint64_t map_size, bool make, struct index **ret);
 /* True if folder `index` holds an environment; needs no key. */
 bool index_exists(void);
@@ -62,12 +62,14 @@ uint64_t index_changes(const struct index *i);
 void index_end_reads(struct index *i);
 
 /* Unseals a value. VAULT_NOT_FOUND, VAULT_E_DAMAGED, VAULT_E_LIMIT (does not fit), VAULT_E_IO. */
-int index_get(struct index *i, enum index_db db, const void *key, size_t key_size, void *to, size_t size, size_t *ret_n);
+int index_get(struct index *i, enum index_db db, const void *key, size_t key_size, void *to, size_t size,
+              size_t *ret_n);
 /* Seals and stores; replaces what is there. Needs a write transaction. VAULT_E_FULL, VAULT_E_IO. */
 int index_put(struct index *i, enum index_db db, const void *key, size_t key_size, const void *from, size_t n);
 /* VAULT_NOT_FOUND. */
 int index_delete(struct index *i, enum index_db db, const void *key, size_t key_size);
-/* The first key that starts with the prefix and is greater than `after` (after_size 0: from the start). VAULT_NOT_FOUND. */
+/* The first key that starts with the prefix and is greater than `after` (after_size 0: from the start).
+ * VAULT_NOT_FOUND. */
 int index_next(struct index *i, enum index_db db, const void *prefix, size_t prefix_size, const void *after,
                size_t after_size, uint8_t ret_key[INDEX_KEY_MAX], size_t *ret_key_size);
 

@@ -17,8 +17,7 @@ int answer_key_list(struct request *q) {
                                                      json_time(created * 1000000), "state",
                                                      number == q->monitor->meta.generation ? "active" : "old"));
     }
-    json_t *answer =
-        json_pack("{s:I, s:o}", "epoch", (json_int_t)keyring_epoch(k), "generations", generations);
+    json_t *answer = json_pack("{s:I, s:o}", "epoch", (json_int_t)keyring_epoch(k), "generations", generations);
     return administer(q, "key.list", NULL, 'R', NULL, 200, answer);
 }
 

@@ -40,24 +40,19 @@ static void forget_keys(struct monitor *m) {
     m->seal = keyring_exists(&m->place) ? SEAL_SEALED : SEAL_UNINITIALISED;
 }
 
-static json_t *job_count(struct monitor *m) {
-    bool more = m->meta.jobs > 0;
-    return json_integer(more ? (json_int_t)m->meta.jobs : 0);
-}
-
 static json_t *status_json(struct monitor *m, bool in_full) {
     static const char *const names[] = {"uninitialised", "sealed", "unsealed"};
-    json_t *status = json_pack("{s:s, s:b, s:s}", "seal", names[m->seal], "dev", m->setup.dev != 0, "version",
-                               VAULT_VERSION);
+    json_t *status =
+        json_pack("{s:s, s:b, s:s}", "seal", names[m->seal], "dev", m->setup.dev != 0, "version", VAULT_VERSION);
     if (!in_full || m->seal != SEAL_UNSEALED)
         return status;
-    json_t *policy = m->has_policy ? json_pack("{s:s, s:s}", "name", m->policy.name, "hash", m->policy_hash)
-                                   : json_null();
+    json_t *policy =
+        m->has_policy ? json_pack("{s:s, s:s}", "name", m->policy.name, "hash", m->policy_hash) : json_null();
     json_t *rest = json_pack("{s:s, s:o, s:I, s:i, s:I, s:I, s:I, s:o, s:o}", "origin", m->setup.origin, "vault",
                              json_hex(m->meta.vault, KEYRING_ID), "epoch", (json_int_t)m->meta.epoch, "generation",
                              (int)m->meta.generation, "records", (json_int_t)m->tree.size, "subjects",
                              (json_int_t)m->meta.subjects, "files", (json_int_t)m->meta.files, "policy", policy, "jobs",
-                             job_count(m));
+                             json_integer(m->job_wanted ? 1 : 0));
     if (json_object_update(status, rest) != 0) {
         json_decref(status);
         status = NULL;
@@ -185,8 +180,8 @@ static int first_transaction(struct monitor *m) {
     return result == VAULT_OK ? batch_finish(m) : result;
 }
 
-/* The ring is durable before the index says that there is a vault. An index that comes to nothing leaves the ring, which
- * then is taken up again by the next start as a sealed vault without index, and says so. */
+/* The ring is durable before the index says that there is a vault. An index that comes to nothing leaves the ring,
+ * which then is taken up again by the next start as a sealed vault without index, and says so. */
 static int give_birth(struct monitor *m) {
     int result = keyring_new(m->setup.dev != 0, &m->keyring);
     if (result == VAULT_OK)
@@ -226,6 +221,8 @@ static int open_vault(struct monitor *m, char problem[200]) {
         copy_string(problem, 200, "The key ring is not sealed under this root key.");
     if (result == VAULT_E_DAMAGED)
         copy_string(problem, 200, "Both copies of the key ring are damaged.");
+    if (result == VAULT_E_STATE)
+        copy_string(problem, 200, "The two copies of the key ring belong to different vaults.");
     if (repaired)
         log_warning("keyring: one copy was missing, old or damaged, and was written again");
     if (result != VAULT_OK)

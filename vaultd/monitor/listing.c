@@ -33,7 +33,7 @@ int answer_listing(struct request *q, const struct listing *l, const char *curso
         return result;
     }
     hex_encode(next, sizeof(next), key, size);
-    json_t *answer = json_pack("{s:o, s:o}", l->member, items, "next",
-                               result == VAULT_NOT_FOUND ? json_null() : json_string(next));
+    json_t *answer =
+        json_pack("{s:o, s:o}", l->member, items, "next", result == VAULT_NOT_FOUND ? json_null() : json_string(next));
     return administer(q, l->event, NULL, 'R', NULL, 200, answer);
 }

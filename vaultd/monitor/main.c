@@ -50,9 +50,7 @@ static void take_control(struct monitor *m, struct message *in) {
     case MSG_worker_client: on_worker_client(m, &in->worker_client); break;
     case MSG_worker_gone: on_worker_gone(m, in->worker_gone.worker); break;
     case MSG_credential: life_credential(m, in); break;
-    default:
-        log_error("control: unexpected message type=%s", message_name(in->type));
-        stop(m, EXIT_FAILURE);
+    default: log_error("control: unexpected message type=%s", message_name(in->type)); stop(m, EXIT_FAILURE);
     }
 }
 

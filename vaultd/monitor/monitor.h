@@ -5,8 +5,8 @@
  *     durable (batch.c). A commit that fails turns every answer of the batch into a refusal.
  *  2. A decision and its record, a change and its record, are in the same transaction (journal.c).
  *  3. A key is in a reply only if the record of the decision is in the same batch (access.c, deposit.c).
- *  4. A change that could end a grant calls grants_decide_again in its own handler, so that grants decided earlier in the
- *     batch are seen too; its answer waits until the last of them has ended (grants.c).
+ *  4. A change that could end a grant calls grants_decide_again in its own handler, so that grants decided earlier in
+ * the batch are seen too; its answer waits until the last of them has ended (grants.c).
  *  5. A handler that fails after it changed something takes the whole batch with it (table.c). */
 #ifndef VAULT_MONITOR_MONITOR_H
 #define VAULT_MONITOR_MONITOR_H
@@ -25,8 +25,8 @@
 
 /* Who asks, as far as it is known; looked up anew for each request. */
 struct asker {
-    bool known;   /* a registered service that is not revoked, or an administrator on the Unix socket */
-    bool limited; /* too many connections of this service */
+    bool known;                   /* a registered service that is not revoked, or an administrator on the Unix socket */
+    bool limited;                 /* too many connections of this service */
     char name[NAME_MAX_SIZE + 1]; /* "" if not known */
     char san[SAN_MAX_SIZE + 1];
     char fingerprint[2 * HASH_SIZE + 1];
@@ -48,7 +48,7 @@ struct worker {
     bool lost;       /* the gate took its word back */
     char san[SAN_MAX_SIZE + 1];
     uint8_t fingerprint[HASH_SIZE];
-    bool waiting; /* a request of it is not answered yet: one at a time */
+    bool waiting;  /* a request of it is not answered yet: one at a time */
     bool deposits; /* it was given an upload */
     struct worker *next;
 };
@@ -64,10 +64,10 @@ struct grant {
     struct purpose purpose;
     uint32_t chunks;
     uint8_t blob[ID_SIZE];
-    uint64_t handed_out;        /* plaintext bytes of the manifest pages given, each time counted: the upper bound */
-    bool ended_in_batch;        /* ENDING, and not yet durable: a dropped batch makes it live again */
-    uint64_t force_at;          /* ENDING: when to have the worker killed (loop_now_ms), 0: asked already */
-    struct ending *ending;      /* ENDING: whose answer waits for it; NULL if nobody's */
+    uint64_t handed_out;   /* plaintext bytes of the manifest pages given, each time counted: the upper bound */
+    bool ended_in_batch;   /* ENDING, and not yet durable: a dropped batch makes it live again */
+    uint64_t force_at;     /* ENDING: when to have the worker killed (loop_now_ms), 0: asked already */
+    struct ending *ending; /* ENDING: whose answer waits for it; NULL if nobody's */
     struct grant *next;
 };
 
@@ -123,23 +123,24 @@ struct monitor {
     bool stop; /* leave the loop; exit_status says how */
     int exit_status;
 
-    bool job_wanted;             /* there may be a job to go on with */
-    bool clean_wanted;           /* there may be dropped uploads */
-    bool cleaning;               /* an object_remove is under way */
+    bool job_wanted;   /* there may be a job to go on with */
+    bool clean_wanted; /* there may be dropped uploads */
+    bool cleaning;     /* an object_remove is under way */
     uint8_t cleaning_upload[ID_SIZE];
 };
 
 /* ---- main.c ---- */
 
-/* Takes what supervisor and gate have said before a worker's message is looked at, whatever order they became ready in. */
+/* Takes what supervisor and gate have said before a worker's message is looked at, whatever order they became ready in.
+ */
 void monitor_hear_authorities(struct monitor *m);
 
 /* ---- batch.c: transactions and answers ---- */
 
 /* Starts the batch's transaction unless it runs. Faults of the index. */
 int batch_begin(struct monitor *m);
-/* Commits what there is and sends the answers; called at the end of each turn, and by the few handlers that need a step to
- * be durable before the next (key rotation). A fault has been turned into refusals already; it is returned so that
+/* Commits what there is and sends the answers; called at the end of each turn, and by the few handlers that need a step
+ * to be durable before the next (key rotation). A fault has been turned into refusals already; it is returned so that
  * such a handler stops. */
 int batch_finish(struct monitor *m);
 /* Drops the batch: every answer in it becomes 503 (507 for `reason` VAULT_E_FULL). Reloads what was cached. */
@@ -156,21 +157,21 @@ int meta_store(struct monitor *m);
 /* What happened; the journal adds number, time, chains, salt, policy. Borrowed strings; NULL or empty is left out. */
 struct event {
     const char *name, *outcome;
-    const struct asker *asker;      /* NULL: the vault itself */
-    const char *service;            /* if asker is NULL: whose (closing records) */
+    const struct asker *asker; /* NULL: the vault itself */
+    const char *service;       /* if asker is NULL: whose (closing records) */
     const char *subject;
-    const uint8_t *file, *request;  /* ID_SIZE each */
+    const uint8_t *file, *request; /* ID_SIZE each */
     char action;
     const char *purpose;
     const struct decision *decision;
-    const char *rule, *text;        /* one reason, if there is no decision */
-    uint32_t consent;               /* version that was looked at */
+    const char *rule, *text; /* one reason, if there is no decision */
+    uint32_t consent;        /* version that was looked at */
     bool has_bytes;
     uint64_t bytes, ranges;
     const char *detail;
-    enum request_state state;       /* of the request from now on, if there is one */
-    uint8_t status;                 /* exit status that vaultctl would give */
-    bool first_of_subject;          /* starts the subject's chain (subject.add) */
+    enum request_state state; /* of the request from now on, if there is one */
+    uint8_t status;           /* exit status that vaultctl would give */
+    bool first_of_subject;    /* starts the subject's chain (subject.add) */
 };
 
 /* Appends one record to the transaction. *ret_seq (may be NULL) is its number. A chain that is damaged or gone starts
@@ -185,7 +186,17 @@ bool obligations_text(const struct decision *d, char *to, size_t size);
 
 /* ---- lookup.c: values by name ---- */
 
-enum name_kind { NAME_SUBJECT = 1, NAME_FILE, NAME_DATASET, NAME_SERVICE, NAME_SAN, NAME_PROJECT, NAME_ETHICS, NAME_CHAIN_SUBJECT, NAME_CHAIN_SERVICE };
+enum name_kind {
+    NAME_SUBJECT = 1,
+    NAME_FILE,
+    NAME_DATASET,
+    NAME_SERVICE,
+    NAME_SAN,
+    NAME_PROJECT,
+    NAME_ETHICS,
+    NAME_CHAIN_SUBJECT,
+    NAME_CHAIN_SERVICE
+};
 /* Keyed hash of a name, under which the index knows it. `within` (may be NULL) is a hash that scopes it. */
 void name_hash(const struct monitor *m, enum name_kind kind, const char *name, const uint8_t *within,
                uint8_t ret[HASH_SIZE]);
@@ -243,20 +254,21 @@ int grant_close(struct monitor *m, struct grant *g, const char *outcome, uint64_
 struct grant_filter {
     const char *subject, *service;
     const uint64_t *worker;
-    const char *cause;   /* for the record */
-    uint64_t asked_by;   /* worker whose answer waits for them; 0: nobody's */
+    const char *cause; /* for the record */
+    uint64_t asked_by; /* worker whose answer waits for them; 0: nobody's */
 };
-/* Decides them again in the transaction; those no longer permitted get their closing record ("revoked") and end once the
- * batch is durable. *ret_ended counts them. Faults of the index. */
+/* Decides them again in the transaction; those no longer permitted get their closing record ("revoked") and end once
+ * the batch is durable. *ret_ended counts them. Faults of the index. */
 int grants_decide_again(struct monitor *m, const struct grant_filter *filter, unsigned *ret_ended);
 /* After a commit: grants become live, and those that end are told. */
 void grants_committed(struct monitor *m);
 /* After a failed batch: pending grants vanish, ending ones of this batch live on. */
 void grants_dropped(struct monitor *m);
-/* Force for those that did not acknowledge in time; decides all again once a second, since consents and approvals end by
- * the clock. Returns milliseconds until it wants to be called again, -1: not needed. */
+/* Force for those that did not acknowledge in time; decides all again once a second, since consents and approvals end
+ * by the clock. Returns milliseconds until it wants to be called again, -1: not needed. */
 int grants_tick(struct monitor *m);
-/* Remembers a new grant, pending until its batch is durable, in the transaction too. Faults of the index; VAULT_E_MEMORY. */
+/* Remembers a new grant, pending until its batch is durable, in the transaction too. Faults of the index;
+ * VAULT_E_MEMORY. */
 int grant_add(struct monitor *m, const struct grant *g);
 /* The worker acknowledged; or is gone (its other grants are closed as interrupted: faults of the index). */
 void grants_acknowledged(struct monitor *m, struct worker *w, const uint8_t id[ID_SIZE]);
@@ -317,8 +329,8 @@ void answer_problem(struct monitor *m, struct worker *w, const struct message *r
 void answer_denied(struct monitor *m, struct worker *w, const struct message *request, uint64_t seq,
                    const uint8_t *request_id, const struct decision *d);
 /* A problem answer, made but not queued. NULL without memory. */
-struct message *problem_message(uint64_t id, unsigned status, uint64_t seq, const uint8_t *request_id,
-                                const char *rule, const char *text);
+struct message *problem_message(uint64_t id, unsigned status, uint64_t seq, const uint8_t *request_id, const char *rule,
+                                const char *text);
 /* Queues `done`. */
 void answer_done(struct monitor *m, struct worker *w, const struct message *request);
 json_t *json_time(uint64_t microseconds);

@@ -109,8 +109,7 @@ int answer_service_revoke(struct request *q) {
     if (result != VAULT_OK)
         return result;
     s.revoked = 1;
-    struct grant_filter filter = {
-        .service = s.name, .cause = "the service was revoked", .asked_by = q->worker->number};
+    struct grant_filter filter = {.service = s.name, .cause = "the service was revoked", .asked_by = q->worker->number};
     result = store(q->monitor, &s);
     if (result == VAULT_OK)
         result = grants_decide_again(q->monitor, &filter, NULL);

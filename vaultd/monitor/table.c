@@ -91,7 +91,9 @@ int refuse(struct request *q, const char *event, const char *subject, unsigned s
                       .rule = rule,
                       .text = text,
                       .state = REQUEST_ENDED,
-                      .status = status == 500 ? 6 : status == 401 || status == 403 ? 3 : 1};
+                      .status = status == 500                    ? 6
+                                : status == 401 || status == 403 ? 3
+                                                                 : 1};
     int result = journal(q->monitor, &e, &seq);
     if (result == VAULT_OK)
         answer_problem(q->monitor, q->worker, q->message, status, seq, q->id, rule, text);

@@ -15,12 +15,12 @@ enum meta_intent { INTENT_NONE = 0, INTENT_ADD_GENERATION = 1 };
 #define FIELDS_meta_value(F, R)                                                                                        \
     F(R, U32, format, 0)                                                                                               \
     F(R, FIXED, vault, KEYRING_ID)                                                                                     \
-    F(R, U64, epoch, 0)              /* of the key ring that belongs to it */                                          \
+    F(R, U64, epoch, 0) /* of the key ring that belongs to it */                                                       \
     F(R, U8, dev, 0)                                                                                                   \
-    F(R, U8, intent, 0)              /* enum meta_intent: what the ring is about to become */                          \
-    F(R, U32, generation, 0)         /* active: wraps happen under it */                                               \
-    F(R, U32, policy, 0)             /* version in force; 0: none */                                                   \
-    F(R, U32, jobs, 0)               /* number of the last job */                                                      \
+    F(R, U8, intent, 0)      /* enum meta_intent: what the ring is about to become */                                  \
+    F(R, U32, generation, 0) /* active: wraps happen under it */                                                       \
+    F(R, U32, policy, 0)     /* version in force; 0: none */                                                           \
+    F(R, U32, jobs, 0)       /* number of the last job */                                                              \
     F(R, U64, subjects, 0)                                                                                             \
     F(R, U64, files, 0)
 DECLARE_RECORD(meta_value);
@@ -29,9 +29,9 @@ DECLARE_RECORD(meta_value);
     F(R, STR, subject, NAME_MAX_SIZE)                                                                                  \
     F(R, U64, added, 0)                                                                                                \
     F(R, U8, opt_out, 0)                                                                                               \
-    F(R, U32, generation, 0)         /* of the key-encryption key that wraps this subject's key */                     \
-    F(R, FIXED, key, WRAP_SIZE)      /* wrapped subject key */                                                         \
-    F(R, U32, consent, 0)            /* version in force; 0: none was given */                                         \
+    F(R, U32, generation, 0)    /* of the key-encryption key that wraps this subject's key */                          \
+    F(R, FIXED, key, WRAP_SIZE) /* wrapped subject key */                                                              \
+    F(R, U32, consent, 0)       /* version in force; 0: none was given */                                              \
     F(R, U64, files, 0)
 DECLARE_RECORD(subject_value);
 
@@ -40,7 +40,7 @@ enum withdrawn { WITHDRAWN_TREATMENT = 1, WITHDRAWN_RESEARCH = 2 };
 #define FIELDS_consent_value(F, R)                                                                                     \
     F(R, U32, version, 0)                                                                                              \
     F(R, U64, recorded, 0)                                                                                             \
-    F(R, U8, withdrawn, 0)           /* mask of enum withdrawn: this version is a withdrawal of these */               \
+    F(R, U8, withdrawn, 0) /* mask of enum withdrawn: this version is a withdrawal of these */                         \
     FIELDS_consent(F, R)
 DECLARE_RECORD(consent_value);
 
@@ -59,7 +59,7 @@ DECLARE_RECORD(san_value);
 #define FIELDS_project_value(F, R)                                                                                     \
     F(R, STR, name, NAME_MAX_SIZE)                                                                                     \
     F(R, STR, title, 256)                                                                                              \
-    F(R, STR, services, 1024)        /* comma-separated */                                                             \
+    F(R, STR, services, 1024) /* comma-separated */                                                                    \
     F(R, U64, added, 0)                                                                                                \
     F(R, U8, closed, 0)
 DECLARE_RECORD(project_value);
@@ -67,8 +67,8 @@ DECLARE_RECORD(project_value);
 #define FIELDS_ethics_value(F, R)                                                                                      \
     F(R, STR, name, NAME_MAX_SIZE)                                                                                     \
     F(R, STR, project, NAME_MAX_SIZE)                                                                                  \
-    F(R, STR, datasets, 1024)        /* comma-separated; empty: all */                                                 \
-    F(R, U64, valid_from, 0)         /* seconds; 0: no bound */                                                        \
+    F(R, STR, datasets, 1024) /* comma-separated; empty: all */                                                        \
+    F(R, U64, valid_from, 0)  /* seconds; 0: no bound */                                                               \
     F(R, U64, valid_until, 0)                                                                                          \
     F(R, U64, added, 0)                                                                                                \
     F(R, U8, revoked, 0)
@@ -77,8 +77,8 @@ DECLARE_RECORD(ethics_value);
 #define FIELDS_policy_value(F, R)                                                                                      \
     F(R, U32, version, 0)                                                                                              \
     F(R, U64, loaded, 0)                                                                                               \
-    F(R, FIXED, hash, HASH_SIZE)     /* BLAKE2b-256 of the encoded policy */                                           \
-    F(R, BYTES, policy, BLOCK_MAX)   /* policy_encode */
+    F(R, FIXED, hash, HASH_SIZE)   /* BLAKE2b-256 of the encoded policy */                                             \
+    F(R, BYTES, policy, BLOCK_MAX) /* policy_encode */
 DECLARE_RECORD(policy_value);
 
 #define FIELDS_file_value(F, R)                                                                                        \
@@ -101,9 +101,9 @@ DECLARE_RECORD(file_name_value);
 DECLARE_RECORD(mark_value);
 
 #define FIELDS_blob_value(F, R)                                                                                        \
-    F(R, FIXED, subject, HASH_SIZE)  /* hash of the subject whose key wraps it */                                      \
-    F(R, U32, generation, 0)         /* of that subject's key */                                                       \
-    F(R, FIXED, key, WRAP_SIZE)      /* wrapped data key */                                                            \
+    F(R, FIXED, subject, HASH_SIZE) /* hash of the subject whose key wraps it */                                       \
+    F(R, U32, generation, 0)        /* of that subject's key */                                                        \
+    F(R, FIXED, key, WRAP_SIZE)     /* wrapped data key */                                                             \
     F(R, U64, size, 0)                                                                                                 \
     F(R, U32, chunks, 0)
 DECLARE_RECORD(blob_value);
@@ -112,7 +112,7 @@ DECLARE_RECORD(blob_value);
 DECLARE_RECORD(page_value);
 
 #define FIELDS_upload_value(F, R)                                                                                      \
-    F(R, U64, worker, 0)             /* that writes it; worth nothing after a restart */                               \
+    F(R, U64, worker, 0) /* that writes it; worth nothing after a restart */                                           \
     F(R, FIXED, request, ID_SIZE)                                                                                      \
     F(R, FIXED, blob, ID_SIZE)                                                                                         \
     F(R, STR, subject, NAME_MAX_SIZE)                                                                                  \
@@ -122,11 +122,11 @@ DECLARE_RECORD(page_value);
     F(R, STR, service, NAME_MAX_SIZE)                                                                                  \
     F(R, U8, has_digest, 0)                                                                                            \
     F(R, FIXED, digest, HASH_SIZE)                                                                                     \
-    F(R, FIXED, key, WRAP_SIZE)      /* wrapped data key of the blob to be */                                          \
-    F(R, U32, pages, 0)              /* manifest pages stored */                                                       \
-    F(R, U32, chunks, 0)             /* entries in them */                                                             \
-    F(R, U32, last, 0)               /* object length of the last entry */                                             \
-    F(R, U8, dropped, 0)             /* 1: what it announced is being removed */
+    F(R, FIXED, key, WRAP_SIZE) /* wrapped data key of the blob to be */                                               \
+    F(R, U32, pages, 0)         /* manifest pages stored */                                                            \
+    F(R, U32, chunks, 0)        /* entries in them */                                                                  \
+    F(R, U32, last, 0)          /* object length of the last entry */                                                  \
+    F(R, U8, dropped, 0)        /* 1: what it announced is being removed */
 DECLARE_RECORD(upload_value);
 
 #define FIELDS_grant_value(F, R)                                                                                       \
@@ -135,33 +135,33 @@ DECLARE_RECORD(upload_value);
     F(R, STR, subject, NAME_MAX_SIZE)                                                                                  \
     F(R, STR, service, NAME_MAX_SIZE)                                                                                  \
     F(R, STR, purpose, 512)                                                                                            \
-    F(R, U64, size, 0)               /* upper bound of what could be read under it */
+    F(R, U64, size, 0) /* upper bound of what could be read under it */
 DECLARE_RECORD(grant_value);
 
 enum request_state { REQUEST_RUNNING = 0, REQUEST_ENDED = 1 };
 
 #define FIELDS_request_value(F, R)                                                                                     \
-    F(R, U64, seq, 0)                /* of its last record */                                                          \
+    F(R, U64, seq, 0) /* of its last record */                                                                         \
     F(R, STR, service, NAME_MAX_SIZE)                                                                                  \
     F(R, STR, event, 32)                                                                                               \
     F(R, STR, outcome, 16)                                                                                             \
-    F(R, U8, state, 0)               /* enum request_state */                                                          \
-    F(R, U8, status, 0)              /* exit status that vaultctl would give */
+    F(R, U8, state, 0)  /* enum request_state */                                                                       \
+    F(R, U8, status, 0) /* exit status that vaultctl would give */
 DECLARE_RECORD(request_value);
 
 #define FIELDS_job_value(F, R)                                                                                         \
     F(R, U32, number, 0)                                                                                               \
     F(R, STR, what, 16)                                                                                                \
-    F(R, U32, generation, 0)         /* the target */                                                                  \
-    F(R, BYTES, cursor, 64)          /* last key done */                                                               \
+    F(R, U32, generation, 0) /* the target */                                                                          \
+    F(R, BYTES, cursor, 64)  /* last key done */                                                                       \
     F(R, U64, done, 0)                                                                                                 \
     F(R, U64, total, 0)                                                                                                \
     F(R, U8, ended, 0)
 DECLARE_RECORD(job_value);
 
 #define FIELDS_chain_value(F, R)                                                                                       \
-    F(R, U64, count, 0)              /* records so far */                                                              \
-    F(R, FIXED, last, HASH_SIZE)     /* leaf hash of the last */
+    F(R, U64, count, 0)          /* records so far */                                                                  \
+    F(R, FIXED, last, HASH_SIZE) /* leaf hash of the last */
 DECLARE_RECORD(chain_value);
 
 #endif

@@ -338,19 +338,25 @@ void core_renew_trust(struct supervisor *s) {
             close(fds[i]);
 }
 
-/* A child ends by itself when its channel to us closes; the monitor last, so that it can record what ended. */
+static void close_control(struct supervisor *s, struct core_child *c) {
+    loop_remove(s->loop, &c->talk);
+    loop_remove(s->loop, &c->death);
+    if (c->process.control >= 0)
+        close(c->process.control);
+    c->process.control = -1;
+}
+
+/* A child ends by itself when its channel to us closes. All are closed before the first has ended, so that none takes
+ * the end of another for a fault. */
 void core_end(struct supervisor *s) {
-    static const enum child_kind order[CORE_CHILDREN] = {CHILD_GATE, CHILD_STORE, CHILD_MONITOR};
+    for (unsigned i = 0; i < CORE_CHILDREN; i++)
+        close_control(s, &s->core[i]);
     for (unsigned i = 0; i < CORE_CHILDREN; i++) {
-        struct core_child *c = &s->core[order[i]];
+        struct core_child *c = &s->core[i];
         siginfo_t end = {0};
         char text[100] = "";
         if (c->process.pid == 0)
             continue;
-        loop_remove(s->loop, &c->talk);
-        loop_remove(s->loop, &c->death);
-        close(c->process.control);
-        c->process.control = -1;
         if (child_wait(&c->process, END_MS, &end) == VAULT_OK) {
             child_end_text(&end, text, sizeof(text));
             log_info("core: ended: process=%s %s", child_name(c->kind), text);

@@ -31,12 +31,13 @@ static bool tell_gone(struct supervisor *s, enum child_kind to, uint64_t id, enu
     return core_tell(s, to);
 }
 
-/* The worker is dead: closes its client and tells of it. */
+/* The worker is dead: closes its client and tells of it, the store first: the monitor has what the worker left unpublished
+ * removed, and no put of the dead must be taken up after that. */
 static void bury(struct worker *w, enum worker_end how) {
     struct supervisor *s = w->supervisor;
     uint64_t id = w->id;
     worker_forget(w);
-    if (tell_gone(s, CHILD_MONITOR, id, how) && tell_gone(s, CHILD_STORE, id, how))
+    if (tell_gone(s, CHILD_STORE, id, how) && tell_gone(s, CHILD_MONITOR, id, how))
         tell_gone(s, CHILD_GATE, id, how);
 }
 

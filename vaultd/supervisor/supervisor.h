@@ -112,7 +112,7 @@ void core_failed(struct supervisor *s, const char *why);
 void core_check_deadlines(struct supervisor *s, uint64_t now);
 /* Sends s->message to one; a child that cannot be told is as good as dead: false, and core_failed was called. */
 bool core_tell(struct supervisor *s, enum child_kind kind);
-/* The ordinary end: closes their channels and waits, gate first and monitor last. */
+/* The ordinary end: closes their channels and waits for each. */
 void core_end(struct supervisor *s);
 /* Opens the trust files and gives them to the gate. */
 void core_renew_trust(struct supervisor *s);

@@ -49,6 +49,7 @@ static const char *phrase_of(unsigned status) {
 }
 
 static void append(struct reply *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void append_list(struct reply *r, const char *format, va_list arguments) __attribute__((format(printf, 2, 0)));
 
 static void append_list(struct reply *r, const char *format, va_list arguments) {
     size_t room = sizeof(r->head) - r->used;

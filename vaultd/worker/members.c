@@ -278,7 +278,8 @@ static int fill_query(struct filling *f, const struct exchange *x) {
 
 static int fill_headers(struct filling *f, const struct exchange *x) {
     int result = VAULT_OK;
-    for (const struct member *m = f->members; m < f->members + f->count && result == VAULT_OK; m++) {
+    for (size_t i = 0; i < f->count && result == VAULT_OK; i++) {
+        const struct member *m = &f->members[i];
         struct view value;
         char text[VALUE_MAX];
         int found = m->from == FROM_HEADER ? http_field_find(&x->head, m->name, &value) : VAULT_NOT_FOUND;
