@@ -37,13 +37,6 @@ void decide(const struct question *q, struct decision *ret) {
     }
 }
 
-bool decision_tellable(const struct decision *d) {
-    for (size_t i = 0; i < d->reason_count; i++)
-        if (d->reasons[i].against && d->reasons[i].concern != CONCERN_SELF)
-            return false;
-    return true;
-}
-
 size_t decision_told(const struct decision *d, const struct reason *ret_reasons[REASONS_MAX]) {
     size_t count = 0;
     for (size_t i = 0; i < d->reason_count; i++)

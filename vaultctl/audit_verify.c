@@ -84,9 +84,6 @@ static int tell(struct call *c, const struct audit_report *report, int result) {
         return OUTCOME_DONE;
     }
     const char *problem = report->problem[0] != '\0' ? report->problem : vault_result_name(result);
-    if (report->bad_line > 0)
-        return fail(c, OUTCOME_INTEGRITY, "'%s' does not verify: line %llu: %s", c->words[0],
-                    (unsigned long long)report->bad_line, problem);
     return fail(c, OUTCOME_INTEGRITY, "'%s' does not verify: %s", c->words[0], problem);
 }
 

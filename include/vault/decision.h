@@ -69,8 +69,6 @@ struct decision {
 
 /* Decides. Never fails: what cannot be understood denies and says so. */
 void decide(const struct question *q, struct decision *ret);
-/* True if every reason against speaks of the service itself. Not what decides on telling: see decision_told. */
-bool decision_tellable(const struct decision *d);
 /* The reasons that a denied service is told: those against it that speak of itself, whatever else stands against it.
  * They depend on nothing that a patient decided, so that the same question about two patients is told the same.
  * Returns how many; with none the answer is that of something that does not exist. */

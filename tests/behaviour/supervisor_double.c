@@ -111,7 +111,9 @@ static void monitor_hears(void) {
 /* A worker that asks to be killed is killed as revoked. */
 static void worker_says(struct known *k) {
     message_clear(&message);
-    if (channel_receive(k->channel, &message) != VAULT_OK) {
+    int result = channel_receive(k->channel, &message);
+    if (result != VAULT_OK) {
+        log_info("double: worker's channel: worker=%llu %s", (unsigned long long)k->id, vault_result_name(result));
         close(k->channel);
         k->channel = 0;
         return;

@@ -415,7 +415,12 @@ class Doubles(unittest.TestCase):
 
     def test_bad_configuration_is_named(self):
         self.configure()
-        self.assertEqual(self.check().returncode, 0)
+        run = self.check()
+        self.assertEqual((run.returncode, run.stderr), (0, ""))
+        os.chmod(self.path("root.key"), 0o644)
+        run = self.check()
+        self.assertEqual(run.returncode, 0)
+        self.assertIn("would start sealed", run.stderr)
         self.configure("lisen: x\n")
         run = self.check()
         self.assertEqual(run.returncode, 78)

@@ -174,11 +174,12 @@ static void a_file_that_is_not_there_is_named(void **state) {
     assert_non_null(strstr(problem, "/nonexistent/vaultd.yaml: No such file"));
 }
 
-static void shipped_example_is_read_but_for_its_users(void **state) {
+/* Its users need not exist here. */
+static void shipped_example_is_good(void **state) {
     (void)state;
-    int result = config_load(VAULT_SOURCE_DIR "/dist/vaultd.yaml", true, &c, problem);
-    assert_int_equal(result, VAULT_E_FORMAT);
-    assert_non_null(strstr(problem, "there is no user 'vaultd-gate'"));
+    if (config_load(VAULT_SOURCE_DIR "/dist/vaultd.yaml", true, &c, problem) != VAULT_OK)
+        assert_non_null(strstr(problem, "there is no user 'vaultd-gate'"));
+    assert_int_equal(config_load(VAULT_SOURCE_DIR "/dist/vaultd.yaml", false, &c, problem), VAULT_OK);
 }
 
 int main(void) {
@@ -193,7 +194,7 @@ int main(void) {
         cmocka_unit_test(addresses_are_grouped_by_who_can_make_them),
         cmocka_unit_test(addresses_are_numbers_with_a_port),
         cmocka_unit_test(a_file_that_is_not_there_is_named),
-        cmocka_unit_test(shipped_example_is_read_but_for_its_users),
+        cmocka_unit_test(shipped_example_is_good),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

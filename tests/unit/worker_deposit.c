@@ -44,8 +44,8 @@ static void expect_stored(struct peers *p, const uint8_t *bytes, size_t n) {
 }
 
 static void deposit(size_t n) {
-    struct peers *p = peers_start(0);
     uint8_t *bytes = content_of(n);
+    struct peers *p = peers_start(0);
     start_put_of(p, n, "Vault-Dataset: D1\r\nVault-Tags: wgs, tumour\r\n");
     say(p, bytes, n);
     struct response r = await_response(p);
@@ -72,8 +72,8 @@ static void deposits_of_every_shape_are_stored_whole(void **state) {
 static void full_pages_go_to_the_monitor_on_the_way(void **state) {
     (void)state;
     size_t n = (size_t)(PAGE_CHUNKS + 1) * CHUNK_PLAIN + 5;
-    struct peers *p = peers_start(0);
     uint8_t *bytes = content_of(n);
+    struct peers *p = peers_start(0);
     start_put_of(p, n, "");
     say(p, bytes, n);
     expect_status(p, 201);
@@ -86,8 +86,8 @@ static void full_pages_go_to_the_monitor_on_the_way(void **state) {
 
 static void every_put_is_announced_first(void **state) {
     (void)state;
-    struct peers *p = peers_start(0);
     uint8_t *bytes = content_of(CHUNK_PLAIN + 9);
+    struct peers *p = peers_start(0);
     start_put_of(p, CHUNK_PLAIN + 9, "");
     say(p, bytes, CHUNK_PLAIN + 9);
     expect_status(p, 201);
@@ -115,8 +115,8 @@ static void chunked_deposit_is_stored_whole(void **state) {
     static const size_t chunks[] = {777, 100000, 1000003};
     for (size_t i = 0; i < sizeof(chunks) / sizeof(chunks[0]); i++) {
         size_t n = CHUNK_PLAIN + 123457;
-        struct peers *p = peers_start(0);
         uint8_t *bytes = content_of(n);
+        struct peers *p = peers_start(0);
         start_put(p, "Transfer-Encoding: chunked\r\n");
         say_chunked(p, bytes, n, chunks[i]);
         expect_status(p, 201);
@@ -201,8 +201,8 @@ static void bad_deposits_are_refused_before_the_monitor_hears(void **state) {
 
 static void client_that_leaves_aborts_its_upload(void **state) {
     (void)state;
-    struct peers *p = peers_start(0);
     uint8_t *bytes = content_of(CHUNK_PLAIN + 100);
+    struct peers *p = peers_start(0);
     start_put_of(p, CHUNK_PLAIN + 101, "");
     say(p, bytes, CHUNK_PLAIN + 100);
     shutdown(p->client, SHUT_WR);
@@ -237,9 +237,9 @@ static void malformed_chunks_abort_with_400(void **state) {
 
 static void full_store_is_507(void **state) {
     (void)state;
-    struct peers *p = peers_start(0);
     size_t n = 3 * CHUNK_PLAIN;
     uint8_t *bytes = content_of(n);
+    struct peers *p = peers_start(0);
     p->put_status = STORE_FULL;
     p->put_fails = 1;
     start_put_of(p, n, "");

@@ -1,7 +1,10 @@
 #include "worker_harness.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <openssl/ec.h>
 #include <openssl/evp.h>
+#include <openssl/x509.h>
 #include <poll.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -61,7 +64,7 @@ static void make_file(struct peers *p, size_t size) {
 
 static _Noreturn void run_worker(int supervisor, int monitor, int store, int client) {
     static struct worker w;
-    struct msg_client limits = {.head_ms = 300, .idle_ms = 1500};
+    struct msg_client limits = {.head_ms = 1000, .idle_ms = 2500};
     if (worker_prepare(&w, supervisor, monitor, store) != VAULT_OK ||
         stream_open_plain(client, limits.idle_ms, &w.stream) != VAULT_OK)
         _exit(99);
@@ -70,32 +73,113 @@ static _Noreturn void run_worker(int supervisor, int monitor, int store, int cli
     _exit(0);
 }
 
-struct peers *peers_start(size_t size) {
+/* The worker's ends. */
+struct ends {
+    int supervisor, monitor, store, client, gate;
+};
+
+static struct ends make_ends(struct peers *p) {
+    int supervisor[2], monitor[2], store[2], client[2], gate[2];
+    check(channel_pair(supervisor) == VAULT_OK && channel_pair(monitor) == VAULT_OK);
+    check(channel_pair(store) == VAULT_OK && channel_pair(gate) == VAULT_OK);
+    check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, client) == 0);
+    p->supervisor = supervisor[0];
+    p->monitor = monitor[0];
+    p->store = store[0];
+    p->gate = gate[0];
+    p->client = client[0];
+    return (struct ends){supervisor[1], monitor[1], store[1], client[1], gate[1]};
+}
+
+static void close_ends(const struct ends *e) {
+    close(e->supervisor);
+    close(e->monitor);
+    close(e->store);
+    close(e->client);
+    close(e->gate);
+}
+
+static struct peers *peers_new(size_t size) {
     struct peers *p = calloc(1, sizeof(*p));
-    int supervisor[2], monitor[2], store[2], client[2];
     check(p != NULL && secret_start() == VAULT_OK);
     p->received = malloc(PEER_RECEIVED);
     p->slots = -1;
     make_file(p, size);
-    check(channel_pair(supervisor) == VAULT_OK && channel_pair(monitor) == VAULT_OK && channel_pair(store) == VAULT_OK);
-    check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, client) == 0);
+    return p;
+}
+
+struct peers *peers_start(size_t size) {
+    struct peers *p = peers_new(size);
+    struct ends e = make_ends(p);
     p->child = fork();
     check(p->child >= 0);
     if (p->child == 0) {
-        close(supervisor[0]);
-        close(monitor[0]);
-        close(store[0]);
-        close(client[0]);
-        run_worker(supervisor[1], monitor[1], store[1], client[1]);
+        close(p->supervisor);
+        close(p->monitor);
+        close(p->store);
+        close(p->client);
+        close(p->gate);
+        run_worker(e.supervisor, e.monitor, e.store, e.client);
     }
-    close(supervisor[1]);
-    close(monitor[1]);
-    close(store[1]);
-    close(client[1]);
-    p->supervisor = supervisor[0];
-    p->monitor = monitor[0];
-    p->store = store[0];
-    p->client = client[0];
+    close_ends(&e);
+    return p;
+}
+
+/* A certificate that the gate could have: the worker wants it before it knows what kind its client is. */
+static void send_certificate(struct peers *p) {
+    unsigned char *der = NULL;
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *c = X509_new();
+    check(key != NULL && c != NULL && X509_set_version(c, 2) == 1 && X509_set_pubkey(c, key) == 1);
+    check(X509_gmtime_adj(X509_getm_notBefore(c), 0) != NULL);
+    check(X509_gmtime_adj(X509_getm_notAfter(c), 3600) != NULL);
+    check(X509_sign(c, key, EVP_sha256()) > 0);
+    int n = i2d_X509(c, &der);
+    check(n > 0);
+    message_init(&p->m, MSG_tls_certificate, 0);
+    struct writer w = writer_of(p->m.tls_certificate.chain, sizeof(p->m.tls_certificate.chain));
+    write_u32(&w, (uint32_t)n);
+    write_bytes(&w, der, (size_t)n);
+    p->m.tls_certificate.chain_size = (uint32_t)w.used;
+    check(channel_send(p->gate, &p->m) == VAULT_OK);
+    message_clear(&p->m);
+    OPENSSL_free(der);
+    X509_free(c);
+    EVP_PKEY_free(key);
+}
+
+static void send_client(struct peers *p, int client) {
+    message_init(&p->m, MSG_client, 0);
+    p->m.client = (struct msg_client){.kind = PEER_UNIX, .head_ms = 1000, .idle_ms = 2500, .handshake_ms = 1000};
+    p->m.fds[0] = client;
+    p->m.fd_count = 1;
+    check(channel_send(p->supervisor, &p->m) == VAULT_OK);
+    p->m.fd_count = 0;
+    message_clear(&p->m);
+}
+
+/* Descriptors 3 to 6, in the order that the program expects. */
+static _Noreturn void run_program(const struct ends *e) {
+    const int given[] = {e->supervisor, e->monitor, e->store, e->gate};
+    int high[4];
+    for (int i = 0; i < 4; i++)
+        high[i] = fcntl(given[i], F_DUPFD_CLOEXEC, 20);
+    for (int i = 0; i < 4; i++)
+        dup2(high[i], 3 + i);
+    execl(WORKER_PROGRAM, "vaultd-worker", (char *)NULL);
+    _exit(98);
+}
+
+struct peers *peers_start_program(size_t size) {
+    struct peers *p = peers_new(size);
+    struct ends e = make_ends(p);
+    p->child = fork();
+    check(p->child >= 0);
+    if (p->child == 0)
+        run_program(&e);
+    send_certificate(p);
+    send_client(p, e.client);
+    close_ends(&e);
     return p;
 }
 
@@ -479,6 +563,7 @@ int peers_stop(struct peers *p) {
     close(p->supervisor);
     close(p->monitor);
     close(p->store);
+    close(p->gate);
     for (size_t i = 0; i < PEER_OBJECTS; i++)
         if (p->objects[i].fd > 0)
             close(p->objects[i].fd);

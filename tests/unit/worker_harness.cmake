@@ -1,3 +1,5 @@
 add_library(worker_harness STATIC ${CMAKE_CURRENT_SOURCE_DIR}/unit/worker_harness.c)
 target_include_directories(worker_harness PUBLIC ${CMAKE_SOURCE_DIR})
+target_compile_definitions(worker_harness PRIVATE WORKER_PROGRAM="$<TARGET_FILE:vaultd-worker>")
 target_link_libraries(worker_harness PUBLIC worker_core PkgConfig::cmocka)
+add_dependencies(worker_harness vaultd-worker)

@@ -24,7 +24,7 @@ struct peer_object {
 
 struct peers {
     pid_t child;
-    int client, supervisor, monitor, store; /* our ends */
+    int client, supervisor, monitor, store, gate; /* our ends */
     struct message m;
     char log[4096]; /* names of the messages that came, and what reached the client, in order */
 
@@ -73,6 +73,8 @@ struct response {
 
 /* Starts a worker; a file of `size` bytes is there to be granted. */
 struct peers *peers_start(size_t size);
+/* The same with the program itself, in its sandbox. */
+struct peers *peers_start_program(size_t size);
 /* Closes the client's end, serves what still comes, and gives the exit status of the worker (-1: by a signal). */
 int peers_stop(struct peers *p);
 void say(struct peers *p, const void *bytes, size_t n);

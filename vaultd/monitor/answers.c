@@ -124,21 +124,20 @@ void answer_problem(struct monitor *m, struct worker *w, const struct message *r
     queue(m, w, problem_message(request->id, status, seq, request_id, rule, text));
 }
 
-static json_t *reasons_told(const struct decision *d) {
+json_t *json_told(const struct decision *d) {
+    const struct reason *told[REASONS_MAX];
+    size_t count = decision_told(d, told);
     json_t *reasons = json_array();
-    if (!decision_tellable(d)) {
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(reasons, one_reason(told[i]->rule, told[i]->text));
+    if (count == 0)
         json_array_append_new(reasons, one_reason("not-available", "Not permitted, or not there."));
-        return reasons;
-    }
-    for (size_t i = 0; i < d->reason_count; i++)
-        if (d->reasons[i].against)
-            json_array_append_new(reasons, one_reason(d->reasons[i].rule, d->reasons[i].text));
     return reasons;
 }
 
 void answer_denied(struct monitor *m, struct worker *w, const struct message *request, uint64_t seq,
                    const uint8_t *request_id, const struct decision *d) {
-    answer_json(m, w, request, 403, seq, request_id, problem_json(403, reasons_told(d)));
+    answer_json(m, w, request, 403, seq, request_id, problem_json(403, json_told(d)));
 }
 
 void answer_done(struct monitor *m, struct worker *w, const struct message *request) {

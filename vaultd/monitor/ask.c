@@ -51,8 +51,10 @@ static int look_up_file(struct monitor *m, const struct inquiry_wanted *wanted, 
     static const uint8_t by_name[ID_SIZE];
     const uint8_t *id = wanted->file == NULL ? by_name : wanted->file;
     q->file.dataset = q->file.tags = "";
-    if (wanted->subject_only)
+    if (wanted->subject_only) { /* any file of the subject, without dataset or tags */
+        q->file.known = true;
         return VAULT_OK;
+    }
     int result = known_or_not(find_file(m, id, wanted->subject, wanted->name, &i->file), &i->file_known);
     if (result == VAULT_OK && i->file_known) {
         q->file.known = true;

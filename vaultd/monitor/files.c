@@ -151,19 +151,19 @@ int answer_file_show(struct request *q) {
     return result;
 }
 
-/* Every reason to whom it may be told; the service itself learns only what it could have been told on a read. */
+static json_t *every_reason(const struct decision *d) {
+    json_t *reasons = json_array();
+    for (size_t n = 0; n < d->reason_count; n++)
+        json_array_append_new(reasons, json_pack("{s:s, s:s}", "rule", d->reasons[n].rule, "text", d->reasons[n].text));
+    return reasons;
+}
+
+/* Every reason to whom it may be told; the service itself learns only what it would be told on a read. */
 static json_t *decision_json(const struct request *q, const struct inquiry *i, bool every) {
     const struct decision *d = &i->decision;
     bool permitted = d->verdict == VERDICT_PERMIT;
-    json_t *reasons = json_array();
+    json_t *reasons = every ? every_reason(d) : permitted ? json_array() : json_told(d);
     json_t *obligations = json_array();
-    for (size_t n = 0; n < d->reason_count; n++)
-        if (every || (decision_tellable(d) && d->reasons[n].against))
-            json_array_append_new(reasons,
-                                  json_pack("{s:s, s:s}", "rule", d->reasons[n].rule, "text", d->reasons[n].text));
-    if (!permitted && json_array_size(reasons) == 0)
-        json_array_append_new(reasons,
-                              json_pack("{s:s, s:s}", "rule", "not-available", "text", "Not permitted, or not there."));
     for (size_t n = 0; n < d->obligation_count; n++)
         json_array_append_new(obligations, json_string(d->obligations[n]));
     json_t *answer =

@@ -95,9 +95,12 @@ static void fill_reasons(struct record *r, const struct event *e) {
         r->reasons[r->reason_count].rule = e->rule;
         r->reasons[r->reason_count++].text = e->text;
     }
-    for (size_t i = 0; e->decision != NULL && i < e->decision->reason_count && r->reason_count < RECORD_REASONS; i++) {
-        r->reasons[r->reason_count].rule = e->decision->reasons[i].rule;
-        r->reasons[r->reason_count++].text = e->decision->reasons[i].text;
+    const struct decision *d = e->decision;
+    for (size_t i = 0; d != NULL && i < d->reason_count && r->reason_count < RECORD_REASONS; i++) {
+        if (d->verdict != VERDICT_PERMIT && !d->reasons[i].against)
+            continue; /* a permit that was beaten is no reason of the denial */
+        r->reasons[r->reason_count].rule = d->reasons[i].rule;
+        r->reasons[r->reason_count++].text = d->reasons[i].text;
     }
 }
 

@@ -339,6 +339,8 @@ json_t *json_list(const char *comma_separated);
 json_t *json_hex(const uint8_t *bytes, size_t n);
 json_t *json_mask(uint32_t mask, const char *(*name)(unsigned), unsigned count);
 json_t *json_file(const struct file_value *f);
+/* The reasons that a denied service is told. */
+json_t *json_told(const struct decision *d);
 
 /* ---- the handlers, in the order of the table ---- */
 

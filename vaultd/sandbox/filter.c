@@ -131,9 +131,8 @@ static int allow_socket_options(scmp_filter_ctx filter) {
         {IPPROTO_TCP, TCP_USER_TIMEOUT},
     };
     for (size_t i = 0; i < COUNT(options); i++) {
-        const struct scmp_arg_cmp wanted[] = {
-            SCMP_CMP(1, SCMP_CMP_MASKED_EQ, UINT32_MAX, (uint32_t)options[i][0]),
-            SCMP_CMP(2, SCMP_CMP_MASKED_EQ, UINT32_MAX, (uint32_t)options[i][1])};
+        const struct scmp_arg_cmp wanted[] = {SCMP_CMP(1, SCMP_CMP_MASKED_EQ, UINT32_MAX, (uint32_t)options[i][0]),
+                                              SCMP_CMP(2, SCMP_CMP_MASKED_EQ, UINT32_MAX, (uint32_t)options[i][1])};
         if (seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 2, wanted) != 0)
             return VAULT_E_MEMORY;
     }

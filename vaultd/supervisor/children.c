@@ -62,7 +62,8 @@ static bool keep_only_lock_right(void) {
     struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
     const uint32_t lock = 1u << CAP_IPC_LOCK;
     struct __user_cap_data_struct sets[2] = {{.effective = lock, .permitted = lock, .inheritable = lock}};
-    return syscall(SYS_capset, &head, sets) == 0 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_IPC_LOCK, 0, 0) == 0;
+    return syscall(SYS_capset, &head, sets) == 0 &&
+           prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_IPC_LOCK, 0, 0) == 0;
 }
 
 static bool become(const struct identity *who) {

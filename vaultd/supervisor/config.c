@@ -185,7 +185,7 @@ static int take_users(node *root, bool as_root, struct config *c, char *problem)
     int result = yaml_need(root, "users", &users, problem);
     if (result == VAULT_OK)
         result = yaml_need_map(users, known, problem);
-    for (unsigned kind = 0; result == VAULT_OK && kind < CHILD_KINDS; kind++)
+    for (unsigned kind = 0; as_root && result == VAULT_OK && kind < CHILD_KINDS; kind++)
         result = take_user(users, (enum child_kind)kind, c, problem);
     return result;
 }

@@ -31,8 +31,8 @@ static bool tell_gone(struct supervisor *s, enum child_kind to, uint64_t id, enu
     return core_tell(s, to);
 }
 
-/* The worker is dead: closes its client and tells of it, the store first: the monitor has what the worker left unpublished
- * removed, and no put of the dead must be taken up after that. */
+/* The worker is dead: closes its client and tells of it, the store first: the monitor has what the worker left
+ * unpublished removed, and no put of the dead must be taken up after that. */
 static void bury(struct worker *w, enum worker_end how) {
     struct supervisor *s = w->supervisor;
     uint64_t id = w->id;
@@ -49,7 +49,8 @@ static void note_death(struct worker *w, const siginfo_t *end) {
     bool crashed = child_crashed(end);
     if (w->client < 0)
         s->spares_from = loop_now_ms() + SPARE_RETRY_MS;
-    if (!crashed && w->client >= 0)
+    bool by_itself = end->si_code == CLD_EXITED || end->si_status == SIGALRM;
+    if (by_itself && !crashed && w->client >= 0)
         return;
     child_end_text(end, text, sizeof(text));
     if (crashed)

@@ -43,6 +43,16 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret) {
     return complete && optind == argc ? VAULT_OK : VAULT_E_FORMAT;
 }
 
+/* A vault without its root key starts sealed, so this is no reason to refuse. */
+static void check_root_key(const struct config *config) {
+    char problem[PROBLEM_SIZE] = "";
+    int fd = -1;
+    if (open_root_key(config, &fd, problem) != VAULT_OK)
+        log_warning("configuration: root_key: %s; the vault would start sealed", problem);
+    else
+        close(fd);
+}
+
 static int check_and_run(const struct arguments *arguments) {
     static struct config config;
     char problem[CONFIG_PROBLEM_SIZE] = "";
@@ -53,6 +63,7 @@ static int check_and_run(const struct arguments *arguments) {
     if (paths_check(&config) != VAULT_OK)
         return EXIT_BAD_CONFIGURATION;
     if (arguments->check) {
+        check_root_key(&config);
         printf("%s: good\n", arguments->config);
         return 0;
     }
