@@ -207,6 +207,7 @@ static void run_worker(void) {
     receive(CONTROL);
     need(message.type == MSG_client && message.fd_count == 1, "client");
     int client = message.fds[0];
+    message.fd_count = 0; /* ours now */
     say(client, "hello kind=%d address=%s head=%u\n", message.client.kind, message.client.address,
         message.client.head_ms);
     for (;;) {

@@ -440,6 +440,9 @@ static void add_space_at_end(void) {
 static void escape_letter(void) {
     edit_line(11, "\"read\"", "\"\\u0072ead\"");
 }
+static void escape_control(void) {
+    edit_line(11, "\"read\"", "\"\\u001f\"");
+}
 static void disorder_members(void) {
     edit_line(0, "\"event\":\"init\",\"outcome\":\"done\"", "\"outcome\":\"done\",\"event\":\"init\"");
 }
@@ -497,6 +500,7 @@ static void every_attack_is_refused_with_its_line(void **state) {
         {"space", add_space, VAULT_E_FORMAT, 12, "line 12 is not in canonical form"},
         {"space at the end", add_space_at_end, VAULT_E_FORMAT, 12, "line 12 is not in canonical form"},
         {"escape", escape_letter, VAULT_E_FORMAT, 12, "line 12 is not in canonical form"},
+        {"escape of the same length", escape_control, VAULT_E_FORMAT, 12, "line 12 is not in canonical form"},
         {"order of members", disorder_members, VAULT_E_FORMAT, 1, "line 1 is not in canonical form"},
         {"blank line", blank_line, VAULT_E_FORMAT, 6, "line 6 is not well-formed JSON"},
         {"binary", binary_line, VAULT_E_FORMAT, 6, "line 6 is not well-formed JSON"},

@@ -235,6 +235,15 @@ static size_t hello_with(uint8_t *hello, size_t n, const uint8_t *extension, siz
     return n + size;
 }
 
+/* Makes it a ServerHello of TLS 1.2. */
+static size_t without_version(uint8_t *hello, size_t n) {
+    static const uint8_t version[] = {0, 43, 0, 2, 3, 4};
+    uint8_t *at = memmem(hello, n, version, sizeof(version));
+    assert_non_null(at);
+    at[5] = 3;
+    return n;
+}
+
 static void unacceptable_server_hellos(void **state) {
     static const uint8_t psk[] = {0, 41, 0, 2, 0, 0};
     static const uint8_t versions[] = {0, 43, 0, 2, 3, 4};
@@ -252,6 +261,23 @@ static void unacceptable_server_hellos(void **state) {
     expect_killed(play_instead(SERVER_HELLO, hello, n));
     hello = copy_of(false, SERVER_HELLO, &n);
     expect_killed(play_instead(SERVER_HELLO, hello, n - 1));
+    hello = copy_of(false, SERVER_HELLO, &n);
+    expect_killed(play_instead(SERVER_HELLO, hello, without_version(hello, n)));
+}
+
+static void another_suite_after_the_retry(void **state) {
+    enum { SECOND_HELLO = 3 };
+    size_t n = retry_record.messages[SECOND_HELLO].n;
+    uint8_t *hello = retry_record.messages[SECOND_HELLO].bytes;
+    uint8_t *suite = hello + 4 + 2 + 32 + 1 + hello[4 + 2 + 32] + 1;
+    (void)state;
+    assert_int_equal(hello[0], SERVER_HELLO);
+    int worker = rig_worker(&rig);
+    script_replay(&rig, worker, &retry_record, 0, SECOND_HELLO);
+    assert_int_equal(rig.kills, 0);
+    *suite = *suite == 1 ? 2 : 1;
+    script_message(&rig, worker, false, hello, n);
+    expect_killed(worker);
 }
 
 /* Serves the victim as it should, and leaves the channel to the test. */
@@ -411,6 +437,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(wrong_order, start, stop),
         cmocka_unit_test_setup_teardown(right_message_from_the_wrong_side, start, stop),
         cmocka_unit_test_setup_teardown(unacceptable_server_hellos, start, stop),
+        cmocka_unit_test_setup_teardown(another_suite_after_the_retry, start, stop),
         cmocka_unit_test_setup_teardown(second_identity_after_the_first, start, stop),
         cmocka_unit_test_setup_teardown(identity_after_a_refusal, start, stop),
         cmocka_unit_test_setup_teardown(no_handshake_at_all, start, stop),

@@ -259,6 +259,14 @@ static void answer_upload_create(struct peers *p) {
     reply(p, p->monitor);
 }
 
+static void answer_upload_announce(struct peers *p) {
+    check(p->announced < PEER_OBJECTS);
+    COPY_ARRAY(p->announced_addresses[p->announced], p->m.upload_announce.address);
+    p->announced++;
+    start_reply(p, MSG_put_token);
+    reply(p, p->monitor);
+}
+
 static void answer_upload_page(struct peers *p) {
     size_t entries = p->m.upload_page.receipts_size / HASH_SIZE;
     struct manifest_page page;
@@ -311,9 +319,9 @@ static void serve_monitor(struct peers *p) {
         reply(p, p->monitor);
         return;
     case MSG_upload_create: answer_upload_create(p); return;
-    case MSG_upload_announce:
+    case MSG_upload_announce: answer_upload_announce(p); return;
     case MSG_upload_abort:
-        start_reply(p, p->m.type == MSG_upload_abort ? MSG_done : MSG_put_token);
+        start_reply(p, MSG_done);
         reply(p, p->monitor);
         return;
     case MSG_upload_page: answer_upload_page(p); return;
@@ -366,6 +374,7 @@ static void answer_object_put(struct peers *p) {
     uint8_t hash[HASH_SIZE];
     const uint8_t *bytes = p->slot_bytes + (size_t)put.slot * OBJECT_MAX;
     check(put.slot < PEER_SLOTS && put.length <= OBJECT_MAX && p->puts < PEER_OBJECTS);
+    check(p->puts < p->announced && memcmp(p->announced_addresses[p->puts], put.address, HASH_SIZE) == 0);
     sha256(bytes, put.length, hash);
     check(memcmp(hash, put.address, HASH_SIZE) == 0);
     bool fails = p->put_status != STORE_DONE && p->puts >= p->put_fails;

@@ -51,7 +51,8 @@ struct peers {
     struct msg_upload_commit committed;
     int slots;
     uint8_t *slot_bytes;
-    unsigned puts;
+    unsigned announced, puts;
+    uint8_t announced_addresses[PEER_OBJECTS][HASH_SIZE];
     size_t page_entries; /* receipts that came with pages */
     size_t pages;
     struct message other; /* the last message without a field above */

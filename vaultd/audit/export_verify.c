@@ -314,8 +314,10 @@ static size_t processors(void) {
 int audit_verify(const char *path, const char *vkey, const char *checkpoint_path, struct audit_report *ret) {
     *ret = (struct audit_report){.records = 0};
     struct verification *v = calloc(1, sizeof(*v));
-    if (v == NULL)
+    if (v == NULL) {
+        copy_string(ret->problem, sizeof(ret->problem), "there is not enough memory to verify");
         return VAULT_E_MEMORY;
+    }
     v->report = ret;
     v->vkey = vkey;
     v->threads = processors();

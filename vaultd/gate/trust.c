@@ -146,7 +146,9 @@ static int verify(const struct trust *t, STACK_OF(X509) * chain, time_t now, uin
         error = X509_V_ERR_ERROR_IN_CERT_NOT_AFTER_FIELD;
     if (error != X509_V_OK) {
         *ret_refusal = refusal_of(error);
-        log_info("client refused: %s (%s)", ret_refusal->reason, X509_verify_cert_error_string(error));
+        /* a list that fails us needs an operator; a client that fails is the client's affair */
+        log_line(ret_refusal->alert == ALERT_INTERNAL_ERROR ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
+                 "client refused: %s (%s)", ret_refusal->reason, X509_verify_cert_error_string(error));
     }
     X509_STORE_CTX_free(check);
     ERR_clear_error();

@@ -2,6 +2,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "monitor.h"
 #include "vault/checkpoint.h"
@@ -180,23 +181,38 @@ static int first_transaction(struct monitor *m) {
     return result == VAULT_OK ? batch_finish(m) : result;
 }
 
-/* The ring is durable before the index says that there is a vault. An index that comes to nothing leaves the ring,
- * which then is taken up again by the next start as a sealed vault without index, and says so. */
+/* A birth that failed leaves nothing: what it made holds no data yet, and the next init can begin anew. */
+static void undo_birth(struct monitor *m) {
+    index_close(&m->index);
+    (void)unlinkat(m->place.directory, m->place.name, 0);
+    (void)unlinkat(m->place.twin_directory, m->place.twin_name, 0);
+    (void)unlinkat(m->place.directory, "index/data.mdb", 0);
+    (void)unlinkat(m->place.directory, "index/lock.mdb", 0);
+}
+
+/* The ring is durable before the index says that there is a vault. */
 static int give_birth(struct monitor *m) {
     int result = keyring_new(m->setup.dev != 0, &m->keyring);
     if (result == VAULT_OK)
         result = keyring_store(m->keyring, &m->place, m->root);
     if (result == VAULT_OK)
         result = index_open(keyring_index_key(m->keyring), m->setup.map_size, true, &m->index);
+    if (result == VAULT_OK) {
+        m->seal = SEAL_UNSEALED;
+        result = first_transaction(m);
+    }
     if (result != VAULT_OK)
-        return result;
-    m->seal = SEAL_UNSEALED;
-    return first_transaction(m);
+        undo_birth(m);
+    return result;
 }
 
 /* Everything that a crash left half done is settled before the first request. */
 static int recover(struct monitor *m, char problem[200]) {
     int result = monitor_reload(m);
+    if (result == VAULT_NOT_FOUND)
+        copy_string(problem, 200, "The init was interrupted: remove the key ring, its twin and the index, and init again.");
+    if (result == VAULT_E_DAMAGED)
+        copy_string(problem, 200, "The index's own description is damaged: bring back a copy of the index.");
     if (result == VAULT_OK)
         result = batch_begin(m);
     if (result == VAULT_OK)

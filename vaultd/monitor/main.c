@@ -1,224 +1,37 @@
 /* vaultd-monitor: keys, index, policy, consent, audit. See monitor.h for its invariants. */
-#include <sodium.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "monitor.h"
 #include "vault/log.h"
 #include "vault/result.h"
 #include "vault/sandbox.h"
 
-enum { CONTROL_FD = 3, SETUP_MS = 30000, EXIT_IO = 74 };
-
-static void stop(struct monitor *m, int status) {
-    m->stop = true;
-    m->exit_status = status;
-}
-
-static void on_worker_gone(struct monitor *m, uint64_t number) {
-    const struct worker *w = worker_find(m, number);
-    int result = VAULT_OK;
-    if (w != NULL && m->seal == SEAL_UNSEALED && (w->deposits || m->grants != NULL)) {
-        result = batch_begin(m);
-        if (result == VAULT_OK)
-            result = grants_of_gone_worker(m, number);
-        if (result == VAULT_OK && w->deposits)
-            result = uploads_drop_of_worker(m, number);
-        if (result != VAULT_OK)
-            batch_drop(m, result);
-    }
-    worker_remove(m, number);
-}
-
-static void on_worker_client(struct monitor *m, const struct msg_worker_client *c) {
-    struct worker *w = worker_find(m, c->worker);
-    if (w == NULL)
-        return;
-    w->kind = (enum peer_kind)c->kind;
-    w->uid = c->uid;
-    copy_string(w->address, sizeof(w->address), c->address);
-}
-
-static void take_control(struct monitor *m, struct message *in) {
-    switch (in->type) {
-    case MSG_worker_new:
-        if (in->fd_count != 1 || worker_add(m, in->worker_new.worker, in->fds[0]) != VAULT_OK)
-            stop(m, EXIT_FAILURE);
-        in->fd_count = 0; /* owned by the worker now */
-        break;
-    case MSG_worker_client: on_worker_client(m, &in->worker_client); break;
-    case MSG_worker_gone: on_worker_gone(m, in->worker_gone.worker); break;
-    case MSG_credential: life_credential(m, in); break;
-    default: log_error("control: unexpected message type=%s", message_name(in->type)); stop(m, EXIT_FAILURE);
-    }
-}
-
-static void on_control(void *context) {
-    static struct message in;
-    struct monitor *m = context;
-    int result;
-    while (!m->stop && (result = channel_receive(m->control, &in)) != VAULT_AGAIN) {
-        if (result != VAULT_OK) {
-            stop(m, result == VAULT_E_CLOSED ? EXIT_SUCCESS : EXIT_FAILURE);
-            return;
-        }
-        take_control(m, &in);
-        message_clear(&in);
-    }
-}
-
-static void on_identity_lost(struct monitor *m, const struct msg_identity_lost *lost) {
-    struct worker *w = worker_find(m, lost->worker);
-    if (w == NULL)
-        return;
-    w->lost = true;
-    struct grant_filter filter = {.worker = &w->number, .cause = lost->reason};
-    int result = m->seal == SEAL_UNSEALED ? batch_begin(m) : VAULT_SEALED;
-    if (result == VAULT_OK)
-        result = grants_decide_again(m, &filter, NULL);
-    if (result < 0)
-        batch_drop(m, result);
-    worker_kill(m, w->number, WORKER_REVOKED);
-}
-
-static void on_identity(struct monitor *m, const struct msg_identity *i) {
-    struct worker *w = worker_find(m, i->worker);
-    if (w == NULL || w->identified)
-        return; /* a second identity is the gate's to refuse, and counts for nothing here */
-    w->identified = true;
-    copy_string(w->san, sizeof(w->san), i->san);
-    COPY_ARRAY(w->fingerprint, i->fingerprint);
-}
-
-static void on_gate(void *context) {
-    static struct message in;
-    struct monitor *m = context;
-    int result;
-    while ((result = channel_receive(m->gate, &in)) == VAULT_OK) {
-        if (in.type == MSG_identity)
-            on_identity(m, &in.identity);
-        else if (in.type == MSG_identity_lost)
-            on_identity_lost(m, &in.identity_lost);
-        else
-            stop(m, EXIT_FAILURE);
-        message_clear(&in);
-    }
-    if (result != VAULT_AGAIN)
-        stop(m, EXIT_FAILURE);
-}
-
-static void on_store(void *context) {
-    static struct message in;
-    struct monitor *m = context;
-    int result = channel_receive(m->store, &in);
-    if (result == VAULT_AGAIN)
-        return;
-    if (result != VAULT_OK || in.type != MSG_object_removed) {
-        stop(m, EXIT_FAILURE);
-        return;
-    }
-    uploads_object_removed(m, &in.object_removed);
-    message_clear(&in);
-}
-
-void monitor_hear_authorities(struct monitor *m) {
-    on_control(m);
-    on_gate(m);
-}
-
-/* The descriptors of monitor_setup: state directory, the twin's directory, gate, store. */
-static int take_setup(struct monitor *m) {
-    static struct message in;
-    int result = channel_receive_wait(m->control, &in, SETUP_MS);
-    if (result != VAULT_OK)
-        return result;
-    if (in.type != MSG_monitor_setup || in.fd_count != 4)
-        return VAULT_E_PROTOCOL;
-    m->setup = in.monitor_setup;
-    m->place.directory = in.fds[0];
-    m->place.twin_directory = in.fds[1];
-    m->place.name = "keyring";
-    m->place.twin_name = m->setup.twin;
-    m->gate = in.fds[2];
-    m->store = in.fds[3];
-    in.fd_count = 0;
-    return fchdir(m->place.directory) == 0 ? VAULT_OK : VAULT_E_IO;
-}
-
-/* A key of this start for tokens and receipts, made here and told to the store alone. */
-static int share_store_key(struct monitor *m) {
-    static struct message out;
-    int result = secret_random(&m->store_key, SECRET_KEY_SIZE);
-    if (result != VAULT_OK)
-        return result;
-    message_init(&out, MSG_store_key, 0);
-    out.store_key.key = m->store_key;
-    result = channel_send_wait(m->store, &out, SETUP_MS);
-    out.store_key.key = NULL; /* lent, not given */
-    return result;
-}
+enum { CONTROL_FD = 3, EXIT_IO = 74 };
 
 static int start(struct monitor *m) {
-    json_object_seed(1 + randombytes_uniform(UINT32_MAX)); /* else jansson would open /dev/urandom in the sandbox */
-    int result = take_setup(m);
-    if (result == VAULT_OK)
-        result = share_store_key(m);
-    if (result == VAULT_OK)
-        result = loop_new(&m->loop);
-    if (result == VAULT_OK)
-        result = loop_add(m->loop, m->control, 0, on_control, m, &m->control_watch);
-    if (result == VAULT_OK)
-        result = loop_add(m->loop, m->gate, 0, on_gate, m, &m->gate_watch);
-    if (result == VAULT_OK)
-        result = loop_add(m->loop, m->store, 1, on_store, m, &m->store_watch);
-    int directories[] = {m->place.directory, m->place.twin_directory};
-    if (result == VAULT_OK)
-        result = sandbox_enter(SANDBOX_MONITOR, directories, 2);
-    return result;
-}
-
-/* One turn: what is ready, then the clock's work, then one step of the jobs, then the commit. */
-static int turn(struct monitor *m, bool *more) {
-    int wait = grants_tick(m);
-    int result = loop_turn(m->loop, *more || m->replies != NULL ? 0 : wait);
-    if (result != VAULT_OK)
-        return result;
-    *more = false;
-    result = jobs_step(m, more);
-    if (result != VAULT_OK)
-        batch_drop(m, result);
-    uploads_clean(m);
-    (void)batch_finish(m); /* a fault has been answered and logged */
-    return VAULT_OK;
-}
-
-static int serve(struct monitor *m) {
-    bool more = false;
-    life_start(m);
-    while (!m->stop)
-        if (turn(m, &more) != VAULT_OK)
-            return EXIT_IO;
-    return m->exit_status;
-}
-
-int main(void) {
-    static struct monitor m = {.control = CONTROL_FD};
-    log_start("monitor");
-    m.replies_end = &m.replies;
     int result = secret_start();
     if (result == VAULT_OK)
         result = sandbox_start();
     if (result == VAULT_OK)
-        result = start(&m);
-    if (result != VAULT_OK) {
+        result = monitor_start(m);
+    const int directories[] = {m->place.directory, m->place.twin_directory};
+    return result == VAULT_OK ? sandbox_enter(SANDBOX_MONITOR, directories, 2) : result;
+}
+
+int main(void) {
+    static struct monitor m = {.control = CONTROL_FD};
+    bool more = false;
+    log_start("monitor");
+    int result = start(&m);
+    if (result == VAULT_OK)
+        life_start(&m);
+    else
         log_error("start: failed result=\"%s\"", vault_result_name(result));
-        return result == VAULT_E_IO || result == VAULT_E_FULL ? EXIT_IO : EXIT_FAILURE;
-    }
-    int status = serve(&m);
-    index_close(&m.index);
-    keyring_free(&m.keyring);
-    secret_free(&m.root);
-    secret_free(&m.store_key);
-    return status;
+    while (result == VAULT_OK && !m.stop)
+        result = monitor_turn(&m, &more);
+    if (result == VAULT_OK)
+        monitor_close(&m);
+    else
+        m.exit_status = result == VAULT_E_IO || result == VAULT_E_FULL ? EXIT_IO : EXIT_FAILURE;
+    return m.exit_status;
 }

@@ -129,8 +129,16 @@ struct monitor {
     uint8_t cleaning_upload[ID_SIZE];
 };
 
-/* ---- main.c ---- */
+/* ---- server.c ---- */
 
+/* Reads monitor_setup from m->control, shares the store's key, watches the channels; leaves the current directory in
+ * the state directory. VAULT_E_PROTOCOL, VAULT_E_IO, VAULT_E_MEMORY and those of channels. */
+int monitor_start(struct monitor *m);
+/* One turn: what is ready, then the clock's work, then one step of the jobs, then the commit. *more: do not wait next
+ * time. Faults of the loop. */
+int monitor_turn(struct monitor *m, bool *more);
+/* Frees and wipes everything. */
+void monitor_close(struct monitor *m);
 /* Takes what supervisor and gate have said before a worker's message is looked at, whatever order they became ready in.
  */
 void monitor_hear_authorities(struct monitor *m);

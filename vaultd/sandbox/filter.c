@@ -45,6 +45,7 @@ static const int everyone[] = {
     SCMP_SYS(munlock),
     SCMP_SYS(futex),
     SCMP_SYS(sched_yield),
+    SCMP_SYS(sched_getaffinity), /* malloc asks how many processors there are */
     SCMP_SYS(restart_syscall),
     SCMP_SYS(clock_gettime),
     SCMP_SYS(clock_getres),
@@ -147,8 +148,6 @@ static int allow_partly(scmp_filter_ctx filter) {
         result = allow_if(filter, SCMP_SYS(mprotect), 2, PROT_EXEC, 0);
     if (result == VAULT_OK) /* abort() */
         result = allow_if(filter, SCMP_SYS(tgkill), 0, UINT32_MAX, (scmp_datum_t)getpid());
-    if (result == VAULT_OK)
-        result = allow_if(filter, SCMP_SYS(sched_getaffinity), 0, UINT32_MAX, 0);
     if (result == VAULT_OK) /* reading a limit, not setting one */
         result = allow_if(filter, SCMP_SYS(prlimit64), 2, UINT64_MAX, 0);
     if (result == VAULT_OK)

@@ -62,7 +62,6 @@ static int add_body(struct exchange *x, struct upload *u, int *ret_body) {
 /* The client's fault: what it sent is malformed, too long, too slow, or cut short. */
 static int refuse_body(struct exchange *x, struct upload *u, int result) {
     bool too_long = result == VAULT_E_LIMIT;
-    x->close = true;
     switch (result) {
     case VAULT_E_FORMAT:
         upload_abort(u, "malformed chunked coding");
@@ -79,7 +78,6 @@ static int refuse_body(struct exchange *x, struct upload *u, int result) {
 /* Ours: the store, the monitor or a library. */
 static int refuse_upload(struct exchange *x, struct upload *u, int result) {
     bool full = u->store_status == STORE_FULL;
-    x->close = x->close || !body_finished(&x->body);
     if (result == VAULT_DENIED) {
         result = reply_relay(x);
         upload_abort(u, "the monitor refused to go on");

@@ -1,5 +1,5 @@
-/* The byte stream to this worker's one client: TLS 1.3 over TCP, or plain over the Unix socket. Blocking, with
- * deadlines kept by socket timeouts. OpenSSL's TLS is used behind this header only (tls.c, tls_provider.c). */
+/* The byte stream to this worker's one client: TLS 1.3 over TCP, or plain over the Unix socket. Every call
+ * blocks, with deadlines. OpenSSL's TLS is used behind this header only (tls.c, tls_provider.c). */
 #ifndef VAULT_WORKER_STREAM_H
 #define VAULT_WORKER_STREAM_H
 
@@ -11,7 +11,8 @@ struct stream;
 
 /* Serves TLS on `socket` (owned from now on): sends every handshake message to the gate, has it sign, asks it for its
  * verdicts. Returns after the gate said that the identity is proven (and told the monitor). VAULT_DENIED: the gate, or
- * TLS, refused; the alert has been sent. VAULT_E_TIMEOUT, VAULT_E_CLOSED, VAULT_E_PROTOCOL (gate), VAULT_E_CRYPTO. */
+ * TLS, refused; the alert has been sent (none for the last verdict: TLS has none then). VAULT_E_TIMEOUT,
+ * VAULT_E_CLOSED, VAULT_E_PROTOCOL (gate), VAULT_E_CRYPTO. */
 int stream_open_tls(int socket, int gate, uint32_t handshake_ms, uint32_t idle_ms, struct stream **ret);
 /* The Unix socket: identity is the supervisor's word. VAULT_E_MEMORY, VAULT_E_IO. */
 int stream_open_plain(int socket, uint32_t idle_ms, struct stream **ret);

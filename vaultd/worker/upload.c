@@ -119,7 +119,7 @@ static int put_chunk(struct upload *u) {
     result = announce(u, chunk, token);
     if (result != VAULT_OK)
         return result;
-    put(u, chunk, token);
+    wipe(chunk->address, 1); put(u, chunk, token);
     u->slot = (u->slot + 1) % u->w->slots.count;
     u->filled = 0;
     u->segments = 0;
@@ -132,7 +132,7 @@ static int start_chunk(struct upload *u) {
         take_receipt(u);
     if (u->store_status != STORE_DONE)
         return VAULT_E_IO;
-    
+    randombytes_buf(u->base, sizeof(u->base));
     return digest_start(u->object);
 }
 

@@ -1,0 +1,180 @@
+"""What the tests of disclosure, damage, death and withdrawal share: patients and files, records, processes, restarts."""
+import hashlib
+import http.client
+import json
+import os
+import pathlib
+import ssl
+import stat
+import subprocess
+import time
+import urllib.parse
+
+from vault_under_test import ROOT, Vault, is_running
+
+TREATMENT = "treatment"
+RESEARCH = 'research;project="P1";approval="A1"'
+CHUNK, OBJECT_MAX = 4 << 20, 64 * 65564
+CUT = (OSError, ssl.SSLError, http.client.HTTPException)  # how a client sees that its answer ends early
+
+
+def wait_for(condition, what, seconds=60):
+    """What the condition gives, once it is true."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = condition()
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.05)
+
+
+# ---- patients and files ----
+
+def give_consent(vault, subject, treatment=True, research=("DUO:0000042",)):
+    document = {"subject": subject, "signed": "2026-01-02", "form": "2026-1",
+                "permits": {"treatment": treatment, "research": list(research)}}
+    vault.ctl("consent", "set", subject, "-", input=json.dumps(document).encode())
+
+
+def add_patient(vault, subject):
+    vault.ctl("subject", "add", subject)
+    give_consent(vault, subject)
+
+
+def file_path(subject, name):
+    return f"/v1/subjects/{urllib.parse.quote(subject)}/files/{urllib.parse.quote(name)}"
+
+
+def deposit(vault, subject, name, content, dataset=None, cert="depositor"):
+    """The file's document."""
+    headers = {"Vault-Dataset": dataset} if dataset else {}
+    answer = vault.http("PUT", file_path(subject, name), content, headers, cert=cert, timeout=120)
+    assert answer.status == 201, answer.body
+    return answer.json()
+
+
+class Read:
+    """A read of a whole file, to its end or to where it was cut."""
+
+    def __init__(self, vault, subject, name, purpose=TREATMENT, cert="clinic", timeout=120):
+        self.status, self.request, self.seq, self.body, self.whole = None, None, None, b"", False
+        connection = vault.connect(cert, timeout)
+        try:
+            connection.request("GET", file_path(subject, name), headers={"Purpose": purpose})
+            response = connection.getresponse()
+            self.status, self.request = response.status, response.headers["Request-Id"]
+            self.seq = response.headers["Audit-Seq"]
+            size = int(response.headers["Content-Length"])
+            while len(self.body) < size:
+                piece = response.read1(1 << 18)
+                if not piece:
+                    break
+                self.body += piece
+            self.whole = self.status == 200 and len(self.body) == size
+        except CUT:
+            pass
+        finally:
+            connection.close()
+
+
+def sha256(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+# ---- the audit ----
+
+def records(vault, first=0):
+    """All audit records from a number on."""
+    size = vault.http("GET", "/v1/status").json()["records"]
+    answer = vault.http("GET", f"/v1/audit/records?from={first}&to={size}&tree={size}")
+    assert answer.status == 200, answer.body
+    return [json.loads(line) for line in answer.body.splitlines()]
+
+
+def wait_for_record(vault, seconds=30, first=0, **members):
+    """The first record that has these members; some are written a moment after the client saw the end."""
+    def found():
+        return next((r for r in records(vault, first) if all(r.get(k) == v for k, v in members.items())), None)
+    return wait_for(found, f"a record with {members}", seconds)
+
+
+def verify_audit(vault, folder):
+    """Exports all of it and has it checked by vaultctl and by the program that knows only the format."""
+    vault.ctl("audit", "export", "--format", "jsonl", "-o", folder)
+    vkey = vault.ctl("audit", "checkpoint")["vkey"]
+    assert vault.ctl("audit", "verify", folder, "--key", vkey)["whole"]
+    done = subprocess.run(["/usr/bin/python3", str(ROOT / "tests" / "verify_audit.py"), str(folder), vkey],
+                          capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    lines = (pathlib.Path(folder) / "records.jsonl").read_bytes().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+# ---- objects ----
+
+def objects(vault):
+    return {p.name: p for p in vault.objects.glob("??/??/*")}
+
+
+def replace(path, content):
+    """Puts other content in a file's place, which keeps its owner and mode. None: removes it."""
+    before = path.stat()
+    path.unlink()
+    if content is not None:
+        restore(path, content, before)
+
+
+def restore(path, content, like):
+    path.unlink(missing_ok=True)
+    path.write_bytes(content)
+    os.chown(path, like.st_uid, like.st_gid)
+    path.chmod(stat.S_IMODE(like.st_mode))
+
+
+def objects_for(size):
+    return -(-size // CHUNK)
+
+
+# ---- processes ----
+
+def parent_and_name(pid):
+    try:
+        name, rest = pathlib.Path(f"/proc/{pid}/stat").read_text().split("(", 1)[1].rsplit(")", 1)
+    except OSError:
+        return None, None
+    state, parent = rest.split()[:2]
+    return (None, None) if state in "ZX" else (int(parent), name)
+
+
+def processes(vault):
+    """The pids of each kind of process; the supervisor is `vaultd`."""
+    found = {"vaultd": [vault.pid]} if is_running(vault.pid) else {}
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit():
+            parent, name = parent_and_name(entry.name)
+            if parent == vault.pid and name.startswith("vaultd-"):
+                found.setdefault(name, []).append(int(entry.name))
+    return found
+
+
+def dev_vault(*args):
+    subprocess.run([str(ROOT / "scripts" / "dev-vault"), *map(str, args)], check=True, stdin=subprocess.DEVNULL,
+                   stdout=subprocess.DEVNULL, timeout=120)
+
+
+def stop(vault):
+    dev_vault("--stop", vault.folder)
+
+
+def start(vault):
+    dev_vault(vault.folder, urllib.parse.urlsplit(vault.url).port)
+    vault.pid = Vault(vault.folder).pid
+
+
+def seal_state(vault):
+    """`unsealed` if it serves, None if nobody answers."""
+    try:
+        return vault.http("GET", "/v1/status", timeout=10).json()["seal"]
+    except (*CUT, ValueError):
+        return None

@@ -1,0 +1,318 @@
+"""Damage is told and never served: of every object in every way, and of every value of the index that a read needs.
+
+A read of what is damaged ends with status 6 and a record that says so, gives no byte but those of the file before the
+damage, and works again once the damage is undone.
+"""
+import os
+import random
+import shutil
+import subprocess
+
+import pytest
+
+import scene
+from vault_under_test import ROOT, running_vault
+
+SEED = int(os.environ.get("DAMAGE_SEED", "1"))
+SUBJECT = "S-damage"
+SIZES = [0, 1, 65536, 65537, 4 << 20, (4 << 20) + 1, 9_000_000]
+
+# ---- objects ----
+
+
+class Shelf:
+    """A vault with a file of each size, and which objects are whose."""
+
+    def __init__(self, vault):
+        self.vault, self.random, self.content, self.owner = vault, random.Random(SEED), {}, {}
+        scene.add_patient(vault, SUBJECT)
+        for size in SIZES:
+            before, content = set(scene.objects(vault)), self.random.randbytes(size)
+            scene.deposit(vault, SUBJECT, str(size), content)
+            self.content[str(size)] = content
+            self.owner.update(dict.fromkeys(set(scene.objects(vault)) - before, str(size)))
+
+    def read_is_whole(self, name):
+        r = scene.Read(self.vault, SUBJECT, name)
+        return r.status == 200 and r.body == self.content[name] and (r.whole or not r.body)
+
+
+@pytest.fixture(scope="module")
+def shelf():
+    with running_vault() as vault:
+        yield Shelf(vault)
+
+
+def test_every_object_is_named_by_its_own_hash(shelf):
+    found = scene.objects(shelf.vault)
+    assert len(found) == sum(map(scene.objects_for, SIZES)) and set(found) == set(shelf.owner)
+    for name, path in found.items():
+        assert scene.sha256(path.read_bytes()) == name
+        assert str(path).endswith(f"/{name[:2]}/{name[2:4]}/{name}")
+    assert all(shelf.read_is_whole(name) for name in shelf.content)
+
+
+def flipped(content, at, bit):
+    return content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1:]
+
+
+def position(content, part, rng):
+    """A byte of a nonce, of ciphertext or of a tag, in any segment."""
+    start = 65564 * rng.randrange(-(-len(content) // 65564))
+    end = min(start + 65564, len(content))
+    return rng.randrange(*{"nonce": (start, start + 12), "text": (start + 12, end - 16), "tag": (end - 16, end)}[part])
+
+
+def flip(part):
+    return lambda content, other, rng: flipped(content, position(content, part, rng), rng.randrange(8))
+
+
+# What becomes of an object; `other` is another one, of the same length where there is one.
+ATTACKS = {
+    "bit of a nonce": flip("nonce"),
+    "bit of the ciphertext": flip("text"),
+    "bit of a tag": flip("tag"),
+    "missing": lambda content, other, rng: None,
+    "swapped": lambda content, other, rng: other,
+    "one byte short": lambda content, other, rng: content[:-1],
+    "one segment short": lambda content, other, rng: content[:(len(content) - 1) // 65564 * 65564],
+    "empty": lambda content, other, rng: b"",
+    "one byte longer": lambda content, other, rng: content + b"\0",
+    "segments exchanged": lambda content, other, rng: content[65564:131128] + content[:65564] + content[131128:],
+}
+
+
+def other_object(found, name, rng):
+    same = [p for n, p in found.items() if n != name and p.stat().st_size == found[name].stat().st_size]
+    return rng.choice(same or [p for n, p in found.items() if n != name])
+
+
+def expect_damage_told(vault, subject, name, content, tmp_path, cert="clinic", purpose=scene.TREATMENT):
+    """Both a client of its own and vaultctl: no wrong byte, status 6, and a record that says `failed`."""
+    r = scene.Read(vault, subject, name, purpose, cert)
+    assert not r.whole, "the read was served whole"
+    if r.status == 200:
+        assert len(r.body) < len(content) and content.startswith(r.body), "wrong bytes left the vault"
+    else:
+        assert r.status == 500 and b"urn:vault:problem:integrity" in r.body, (r.status, r.body)
+    assert r.request, "the answer has no Request-Id"
+    scene.wait_for_record(vault, request=r.request, outcome="failed", first=max(0, records_so_far(vault) - 40))
+    target = tmp_path / "out"
+    vault.ctl("get", f"{subject}/{name}", "--purpose", purpose, "-o", target, cert=cert, expect=6)
+    assert not target.exists()
+    return r
+
+
+def records_so_far(vault):
+    return vault.http("GET", "/v1/status").json()["records"]
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_damage_of_any_object_is_told_and_not_served(shelf, attack, tmp_path):
+    rng, found, wrong = random.Random(f"{SEED} {attack}"), scene.objects(shelf.vault), []
+    for name, path in sorted(found.items()):
+        content, like, owner = path.read_bytes(), path.stat(), shelf.owner[name]
+        if attack == "segments exchanged" and len(content) < 2 * 65564:
+            continue
+        twin = other_object(found, name, rng)
+        twin_content, twin_like = twin.read_bytes(), twin.stat()
+        scene.replace(path, ATTACKS[attack](content, twin_content, rng))
+        if attack == "swapped":
+            scene.replace(twin, content)
+        try:
+            expect_damage_told(shelf.vault, SUBJECT, owner, shelf.content[owner], tmp_path)
+        except AssertionError as problem:
+            wrong.append(f"object of {owner} bytes: {str(problem)[:500]}")
+        finally:
+            scene.restore(path, content, like)
+            scene.restore(twin, twin_content, twin_like)
+        if not shelf.read_is_whole(owner):
+            wrong.append(f"object of {owner} bytes: not whole after it was restored")
+    assert not wrong, "\n".join(wrong)
+
+
+# ---- the index ----
+
+INDEX_SUBJECT, INDEX_FILE, INDEX_CONTENT = "S-index", "genome", bytes(range(256)) * 700
+PURPOSE = 'research;project="P-index";approval="A-index"'
+TOLD = "6, recorded"
+UNKNOWN = "3, recorded"
+SEALED = "5, does not open"
+FLIP, REMOVE, EXCHANGE = "a bit flipped", "removed", "exchanged with another of its database"
+
+# What a research read of the file by its name gives when one value that it depends on is damaged. Names of values: see
+# `learn`. Where a missing value is a normal thing to be told of, and no other value vouches for it (docs/format-index.md,
+# Damage), the read is refused as if it had never been there.
+EXPECTED = {
+    ("meta", "counters"): {FLIP: SEALED, REMOVE: SEALED, EXCHANGE: SEALED},
+    ("meta", "tree"): {FLIP: SEALED, REMOVE: SEALED},
+    ("subjects", "subject"): {FLIP: TOLD, REMOVE: TOLD, EXCHANGE: TOLD},
+    ("consents", "consent"): {FLIP: TOLD, REMOVE: TOLD, EXCHANGE: TOLD},
+    ("services", "service"): {FLIP: TOLD, REMOVE: TOLD, EXCHANGE: TOLD},
+    ("sans", "service"): {FLIP: TOLD, REMOVE: UNKNOWN, EXCHANGE: TOLD},
+    ("projects", "project"): {FLIP: TOLD, REMOVE: UNKNOWN, EXCHANGE: TOLD},
+    ("ethics", "approval"): {FLIP: TOLD, REMOVE: UNKNOWN, EXCHANGE: TOLD},
+    ("policies", "policy"): {FLIP: TOLD, REMOVE: TOLD, EXCHANGE: TOLD},
+    ("files", "file"): {FLIP: TOLD, REMOVE: TOLD, EXCHANGE: TOLD},
+    ("file-names", "file"): {FLIP: TOLD, REMOVE: TOLD, EXCHANGE: TOLD},
+    ("blobs", "file"): {FLIP: TOLD, REMOVE: TOLD, EXCHANGE: TOLD},
+    ("pages", "file"): {FLIP: TOLD, REMOVE: TOLD, EXCHANGE: TOLD},
+    ("chains", "subject"): {FLIP: TOLD, REMOVE: TOLD, EXCHANGE: TOLD},
+    ("chains", "service"): {FLIP: TOLD, REMOVE: TOLD, EXCHANGE: TOLD},
+}
+
+
+def index_tool(*command, **options):
+    done = subprocess.run(list(map(str, command)), capture_output=True, timeout=60, **options)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def dump(folder):
+    """{database: {key: value}}, both in LMDB's hex, and the header of each."""
+    pairs, headers, database, lines = {}, {}, None, []
+    text = iter(index_tool("mdb_dump", "-a", folder).decode().splitlines())
+    for line in text:
+        if line.startswith("database="):
+            database = line[9:]
+        lines.append(line)
+        if line == "HEADER=END":
+            headers[database], lines, pairs[database] = lines, [], {}
+            for key in text:
+                if key == "DATA=END":
+                    break
+                pairs[database][key.strip()] = next(text).strip()
+    return pairs, headers
+
+
+def load(pairs, headers, folder):
+    text = []
+    for database, entries in pairs.items():
+        text += headers[database]
+        text += [f" {line}" for pair in sorted(entries.items()) for line in pair]
+        text.append("DATA=END")
+    folder.mkdir()
+    index_tool("mdb_load", folder, input="\n".join(text + [""]).encode())
+
+
+def key_of(text):
+    return (text.encode() + b"\0").hex()
+
+
+class Library:
+    """A vault whose every value is known by the step that made it."""
+
+    def __init__(self, vault):
+        self.vault, self.values = vault, {("meta", "counters"): key_of("meta"), ("meta", "tree"): key_of("tree")}
+        self.index = vault.state / "index"
+        subprocess.run([str(ROOT / "scripts" / "test-pki"), str(vault.folder / "pki"), "probe"], check=True,
+                       capture_output=True)
+        scene.add_patient(vault, "S-other")
+        scene.deposit(vault, "S-other", "other", b"another file")
+        self.learn("subject", ["subjects", "chains"], "subject", "add", INDEX_SUBJECT)
+        self.learn("consent", ["consents"], None)
+        self.learn("service", ["services", "sans", "chains"], "service", "add", "probe", "--san",
+                   "urn:vault:service:probe", "--role", "reader", "--purpose", "research")
+        self.learn("project", ["projects"], "project", "add", "P-index", "--service", "probe")
+        self.learn("approval", ["ethics"], "ethics", "add", "A-index", "--project", "P-index")
+        self.learn("policy", ["policies"], "policy", "load", ROOT / "policies" / "denmark.yaml")
+        self.learn("file", ["files", "file-names", "blobs", "pages"], "deposit")
+        scene.stop(vault)
+        self.pristine, self.headers = dump(self.index)
+        self.owner = self.index.stat()
+        shutil.copytree(self.index, vault.folder / "pristine")
+
+    def learn(self, name, databases, *command):
+        before = dump(self.index)[0]
+        if command[0] is None:
+            scene.give_consent(self.vault, INDEX_SUBJECT)
+        elif command[0] == "deposit":
+            scene.deposit(self.vault, INDEX_SUBJECT, INDEX_FILE, INDEX_CONTENT)
+        else:
+            self.vault.ctl(*command)
+        after = dump(self.index)[0]
+        for database in databases:
+            new = set(after[database]) - set(before[database])
+            new = {key for key in new if database != "chains" or name in ("subject", "service")}
+            assert len(new) == 1, (name, database, len(new))
+            self.values[database, name] = new.pop()
+
+    def damaged(self, database, name, attack):
+        """The pairs of the index after the attack."""
+        pairs = {d: dict(entries) for d, entries in self.pristine.items()}
+        entries, key = pairs[database], self.values[database, name]
+        if attack == FLIP:
+            rng = random.Random(f"{SEED} {database} {name}")
+            value = bytes.fromhex(entries[key])
+            entries[key] = flipped(value, rng.randrange(len(value)), rng.randrange(8)).hex()
+        elif attack == REMOVE:
+            del entries[key]
+        else:
+            other = next(k for k in sorted(entries) if k != key)
+            entries[key], entries[other] = entries[other], entries[key]
+        return pairs
+
+    def open_with(self, pairs):
+        """Starts the vault on these pairs; None: on the index as it was."""
+        shutil.rmtree(self.index)
+        if pairs is None:
+            shutil.copytree(self.vault.folder / "pristine", self.index)
+        else:
+            load(pairs, self.headers, self.index)
+        (self.index / "lock.mdb").unlink(missing_ok=True)
+        for path in (self.index, self.index / "data.mdb"):
+            os.chown(path, self.owner.st_uid, self.owner.st_gid)
+            path.chmod(0o700 if path.is_dir() else 0o600)
+        scene.start(self.vault)
+
+
+@pytest.fixture(scope="module")
+def library():
+    with running_vault() as vault:
+        made = Library(vault)
+        yield made
+        if not scene.processes(vault):
+            made.open_with(None)
+
+
+def read_is_whole(vault):
+    r = scene.Read(vault, INDEX_SUBJECT, INDEX_FILE, PURPOSE, "probe")
+    return r.whole and r.body == INDEX_CONTENT
+
+
+def outcome(vault, tmp_path):
+    """What the read came to, in the words of the table; asserts that no content came with it."""
+    r = scene.Read(vault, INDEX_SUBJECT, INDEX_FILE, PURPOSE, "probe")
+    if r.whole:
+        return f"read whole{'' if r.body == INDEX_CONTENT else ', with wrong bytes'}"
+    assert r.status != 200 or INDEX_CONTENT.startswith(r.body), "wrong bytes left the vault"
+    recorded = ""
+    if scene.seal_state(vault) == "unsealed":
+        assert any(x.get("request") == r.request and x["outcome"] in ("failed", "denied") for x in
+                   scene.records(vault, max(0, records_so_far(vault) - 20))), "no record"
+        recorded = ", recorded"
+    for expected in (6, 5, 3):
+        try:
+            vault.ctl("get", f"{INDEX_SUBJECT}/{INDEX_FILE}", "--purpose", PURPOSE, "-o", tmp_path / "out",
+                      cert="probe", expect=expected)
+            return f"{expected}{recorded}" if recorded else f"{expected}, does not open"
+        except AssertionError:
+            continue
+    return f"another status: {vault.stderr}"
+
+
+@pytest.mark.parametrize("database, name", EXPECTED, ids=lambda part: part)
+def test_damage_of_the_index_is_told_and_not_served(library, database, name, tmp_path):
+    got = {}
+    for attack in EXPECTED[database, name]:
+        library.open_with(library.damaged(database, name, attack))
+        try:
+            got[attack] = outcome(library.vault, tmp_path)
+        except AssertionError as problem:
+            got[attack] = str(problem)[:300]
+        finally:
+            scene.stop(library.vault)
+    library.open_with(None)
+    whole = read_is_whole(library.vault)
+    scene.stop(library.vault)
+    assert got == EXPECTED[database, name] and whole

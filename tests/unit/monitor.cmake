@@ -1,0 +1,2 @@
+
+vault_unit_test(monitor_index monitor_core)
