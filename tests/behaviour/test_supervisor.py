@@ -131,7 +131,8 @@ class Doubles(unittest.TestCase):
         with open(self.log_path, "w") as log:
             self.process = subprocess.Popen(
                 [*before, os.path.join(BIN, "vaultd"), "--config", self.path("vaultd.yaml")], stderr=log, stdout=log,
-                env={**os.environ, "NOTIFY_SOCKET": self.path("notify"), **environment})
+                env={**os.environ, "NOTIFY_SOCKET": self.path("notify"), **environment},
+                extra_groups=[64199] if ROOT else None)
         if wait:
             self.wait_told("READY=1")
 

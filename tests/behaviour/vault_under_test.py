@@ -144,16 +144,22 @@ def free_port():
 
 
 @contextlib.contextmanager
-def running_vault():
-    """Starts a vault in a new folder and ends it. The folder's path is short: a Unix socket lies in it."""
+def running_vault(limits=None, programs=None):
+    """Starts a vault in a new folder and ends it. The folder's path is short: a Unix socket lies in it. `limits` are
+    members of the configuration's limits; `programs` is another folder of programs."""
     top = pathlib.Path(tempfile.mkdtemp(prefix="vault-"))
     top.chmod(0o711)  # its processes run as other users
     folder = top / "v"
     said = top / "said"
+    environment = {**os.environ, **({"VAULT_BIN": str(programs)} if programs else {})}
     try:
+        if limits:
+            folder.mkdir()
+            lines = [f"  {name}: {value}\n" for name, value in limits.items()]
+            (folder / "limits.yaml").write_text("limits:\n" + "".join(lines))
         with said.open("wb") as out:  # no pipe: what stays running would hold it open
             status = subprocess.run([ROOT / "scripts" / "dev-vault", folder, str(free_port())], stdin=subprocess.DEVNULL,
-                                    stdout=out, stderr=subprocess.STDOUT, timeout=START_SECONDS).returncode
+                                    stdout=out, stderr=subprocess.STDOUT, timeout=START_SECONDS, env=environment).returncode
         assert status == 0, f"scripts/dev-vault gave {status}\n{said.read_text(errors='replace')[-4000:]}"
         vault = Vault(folder)
         try:

@@ -32,6 +32,7 @@
 #include "vault/buffer.h"
 #include "vault/result.h"
 #include "vault/sandbox.h"
+#include "vaultd/sandbox/sandbox_internal.h"
 
 enum { SUCCEEDED = 0, FAILED = 1, NO_SANDBOX = 2 };
 
@@ -281,8 +282,9 @@ static void store_and_monitor_keep_their_directory(void **state) {
     (void)state;
     const struct trial both[] = {TRIAL(write_inside), TRIAL(move_inside)};
     const struct trial links[] = {TRIAL(link_inside), TRIAL(link_unnamed)};
-    assert_permitted(SANDBOX_STORE, both, COUNT(both));
     assert_permitted(SANDBOX_MONITOR, both, COUNT(both));
+    assert_permitted(SANDBOX_STORE, both, 1);
+    assert_killed(SANDBOX_STORE, both + 1, 1);
     assert_permitted(SANDBOX_STORE, links, COUNT(links));
 }
 
@@ -296,6 +298,17 @@ static void store_and_monitor_reach_nothing_else(void **state) {
     }
     const struct trial special[] = {TRIAL(make_fifo_inside)};
     assert_killed(SANDBOX_STORE, special, 1);
+}
+
+static bool refused_by_landlock_alone(void) {
+    return landlock_enter(&inside, 1) == VAULT_OK && write_inside() && !make_fifo_inside() && errno == EACCES &&
+           symlinkat("a", inside, "symlink") != 0 && errno == EACCES && unlinkat(inside, "a", AT_REMOVEDIR) != 0 &&
+           errno == EACCES;
+}
+
+static void landlock_alone_refuses_special_files_links_and_removed_folders(void **state) {
+    (void)state;
+    assert_int_equal(try_act(SANDBOX_STORE, false, refused_by_landlock_alone), 0);
 }
 
 static void a_mapped_page_made_before_cannot_turn_into_code(void **state) {
@@ -364,6 +377,7 @@ int main(void) {
         cmocka_unit_test(every_profile_can_work),
         cmocka_unit_test(store_and_monitor_keep_their_directory),
         cmocka_unit_test(store_and_monitor_reach_nothing_else),
+        cmocka_unit_test(landlock_alone_refuses_special_files_links_and_removed_folders),
         cmocka_unit_test(a_mapped_page_made_before_cannot_turn_into_code),
         cmocka_unit_test(abort_still_ends_by_its_own_signal),
         cmocka_unit_test(threads_must_start_after_it),

@@ -421,14 +421,14 @@ static void serve_client(struct peers *p) {
 static bool serve_turn(struct peers *p, int ms) {
     struct pollfd polls[] = {{.fd = p->monitor, .events = POLLIN},
                              {.fd = p->store, .events = POLLIN},
-                             {.fd = p->ended ? -1 : p->client, .events = POLLIN}};
+                             {.fd = p->ended ? -1 : p->client, .events = p->saying ? POLLIN | POLLOUT : POLLIN}};
     if (poll(polls, 3, ms) <= 0)
         return false;
     if (polls[0].revents != 0)
         serve_monitor(p);
     if (polls[1].revents != 0)
         serve_store(p);
-    if (polls[2].revents != 0)
+    if ((polls[2].revents & ~POLLOUT) != 0)
         serve_client(p);
     return true;
 }
@@ -448,8 +448,9 @@ void say(struct peers *p, const void *bytes, size_t n) {
             at += sent;
             n -= (size_t)sent;
         }
-        while (serve_turn(p, sent < 0 ? 20 : 0))
-            continue;
+        p->saying = true;
+        serve_turn(p, sent < 0 ? 5000 : 0);
+        p->saying = false;
     }
 }
 

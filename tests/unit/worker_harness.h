@@ -59,8 +59,9 @@ struct peers {
 
     char *received; /* from the worker to the client */
     size_t received_n;
-    bool ended; /* the client saw the end */
-    bool reset; /* ... as a reset */
+    bool saying; /* the client waits for room to send */
+    bool ended;  /* the client saw the end */
+    bool reset;  /* ... as a reset */
 };
 
 struct response {

@@ -6,6 +6,21 @@
 
 #define GET "GET /v1/files/00112233445566778899aabbccddeeff HTTP/1.1\r\nHost: v\r\nPurpose: treatment\r\n\r\n"
 
+/* Peak resident memory in KiB. */
+static long peak_memory(const struct peers *p) {
+    char path[64];
+    char line[256];
+    long peak = -1;
+    format_string(path, sizeof(path), "/proc/%d/status", (int)p->child);
+    FILE *status = fopen(path, "r");
+    assert_non_null(status);
+    while (fgets(line, sizeof(line), status) != NULL)
+        if (sscanf(line, "VmHWM: %ld", &peak) == 1)
+            break;
+    fclose(status);
+    return peak;
+}
+
 static void sandboxed_worker_serves_reads(void **state) {
     (void)state;
     size_t n = (size_t)CHUNK_PLAIN + 100000;
@@ -37,6 +52,9 @@ static void sandboxed_worker_takes_deposits(void **state) {
     struct response r = await_response(p);
     assert_int_equal(r.status, 201);
     assert_true(stored_is(p, bytes, n));
+    long peak = peak_memory(p);
+    printf("peak memory: %ld KiB\n", peak);
+    assert_true(peak > 0 && peak < 64 * 1024);
     free(bytes);
     assert_int_equal(peers_stop(p), 0);
 }

@@ -210,7 +210,8 @@ static int give_birth(struct monitor *m) {
 static int recover(struct monitor *m, char problem[200]) {
     int result = monitor_reload(m);
     if (result == VAULT_NOT_FOUND)
-        copy_string(problem, 200, "The init was interrupted: remove the key ring, its twin and the index, and init again.");
+        copy_string(problem, 200,
+                    "The init was interrupted: remove the key ring, its twin and the index, and init again.");
     if (result == VAULT_E_DAMAGED)
         copy_string(problem, 200, "The index's own description is damaged: bring back a copy of the index.");
     if (result == VAULT_OK)

@@ -163,7 +163,8 @@ void table_dispatch(struct monitor *m, struct worker *w, struct message *request
         return;
     }
     const struct entry *e = entry_of(request->type);
-    if (e == NULL || w->waiting || w->kind == 0 || request->id == 0) {
+    bool early = w->kind == 0 || (w->kind == PEER_TLS && !w->identified); /* the gate tells us before its worker */
+    if (e == NULL || w->waiting || early || request->id == 0) {
         log_warning("worker: sent what it must not type=%s", message_name(request->type));
         worker_kill(m, w->number, WORKER_MISBEHAVED);
         return;

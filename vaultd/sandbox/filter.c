@@ -41,7 +41,6 @@ static const int everyone[] = {
     SCMP_SYS(brk),
     SCMP_SYS(madvise),
     SCMP_SYS(mlock),
-    SCMP_SYS(mlock2),
     SCMP_SYS(munlock),
     SCMP_SYS(futex),
     SCMP_SYS(sched_yield),
@@ -57,49 +56,38 @@ static const int everyone[] = {
     SCMP_SYS(sysinfo), /* qsort asks how much memory there is */
     SCMP_SYS(getpid),
     SCMP_SYS(gettid),
-    SCMP_SYS(getuid),
-    SCMP_SYS(geteuid),
-    SCMP_SYS(getgid),
-    SCMP_SYS(getegid),
     SCMP_SYS(rt_sigaction),
     SCMP_SYS(rt_sigprocmask),
     SCMP_SYS(rt_sigreturn),
     SCMP_SYS(sigaltstack),
-    SCMP_SYS(setitimer),
-    SCMP_SYS(alarm),
     SCMP_SYS(exit),
     SCMP_SYS(exit_group),
 };
 
 /* vault/loop.h */
 static const int events[] = {
-    SCMP_SYS(epoll_create1), SCMP_SYS(epoll_ctl),       SCMP_SYS(epoll_wait),
-    SCMP_SYS(epoll_pwait),   SCMP_SYS(timerfd_settime), SCMP_SYS(timerfd_create),
+    SCMP_SYS(epoll_create1),
+    SCMP_SYS(epoll_ctl),
+    SCMP_SYS(epoll_wait),
+    SCMP_SYS(epoll_pwait),
 };
 
 /* Files beneath the kept directories; what they may be is Landlock's part. Landlock does not cover asking for a file's
  * status, which the C library's fstat needs as newfstatat. */
 static const int files[] = {
-    SCMP_SYS(openat),    SCMP_SYS(newfstatat), SCMP_SYS(statx),    SCMP_SYS(fstatfs),   SCMP_SYS(getdents64),
-    SCMP_SYS(pwrite64),  SCMP_SYS(pwritev),    SCMP_SYS(fsync),    SCMP_SYS(fdatasync), SCMP_SYS(ftruncate),
-    SCMP_SYS(fallocate), SCMP_SYS(fadvise64),  SCMP_SYS(mkdirat),  SCMP_SYS(mkdir),     SCMP_SYS(unlinkat),
-    SCMP_SYS(unlink),    SCMP_SYS(rename),     SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(fchmod),
-    SCMP_SYS(open),      SCMP_SYS(stat),       SCMP_SYS(lstat),    SCMP_SYS(flock),
+    SCMP_SYS(openat),   SCMP_SYS(newfstatat), SCMP_SYS(fsync),    SCMP_SYS(fdatasync),
+    SCMP_SYS(pwrite64), SCMP_SYS(ftruncate),  SCMP_SYS(unlinkat),
 };
 
 /* Objects: shared buffers, staging, links, fixed times; writer threads. */
 static const int objects[] = {
-    SCMP_SYS(linkat),          SCMP_SYS(utimensat), SCMP_SYS(memfd_create),    SCMP_SYS(preadv),
-    SCMP_SYS(copy_file_range), SCMP_SYS(eventfd2),  SCMP_SYS(set_robust_list), SCMP_SYS(rseq),
-    SCMP_SYS(sync_file_range),
+    SCMP_SYS(mkdirat),  SCMP_SYS(linkat),          SCMP_SYS(utimensat), SCMP_SYS(memfd_create),
+    SCMP_SYS(eventfd2), SCMP_SYS(set_robust_list), SCMP_SYS(rseq),
 };
 
-/* LMDB opens its environment anew after a failed commit. */
+/* The key ring's replacement; and LMDB, which opens its environment anew after a failed commit. */
 static const int index_calls[] = {
-    SCMP_SYS(msync),
-    SCMP_SYS(uname),
-    SCMP_SYS(mincore),
-    SCMP_SYS(pwritev2),
+    SCMP_SYS(renameat), SCMP_SYS(mkdir), SCMP_SYS(msync), SCMP_SYS(uname), SCMP_SYS(fstatfs),
 };
 
 static int allow(scmp_filter_ctx filter, const int *calls, size_t count) {
@@ -171,7 +159,7 @@ static int refuse_status(scmp_filter_ctx filter) {
 }
 
 static int allow_store(scmp_filter_ctx filter) {
-    static const int seals[] = {F_ADD_SEALS, F_OFD_SETLK, F_SETLK};
+    static const int seals[] = {F_ADD_SEALS};
     int result = allow(filter, events, COUNT(events));
     if (result == VAULT_OK)
         result = allow(filter, files, COUNT(files));
@@ -183,7 +171,7 @@ static int allow_store(scmp_filter_ctx filter) {
 }
 
 static int allow_monitor(scmp_filter_ctx filter) {
-    static const int locks[] = {F_GETLK, F_SETLK, F_SETLKW, F_OFD_SETLK};
+    static const int locks[] = {F_GETLK, F_SETLK, F_SETLKW};
     int result = allow(filter, events, COUNT(events));
     if (result == VAULT_OK)
         result = allow(filter, files, COUNT(files));

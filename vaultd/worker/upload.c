@@ -119,7 +119,7 @@ static int put_chunk(struct upload *u) {
     result = announce(u, chunk, token);
     if (result != VAULT_OK)
         return result;
-    wipe(chunk->address, 1); put(u, chunk, token);
+    put(u, chunk, token);
     u->slot = (u->slot + 1) % u->w->slots.count;
     u->filled = 0;
     u->segments = 0;

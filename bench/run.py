@@ -1,0 +1,63 @@
+"""Runs the parts asked for, prints the tables, writes a JSON file. Started by scripts/bench."""
+import datetime
+import json
+import shutil
+import sys
+import tempfile
+
+import hotspots
+import memory
+import ranges
+import transfers
+from common import ROOT, machine, read_settings
+from servers import Nginx, Restic, Vault, make_file
+
+PARTS = ("transfers", "ranges", "memory", "profile")
+
+
+def measure(settings, parts, vault, nginx):
+    path = settings.work / "content.bin"
+    make_file(path, settings.size)
+    results = {"machine": machine(), "runs": settings.runs, "size_mib": settings.size >> 20}
+    if "transfers" in parts:
+        restic = Restic(settings.work / "restic")
+        for title, part in ("read", transfers.read), ("deposit", transfers.deposit):
+            results[title] = part(settings, vault, nginx, restic, path)
+            transfers.show(title, results[title])
+    if "ranges" in parts:
+        results["ranges"] = ranges.measure(settings, vault, nginx, path)
+        ranges.show(results["ranges"])
+    if "memory" in parts:
+        results["memory"] = memory.measure(settings, vault)
+        memory.show(results["memory"])
+    if "profile" in parts:
+        results["profile"] = hotspots.measure(settings, vault, path)
+        hotspots.show(results["profile"])
+    return results
+
+
+def write(results):
+    folder = ROOT / "bench" / "results"
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{datetime.datetime.now(datetime.timezone.utc):%Y%m%dT%H%M%SZ}.json"
+    path.write_text(json.dumps(results, indent=1) + "\n")
+    print(f"\nwritten: {path.relative_to(ROOT)}")
+
+
+def main():
+    parts = sys.argv[1:] or PARTS
+    settings = read_settings(tempfile.mkdtemp(prefix="vault-bench."))
+    vault = nginx = None
+    try:
+        vault = Vault(settings.work / "vault")
+        nginx = Nginx(settings.work / "nginx", vault.pki)
+        write(measure(settings, parts, vault, nginx))
+    finally:
+        for server in nginx, vault:
+            if server is not None:
+                server.stop()
+        shutil.rmtree(settings.work, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
