@@ -81,7 +81,7 @@ class Scene:
 
     def permitted(self, first):
         """Accesses permitted to the victim since record `first`."""
-        return [r for r in records(self.vault, first)
+        return [r for r in records(self.vault)[first:]
                 if r["outcome"] == "permitted" and (r.get("service") or {}).get("name") == VICTIM]
 
     def record_count(self):
@@ -268,14 +268,11 @@ def where(pid, forms):
 
 def forms_of_key(path):
     """A P-256 key: its number as it is written, as it is calculated with, and the characters of the PEM text."""
-    der = subprocess.run(["openssl", "pkey", "-in", path, "-outform", "DER"], capture_output=True, check=True).stdout
     text = subprocess.run(["openssl", "pkey", "-in", path, "-noout", "-text"], capture_output=True, check=True,
                           text=True).stdout
     number = bytes.fromhex(re.sub(r"[\s:]", "", text.split("priv:")[1].split("pub:")[0]))[-32:].rjust(32, b"\0")
-    at = der.index(number)
-    pem = base64.b64encode(der)
-    lines = pathlib.Path(path).read_text().split("\n")[1:-2]
-    assert "".join(lines) == pem.decode()
+    pem = "".join(line for line in pathlib.Path(path).read_text().splitlines() if "-----" not in line).encode()
+    at = base64.b64decode(pem).index(number)
     first = -(-at // 3) * 4  # characters of the number alone
     last = (at + 32) // 3 * 4
     second = pem[max(first, 64):min(last, 128)]

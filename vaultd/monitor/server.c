@@ -103,7 +103,7 @@ static void on_gate(void *context) {
         message_clear(&in);
     }
     if (result != VAULT_AGAIN)
-        stop(m, EXIT_FAILURE);
+        stop(m, result == VAULT_E_CLOSED ? EXIT_SUCCESS : EXIT_FAILURE); /* without the gate there is no monitor */
 }
 
 static void on_store(void *context) {
@@ -113,7 +113,7 @@ static void on_store(void *context) {
     if (result == VAULT_AGAIN)
         return;
     if (result != VAULT_OK || in.type != MSG_object_removed) {
-        stop(m, EXIT_FAILURE);
+        stop(m, result == VAULT_E_CLOSED ? EXIT_SUCCESS : EXIT_FAILURE);
         return;
     }
     uploads_object_removed(m, &in.object_removed);
