@@ -24,6 +24,18 @@ static void reset_client(const struct worker *w) {
                   strerror(errno));
 }
 
+/* The option is the socket's, so the worker could set it too: a time to linger would make our close wait that long.
+ * What remains of it is at most a reset, which an honest worker asks for when it cuts an answer short. */
+static void forbid_lingering(const struct worker *w) {
+    struct linger found = {0};
+    const struct linger none = {0};
+    socklen_t n = sizeof(found);
+    if (w->client < 0 || getsockopt(w->client, SOL_SOCKET, SO_LINGER, &found, &n) != 0)
+        return;
+    if (found.l_onoff != 0 && found.l_linger != 0)
+        (void)setsockopt(w->client, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+}
+
 static bool tell_gone(struct supervisor *s, enum child_kind to, uint64_t id, enum worker_end how) {
     message_init(&s->message, MSG_worker_gone, 0);
     s->message.worker_gone.worker = id;
@@ -73,6 +85,7 @@ void worker_died(void *worker) {
     note_death(w, &end);
     if (end.si_code != CLD_EXITED)
         reset_client(w); /* an answer cut short must not look whole */
+    forbid_lingering(w);
     bury(w, child_crashed(&end) ? WORKER_FAULTY : WORKER_ENDED);
 }
 
@@ -81,6 +94,7 @@ void worker_end_by_force(struct worker *w, enum worker_end why) {
     reset_client(w);
     if (child_kill(&w->process, &end) != VAULT_OK)
         log_error("worker: cannot be waited for: worker=%llu", (unsigned long long)w->id);
+    reset_client(w); /* again, now that nobody else can take it back */
     w->supervisor->counters.killed++;
     bury(w, why);
 }
@@ -115,6 +129,7 @@ void workers_end_all(struct supervisor *s, enum worker_end why, bool tell) {
             continue;
         }
         child_kill(&s->workers->process, &end);
+        reset_client(s->workers);
         worker_forget(s->workers);
     }
 }

@@ -1,4 +1,5 @@
 #include "ask.h"
+#include "control.h"
 #include "vault/result.h"
 
 /* A place in the table, made free by closing the grant used longest ago. */
@@ -6,6 +7,7 @@ static struct grant *place_for_grant(struct worker *w) {
     struct grant *place = grants_free_place(&w->grants);
     if (place == NULL) {
         place = grants_oldest(&w->grants);
+        control_drain(w);
         ask_grant_close(w, place);
     }
     return place;

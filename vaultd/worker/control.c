@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <string.h>
 
+#include "connection.h"
 #include "vault/loop.h"
 #include "vault/result.h"
 
@@ -13,7 +14,8 @@ void control_take(struct worker *w, struct message *m) {
     uint8_t id[ID_SIZE];
     COPY_ARRAY(id, m->revoke.grant);
     message_clear(m);
-    if (w->is_active && memcmp(w->active, id, ID_SIZE) == 0)
+    bool queued = w->stream != NULL && !stream_drained(w->stream);
+    if (queued || (w->is_active && memcmp(w->active, id, ID_SIZE) == 0))
         worker_reset(w);
     /* A grant that is not there was closed while the revocation was under way: acknowledged all the same. */
     struct grant *grant = grants_by_id(&w->grants, id);
@@ -41,6 +43,20 @@ void control_check(struct worker *w) {
         control_take(w, m);
     if (result != VAULT_AGAIN)
         worker_fault(w, "the monitor's channel failed", result);
+}
+
+void control_drain(struct worker *w) {
+    enum { STEP_MS = 2 }; /* TCP tells of an acknowledgement in no way that poll could wait for */
+    uint64_t until = connection_until(w, w->idle_ms);
+    while (w->stream != NULL && !stream_drained(w->stream)) {
+        if (loop_now_ms() >= until)
+            worker_reset(w);
+        struct pollfd polls[] = {{.fd = w->monitor, .events = POLLIN}, {.fd = w->supervisor, .events = POLLIN}};
+        (void)poll(polls, 2, STEP_MS);
+        if (polls[1].revents != 0)
+            worker_fault(w, "the supervisor is gone", VAULT_E_CLOSED);
+        control_check(w);
+    }
 }
 
 static int milliseconds_until(uint64_t until_ms) {

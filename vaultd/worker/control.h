@@ -8,6 +8,10 @@
 void control_check(struct worker *w);
 /* Handles one message with id 0 from the monitor, and clears it. */
 void control_take(struct worker *w, struct message *m);
+/* Waits until nothing that was written is still to leave this host, doing meanwhile what the monitor says; a client
+ * that takes nothing for the idle limit is reset. To be called before a grant is given back: afterwards no withdrawal
+ * would find what is still queued. */
+void control_drain(struct worker *w);
 /* Waits until `fd` is readable, until_ms (loop_now_ms) is reached, or the monitor said something. VAULT_OK: fd is
  * readable (or hung up). VAULT_AGAIN: the monitor's channel is readable; look there. VAULT_E_TIMEOUT. A supervisor that
  * is gone, and a failing poll, end the process. */

@@ -1,6 +1,6 @@
-#include <jansson.h>
 #include "session.h"
 
+#include <jansson.h>
 #include <sodium.h>
 #include <string.h>
 #include <time.h>
@@ -8,6 +8,7 @@
 
 #include "ask.h"
 #include "connection.h"
+#include "control.h"
 #include "http_reply.h"
 #include "vault/log.h"
 #include "vault/loop.h"
@@ -116,6 +117,7 @@ static int serve_next(struct worker *w, struct exchange *x) {
 
 static void close_grants(struct worker *w) {
     worker_use(w, NULL);
+    control_drain(w);
     for (struct grant *g = w->grants.all; g < w->grants.all + GRANTS_MAX; g++)
         if (g->used)
             ask_grant_close(w, g);

@@ -1,7 +1,7 @@
 #include "vaultd/worker/stream.h"
 
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -74,6 +74,14 @@ bool stream_pending(const struct stream *s) {
 
 int stream_write(struct stream *s, const void *from, size_t n) {
     return s->tls != NULL ? tls_write(s->tls, from, n) : wire_write(&s->wire, from, n);
+}
+
+bool stream_drained(const struct stream *s) {
+    struct tcp_info info = {0};
+    socklen_t n = sizeof(info);
+    if (s->tls == NULL || getsockopt(s->wire.socket, IPPROTO_TCP, TCP_INFO, &info, &n) != 0)
+        return true;
+    return info.tcpi_unacked == 0 && info.tcpi_notsent_bytes == 0;
 }
 
 int stream_fd(const struct stream *s) {

@@ -27,6 +27,9 @@ int stream_read(struct stream *s, void *to, size_t n, size_t *ret_n);
 bool stream_pending(const struct stream *s);
 /* Writes all n bytes, or fails: VAULT_E_TIMEOUT, VAULT_E_CLOSED, VAULT_E_IO. */
 int stream_write(struct stream *s, const void *from, size_t n);
+/* True if the client's kernel has acknowledged everything that was written: nothing of it can leave this host any more.
+ * Always true for the Unix socket, where no content goes, and for a socket that is gone. */
+bool stream_drained(const struct stream *s);
 /* The socket, to poll on between requests. */
 int stream_fd(const struct stream *s);
 /* Orderly end: close_notify, shutdown, close. Accepts NULL and a pointer to NULL. */
