@@ -74,6 +74,20 @@ enum { CONSENT_TERMS = 32 };
     F(R, U8, recontact, 0)                                                                                             \
     F(R, U64, expires, 0) /* seconds since 1970; 0: never */
 DECLARE_RECORD(consent);
+/* Copies the document from one record that embeds FIELDS_consent to another. */
+#define CONSENT_COPY(to, from)                                                                                         \
+    do {                                                                                                               \
+        COPY_ARRAY((to)->subject, (from)->subject);                                                                    \
+        COPY_ARRAY((to)->signed_on, (from)->signed_on);                                                                \
+        COPY_ARRAY((to)->form, (from)->form);                                                                          \
+        COPY_ARRAY((to)->evidence, (from)->evidence);                                                                  \
+        (to)->treatment = (from)->treatment;                                                                           \
+        (to)->research_size = (from)->research_size;                                                                   \
+        COPY_ARRAY((to)->research, (from)->research);                                                                  \
+        (to)->findings = (from)->findings;                                                                             \
+        (to)->recontact = (from)->recontact;                                                                           \
+        (to)->expires = (from)->expires;                                                                               \
+    } while (0)
 /* Every field in range, date real, terms ascending. VAULT_E_FORMAT, with the field's name in *ret_field (static). */
 int consent_check(const struct consent *c, const char **ret_field);
 size_t consent_terms(const struct consent *c);

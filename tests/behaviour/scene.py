@@ -1,4 +1,4 @@
-"""What the tests of disclosure, damage, death and withdrawal share: patients and files, records, processes, restarts."""
+"""What the tests of disclosure, damage, death and withdrawal share: patients, files, records, processes, restarts."""
 import hashlib
 import http.client
 import json
@@ -58,7 +58,7 @@ class Read:
     """A read of a whole file, to its end or to where it was cut."""
 
     def __init__(self, vault, subject, name, purpose=TREATMENT, cert="clinic", timeout=120):
-        self.status, self.request, self.seq, self.body, self.whole = None, None, None, b"", False
+        self.status, self.request, self.seq, self.whole, body = None, None, None, False, bytearray()
         connection = vault.connect(cert, timeout)
         try:
             connection.request("GET", file_path(subject, name), headers={"Purpose": purpose})
@@ -66,16 +66,14 @@ class Read:
             self.status, self.request = response.status, response.headers["Request-Id"]
             self.seq = response.headers["Audit-Seq"]
             size = int(response.headers["Content-Length"])
-            while len(self.body) < size:
-                piece = response.read1(1 << 18)
-                if not piece:
-                    break
-                self.body += piece
-            self.whole = self.status == 200 and len(self.body) == size
+            while len(body) < size and (piece := response.read1(1 << 18)):
+                body += piece
+            self.whole = self.status == 200 and len(body) == size
         except CUT:
             pass
         finally:
             connection.close()
+            self.body = bytes(body)
 
 
 def sha256(content):

@@ -140,8 +140,8 @@ UNKNOWN = "3, recorded"
 SEALED = "5, does not open"
 FLIP, REMOVE, EXCHANGE = "a bit flipped", "removed", "exchanged with another of its database"
 
-# What a research read of the file by its name gives when one value that it depends on is damaged. Names of values: see
-# `learn`. Where a missing value is a normal thing to be told of, and no other value vouches for it (docs/format-index.md,
+# What a research read of the file by its name gives when one value that it depends on is damaged. `Library.learn` names
+# the values. Where a missing value is a normal thing to be told of, and no other value vouches for it (format-index.md,
 # Damage), the read is refused as if it had never been there.
 EXPECTED = {
     ("meta", "counters"): {FLIP: SEALED, REMOVE: SEALED, EXCHANGE: SEALED},
@@ -316,3 +316,21 @@ def test_damage_of_the_index_is_told_and_not_served(library, database, name, tmp
     whole = read_is_whole(library.vault)
     scene.stop(library.vault)
     assert got == EXPECTED[database, name] and whole
+
+
+@pytest.mark.parametrize("attack", [FLIP, REMOVE, EXCHANGE])
+@pytest.mark.parametrize("database", ["records", "nodes"])
+def test_damage_of_the_audit_is_told_and_not_exported(library, database, attack, tmp_path):
+    """Any record, and any node that an export's proofs need; the vault goes on to serve and to record."""
+    keys = sorted(library.pristine[database])
+    keys = keys if database == "records" else [key for key in keys if key.startswith("00")]  # the leaves
+    library.values[database, "any"] = random.Random(f"{SEED} {database} {attack}").choice(keys[:-2])
+    library.open_with(library.damaged(database, "any", attack))
+    try:
+        library.vault.ctl("audit", "export", "--format", "jsonl", "-o", tmp_path / "export", expect=6)
+        assert not (tmp_path / "export").exists()
+        assert any(r["outcome"] == "failed" for r in
+                   scene.records(library.vault, len(library.pristine["records"])))
+        assert read_is_whole(library.vault)
+    finally:
+        scene.stop(library.vault)

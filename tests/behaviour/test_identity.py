@@ -303,6 +303,18 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can read an
 
 
 @needs_root
+def test_scan_sees_into_a_workers_memory(vault):
+    """Control of the tests below: what one client has sent is in the memory of one worker, and nowhere else."""
+    mark = os.urandom(16).hex()
+    with contextlib.closing(vault.connect("clinic")) as connection:
+        connection.connect()
+        connection.sock.sendall(f"GET /v1/status HTTP/1.1\r\nX-Mark: {mark}".encode())
+        time.sleep(0.5)
+        found = [name for name, pids in processes(vault).items() for pid in pids if where(pid, {"": mark.encode()})]
+    assert found == ["vaultd-worker"]
+
+
+@needs_root
 def test_only_the_gate_holds_the_servers_key(vault):
     forms = forms_of_key(vault.cert("server")[1])
     with busy(vault):

@@ -1,12 +1,11 @@
 """kill -9 of any process, at any moment: what was acknowledged stays, what was not is either whole or gone.
 
-Client threads deposit and read all the time. In each round one process is killed; every second round as soon as a client
-enters a chosen phase of its request, the others at a random moment. Then the vault comes back: by itself, or, where the
-supervisor is gone, started again. KILL_ROUNDS (100) and KILL_SEED say how often and which.
+Client threads deposit and read all the time. In each round one process is killed; in every second round as soon as a
+client enters a chosen phase of its request, in the others at a random moment. Then the vault comes back: by itself, or,
+where the supervisor is gone, started again. KILL_ROUNDS (100) and KILL_SEED say how often and which.
 """
 import collections
 import contextlib
-import http.client
 import os
 import pathlib
 import random
@@ -69,7 +68,7 @@ class Client(threading.Thread):
                 self.work()
             except scene.CUT:
                 time.sleep(0.02)
-            except Exception as problem:  # pylint: disable=broad-except
+            except Exception as problem:  # told by the main thread
                 self.problem = problem
                 return
             finally:
@@ -186,16 +185,21 @@ class War:
     def pids(self, kind):
         return scene.processes(self.vault).get(kind, [])
 
+    def busy_worker(self, client):
+        """A client, that one if it is given, and the pid of its worker."""
+        for busy in [client] if client is not None else [c for c in self.clients if c.port]:
+            pid = self.worker_of(busy)
+            if pid is not None:
+                return busy, pid
+        # Only root sees whose worker is whose.
+        return None, None if os.geteuid() == 0 else next(iter(self.pids("vaultd-worker")), None)
+
     def kill(self, kind, client):
-        """A worker is that of the client in question, or of any client that is connected."""
-        pid = None
         if kind == "vaultd-worker":
-            busy = [client] if client is not None else [c for c in self.clients if c.port]
-            pid = next(filter(None, map(self.worker_of, busy)), None)
+            client, pid = self.busy_worker(client)
+            struck = [client] if client is not None else []  # any other process's death concerns all clients
         else:
-            pid = next(iter(self.pids(kind)), None)
-        # A worker's death concerns its own client only, any other ends them all.
-        struck = [client] if kind == "vaultd-worker" and client is not None else self.clients
+            pid, struck = next(iter(self.pids(kind)), None), self.clients
         phases = [c.phase for c in struck if c.phase is not None]
         try:
             assert pid is not None
@@ -219,6 +223,10 @@ class War:
         else:
             time.sleep(self.random.uniform(0.01, 0.4))
             self.kill(kind, None)
+            if self.random.random() < 0.3:  # and while it comes back
+                time.sleep(self.random.uniform(0, 0.5))
+                self.kill(self.random.choice(KINDS[1:]), None)
+                kind = "others"
         if kind == "vaultd-worker":
             time.sleep(0.05)
         else:

@@ -158,9 +158,9 @@ def running_vault(limits=None, programs=None):
             lines = [f"  {name}: {value}\n" for name, value in limits.items()]
             (folder / "limits.yaml").write_text("limits:\n" + "".join(lines))
         with said.open("wb") as out:  # no pipe: what stays running would hold it open
-            status = subprocess.run([ROOT / "scripts" / "dev-vault", folder, str(free_port())], stdin=subprocess.DEVNULL,
-                                    stdout=out, stderr=subprocess.STDOUT, timeout=START_SECONDS, env=environment).returncode
-        assert status == 0, f"scripts/dev-vault gave {status}\n{said.read_text(errors='replace')[-4000:]}"
+            done = subprocess.run([ROOT / "scripts" / "dev-vault", folder, str(free_port())], env=environment,
+                                  stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, timeout=START_SECONDS)
+        assert done.returncode == 0, f"scripts/dev-vault gave {done.returncode}\n{said.read_text(errors='replace')[-4000:]}"
         vault = Vault(folder)
         try:
             yield vault

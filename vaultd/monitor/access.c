@@ -8,6 +8,8 @@
 #include "vault/result.h"
 #include "vault/token.h"
 
+enum { GRANTS_PER_WORKER = 32 }; /* an honest worker keeps half of that */
+
 /* Unwraps the blob's data key by way of its subject's key. VAULT_E_DAMAGED when any link of the chain is. */
 static int data_key(struct monitor *m, const struct subject_value *s, const uint8_t blob_id[ID_SIZE],
                     const struct blob_value *blob, struct secret **ret) {
@@ -122,6 +124,8 @@ int answer_open(struct request *q) {
                                     .file = o->file,
                                     .subject = o->subject,
                                     .name = o->name};
+    if (grants_of(q->monitor, q->worker->number) >= GRANTS_PER_WORKER)
+        return refuse(q, "open", NULL, 429, "too-many-grants", "This connection has too many files open.");
     int result = inquire(q->monitor, &wanted, &i);
     q->subject = i.subject_known ? i.subject.subject : NULL;
     q->file = i.file_known ? i.file.file : NULL;
@@ -211,7 +215,7 @@ int answer_grant_close(struct request *q) {
                                                         : 1,
                              detail);
     }
-    if (g != NULL && !g->ended_in_batch)
+    if (result == VAULT_OK && g != NULL && !g->ended_in_batch)
         grant_drop(m, g);
     if (result == VAULT_OK)
         answer_done(m, q->worker, q->message);

@@ -5,6 +5,8 @@
 #include "monitor.h"
 #include "vault/result.h"
 
+enum { LIST_FRAME = 2048 }; /* of an answer, for all that stands around its list */
+
 json_t *json_time(uint64_t microseconds) {
     char text[28];
     time_text(microseconds, text);
@@ -41,6 +43,17 @@ json_t *json_file(const struct file_value *f) {
                      f->subject, "name", f->name, "dataset", f->dataset[0] == '\0' ? NULL : f->dataset, "tags",
                      json_list(f->tags), "size", (json_int_t)f->size, "sha256", json_hex(f->sha256, HASH_SIZE),
                      "deposited", json_time(f->deposited), "service", f->service);
+}
+
+bool json_append_fitting(json_t *list, size_t *bytes, json_t *item) {
+    size_t n = item == NULL ? 0 : json_dumpb(item, NULL, 0, JSON_COMPACT | JSON_SORT_KEYS);
+    if (n == 0 || *bytes + n + 1 > JSON_MAX - LIST_FRAME) {
+        json_decref(item);
+        return false;
+    }
+    *bytes += n + 1;
+    json_array_append_new(list, item);
+    return true;
 }
 
 /* Fills the answer's body. False without memory or when the document is over JSON_MAX. */

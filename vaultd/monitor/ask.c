@@ -9,19 +9,6 @@ static int known_or_not(int result, bool *known) {
     return result == VAULT_NOT_FOUND ? VAULT_OK : result;
 }
 
-static void consent_document(const struct consent_value *v, struct consent *to) {
-    copy_string(to->subject, sizeof(to->subject), v->subject);
-    copy_string(to->signed_on, sizeof(to->signed_on), v->signed_on);
-    copy_string(to->form, sizeof(to->form), v->form);
-    copy_string(to->evidence, sizeof(to->evidence), v->evidence);
-    to->treatment = v->treatment;
-    to->research_size = v->research_size;
-    COPY_ARRAY(to->research, v->research);
-    to->findings = v->findings;
-    to->recontact = v->recontact;
-    to->expires = v->expires;
-}
-
 static int look_up_subject(struct monitor *m, const char *name, struct inquiry *i, struct question *q) {
     if (name == NULL || name[0] == '\0')
         return VAULT_OK;
@@ -36,7 +23,7 @@ static int look_up_subject(struct monitor *m, const char *name, struct inquiry *
     if (result != VAULT_OK)
         return result;
     i->has_consent = true;
-    consent_document(&i->consent, &i->document);
+    CONSENT_COPY(&i->document, &i->consent);
     q->subject.consent = &i->document;
     return VAULT_OK;
 }

@@ -138,6 +138,17 @@ static void release_endings(struct monitor *m) {
     }
 }
 
+void endings_free(struct monitor *m) {
+    for (struct ending *e = m->endings, *next; e != NULL; e = next) {
+        next = e->next;
+        if (e->answer != NULL)
+            message_clear(e->answer);
+        free(e->answer);
+        free(e);
+    }
+    m->endings = m->ending = NULL;
+}
+
 static struct message *refusal_of(const struct message *m, int reason) {
     bool full = reason == VAULT_E_FULL;
     return problem_message(m->id, full ? 507 : 503, NO_SEQ, NULL, full ? "state-full" : "not-recorded",
@@ -147,9 +158,9 @@ static struct message *refusal_of(const struct message *m, int reason) {
 
 static void refuse_message(struct message **message, int reason) {
     struct message *refusal = refusal_of(*message, reason);
+    message_clear(*message); /* also without memory: what is left cannot be sent, and its worker ends */
     if (refusal == NULL)
-        return; /* without memory even the old answer must not go: it is cleared below */
-    message_clear(*message);
+        return;
     free(*message);
     *message = refusal;
 }
@@ -173,12 +184,15 @@ void batch_drop(struct monitor *m, int reason) {
                 refuse_message(&e->answer, reason);
         }
     grants_dropped(m);
+    for (struct worker *w = m->workers; w != NULL; w = w->next)
+        w->uploads = 0; /* counted anew: what this batch opened and ended is not known any more */
     int result = reopen(m);
     if (result != VAULT_OK) {
         log_error("index: cannot be opened again result=\"%s\"", vault_result_name(result));
         m->stop = true;
         m->exit_status = 74; /* EX_IOERR: the supervisor starts us again, without end */
     }
+    m->ending = NULL;
     send_replies(m);
     release_endings(m);
 }

@@ -1,4 +1,5 @@
-/* Objects that were announced and came to nothing: only those are ever removed here. */
+/* Objects that were announced and came to nothing: only those are ever removed here, and none that a manifest of
+ * another blob names: a worker can announce what it likes. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +12,7 @@ int upload_drop(struct monitor *m, const uint8_t id[ID_SIZE]) {
     int result = index_get_record(m->index, DB_UPLOADS, id, ID_SIZE, &layout_upload_value, &u);
     if (result != VAULT_OK)
         return result;
-    u.dropped = 1;
+    u.state = UPLOAD_DROPPED;
     m->clean_wanted = true;
     return index_put_record(m->index, DB_UPLOADS, id, ID_SIZE, &layout_upload_value, &u);
 }
@@ -42,7 +43,7 @@ static int drop_all_of(struct monitor *m, uint64_t worker, const char *why) {
         if (result == VAULT_E_DAMAGED) {
             log_error("upload: its entry is damaged and left alone");
             result = VAULT_OK;
-        } else if (result == VAULT_OK && u.dropped == 0 && (worker == 0 || u.worker == worker)) {
+        } else if (result == VAULT_OK && u.state == UPLOAD_OPEN && (worker == 0 || u.worker == worker)) {
             result = drop_unfinished(m, key, &u, why);
         }
         if (result == VAULT_OK)
@@ -60,14 +61,18 @@ int uploads_recover(struct monitor *m) {
     return drop_all_of(m, 0, "the vault ended while it was written");
 }
 
-/* The first dropped upload. VAULT_NOT_FOUND. */
-static int next_dropped(struct monitor *m, uint8_t id[ID_SIZE], struct upload_value *u) {
+/* The first upload that is over: the one that cleaning is at, if there is more of it to do. VAULT_NOT_FOUND. */
+static int next_over(struct monitor *m, uint8_t id[ID_SIZE], struct upload_value *u) {
     uint8_t key[INDEX_KEY_MAX];
     size_t size = 0;
-    int result = index_next(m->index, DB_UPLOADS, NULL, 0, NULL, 0, key, &size);
+    copy_bytes(id, ID_SIZE, m->cleaning_upload, ID_SIZE);
+    int result = index_get_record(m->index, DB_UPLOADS, id, ID_SIZE, &layout_upload_value, u);
+    if (result == VAULT_OK && u->state != UPLOAD_OPEN)
+        return VAULT_OK;
+    result = index_next(m->index, DB_UPLOADS, NULL, 0, NULL, 0, key, &size);
     while (result == VAULT_OK) {
         result = index_get_record(m->index, DB_UPLOADS, key, size, &layout_upload_value, u);
-        if (result == VAULT_OK && u->dropped != 0 && size == ID_SIZE) {
+        if (result == VAULT_OK && u->state != UPLOAD_OPEN && size == ID_SIZE) {
             copy_bytes(id, ID_SIZE, key, ID_SIZE);
             return VAULT_OK;
         }
@@ -77,10 +82,11 @@ static int next_dropped(struct monitor *m, uint8_t id[ID_SIZE], struct upload_va
     return result;
 }
 
-/* Nothing that it announced is left: its pages and itself go. */
+/* No mark of it is left: the upload goes, and where it came to nothing its pages do. */
 static int forget(struct monitor *m, const uint8_t id[ID_SIZE], const struct upload_value *u) {
+    uint32_t pages = u->state == UPLOAD_DROPPED ? u->pages : 0;
     int result = batch_begin(m);
-    for (uint32_t page = 0; result == VAULT_OK && page < u->pages; page++) {
+    for (uint32_t page = 0; result == VAULT_OK && page < pages; page++) {
         uint8_t key[ID_SIZE + 4];
         copy_bytes(key, sizeof(key), u->blob, ID_SIZE);
         put_be32(key + ID_SIZE, page);
@@ -100,35 +106,82 @@ static int ask_store(struct monitor *m, const uint8_t address[HASH_SIZE]) {
     return result == VAULT_E_LIMIT ? VAULT_OK : result;
 }
 
+static int forget_mark(struct monitor *m, const uint8_t address[HASH_SIZE]) {
+    uint8_t key[ID_SIZE + HASH_SIZE];
+    copy_bytes(key, sizeof(key), m->cleaning_upload, ID_SIZE);
+    copy_bytes(key + ID_SIZE, HASH_SIZE, address, HASH_SIZE);
+    int result = batch_begin(m);
+    if (result == VAULT_OK)
+        result = index_delete(m->index, DB_UPLOAD_OBJECTS, key, sizeof(key));
+    return result == VAULT_NOT_FOUND ? VAULT_OK : result;
+}
+
+/* The object is gone from the store: its mark goes, and what was known of it, unless it is another blob's by now. */
+static int forget_object(struct monitor *m, const uint8_t address[HASH_SIZE]) {
+    bool other = false;
+    int result = forget_mark(m, address);
+    if (result == VAULT_OK)
+        result = object_is_of_another(m, address, m->cleaning_blob, &other);
+    if (result == VAULT_OK && !other)
+        result = index_delete(m->index, DB_OBJECTS, address, HASH_SIZE);
+    return result == VAULT_NOT_FOUND ? VAULT_OK : result;
+}
+
+/* The objects of a published upload stay; its next few marks go. VAULT_NOT_FOUND when none is left. */
+static int forget_marks(struct monitor *m) {
+    enum { STEP_MARKS = 64 };
+    uint8_t key[INDEX_KEY_MAX];
+    size_t size = 0;
+    int result = VAULT_OK;
+    for (unsigned n = 0; n < STEP_MARKS && result == VAULT_OK; n++) {
+        result = index_next(m->index, DB_UPLOAD_OBJECTS, m->cleaning_upload, ID_SIZE, NULL, 0, key, &size);
+        if (result == VAULT_OK)
+            result = forget_mark(m, key + ID_SIZE);
+    }
+    return result;
+}
+
+/* The next object of an upload that came to nothing. VAULT_NOT_FOUND when none is left. */
+static int remove_next(struct monitor *m) {
+    uint8_t key[INDEX_KEY_MAX];
+    size_t size = 0;
+    bool other = false;
+    int result = index_next(m->index, DB_UPLOAD_OBJECTS, m->cleaning_upload, ID_SIZE, NULL, 0, key, &size);
+    if (result == VAULT_OK)
+        result = object_is_of_another(m, key + ID_SIZE, m->cleaning_blob, &other);
+    if (result == VAULT_OK)
+        result = other ? forget_mark(m, key + ID_SIZE) : ask_store(m, key + ID_SIZE);
+    return result;
+}
+
 static int clean_one(struct monitor *m) {
     static struct upload_value u;
     uint8_t id[ID_SIZE];
-    uint8_t key[INDEX_KEY_MAX];
-    size_t size = 0;
-    int result = next_dropped(m, id, &u);
+    int result = next_over(m, id, &u);
     if (result == VAULT_NOT_FOUND) {
         m->clean_wanted = false;
         return VAULT_OK;
     }
     if (result != VAULT_OK)
         return result;
-    result = index_next(m->index, DB_UPLOAD_OBJECTS, id, ID_SIZE, NULL, 0, key, &size);
-    if (result == VAULT_NOT_FOUND)
-        return forget(m, id, &u);
     COPY_ARRAY(m->cleaning_upload, id);
-    return result == VAULT_OK ? ask_store(m, key + ID_SIZE) : result;
+    COPY_ARRAY(m->cleaning_blob, u.blob);
+    result = u.state == UPLOAD_PUBLISHED ? forget_marks(m) : remove_next(m);
+    return result == VAULT_NOT_FOUND ? forget(m, id, &u) : result;
 }
 
-void uploads_clean(struct monitor *m) {
+bool uploads_clean(struct monitor *m) {
     if (m->seal != SEAL_UNSEALED || !m->clean_wanted || m->cleaning)
-        return;
+        return false;
     int result = clean_one(m);
-    if (result != VAULT_OK)
+    if (result != VAULT_OK) {
         batch_drop(m, result);
+        m->clean_wanted = false; /* tried again with the next dropped upload, or at the next start */
+    }
+    return m->clean_wanted && !m->cleaning;
 }
 
 void uploads_object_removed(struct monitor *m, const struct msg_object_removed *removed) {
-    uint8_t key[ID_SIZE + HASH_SIZE];
     m->cleaning = false;
     if (m->seal != SEAL_UNSEALED)
         return;
@@ -137,11 +190,7 @@ void uploads_object_removed(struct monitor *m, const struct msg_object_removed *
         m->clean_wanted = false;
         return;
     }
-    copy_bytes(key, sizeof(key), m->cleaning_upload, ID_SIZE);
-    copy_bytes(key + ID_SIZE, HASH_SIZE, removed->address, HASH_SIZE);
-    int result = batch_begin(m);
-    if (result == VAULT_OK)
-        result = index_delete(m->index, DB_UPLOAD_OBJECTS, key, sizeof(key));
-    if (result != VAULT_OK && result != VAULT_NOT_FOUND)
+    int result = forget_object(m, removed->address);
+    if (result != VAULT_OK)
         batch_drop(m, result);
 }

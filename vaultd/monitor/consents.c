@@ -60,19 +60,6 @@ static int take_effect(struct request *q, const struct consent_value *c, const c
     return administer(q, event, c->subject, 'U', detail, 200, answer);
 }
 
-static void copy_document(struct consent_value *to, const struct consent *from) {
-    copy_string(to->subject, sizeof(to->subject), from->subject);
-    copy_string(to->signed_on, sizeof(to->signed_on), from->signed_on);
-    copy_string(to->form, sizeof(to->form), from->form);
-    copy_string(to->evidence, sizeof(to->evidence), from->evidence);
-    to->treatment = from->treatment;
-    to->research_size = from->research_size;
-    COPY_ARRAY(to->research, from->research);
-    to->findings = from->findings;
-    to->recontact = from->recontact;
-    to->expires = from->expires;
-}
-
 int answer_consent_set(struct request *q) {
     static struct consent_value value;
     static struct subject_value s;
@@ -91,7 +78,7 @@ int answer_consent_set(struct request *q) {
     if (result != VAULT_OK)
         return result;
     value = (struct consent_value){0};
-    copy_document(&value, &document);
+    CONSENT_COPY(&value, &document);
     result = put_version(q->monitor, &s, &value);
     if (!format_string(detail, sizeof(detail), "version %u, signed %s, form %s", value.version, value.signed_on,
                        value.form))
@@ -128,12 +115,13 @@ int answer_consent_withdraw(struct request *q) {
 /* The newest versions first, as many as one answer holds. */
 static int history(struct monitor *m, const struct subject_value *s, bool all, json_t *consents) {
     static struct consent_value value;
-    enum { SHOWN = 60 };
-    for (uint32_t v = s->consent; v > 0 && (all || v == s->consent) && s->consent - v < SHOWN; v--) {
+    size_t bytes = 0;
+    for (uint32_t v = s->consent; v > 0 && (all || v == s->consent); v--) {
         int result = find_consent(m, s->subject, v, &value);
         if (result != VAULT_OK)
             return result;
-        json_array_append_new(consents, consent_json(&value, s->consent));
+        if (!json_append_fitting(consents, &bytes, consent_json(&value, s->consent)))
+            break;
     }
     return VAULT_OK;
 }

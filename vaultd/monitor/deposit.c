@@ -7,6 +7,8 @@
 #include "vault/result.h"
 #include "vault/token.h"
 
+enum { UPLOADS_PER_WORKER = 4 }; /* an honest worker has one at a time */
+
 static bool tags_are_good(const char *tags) {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
     for (const char *at = tags; *at != '\0';) {
@@ -105,6 +107,7 @@ static int permit(struct request *q, const struct inquiry *i) {
     token_make(m->store_key, &claim, reply->upload.token);
     reply->upload.key = secret_move(&key);
     q->worker->deposits = true;
+    q->worker->uploads++;
     batch_reply(m, q->worker, reply);
     free(reply);
     return VAULT_OK;
@@ -142,6 +145,8 @@ int answer_upload_create(struct request *q) {
         result = conflict(q, c, &taken);
     if (result != VAULT_OK)
         return result;
+    if (q->worker->uploads >= UPLOADS_PER_WORKER)
+        return refuse(q, "deposit", c->subject, 429, "too-many-uploads", "This connection has too many uploads open.");
     if (taken)
         return refuse(q, "deposit", c->subject, 409, "name-taken", "This subject has another file of this name.");
     if (i.decision.verdict == VERDICT_PERMIT)
@@ -149,100 +154,6 @@ int answer_upload_create(struct request *q) {
     result = record_create(q, &i, &seq);
     if (result == VAULT_OK)
         answer_denied(q->monitor, q->worker, q->message, seq, q->id, &i.decision);
-    return result;
-}
-
-/* The upload, if it is this worker's and still open. VAULT_DENIED otherwise. */
-static int find_upload(struct request *q, const uint8_t id[ID_SIZE], struct upload_value *ret) {
-    int result = index_get_record(q->monitor->index, DB_UPLOADS, id, ID_SIZE, &layout_upload_value, ret);
-    if (result == VAULT_NOT_FOUND || (result == VAULT_OK && (ret->worker != q->worker->number || ret->dropped != 0)))
-        return VAULT_DENIED;
-    if (result == VAULT_OK)
-        q->subject = ret->subject;
-    return result;
-}
-
-static int not_your_upload(struct request *q) {
-    return refuse(q, "deposit", NULL, 403, "not-granted", "There is no such upload on this connection.");
-}
-
-int answer_upload_announce(struct request *q) {
-    static struct upload_value u;
-    const struct msg_upload_announce *a = &q->message->upload_announce;
-    struct mark_value mark = {.length = a->length};
-    uint8_t key[ID_SIZE + HASH_SIZE];
-    int result = find_upload(q, a->upload, &u);
-    if (result == VAULT_DENIED)
-        return not_your_upload(q);
-    if (result == VAULT_OK && object_plain(a->length) == 0)
-        return refuse(q, "deposit", u.subject, 400, "malformed", "No object has this length.");
-    copy_bytes(key, sizeof(key), a->upload, ID_SIZE);
-    copy_bytes(key + ID_SIZE, HASH_SIZE, a->address, HASH_SIZE);
-    if (result == VAULT_OK)
-        result = index_put_record(q->monitor->index, DB_UPLOAD_OBJECTS, key, sizeof(key), &layout_mark_value, &mark);
-    if (result != VAULT_OK)
-        return result;
-    struct message *reply = malloc(sizeof(*reply));
-    if (reply == NULL)
-        return VAULT_E_MEMORY;
-    struct token_claim claim = {.kind = TOKEN_PUT, .worker = q->worker->number, .length = a->length};
-    COPY_ARRAY(claim.upload, a->upload);
-    COPY_ARRAY(claim.address, a->address);
-    message_init(reply, MSG_put_token, q->message->id);
-    token_make(q->monitor->store_key, &claim, reply->put_token.token);
-    batch_reply(q->monitor, q->worker, reply);
-    free(reply);
-    return VAULT_OK;
-}
-
-/* Every object of the page is durable by the store's own word. */
-static bool receipts_are_good(const struct request *q, const struct manifest_page *page) {
-    const struct msg_upload_page *p = &q->message->upload_page;
-    if (p->receipts_size != page->count * HASH_SIZE)
-        return false;
-    for (size_t n = 0; n < page->count; n++) {
-        struct token_claim claim = {
-            .kind = TOKEN_RECEIPT, .worker = q->worker->number, .length = page->chunks[n].length};
-        COPY_ARRAY(claim.upload, p->upload);
-        COPY_ARRAY(claim.address, page->chunks[n].address);
-        if (!token_check(q->monitor->store_key, &claim, p->receipts + n * HASH_SIZE))
-            return false;
-    }
-    return true;
-}
-
-static bool page_fits(const struct upload_value *u, const struct msg_upload_page *p, const struct manifest_page *page) {
-    bool full_so_far = u->chunks == u->pages * PAGE_CHUNKS && (u->chunks == 0 || u->last == OBJECT_MAX);
-    return p->page == u->pages && full_so_far && page->count > 0;
-}
-
-int answer_upload_page(struct request *q) {
-    static struct upload_value u;
-    static struct manifest_page page;
-    static struct page_value value;
-    const struct msg_upload_page *p = &q->message->upload_page;
-    uint8_t key[ID_SIZE + 4];
-    int result = find_upload(q, p->upload, &u);
-    if (result == VAULT_DENIED)
-        return not_your_upload(q);
-    if (result != VAULT_OK)
-        return result;
-    if (manifest_decode(&page, p->chunks, p->chunks_size) != VAULT_OK || !page_fits(&u, p, &page) ||
-        !receipts_are_good(q, &page))
-        return refuse(q, "deposit", u.subject, 400, "manifest-refused",
-                      "A manifest page is out of order or lacks the store's receipts.");
-    u.pages++;
-    u.chunks += (uint32_t)page.count;
-    u.last = page.chunks[page.count - 1].length;
-    value = (struct page_value){.chunks_size = p->chunks_size};
-    copy_bytes(value.chunks, sizeof(value.chunks), p->chunks, p->chunks_size);
-    copy_bytes(key, sizeof(key), u.blob, ID_SIZE);
-    put_be32(key + ID_SIZE, p->page);
-    result = index_put_record(q->monitor->index, DB_PAGES, key, sizeof(key), &layout_page_value, &value);
-    if (result == VAULT_OK)
-        result = index_put_record(q->monitor->index, DB_UPLOADS, p->upload, ID_SIZE, &layout_upload_value, &u);
-    if (result == VAULT_OK)
-        answer_done(q->monitor, q->worker, q->message);
     return result;
 }
 
@@ -289,17 +200,14 @@ static int count_file(struct monitor *m, const char *subject) {
     return result == VAULT_OK ? meta_store(m) : result;
 }
 
-/* The upload's marks go: what they named is published now. */
-static int forget_upload(struct monitor *m, const uint8_t id[ID_SIZE]) {
-    uint8_t key[INDEX_KEY_MAX];
-    size_t size = 0;
-    int result = index_next(m->index, DB_UPLOAD_OBJECTS, id, ID_SIZE, NULL, 0, key, &size);
-    while (result == VAULT_OK) {
-        result = index_delete(m->index, DB_UPLOAD_OBJECTS, key, size);
-        if (result == VAULT_OK)
-            result = index_next(m->index, DB_UPLOAD_OBJECTS, id, ID_SIZE, key, size, key, &size);
-    }
-    return result == VAULT_NOT_FOUND ? index_delete(m->index, DB_UPLOADS, id, ID_SIZE) : result;
+/* What the upload's marks named is published now: they go later, a few at a time. */
+static int leave_marks(struct request *q, const struct upload_value *u) {
+    struct upload_value published = *u;
+    published.state = UPLOAD_PUBLISHED;
+    q->worker->uploads -= q->worker->uploads > 0 ? 1 : 0;
+    q->monitor->clean_wanted = true;
+    return index_put_record(q->monitor->index, DB_UPLOADS, q->message->upload_commit.upload, ID_SIZE,
+                            &layout_upload_value, &published);
 }
 
 static int record_end(struct request *q, const struct upload_value *u, const char *outcome, const uint8_t *file,
@@ -341,7 +249,7 @@ static int publish(struct request *q, const struct upload_value *u) {
     if (result == VAULT_OK)
         result = count_file(m, u->subject);
     if (result == VAULT_OK)
-        result = forget_upload(m, c->upload);
+        result = leave_marks(q, u);
     if (result == VAULT_OK)
         result = record_end(q, u, "done", f.file, c->size, 0, NULL, &seq);
     if (result == VAULT_OK)
@@ -349,10 +257,15 @@ static int publish(struct request *q, const struct upload_value *u) {
     return result;
 }
 
+static int give_up(struct request *q, const uint8_t id[ID_SIZE]) {
+    q->worker->uploads -= q->worker->uploads > 0 ? 1 : 0;
+    return upload_drop(q->monitor, id);
+}
+
 static int turn_down(struct request *q, const struct upload_value *u, unsigned status, const char *rule,
                      const char *text) {
     uint64_t seq = NO_SEQ;
-    int result = upload_drop(q->monitor, q->message->upload_commit.upload);
+    int result = give_up(q, q->message->upload_commit.upload);
     if (result == VAULT_OK)
         result = record_end(q, u, "failed", NULL, q->message->upload_commit.size, status == 422 ? 6 : 1, text, &seq);
     if (result == VAULT_OK)
@@ -368,7 +281,7 @@ static int settle(struct request *q, const struct upload_value *u, const struct 
         strcmp(f->service, u->service) == 0 && f->size == c->size && memcmp(f->sha256, c->sha256, HASH_SIZE) == 0;
     if (!same)
         return turn_down(q, u, 409, "name-taken", "This subject has another file of this name.");
-    int result = upload_drop(q->monitor, c->upload);
+    int result = give_up(q, c->upload);
     if (result == VAULT_OK)
         result = record_end(q, u, "done", f->file, c->size, 0, "the same content was there already", &seq);
     if (result == VAULT_OK)
@@ -385,9 +298,9 @@ int answer_upload_commit(struct request *q) {
     static struct file_value f;
     static const uint8_t by_name[ID_SIZE];
     const struct msg_upload_commit *c = &q->message->upload_commit;
-    int result = find_upload(q, c->upload, &u);
+    int result = upload_find(q, c->upload, &u);
     if (result == VAULT_DENIED)
-        return not_your_upload(q);
+        return upload_refuse(q);
     if (result != VAULT_OK)
         return result;
     if (!q->asker.known || (q->asker.roles & 1u << ROLE_DEPOSITOR) == 0)
@@ -405,11 +318,11 @@ int answer_upload_commit(struct request *q) {
 int answer_upload_abort(struct request *q) {
     static struct upload_value u;
     const struct msg_upload_abort *a = &q->message->upload_abort;
-    int result = find_upload(q, a->upload, &u);
+    int result = upload_find(q, a->upload, &u);
     if (result == VAULT_DENIED)
-        return not_your_upload(q);
+        return upload_refuse(q);
     if (result == VAULT_OK)
-        result = upload_drop(q->monitor, a->upload);
+        result = give_up(q, a->upload);
     if (result == VAULT_OK)
         result = record_end(q, &u, "interrupted", NULL, 0, 1, a->reason, NULL);
     if (result == VAULT_OK)

@@ -1,7 +1,7 @@
 /* Lists, file documents, inquiries, outcomes of requests. */
 #include <string.h>
 
-#include "monitor.h"
+#include "listing.h"
 #include "vault/result.h"
 
 enum { LIST_PAGE = 100 };
@@ -45,69 +45,85 @@ static struct walk walk_of(struct monitor *m, const struct msg_file_list *l) {
     return w;
 }
 
-/* Adds the files of one page; *key is the cursor. Looks at no more than a bounded number of entries per request. */
-static int list_page(struct request *q, const struct walk *w, const struct purpose *p, json_t *files,
-                     uint8_t key[INDEX_KEY_MAX], size_t *size) {
-    static struct file_value f;
+/* The file that this entry of the walk names. A list of a subject or dataset vouches for its files, and its marks for
+ * it. */
+static int listed_file(struct monitor *m, const struct walk *w, const struct cursor *at, struct file_value *ret) {
+    struct mark_value mark;
+    if (at->size != w->prefix_size + ID_SIZE)
+        return VAULT_E_DAMAGED;
+    int result =
+        w->db == DB_FILES ? VAULT_OK : index_get_record(m->index, w->db, at->key, at->size, &layout_mark_value, &mark);
+    if (result == VAULT_OK)
+        result = index_get_record(m->index, DB_FILES, at->key + w->prefix_size, ID_SIZE, &layout_file_value, ret);
+    return result == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : result;
+}
+
+/* Whether the file belongs into this list, for this caller. */
+static int is_wanted(struct request *q, const struct purpose *p, const struct file_value *f, bool *ret) {
     const struct msg_file_list *l = &q->message->file_list;
-    struct monitor *m = q->monitor;
-    int result = VAULT_OK;
-    for (unsigned looked = 0; looked < 10 * LIST_PAGE && json_array_size(files) < LIST_PAGE; looked++) {
-        bool seen = false;
-        result = index_next(m->index, w->db, w->prefix, w->prefix_size, key, *size, key, size);
-        if (result == VAULT_OK && *size != w->prefix_size + ID_SIZE)
-            result = VAULT_E_DAMAGED;
-        if (result == VAULT_OK)
-            result = index_get_record(m->index, DB_FILES, key + w->prefix_size, ID_SIZE, &layout_file_value, &f);
-        else
-            return result;
-        if (result == VAULT_NOT_FOUND)
-            result = VAULT_E_DAMAGED;
-        bool wanted = l->dataset[0] == '\0' || strcmp(f.dataset, l->dataset) == 0;
-        if (result == VAULT_OK && wanted)
-            result = may_see(q, p, &f, &seen);
+    *ret = false;
+    if (l->dataset[0] != '\0' && strcmp(f->dataset, l->dataset) != 0)
+        return VAULT_OK;
+    return may_see(q, p, f, ret);
+}
+
+/* Adds the files of one page. Looks at no more than a bounded number of entries, counted in *ret_looked. */
+static int list_page(struct request *q, const struct walk *w, const struct purpose *p, json_t *files, struct cursor *at,
+                     unsigned *ret_looked) {
+    static struct file_value f;
+    struct cursor next;
+    size_t bytes = 0;
+    unsigned looked = 0;
+    while (looked < 2 * LIST_PAGE && json_array_size(files) < LIST_PAGE && !at->ended) {
+        bool wanted = false;
+        int result = cursor_step(q->monitor, w->db, w->prefix, w->prefix_size, at, &next);
+        if (result == VAULT_OK && !next.ended)
+            result = listed_file(q->monitor, w, &next, &f);
+        if (result == VAULT_OK && !next.ended)
+            result = is_wanted(q, p, &f, &wanted);
         if (result != VAULT_OK)
             return result;
-        if (seen)
-            json_array_append_new(files, json_file(&f));
+        if (wanted && !json_append_fitting(files, &bytes, json_file(&f)))
+            break;
+        looked += next.ended ? 0 : 1;
+        *at = next;
     }
+    *ret_looked = looked;
     return VAULT_OK;
 }
 
-static json_t *cursor_json(int result, const uint8_t *key, size_t size) {
-    char text[2 * INDEX_KEY_MAX + 1];
-    if (result == VAULT_NOT_FOUND)
-        return json_null();
-    hex_encode(text, sizeof(text), key, size);
-    return json_string(text);
-}
-
-static bool cursor_parse(const char *text, uint8_t key[INDEX_KEY_MAX], size_t *ret_size) {
-    size_t n = strlen(text) / 2;
-    if (n > INDEX_KEY_MAX || !hex_decode(key, n, text))
-        return false;
-    *ret_size = n;
-    return true;
+/* A list that was walked from its start to its end holds as many files as the subject has. */
+static int list_is_whole(struct request *q, const struct walk *w, const struct cursor *at, unsigned looked) {
+    static struct subject_value s;
+    const struct msg_file_list *l = &q->message->file_list;
+    if (w->db != DB_SUBJECT_FILES || l->cursor[0] != '\0' || !at->ended)
+        return VAULT_OK;
+    int result = find_subject(q->monitor, l->subject, &s);
+    if (result == VAULT_OK && s.files != looked)
+        result = VAULT_E_DAMAGED;
+    return result == VAULT_NOT_FOUND ? VAULT_OK : result;
 }
 
 int answer_file_list(struct request *q) {
     const struct msg_file_list *l = &q->message->file_list;
     struct walk w = walk_of(q->monitor, l);
     struct purpose p;
-    uint8_t key[INDEX_KEY_MAX] = {0};
-    size_t size = 0;
+    struct cursor at;
+    unsigned looked = 0;
     PURPOSE_OF(l, &p);
-    if (!cursor_parse(l->cursor, key, &size))
-        return refuse(q, "list", NULL, 400, "malformed", "The cursor is malformed.");
+    if (purpose_check(&p) != VAULT_OK || !cursor_parse(q->monitor, l->cursor, &at))
+        return refuse(q, "list", NULL, 400, "malformed", "The purpose or the cursor is malformed.");
     if (!is_administrator(q) && p.purpose == PURPOSE_NONE)
         return refuse(q, "list", NULL, 400, "purpose-missing", "A list needs the purpose that it is for.");
     json_t *files = json_array();
-    int result = list_page(q, &w, &p, files, key, &size);
-    if (result != VAULT_OK && result != VAULT_NOT_FOUND) {
+    int result = list_page(q, &w, &p, files, &at, &looked);
+    if (result == VAULT_OK)
+        result = list_is_whole(q, &w, &at, looked);
+    if (result != VAULT_OK) {
         json_decref(files);
         return result;
     }
-    json_t *answer = json_pack("{s:o, s:o}", "files", files, "next", cursor_json(result, key, size));
+    json_t *answer = json_pack("{s:o, s:o}", "files", files, "next", cursor_json(q->monitor, &at));
     return administer(q, "list", NULL, 'R', NULL, 200, answer);
 }
 
@@ -117,6 +133,8 @@ int answer_file_show(struct request *q) {
     struct purpose p;
     uint64_t seq = NO_SEQ;
     PURPOSE_OF(s, &p);
+    if (purpose_check(&p) != VAULT_OK)
+        return refuse(q, "metadata", NULL, 400, "purpose-malformed", "The purpose is malformed.");
     struct inquiry_wanted wanted = {.asker = &q->asker,
                                     .action = ACTION_METADATA,
                                     .purpose = &p,
@@ -199,6 +217,8 @@ int answer_inquire(struct request *q) {
     char text[512];
     uint64_t seq = NO_SEQ;
     PURPOSE_OF(n, &p);
+    if (purpose_check(&p) != VAULT_OK)
+        return refuse(q, "inquiry", NULL, 400, "purpose-malformed", "The purpose is malformed.");
     int result = service_of(q, n->service, &about);
     if (result == VAULT_NOT_FOUND)
         return refuse(q, "inquiry", NULL, 404, "no-such-service", "There is no such service.");

@@ -7,13 +7,21 @@
 #include "vault/result.h"
 
 /* How long a worker may take to acknowledge before it is ended by force; and how often all grants are decided again. */
-enum { ACKNOWLEDGE_MS = 20, CLOCK_MS = 1000 };
+enum { ACKNOWLEDGE_MS = 20, CLOCK_MS = 1000, CLOCK_GRANTS = 64 };
 
 struct grant *grant_find(struct monitor *m, const struct worker *w, const uint8_t id[ID_SIZE]) {
     for (struct grant *g = m->grants; g != NULL; g = g->next)
         if (g->worker == w->number && memcmp(g->id, id, ID_SIZE) == 0)
             return g;
     return NULL;
+}
+
+/* Holders of more than an honest worker's table are refused (access.c). */
+unsigned grants_of(const struct monitor *m, uint64_t worker) {
+    unsigned n = 0;
+    for (const struct grant *g = m->grants; g != NULL; g = g->next)
+        n += g->worker == worker ? 1 : 0;
+    return n;
 }
 
 int grant_add(struct monitor *m, const struct grant *g) {
@@ -27,6 +35,7 @@ int grant_add(struct monitor *m, const struct grant *g) {
     }
     *copy = *g;
     copy->state = GRANT_PENDING;
+    copy->decided_at = loop_now_ms();
     copy->next = m->grants;
     m->grants = copy;
     return VAULT_OK;
@@ -120,23 +129,38 @@ static int end_grant(struct monitor *m, struct grant *g, const struct grant_filt
     return result;
 }
 
+static int decide_one(struct monitor *m, struct grant *g, const struct grant_filter *filter, unsigned *ended) {
+    bool permitted = true;
+    int result = still_permitted(m, g, &permitted);
+    if (result == VAULT_OK && !permitted) {
+        result = end_grant(m, g, filter);
+        if (ended != NULL)
+            ++*ended;
+    }
+    return result;
+}
+
 int grants_decide_again(struct monitor *m, const struct grant_filter *filter, unsigned *ret_ended) {
     unsigned ended = 0;
     for (struct grant *g = m->grants; g != NULL; g = g->next) {
-        bool permitted = true;
         if (g->state == GRANT_ENDING || !concerns(g, filter))
             continue;
-        int result = still_permitted(m, g, &permitted);
-        if (result == VAULT_OK && !permitted) {
-            result = end_grant(m, g, filter);
-            ended++;
-        }
+        int result = decide_one(m, g, filter, &ended);
         if (result != VAULT_OK)
             return result;
     }
     if (ret_ended != NULL)
         *ret_ended = ended;
     return VAULT_OK;
+}
+
+int grants_end_all(struct monitor *m, const char *cause, uint64_t asked_by) {
+    struct grant_filter filter = {.cause = cause, .asked_by = asked_by};
+    int result = VAULT_OK;
+    for (struct grant *g = m->grants; g != NULL && result == VAULT_OK; g = g->next)
+        if (g->state != GRANT_ENDING)
+            result = end_grant(m, g, &filter);
+    return result;
 }
 
 /* The grant whose answer is still in this batch: it is refused instead, and was never used. */
@@ -146,11 +170,11 @@ static bool answer_instead(struct monitor *m, const struct grant *g) {
             continue;
         struct message *refusal = problem_message(r->message->id, 403, r->message->grant.seq, g->value.request,
                                                   "not-available", "Not permitted, or not there.");
-        if (refusal == NULL)
-            return false;
-        message_clear(r->message);
-        free(r->message);
-        r->message = refusal;
+        message_clear(r->message); /* also without memory: what is left cannot be sent, and its worker ends */
+        if (refusal != NULL) {
+            free(r->message);
+            r->message = refusal;
+        }
         return true;
     }
     return false;
@@ -197,25 +221,34 @@ void grants_dropped(struct monitor *m) {
     }
 }
 
-/* Once a second: a consent or an approval may have ended by the clock. */
-static void decide_by_clock(struct monitor *m) {
-    static uint64_t last;
+/* Once a second for each grant: a consent or an approval may have ended by the clock. A bounded number per turn; true
+ * if there are more. */
+static bool decide_by_clock(struct monitor *m) {
     uint64_t now = loop_now_ms();
-    struct grant_filter any = {.cause = "no longer permitted at this time"};
-    if (m->grants == NULL || m->index == NULL || now - last < CLOCK_MS)
-        return;
-    last = now;
-    int result = batch_begin(m);
-    if (result == VAULT_OK)
-        result = grants_decide_again(m, &any, NULL);
-    if (result != VAULT_OK)
-        batch_drop(m, result);
+    struct grant_filter filter = {.cause = "no longer permitted at this time"};
+    unsigned decided = 0;
+    for (struct grant *g = m->grants; g != NULL && m->index != NULL; g = g->next) {
+        if (g->state != GRANT_LIVE || now - g->decided_at < CLOCK_MS)
+            continue;
+        if (++decided > CLOCK_GRANTS)
+            return true;
+        g->decided_at = now;
+        int result = batch_begin(m);
+        if (result == VAULT_OK)
+            result = decide_one(m, g, &filter, NULL);
+        if (result != VAULT_OK) {
+            batch_drop(m, result);
+            return false;
+        }
+    }
+    return false;
 }
 
 int grants_tick(struct monitor *m) {
     uint64_t now = loop_now_ms();
     int wait = m->grants == NULL ? -1 : CLOCK_MS;
-    decide_by_clock(m);
+    if (decide_by_clock(m))
+        wait = 0;
     for (struct grant *g = m->grants; g != NULL; g = g->next) {
         if (g->state != GRANT_ENDING || g->ended_in_batch || g->force_at == UINT64_MAX)
             continue;
@@ -249,6 +282,18 @@ int grants_of_gone_worker(struct monitor *m, uint64_t worker) {
     return result;
 }
 
+/* Whose grant it was cannot be read any more; that there was one is recorded. */
+static int forget_damaged(struct monitor *m, const uint8_t *key, size_t size) {
+    struct event e = {.name = "read.close",
+                      .outcome = "failed",
+                      .action = 'R',
+                      .rule = "integrity",
+                      .text = "Stored data is damaged.",
+                      .detail = "a grant that the vault's end left open cannot be read"};
+    int result = journal(m, &e, NULL);
+    return result == VAULT_OK ? index_delete(m->index, DB_GRANTS, key, size) : result;
+}
+
 int grants_recover(struct monitor *m) {
     uint8_t key[INDEX_KEY_MAX];
     size_t size = 0;
@@ -262,7 +307,7 @@ int grants_recover(struct monitor *m) {
             result = grant_close(m, &g, "interrupted", g.value.size, 0, 1,
                                  "the vault ended while it was read; bytes is the upper bound");
         else if (result == VAULT_E_DAMAGED)
-            result = index_delete(m->index, DB_GRANTS, key, size);
+            result = forget_damaged(m, key, size);
         if (result == VAULT_OK)
             result = index_next(m->index, DB_GRANTS, NULL, 0, key, size, key, &size);
     }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "vault/log.h"
 #include "vault/result.h"
@@ -26,7 +27,7 @@ struct index {
 static const char *const db_names[DB_COUNT] = {
     "meta",   "subjects",   "consents",      "services",      "sans",    "projects", "ethics",  "policies",
     "files",  "file-names", "subject-files", "dataset-files", "blobs",   "pages",    "uploads", "upload-objects",
-    "grants", "requests",   "jobs",          "chains",        "records", "nodes"};
+    "grants", "requests",   "jobs",          "chains",        "records", "nodes",    "objects"};
 
 /* The one place where LMDB's errors become results. */
 static int result_of(int error) {
@@ -141,10 +142,19 @@ int index_begin(struct index *i) {
     return result_of(mdb_txn_begin(i->env, NULL, 0, &i->write));
 }
 
+/* LMDB says EIO of a short write, which is how a file system that fills up says so. */
+static bool space_is_gone(struct index *i) {
+    enum { LEFT = 64 << 10 };
+    struct statvfs s;
+    int fd;
+    return mdb_env_get_fd(i->env, &fd) == 0 && fstatvfs(fd, &s) == 0 && s.f_bavail * s.f_frsize < LEFT;
+}
+
 int index_commit(struct index *i) {
     MDB_txn *t = i->write;
     i->write = NULL;
-    return t == NULL ? VAULT_E_STATE : result_of(mdb_txn_commit(t));
+    int result = t == NULL ? VAULT_E_STATE : result_of(mdb_txn_commit(t));
+    return result == VAULT_E_IO && space_is_gone(i) ? VAULT_E_FULL : result;
 }
 
 void index_abort(struct index *i) {
@@ -232,7 +242,7 @@ int index_delete(struct index *i, enum index_db db, const void *key, size_t key_
 }
 
 static bool starts_with(const MDB_val *k, const void *prefix, size_t n) {
-    return k->mv_size >= n && memcmp(k->mv_data, prefix, n) == 0;
+    return k->mv_size >= n && (n == 0 || memcmp(k->mv_data, prefix, n) == 0);
 }
 
 /* Moves the cursor to the first key greater than `after`, or not less than the prefix. */

@@ -36,6 +36,7 @@ enum index_db {
     DB_CHAINS,         /* hash of subject or service -> chain_value */
     DB_RECORDS,        /* be64 number -> the line */
     DB_NODES,          /* u8 level ‖ be64 index -> 32-byte hash */
+    DB_OBJECTS,        /* address -> object_value */
     DB_COUNT
 };
 

@@ -116,6 +116,9 @@ bool obligations_text(const struct decision *d, char *to, size_t size) {
     return !w.bad;
 }
 
+/* The largest number that a record holds; what a worker claims to have moved may be any number. */
+static const uint64_t bytes_max = (UINT64_C(1) << 53) - 1;
+
 /* Strings in hex and lists that a record points to. */
 struct texts {
     char file[2 * ID_SIZE + 1], request[2 * ID_SIZE + 1], obligations[OBLIGATIONS_MAX * 65];
@@ -136,7 +139,7 @@ static void fill(struct monitor *m, const struct event *e, struct texts *t, stru
                          .policy = e->decision != NULL && m->has_policy ? m->policy_hash : NULL,
                          .consent = e->consent,
                          .has_bytes = e->has_bytes,
-                         .bytes = e->bytes,
+                         .bytes = e->bytes < bytes_max ? e->bytes : bytes_max,
                          .ranges = e->ranges,
                          .detail = e->detail};
     if (e->file != NULL) {

@@ -178,7 +178,9 @@ int jobs_step(struct monitor *m, bool *ret_more) {
     if (m->seal != SEAL_UNSEALED || !m->job_wanted)
         return VAULT_OK;
     int result = job_running(m, &j);
-    if (result == VAULT_NOT_FOUND) {
+    if (result == VAULT_E_DAMAGED)
+        log_error("rotation: the job's entry is damaged, and nobody goes on with it");
+    if (result == VAULT_NOT_FOUND || result == VAULT_E_DAMAGED) {
         m->job_wanted = false;
         return VAULT_OK;
     }

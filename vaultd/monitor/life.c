@@ -72,21 +72,19 @@ int answer_status(struct request *q) {
     return VAULT_OK;
 }
 
-/* Sealing: recorded first; then every other worker is ended and every key wiped. */
+/* Sealing: recorded first; then every other worker is ended and every key wiped. The answer waits for the last reader's
+ * end, as that of a withdrawal does. */
 int answer_seal(struct request *q) {
     struct monitor *m = q->monitor;
-    int result = VAULT_OK;
-    for (struct worker *w = m->workers; w != NULL && result == VAULT_OK; w = w->next)
-        if (w != q->worker)
-            result = grants_of_gone_worker(m, w->number);
+    int result = grants_end_all(m, "the vault was sealed", q->worker->number);
     for (struct worker *w = m->workers; w != NULL && result == VAULT_OK; w = w->next)
         if (w != q->worker && w->deposits)
             result = uploads_drop_of_worker(m, w->number);
     if (result == VAULT_OK)
         result = administer(q, "vault.seal", NULL, 'E', NULL, 200, json_pack("{s:s}", "seal", "sealed"));
-    if (result == VAULT_OK)
-        result = batch_finish(m);
     if (result != VAULT_OK)
+        return result;
+    if (batch_finish(m) != VAULT_OK)
         return VAULT_OK; /* answered by the dropped batch */
     for (struct worker *w = m->workers; w != NULL; w = w->next)
         if (w != q->worker && w->kind != 0)
@@ -213,7 +211,8 @@ static int recover(struct monitor *m, char problem[200]) {
         copy_string(problem, 200,
                     "The init was interrupted: remove the key ring, its twin and the index, and init again.");
     if (result == VAULT_E_DAMAGED)
-        copy_string(problem, 200, "The index's own description is damaged: bring back a copy of the index.");
+        copy_string(problem, 200,
+                    "The index does not open with this key ring: it is damaged, or the ring is of another vault.");
     if (result == VAULT_OK)
         result = batch_begin(m);
     if (result == VAULT_OK)

@@ -6,34 +6,72 @@
 
 enum { LISTING_PAGE = 50 };
 
-static int fill(struct request *q, const struct listing *l, json_t *items, uint8_t key[INDEX_KEY_MAX], size_t *size) {
-    struct index *i = q->monitor->index;
-    int result = VAULT_OK;
+/* A cursor is where a list goes on: the last key, sealed, since keys are nobody's to know. */
+static const char cursor_purpose[] = "list-cursor";
+
+json_t *cursor_json(struct monitor *m, const struct cursor *c) {
+    uint8_t sealed[INDEX_KEY_MAX + SEAL_OVERHEAD];
+    char text[2 * sizeof(sealed) + 1];
+    if (c->ended)
+        return json_null();
+    if (seal_bytes(keyring_index_key(m->keyring), cursor_purpose, sizeof(cursor_purpose), c->key, c->size, sealed) !=
+        VAULT_OK)
+        return NULL;
+    hex_encode(text, sizeof(text), sealed, c->size + SEAL_OVERHEAD);
+    return json_string(text);
+}
+
+bool cursor_parse(struct monitor *m, const char *text, struct cursor *ret) {
+    uint8_t sealed[INDEX_KEY_MAX + SEAL_OVERHEAD];
+    size_t n = strlen(text) / 2;
+    *ret = (struct cursor){0};
+    if (text[0] == '\0')
+        return true;
+    if (n <= SEAL_OVERHEAD || n > sizeof(sealed) || !hex_decode(sealed, n, text) ||
+        unseal_bytes(keyring_index_key(m->keyring), cursor_purpose, sizeof(cursor_purpose), sealed, n, ret->key) !=
+            VAULT_OK)
+        return false;
+    ret->size = n - SEAL_OVERHEAD;
+    return true;
+}
+
+int cursor_step(struct monitor *m, enum index_db db, const void *prefix, size_t prefix_size, const struct cursor *c,
+                struct cursor *ret_next) {
+    struct cursor next = *c;
+    int result = index_next(m->index, db, prefix, prefix_size, c->key, c->size, next.key, &next.size);
+    next.ended = result == VAULT_NOT_FOUND;
+    *ret_next = next;
+    return next.ended ? VAULT_OK : result;
+}
+
+static int fill(struct request *q, const struct listing *l, json_t *items, struct cursor *at) {
+    struct cursor next;
+    size_t bytes = 0;
     while (json_array_size(items) < LISTING_PAGE) {
-        result = index_next(i, l->db, NULL, 0, key, *size, key, size);
-        if (result == VAULT_OK)
-            result = index_get_record(i, l->db, key, *size, l->layout, l->record);
+        int result = cursor_step(q->monitor, l->db, NULL, 0, at, &next);
+        if (result == VAULT_OK && !next.ended)
+            result = index_get_record(q->monitor->index, l->db, next.key, next.size, l->layout, l->record);
         if (result != VAULT_OK)
             return result;
-        json_array_append_new(items, l->item(q, l->record));
+        if (!next.ended && !json_append_fitting(items, &bytes, l->item(q, l->record)))
+            break;
+        *at = next;
+        if (next.ended)
+            break;
     }
     return VAULT_OK;
 }
 
 int answer_listing(struct request *q, const struct listing *l, const char *cursor) {
-    char next[2 * INDEX_KEY_MAX + 1];
-    uint8_t key[INDEX_KEY_MAX] = {0};
-    size_t size = strlen(cursor) / 2;
-    if (size > INDEX_KEY_MAX || !hex_decode(key, size, cursor))
+    struct cursor at;
+    if (!cursor_parse(q->monitor, cursor, &at))
         return refuse(q, l->event, NULL, 400, "malformed", "The cursor is malformed.");
     json_t *items = json_array();
-    int result = fill(q, l, items, key, &size);
-    if (result != VAULT_OK && result != VAULT_NOT_FOUND) {
+    int result = fill(q, l, items, &at);
+    if (result != VAULT_OK) {
         json_decref(items);
         return result;
     }
-    hex_encode(next, sizeof(next), key, size);
-    json_t *answer =
-        json_pack("{s:o, s:o}", l->member, items, "next", result == VAULT_NOT_FOUND ? json_null() : json_string(next));
+    json_t *answer = json_pack("{s:o, s:o}", l->member, items, "next", cursor_json(q->monitor, &at));
     return administer(q, l->event, NULL, 'R', NULL, 200, answer);
 }

@@ -76,20 +76,22 @@ bool id_is_zero(const uint8_t id[ID_SIZE]) {
     return sodium_is_zero(id, ID_SIZE) == 1;
 }
 
-/* Counts the subject's entries in the list of files: a name that is gone while its file is listed is damage. */
+enum { LISTED_MAX = 256 };
+
+/* A name that is gone while its file is in the subject's list is damage; looked for among a bounded number of files. */
 static int files_are_whole(struct monitor *m, const uint8_t subject[HASH_SIZE], const char *name) {
     uint8_t key[INDEX_KEY_MAX];
     size_t size = 0;
     struct file_value f;
     int result = index_next(m->index, DB_SUBJECT_FILES, subject, HASH_SIZE, NULL, 0, key, &size);
-    while (result == VAULT_OK && size == HASH_SIZE + ID_SIZE) {
+    for (unsigned n = 0; result == VAULT_OK && size == HASH_SIZE + ID_SIZE && n < LISTED_MAX; n++) {
         result = index_get_record(m->index, DB_FILES, key + HASH_SIZE, ID_SIZE, &layout_file_value, &f);
         if (result == VAULT_NOT_FOUND || (result == VAULT_OK && strcmp(f.name, name) == 0))
             return VAULT_E_DAMAGED;
         if (result == VAULT_OK)
             result = index_next(m->index, DB_SUBJECT_FILES, subject, HASH_SIZE, key, size, key, &size);
     }
-    return result;
+    return result == VAULT_OK ? VAULT_NOT_FOUND : result;
 }
 
 static int find_named_file(struct monitor *m, const char *subject, const char *name, uint8_t ret_id[ID_SIZE]) {
@@ -117,6 +119,15 @@ int find_file(struct monitor *m, const uint8_t id[ID_SIZE], const char *subject,
     }
     int result = index_get_record(m->index, DB_FILES, by_id ? id : named, ID_SIZE, &layout_file_value, ret);
     return result == VAULT_NOT_FOUND && !by_id ? VAULT_E_DAMAGED : result;
+}
+
+int object_is_of_another(struct monitor *m, const uint8_t address[HASH_SIZE], const uint8_t blob[ID_SIZE],
+                         bool *ret_other) {
+    struct object_value o;
+    int result = index_get_record(m->index, DB_OBJECTS, address, HASH_SIZE, &layout_object_value, &o);
+    if (result == VAULT_OK || result == VAULT_NOT_FOUND)
+        *ret_other = result == VAULT_OK && memcmp(o.blob, blob, ID_SIZE) != 0;
+    return result == VAULT_NOT_FOUND ? VAULT_OK : result;
 }
 
 bool list_holds(const char *list, const char *item) {
@@ -158,6 +169,8 @@ static int remote_asker(struct monitor *m, const struct worker *w, struct asker 
         return VAULT_OK;
     copy_string(a->san, sizeof(a->san), w->san);
     hex_encode(a->fingerprint, sizeof(a->fingerprint), w->fingerprint, HASH_SIZE);
+    if (m->keyring == NULL)
+        return VAULT_OK; /* sealed: nobody can be looked up */
     name_hash(m, NAME_SAN, w->san, NULL, key);
     int result = index_get_record(m->index, DB_SANS, key, HASH_SIZE, &layout_san_value, &san);
     if (result == VAULT_NOT_FOUND)

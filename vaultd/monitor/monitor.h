@@ -23,6 +23,8 @@
 #include "vault/merkle.h"
 #include "vault/message.h"
 
+struct request;
+
 /* Who asks, as far as it is known; looked up anew for each request. */
 struct asker {
     bool known;                   /* a registered service that is not revoked, or an administrator on the Unix socket */
@@ -48,8 +50,9 @@ struct worker {
     bool lost;       /* the gate took its word back */
     char san[SAN_MAX_SIZE + 1];
     uint8_t fingerprint[HASH_SIZE];
-    bool waiting;  /* a request of it is not answered yet: one at a time */
-    bool deposits; /* it was given an upload */
+    bool waiting;     /* a request of it is not answered yet: one at a time */
+    bool deposits;    /* it was given an upload */
+    unsigned uploads; /* open ones of it */
     struct worker *next;
 };
 
@@ -66,6 +69,7 @@ struct grant {
     uint8_t blob[ID_SIZE];
     uint64_t handed_out;   /* plaintext bytes of the manifest pages given, each time counted: the upper bound */
     bool ended_in_batch;   /* ENDING, and not yet durable: a dropped batch makes it live again */
+    uint64_t decided_at;   /* loop_now_ms of its last decision */
     uint64_t force_at;     /* ENDING: when to have the worker killed (loop_now_ms), 0: asked already */
     struct ending *ending; /* ENDING: whose answer waits for it; NULL if nobody's */
     struct grant *next;
@@ -127,6 +131,7 @@ struct monitor {
     bool clean_wanted; /* there may be dropped uploads */
     bool cleaning;     /* an object_remove is under way */
     uint8_t cleaning_upload[ID_SIZE];
+    uint8_t cleaning_blob[ID_SIZE];
 };
 
 /* ---- server.c ---- */
@@ -155,6 +160,8 @@ int batch_finish(struct monitor *m);
 void batch_drop(struct monitor *m, int reason);
 /* Queues an answer (moved from `reply`, which owns nothing afterwards) to go out once the batch is durable. */
 void batch_reply(struct monitor *m, struct worker *w, struct message *reply);
+/* Frees the answers that still wait for the end of grants; they never go out. */
+void endings_free(struct monitor *m);
 /* Reads meta, tree and policy from the index into the cache. Faults of the index. */
 int monitor_reload(struct monitor *m);
 /* Stores m->meta in the transaction. Faults of the index. */
@@ -217,6 +224,9 @@ int find_consent(struct monitor *m, const char *subject, uint32_t version, struc
 /* By id, or by subject and name where id is all zero. */
 int find_file(struct monitor *m, const uint8_t id[ID_SIZE], const char *subject, const char *name,
               struct file_value *ret);
+/* Whether a manifest other than this blob's names the object. Faults of the index. */
+int object_is_of_another(struct monitor *m, const uint8_t address[HASH_SIZE], const uint8_t blob[ID_SIZE],
+                         bool *ret_other);
 /* True if the comma-separated list holds the item. */
 bool list_holds(const char *list, const char *item);
 bool id_is_zero(const uint8_t id[ID_SIZE]);
@@ -253,6 +263,8 @@ int inquire(struct monitor *m, const struct inquiry_wanted *wanted, struct inqui
 /* ---- grants.c ---- */
 
 struct grant *grant_find(struct monitor *m, const struct worker *w, const uint8_t id[ID_SIZE]);
+/* How many grants this worker has. */
+unsigned grants_of(const struct monitor *m, uint64_t worker);
 /* Removes and frees; lets an answer that waited for it go. */
 void grant_drop(struct monitor *m, struct grant *g);
 /* Appends the closing record and removes the durable form. Faults of the index. */
@@ -268,6 +280,8 @@ struct grant_filter {
 /* Decides them again in the transaction; those no longer permitted get their closing record ("revoked") and end once
  * the batch is durable. *ret_ended counts them. Faults of the index. */
 int grants_decide_again(struct monitor *m, const struct grant_filter *filter, unsigned *ret_ended);
+/* Ends every grant, permitted or not. Faults of the index. */
+int grants_end_all(struct monitor *m, const char *cause, uint64_t asked_by);
 /* After a commit: grants become live, and those that end are told. */
 void grants_committed(struct monitor *m);
 /* After a failed batch: pending grants vanish, ending ones of this batch live on. */
@@ -284,6 +298,13 @@ int grants_of_gone_worker(struct monitor *m, uint64_t worker);
 /* At start: closes what a crash left open. Faults of the index. */
 int grants_recover(struct monitor *m);
 
+/* ---- deposit_pages.c ---- */
+
+/* The upload, if it is this worker's and still open; sets q->subject. VAULT_DENIED otherwise; faults of the index. */
+int upload_find(struct request *q, const uint8_t id[ID_SIZE], struct upload_value *ret);
+/* Records and answers that there is no such upload here. Faults of the index. */
+int upload_refuse(struct request *q);
+
 /* ---- cleaning.c: objects of uploads that came to nothing ---- */
 
 /* Marks an upload as dropped, in the transaction: what it announced is removed afterwards. Faults of the index. */
@@ -291,8 +312,8 @@ int upload_drop(struct monitor *m, const uint8_t id[ID_SIZE]);
 /* The same for what a gone worker left unfinished, and at start for what a crash left. Faults of the index. */
 int uploads_drop_of_worker(struct monitor *m, uint64_t worker);
 int uploads_recover(struct monitor *m);
-/* Removes announced objects of dropped uploads, one at a time. */
-void uploads_clean(struct monitor *m);
+/* Removes announced objects of dropped uploads, one at a time. True if there is more to do that waits for nobody. */
+bool uploads_clean(struct monitor *m);
 void uploads_object_removed(struct monitor *m, const struct msg_object_removed *removed);
 
 /* ---- keys.c ---- */
@@ -347,6 +368,8 @@ json_t *json_list(const char *comma_separated);
 json_t *json_hex(const uint8_t *bytes, size_t n);
 json_t *json_mask(uint32_t mask, const char *(*name)(unsigned), unsigned count);
 json_t *json_file(const struct file_value *f);
+/* Appends the item (its reference is taken) if the list still fits into an answer; *bytes is the list's size so far. */
+bool json_append_fitting(json_t *list, size_t *bytes, json_t *item);
 /* The reasons that a denied service is told. */
 json_t *json_told(const struct decision *d);
 

@@ -79,10 +79,12 @@ int answer_policy_show(struct request *q) {
         return result == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : result;
     json_t *answer = summary_json(&m->policy, &v);
     json_t *rules = json_array();
+    size_t bytes = 0; /* a policy of many long rules is shown as far as one answer holds it; "count" says them all */
     for (size_t i = 0; i < m->policy.count; i++)
-        json_array_append_new(rules, rule_json(&m->policy.rules[i]));
+        (void)json_append_fitting(rules, &bytes, rule_json(&m->policy.rules[i]));
     if (answer == NULL || json_object_set_new(answer, "loaded", json_time(v.loaded)) != 0 ||
-        json_object_set_new(answer, "rules", rules) != 0) {
+        json_object_set_new(answer, "rules", rules) != 0 ||
+        json_object_set_new(answer, "count", json_integer((json_int_t)m->policy.count)) != 0) {
         json_decref(answer);
         return VAULT_E_MEMORY;
     }

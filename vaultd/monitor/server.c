@@ -14,15 +14,21 @@ static void stop(struct monitor *m, int status) {
     m->exit_status = status;
 }
 
+/* What the worker left open. In a sealed vault only the waiting for its grants is left to end. */
+static int settle(struct monitor *m, const struct worker *w) {
+    bool sealed = m->seal != SEAL_UNSEALED;
+    int result = sealed ? VAULT_OK : batch_begin(m);
+    if (result == VAULT_OK)
+        result = grants_of_gone_worker(m, w->number);
+    if (result == VAULT_OK && !sealed && w->deposits)
+        result = uploads_drop_of_worker(m, w->number);
+    return result;
+}
+
 static void on_worker_gone(struct monitor *m, uint64_t number) {
     const struct worker *w = worker_find(m, number);
-    int result = VAULT_OK;
-    if (w != NULL && m->seal == SEAL_UNSEALED && (w->deposits || m->grants != NULL)) {
-        result = batch_begin(m);
-        if (result == VAULT_OK)
-            result = grants_of_gone_worker(m, number);
-        if (result == VAULT_OK && w->deposits)
-            result = uploads_drop_of_worker(m, number);
+    if (w != NULL && (w->deposits || m->grants != NULL)) {
+        int result = settle(m, w);
         if (result != VAULT_OK)
             batch_drop(m, result);
     }
@@ -92,8 +98,8 @@ static void on_identity(struct monitor *m, const struct msg_identity *i) {
 static void on_gate(void *context) {
     static struct message in;
     struct monitor *m = context;
-    int result;
-    while ((result = channel_receive(m->gate, &in)) == VAULT_OK) {
+    int result = VAULT_AGAIN;
+    while (!m->stop && (result = channel_receive(m->gate, &in)) == VAULT_OK) {
         if (in.type == MSG_identity)
             on_identity(m, &in.identity);
         else if (in.type == MSG_identity_lost)
@@ -102,14 +108,14 @@ static void on_gate(void *context) {
             stop(m, EXIT_FAILURE);
         message_clear(&in);
     }
-    if (result != VAULT_AGAIN)
+    if (result < 0)
         stop(m, result == VAULT_E_CLOSED ? EXIT_SUCCESS : EXIT_FAILURE); /* without the gate there is no monitor */
 }
 
 static void on_store(void *context) {
     static struct message in;
     struct monitor *m = context;
-    int result = channel_receive(m->store, &in);
+    int result = m->stop ? VAULT_AGAIN : channel_receive(m->store, &in);
     if (result == VAULT_AGAIN)
         return;
     if (result != VAULT_OK || in.type != MSG_object_removed) {
@@ -174,23 +180,33 @@ int monitor_start(struct monitor *m) {
     return result;
 }
 
+/* The work that nobody waits for. */
+static void go_on(struct monitor *m, bool *more) {
+    int result = jobs_step(m, more);
+    if (result != VAULT_OK)
+        batch_drop(m, result);
+    if (!m->stop)
+        *more |= uploads_clean(m);
+}
+
 int monitor_turn(struct monitor *m, bool *more) {
     int wait = grants_tick(m);
-    int result = loop_turn(m->loop, *more || m->replies != NULL ? 0 : wait);
+    bool in_hand = m->index != NULL && index_writing(m->index); /* the clock ended a grant: no waiting with that */
+    int result = loop_turn(m->loop, *more || in_hand || m->replies != NULL ? 0 : wait);
     if (result != VAULT_OK)
         return result;
     *more = false;
-    result = jobs_step(m, more);
-    if (result != VAULT_OK)
-        batch_drop(m, result);
-    uploads_clean(m);
-    (void)batch_finish(m); /* a fault has been answered and logged */
+    if (!m->stop)
+        go_on(m, more);
+    if (batch_finish(m) != VAULT_OK) /* answered and logged */
+        *more = false;               /* what failed is tried again, but not without end */
     return VAULT_OK;
 }
 
 void monitor_close(struct monitor *m) {
     for (struct grant *g = m->grants; g != NULL; g = m->grants)
         grant_drop(m, g);
+    endings_free(m);
     while (m->workers != NULL)
         worker_remove(m, m->workers->number);
     index_close(&m->index);

@@ -115,13 +115,14 @@ static int admit(struct request *q, const struct entry *e, bool *ret_refused) {
 }
 
 /* A fault of a handler. If it changed nothing, only its own request fails, and that is recorded; otherwise the batch is
- * dropped, and with it the half-made change. */
+ * dropped, and with it the half-made change. A device that fails is everybody's fault in either case. */
 static void answer_fault(struct request *q, uint64_t changes_before, int fault) {
     struct monitor *m = q->monitor;
     bool damaged = fault == VAULT_E_DAMAGED;
     log_error("request: failed type=%s result=\"%s\"", message_name(q->message->type), vault_result_name(fault));
     bool whole = m->index != NULL && index_writing(m->index) && index_changes(m->index) == changes_before;
-    if (whole && (damaged || fault == VAULT_E_CRYPTO || fault == VAULT_E_MEMORY)) {
+    bool claimed = fault == VAULT_E_LIMIT || fault == VAULT_E_FORMAT; /* more than any honest worker asks for */
+    if (whole && fault != VAULT_E_IO && fault != VAULT_E_FULL) {
         fault = refuse(q, message_name(q->message->type), q->subject, damaged ? 500 : 503,
                        damaged ? "integrity" : "internal",
                        damaged ? "Stored data is damaged." : "The vault could not complete the request.");
@@ -130,11 +131,15 @@ static void answer_fault(struct request *q, uint64_t changes_before, int fault) 
     }
     answer_problem(m, q->worker, q->message, 503, NO_SEQ, NULL, "not-recorded", "The request could not be recorded.");
     batch_drop(m, fault);
+    if (claimed)
+        worker_kill(m, q->worker->number, WORKER_MISBEHAVED);
 }
 
-static int run(struct request *q, const struct entry *e) {
+static int run(struct request *q, const struct entry *e, uint64_t *ret_changes_before) {
     bool refused = false;
     int result = batch_begin(q->monitor);
+    if (result == VAULT_OK)
+        *ret_changes_before = index_changes(q->monitor->index);
     if (result == VAULT_OK)
         result = find_asker(q->monitor, q->worker, &q->asker);
     if (result == VAULT_OK)
@@ -180,8 +185,8 @@ void table_dispatch(struct monitor *m, struct worker *w, struct message *request
         return;
     }
     m->ending = NULL;
-    uint64_t changes = index_writing(m->index) ? index_changes(m->index) : 0;
-    int result = run(&q, e);
+    uint64_t changes = 0;
+    int result = run(&q, e, &changes);
     if (result != VAULT_OK)
         answer_fault(&q, changes, result);
 }

@@ -13,6 +13,7 @@ DEFINE_LAYOUT(file_name_value);
 DEFINE_LAYOUT(mark_value);
 DEFINE_LAYOUT(blob_value);
 DEFINE_LAYOUT(page_value);
+DEFINE_LAYOUT(object_value);
 DEFINE_LAYOUT(upload_value);
 DEFINE_LAYOUT(grant_value);
 DEFINE_LAYOUT(request_value);

@@ -111,6 +111,12 @@ DECLARE_RECORD(blob_value);
 #define FIELDS_page_value(F, R) F(R, BYTES, chunks, MANIFEST_PAGE)
 DECLARE_RECORD(page_value);
 
+#define FIELDS_object_value(F, R) F(R, FIXED, blob, ID_SIZE) /* whose manifest names it */
+DECLARE_RECORD(object_value);
+
+/* Dropped: what it announced is being removed. Published: its marks are. */
+enum upload_state { UPLOAD_OPEN = 0, UPLOAD_DROPPED = 1, UPLOAD_PUBLISHED = 2 };
+
 #define FIELDS_upload_value(F, R)                                                                                      \
     F(R, U64, worker, 0) /* that writes it; worth nothing after a restart */                                           \
     F(R, FIXED, request, ID_SIZE)                                                                                      \
@@ -126,7 +132,7 @@ DECLARE_RECORD(page_value);
     F(R, U32, pages, 0)         /* manifest pages stored */                                                            \
     F(R, U32, chunks, 0)        /* entries in them */                                                                  \
     F(R, U32, last, 0)          /* object length of the last entry */                                                  \
-    F(R, U8, dropped, 0)        /* 1: what it announced is being removed */
+    F(R, U8, state, 0)          /* enum upload_state */
 DECLARE_RECORD(upload_value);
 
 #define FIELDS_grant_value(F, R)                                                                                       \

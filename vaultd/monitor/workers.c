@@ -20,6 +20,9 @@ static void let_go(struct worker *w) {
 }
 
 void worker_kill(struct monitor *m, uint64_t number, enum worker_end why) {
+    struct worker *w = worker_find(m, number);
+    if (w != NULL && why == WORKER_MISBEHAVED)
+        let_go(w); /* nothing more is heard from it, and no key goes to it */
     struct message *k = malloc(sizeof(*k));
     if (k == NULL)
         return;
@@ -40,6 +43,7 @@ static void on_worker(void *context) {
     static struct message request;
     struct worker *w = context;
     struct monitor *m = w->monitor;
+    uint64_t number = w->number;
     int result = channel_receive(w->channel, &request);
     if (result == VAULT_AGAIN)
         return;
@@ -51,7 +55,8 @@ static void on_worker(void *context) {
     }
     if (w->kind == 0 || (w->kind == PEER_TLS && !w->identified))
         monitor_hear_authorities(m);
-    table_dispatch(m, w, &request);
+    if (worker_find(m, number) == w && !m->stop) /* what was heard may be its death */
+        table_dispatch(m, w, &request);
     message_clear(&request);
 }
 

@@ -11,6 +11,9 @@
 
 #include "vault/protocol/common.h"
 
+/* Bytes whose address is a multiple of this are written to the disk past the page cache. */
+enum { DISK_BLOCK = 4096 };
+
 struct disk;
 
 /* `directory` is borrowed. VAULT_E_MEMORY. */

@@ -14,7 +14,10 @@
 #include "vault/result.h"
 #include "vault/segment.h"
 
-enum { WRITERS = 2 };
+enum {
+    WRITERS = 2,
+    COPY_SIZE = (OBJECT_MAX + DISK_BLOCK - 1) / DISK_BLOCK * DISK_BLOCK /* aligned_alloc wants whole blocks */
+};
 
 struct queue {
     struct job *first;
@@ -188,11 +191,11 @@ static void *writer_main(void *context) {
 
 static int prepare_writer(struct writers *all, struct writer_thread *w) {
     w->all = all;
-    w->copy = malloc(OBJECT_MAX);
+    w->copy = aligned_alloc(DISK_BLOCK, COPY_SIZE);
     w->hash = EVP_MD_CTX_new();
     if (w->copy == NULL || w->hash == NULL)
         return VAULT_E_MEMORY;
-    wipe(w->copy, OBJECT_MAX); /* touches every page now, not in the first put */
+    wipe(w->copy, COPY_SIZE); /* touches every page now, not in the first put */
     return VAULT_OK;
 }
 

@@ -33,7 +33,8 @@ static void set_limit(__rlimit_resource_t what, rlim_t wanted) {
 }
 
 static rlim_t files_of(enum child_kind kind, const struct limits *l) {
-    return kind == CHILD_WORKER ? 64 : 256 + 4 * ((rlim_t)l->workers + l->waiting);
+    /* The store may have some twenty descriptors on their way to each worker, and these count too. */
+    return kind == CHILD_WORKER ? 64 : 256 + 24 * ((rlim_t)l->workers + l->waiting);
 }
 
 /* Everything from here to execve runs in the new process; what fails ends it. */

@@ -1,0 +1,352 @@
+/* Depositing: what a file is made of is what the store has vouched for, and what comes to nothing is removed. */
+#include "monitor_rig.h"
+
+#include <unistd.h>
+
+#include "vault/log.h"
+#include "vault/result.h"
+
+enum { MEGABYTE = 1 << 20 };
+
+static struct peer depositor;
+
+static int deposit_set_up(void **state) {
+    vault_set_up(state);
+    depositor = peer_tls(SAN_OF("depositor"));
+    return 0;
+}
+
+static int deposit_tear_down(void **state) {
+    close(depositor.channel);
+    return rig_tear_down(state);
+}
+
+static bool among(const uint8_t address[HASH_SIZE], uint8_t (*list)[HASH_SIZE], size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (memcmp(address, list[i], HASH_SIZE) == 0)
+            return true;
+    return false;
+}
+
+/* The store was asked for exactly the objects that the deposit announced. */
+static void announced_are_removed(const struct deposit *d) {
+    uint8_t removed[PAGE_CHUNKS][HASH_SIZE];
+    assert_int_equal(store_removes(removed, PAGE_CHUNKS), d->page.count);
+    for (size_t n = 0; n < d->page.count; n++)
+        assert_true(among(d->page.chunks[n].address, removed, d->page.count));
+}
+
+static void nothing_is_removed(void) {
+    assert_int_equal(store_removes(NULL, 0), 0);
+}
+
+static void file_is_published_whole(void **state) {
+    uint8_t file[ID_SIZE];
+    (void)state;
+    deposit_file(&depositor, "S-1", "genome.cram", 9 * MEGABYTE, 1, file);
+    nothing_is_removed();
+    struct peer clinic = peer_tls(SAN_OF("clinic"));
+    struct msg_grant g = open_file(&clinic, file);
+    assert_int_equal(g.size, 9 * MEGABYTE);
+    assert_int_equal(g.chunks, 3);
+    assert_int_equal(g.sha256[0], 1);
+    close(clinic.channel);
+}
+
+static void empty_file_has_no_pages(void **state) {
+    (void)state;
+    struct deposit d = deposit_begin(&depositor, "S-1", "empty");
+    commit_request(&depositor, &d, 1);
+    assert_int_equal(ask_status(&depositor), 201);
+}
+
+static void another_workers_upload_is_refused(void **state) {
+    (void)state;
+    struct peer other = peer_tls(SAN_OF("depositor")); /* the same service, another connection */
+    struct deposit d = deposit_begin(&depositor, "S-1", "genome.cram");
+    deposit_announce(&depositor, &d, 100);
+    struct message *q = request(&other, MSG_upload_announce);
+    COPY_ARRAY(q->upload_announce.upload, d.id);
+    q->upload_announce.length = 128;
+    assert_int_equal(ask_status(&other), 403);
+    page_request(&other, &d, 0);
+    assert_int_equal(ask_status(&other), 403);
+    commit_request(&other, &d, 1);
+    assert_int_equal(ask_status(&other), 403);
+    COPY_ARRAY(request(&other, MSG_upload_abort)->upload_abort.upload, d.id);
+    assert_int_equal(ask_status(&other), 403);
+    nothing_is_removed();
+    page_request(&depositor, &d, 0); /* and it is unharmed */
+    assert_int_equal(ask(&depositor)->type, MSG_done);
+    commit_request(&depositor, &d, 1);
+    assert_int_equal(ask_status(&depositor), 201);
+    close(other.channel);
+}
+
+static void length_that_no_object_has_is_refused(void **state) {
+    static const uint32_t lengths[] = {0, SEGMENT_OVERHEAD, SEGMENT_SEALED + 1, OBJECT_MAX + 1, UINT32_MAX};
+    (void)state;
+    struct deposit d = deposit_begin(&depositor, "S-1", "genome.cram");
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+        struct message *q = request(&depositor, MSG_upload_announce);
+        COPY_ARRAY(q->upload_announce.upload, d.id);
+        q->upload_announce.length = lengths[i];
+        assert_int_equal(ask_status(&depositor), 400);
+    }
+}
+
+static void page_without_the_stores_receipts_is_refused(void **state) {
+    (void)state;
+    struct deposit d = deposit_begin(&depositor, "S-1", "genome.cram");
+    struct deposit foreign = deposit_begin(&depositor, "S-1", "other.cram");
+    deposit_announce(&depositor, &d, 9 * MEGABYTE);
+    struct deposit altered = d;
+    altered.receipts[1][31] ^= 1;
+    page_request(&depositor, &altered, 0);
+    assert_int_equal(ask_status(&depositor), 400);
+    altered = d;
+    altered.page.chunks[2].address[0] ^= 1; /* a receipt for another object */
+    page_request(&depositor, &altered, 0);
+    assert_int_equal(ask_status(&depositor), 400);
+    altered = d;
+    altered.page.chunks[2].length -= 1; /* for another length */
+    page_request(&depositor, &altered, 0);
+    assert_int_equal(ask_status(&depositor), 400);
+    foreign.page = d.page; /* for another upload */
+    copy_bytes(foreign.receipts, sizeof(foreign.receipts), d.receipts, sizeof(d.receipts));
+    page_request(&depositor, &foreign, 0);
+    assert_int_equal(ask_status(&depositor), 400);
+}
+
+static void page_with_a_missing_receipt_is_refused(void **state) {
+    (void)state;
+    struct deposit d = deposit_begin(&depositor, "S-1", "genome.cram");
+    deposit_announce(&depositor, &d, 9 * MEGABYTE);
+    struct message *q = page_request(&depositor, &d, 0);
+    q->upload_page.receipts_size -= HASH_SIZE;
+    assert_int_equal(ask_status(&depositor), 400);
+    page_request(&depositor, &d, 0);
+    assert_int_equal(ask(&depositor)->type, MSG_done);
+}
+
+static void receipt_of_another_worker_is_refused(void **state) {
+    (void)state;
+    struct peer other = peer_tls(SAN_OF("depositor"));
+    struct deposit d = deposit_begin(&depositor, "S-1", "genome.cram");
+    deposit_announce(&depositor, &d, 100);
+    receipts_make(&other, &d);
+    page_request(&depositor, &d, 0);
+    assert_int_equal(ask_status(&depositor), 400);
+    close(other.channel);
+}
+
+static void page_out_of_order_is_refused(void **state) {
+    (void)state;
+    struct deposit d = deposit_begin(&depositor, "S-1", "genome.cram");
+    deposit_announce(&depositor, &d, (uint64_t)PAGE_CHUNKS * CHUNK_PLAIN);
+    page_request(&depositor, &d, 1);
+    assert_int_equal(ask_status(&depositor), 400);
+    page_request(&depositor, &d, 0);
+    assert_int_equal(ask(&depositor)->type, MSG_done);
+    page_request(&depositor, &d, 0);
+    assert_int_equal(ask_status(&depositor), 400);
+    page_request(&depositor, &d, 2);
+    assert_int_equal(ask_status(&depositor), 400);
+}
+
+static void short_chunk_in_the_middle_is_refused(void **state) {
+    (void)state;
+    struct deposit d = deposit_begin(&depositor, "S-1", "genome.cram");
+    deposit_announce(&depositor, &d, 9 * MEGABYTE);
+    struct chunk last = d.page.chunks[2];
+    d.page.chunks[2] = d.page.chunks[1];
+    d.page.chunks[1] = last;
+    receipts_make(&depositor, &d);
+    page_request(&depositor, &d, 0);
+    assert_int_equal(ask_status(&depositor), 400);
+}
+
+static void nothing_follows_a_short_page(void **state) {
+    (void)state;
+    struct deposit d = deposit_begin(&depositor, "S-1", "genome.cram");
+    deposit_announce(&depositor, &d, 2 * CHUNK_PLAIN); /* full chunks, but not a full page */
+    page_request(&depositor, &d, 0);
+    assert_int_equal(ask(&depositor)->type, MSG_done);
+    page_request(&depositor, &d, 1);
+    assert_int_equal(ask_status(&depositor), 400);
+}
+
+static void size_that_does_not_fit_is_refused(void **state) {
+    static const uint64_t wrong[] = {0, 1, 9 * MEGABYTE - 1, 9 * MEGABYTE + 1, 13 * MEGABYTE, UINT64_MAX};
+    (void)state;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        struct deposit d = deposit_begin(&depositor, "S-1", "genome.cram");
+        deposit_announce(&depositor, &d, 9 * MEGABYTE);
+        page_request(&depositor, &d, 0);
+        assert_int_equal(ask(&depositor)->type, MSG_done);
+        d.plain = wrong[i];
+        commit_request(&depositor, &d, 1);
+        assert_int_equal(ask_status(&depositor), 400);
+        announced_are_removed(&d);
+    }
+}
+
+static void digest_mismatch_is_422_and_its_objects_are_removed(void **state) {
+    (void)state;
+    struct message *q = create_request(&depositor, "S-1", "genome.cram");
+    q->upload_create.has_digest = 1;
+    q->upload_create.digest[0] = 7;
+    struct message *answer = ask(&depositor);
+    assert_int_equal(answer->type, MSG_upload);
+    struct deposit d = {0};
+    COPY_ARRAY(d.id, answer->upload.upload);
+    deposit_announce(&depositor, &d, 9 * MEGABYTE);
+    page_request(&depositor, &d, 0);
+    assert_int_equal(ask(&depositor)->type, MSG_done);
+    commit_request(&depositor, &d, 8);
+    assert_int_equal(ask_status(&depositor), 422);
+    announced_are_removed(&d);
+    commit_request(&depositor, &d, 7); /* it is gone */
+    assert_int_equal(ask_status(&depositor), 403);
+    assert_int_equal(m.meta.files, 0);
+}
+
+/* A deposit under a name that is taken meanwhile. */
+static unsigned commit_late(struct peer *p, uint8_t content) {
+    uint8_t file[ID_SIZE];
+    struct deposit d = deposit_begin(p, "S-1", "genome.cram");
+    deposit_announce(p, &d, 100);
+    page_request(p, &d, 0);
+    assert_int_equal(ask(p)->type, MSG_done);
+    if (m.meta.files == 0)
+        deposit_file(&depositor, "S-1", "genome.cram", 100, 1, file);
+    commit_request(p, &d, content);
+    unsigned status = ask_status(p);
+    announced_are_removed(&d);
+    return status;
+}
+
+static void name_that_is_taken_is_409(void **state) {
+    (void)state;
+    assert_int_equal(commit_late(&depositor, 2), 409);
+    assert_int_equal(m.meta.files, 1);
+}
+
+static void same_content_of_the_same_service_is_200(void **state) {
+    (void)state;
+    assert_int_equal(commit_late(&depositor, 1), 200);
+    assert_int_equal(m.meta.files, 1);
+}
+
+static void same_content_of_another_service_is_409(void **state) {
+    (void)state;
+    make_service("second", 1u << ROLE_DEPOSITOR, 0);
+    struct peer second = peer_tls(SAN_OF("second"));
+    assert_int_equal(commit_late(&second, 1), 409);
+    close(second.channel);
+}
+
+static void revoked_depositor_publishes_nothing(void **state) {
+    (void)state;
+    struct deposit d = deposit_begin(&depositor, "S-1", "genome.cram");
+    deposit_announce(&depositor, &d, 100);
+    page_request(&depositor, &d, 0);
+    assert_int_equal(ask(&depositor)->type, MSG_done);
+    struct message *q = request(&root, MSG_service_revoke);
+    copy_string(q->service_revoke.name, sizeof(q->service_revoke.name), "depositor");
+    assert_int_equal(ask_status(&root), 200);
+    commit_request(&depositor, &d, 1);
+    assert_int_equal(ask_status(&depositor), 401);
+    assert_int_equal(m.meta.files, 0);
+}
+
+static void objects_of_a_gone_worker_are_removed(void **state) {
+    (void)state;
+    struct deposit d = deposit_begin(&depositor, "S-1", "genome.cram");
+    deposit_announce(&depositor, &d, 9 * MEGABYTE);
+    peer_end(&depositor);
+    depositor.channel = -1;
+    announced_are_removed(&d);
+    assert_int_equal(audit_count("\"event\":\"deposit.close\"", "\"interrupted\"", NULL), 1);
+}
+
+/* Who may read and deposit learns addresses of published objects, and could announce them. */
+static void published_object_is_never_removed(void **state) {
+    (void)state;
+    struct deposit d = deposit_begin(&depositor, "S-1", "genome.cram");
+    deposit_announce(&depositor, &d, 9 * MEGABYTE);
+    page_request(&depositor, &d, 0);
+    assert_int_equal(ask(&depositor)->type, MSG_done);
+    commit_request(&depositor, &d, 1);
+    assert_int_equal(ask_status(&depositor), 201);
+    struct deposit thief = deposit_begin(&depositor, "S-1", "other.cram");
+    for (size_t n = 0; n < d.page.count; n++) {
+        struct message *q = request(&depositor, MSG_upload_announce);
+        COPY_ARRAY(q->upload_announce.upload, thief.id);
+        COPY_ARRAY(q->upload_announce.address, d.page.chunks[n].address);
+        q->upload_announce.length = d.page.chunks[n].length;
+        (void)ask(&depositor);
+    }
+    COPY_ARRAY(request(&depositor, MSG_upload_abort)->upload_abort.upload, thief.id);
+    assert_int_equal(ask(&depositor)->type, MSG_done);
+    nothing_is_removed();
+}
+
+/* The same, from an upload whose page names what another upload has put and not yet published. */
+static void object_of_another_upload_is_not_taken_over(void **state) {
+    (void)state;
+    struct deposit d = deposit_begin(&depositor, "S-1", "genome.cram");
+    deposit_announce(&depositor, &d, 100);
+    page_request(&depositor, &d, 0);
+    assert_int_equal(ask(&depositor)->type, MSG_done);
+    struct deposit thief = deposit_begin(&depositor, "S-1", "other.cram");
+    thief.page = d.page;
+    thief.plain = d.plain;
+    receipts_make(&depositor, &thief);
+    page_request(&depositor, &thief, 0);
+    assert_int_equal(ask_status(&depositor), 400);
+}
+
+static void several_dropped_uploads_are_cleaned_without_being_asked(void **state) {
+    (void)state;
+    for (size_t i = 0; i < 3; i++)
+        (void)deposit_begin(&depositor, "S-1", "genome.cram"); /* with nothing announced */
+    peer_end(&depositor);
+    depositor.channel = -1;
+    bool more = true;
+    for (unsigned n = 0; n < 10 && more; n++) /* as the main loop: no turn unless something is left to do */
+        assert_int_equal(monitor_turn(&m, &more), VAULT_OK);
+    assert_false(more);
+    assert_false(m.clean_wanted);
+}
+
+#define DEPOSIT(test) cmocka_unit_test_setup_teardown(test, deposit_set_up, deposit_tear_down)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        DEPOSIT(file_is_published_whole),
+        DEPOSIT(empty_file_has_no_pages),
+        DEPOSIT(another_workers_upload_is_refused),
+        DEPOSIT(length_that_no_object_has_is_refused),
+        DEPOSIT(page_without_the_stores_receipts_is_refused),
+        DEPOSIT(page_with_a_missing_receipt_is_refused),
+        DEPOSIT(receipt_of_another_worker_is_refused),
+        DEPOSIT(page_out_of_order_is_refused),
+        DEPOSIT(short_chunk_in_the_middle_is_refused),
+        DEPOSIT(nothing_follows_a_short_page),
+        DEPOSIT(size_that_does_not_fit_is_refused),
+        DEPOSIT(digest_mismatch_is_422_and_its_objects_are_removed),
+        DEPOSIT(name_that_is_taken_is_409),
+        DEPOSIT(same_content_of_the_same_service_is_200),
+        DEPOSIT(same_content_of_another_service_is_409),
+        DEPOSIT(revoked_depositor_publishes_nothing),
+        DEPOSIT(objects_of_a_gone_worker_are_removed),
+        DEPOSIT(published_object_is_never_removed),
+        DEPOSIT(object_of_another_upload_is_not_taken_over),
+        DEPOSIT(several_dropped_uploads_are_cleaned_without_being_asked),
+    };
+    log_start("test");
+    if (secret_start() != VAULT_OK)
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,142 @@
+/* A monitor core in the test's own process, with a real index and a real key ring in a temporary folder. The test plays
+ * everybody around it: supervisor, gate, store and workers, each at the other end of a real channel. */
+#ifndef MONITOR_RIG_H
+#define MONITOR_RIG_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "vault/manifest.h"
+#include "vaultd/monitor/monitor.h"
+
+#define ORIGIN "genome.example/vault"
+#define SAN_OF(name) "urn:vault:service:" name
+
+extern struct monitor m;
+
+/* ---- the folder and the core ---- */
+
+/* cmocka fixtures. `vault_set_up` also makes the vault, its policy, one subject "S-1" with full consent, project P1
+ * with approval A1, and the services depositor, clinic (treatment) and research. */
+int rig_set_up(void **state);
+int vault_set_up(void **state);
+int rig_tear_down(void **state);
+
+/* Puts a tmpfs of `kilobytes` in place of the state folder. False where that is not permitted. For rig_set_up. */
+bool rig_small_disk(unsigned kilobytes);
+const char *rig_folder(void);
+/* Starts a core on the folder; it wants its credential if there is a vault and it may open it. */
+void rig_start(bool stay_sealed);
+/* Starts it and hands the credential over; true if it is unsealed. */
+bool rig_start_unsealed(void);
+/* Ends the core where it stands: nothing is closed, committed or recorded. */
+void rig_stop(void);
+/* One turn that does not wait. */
+void turn(void);
+void turns(unsigned n);
+/* Turns until `ms` milliseconds have gone. */
+void turns_for(unsigned ms);
+
+/* ---- the supervisor ---- */
+
+struct heard {
+    unsigned ready, wanted, killed, states;
+    uint64_t last_killed;
+    uint8_t why;
+    uint8_t seal, by_operator; /* of the last state */
+};
+/* What the core has told the supervisor since the last call. */
+struct heard supervisor_heard(void);
+/* Answers credential_wanted; `name` is a file in the folder ("root.key"), NULL: there is none. */
+void supervisor_credential(const char *name);
+void supervisor_gone(uint64_t worker);
+void write_root_key(const char *name, char digit);
+
+/* ---- workers ---- */
+
+struct peer {
+    uint64_t number;
+    int channel;
+    uint64_t id; /* of its last request */
+};
+
+/* A worker without client. */
+struct peer peer_new(void);
+void peer_client(const struct peer *p, enum peer_kind kind, uint32_t uid);
+/* The gate vouches. */
+void peer_identity(const struct peer *p, const char *san);
+void gate_lost(const struct peer *p);
+/* All of it at once. */
+struct peer peer_unix(uint32_t uid);
+struct peer peer_tls(const char *san);
+/* It ends, and the supervisor says so. */
+void peer_end(struct peer *p);
+
+/* The next request, to be filled and sent. One at a time. */
+struct message *request(struct peer *p, enum message_type type);
+void send_now(struct peer *p);
+/* The next message to this worker that is there already; NULL if none. Valid until the next call. */
+struct message *received(struct peer *p);
+/* Sends the request, takes turns, and gives the answer. */
+struct message *ask(struct peer *p);
+/* Status of an answer: 0 if it is another message than `answer`; the given type otherwise fails the test. */
+unsigned status_of(const struct message *answer);
+unsigned ask_status(struct peer *p);
+/* The answer's document; to be freed. */
+json_t *document_of(const struct message *answer);
+bool says(const struct message *answer, const char *text);
+
+/* ---- the world ---- */
+
+extern struct peer root; /* the first administrator, on the Unix socket */
+
+void make_vault(void);
+void make_world(void);
+void make_subject(const char *subject);
+void set_consent(const char *subject, bool treatment, bool research);
+void make_service(const char *name, uint32_t roles, uint32_t purposes);
+void load_policy(const char *name);
+/* Fills a consent_withdraw request. */
+void withdraw_request(struct peer *p, const char *subject);
+void open_request(struct peer *p, const uint8_t file[ID_SIZE], uint8_t purpose);
+/* Opens and expects a grant. */
+struct msg_grant open_file(struct peer *p, const uint8_t file[ID_SIZE]);
+
+/* ---- deposits ---- */
+
+struct deposit {
+    uint8_t id[ID_SIZE];
+    struct manifest_page page;
+    uint8_t receipts[PAGE_CHUNKS][HASH_SIZE];
+    uint64_t plain;
+};
+
+struct message *create_request(struct peer *p, const char *subject, const char *name);
+/* Creates an upload. */
+struct deposit deposit_begin(struct peer *p, const char *subject, const char *name);
+/* Chunks of `plain` bytes (up to one page) with random addresses, announced; the store's receipts for them. */
+void deposit_announce(struct peer *p, struct deposit *d, uint64_t plain);
+void receipts_make(const struct peer *p, struct deposit *d);
+struct message *page_request(struct peer *p, const struct deposit *d, uint32_t number);
+void commit_request(struct peer *p, const struct deposit *d, uint8_t content);
+/* A whole deposit of `plain` bytes; the file's id. `content` stands for its digest. */
+void deposit_file(struct peer *p, const char *subject, const char *name, uint64_t plain, uint8_t content,
+                  uint8_t ret_file[ID_SIZE]);
+/* Takes turns and answers what the store is asked, until it is asked no more. Gives the addresses that were removed. */
+size_t store_removes(uint8_t (*ret)[HASH_SIZE], size_t room);
+
+/* ---- the audit ---- */
+
+/* The whole log as text, read through the auditor's messages. To be freed. */
+char *audit_text(void);
+/* How many of the log's lines hold all of these (NULL-terminated). */
+unsigned audit_count(const char *first, ...);
+
+#endif

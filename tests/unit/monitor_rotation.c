@@ -1,0 +1,223 @@
+/* Rotation of the key-encryption key, while the vault serves and over restarts. */
+#include "monitor_rig.h"
+
+#include <unistd.h>
+
+#include "vault/log.h"
+#include "vault/result.h"
+
+enum { PEERS = 50, ROUNDS = 6, SUBJECTS = PEERS * ROUNDS + 1 };
+
+static struct peer clinic;
+static uint8_t file[ID_SIZE];
+
+/* Many subjects, added in few transactions. */
+static void add_subjects(void) {
+    struct peer p[PEERS];
+    for (size_t i = 0; i < PEERS; i++)
+        p[i] = peer_unix(0);
+    for (size_t round = 0; round < ROUNDS; round++) {
+        for (size_t i = 0; i < PEERS; i++) {
+            struct message *q = request(&p[i], MSG_subject_add);
+            assert_true(format_string(q->subject_add.subject, sizeof(q->subject_add.subject), "N-%zu-%zu", round, i));
+            send_now(&p[i]);
+        }
+        turn();
+        for (size_t i = 0; i < PEERS; i++)
+            assert_int_equal(status_of(received(&p[i])), 201);
+    }
+    for (size_t i = 0; i < PEERS; i++)
+        peer_end(&p[i]);
+}
+
+static int rotation_set_up(void **state) {
+    vault_set_up(state);
+    struct peer depositor = peer_tls(SAN_OF("depositor"));
+    deposit_file(&depositor, "S-1", "genome.cram", 100, 1, file);
+    close(depositor.channel);
+    add_subjects();
+    clinic = peer_tls(SAN_OF("clinic"));
+    return 0;
+}
+
+static int rotation_tear_down(void **state) {
+    close(clinic.channel);
+    return rig_tear_down(state);
+}
+
+static struct secret *key_of_the_file(void) {
+    open_request(&clinic, file, PURPOSE_TREATMENT);
+    struct message *answer = ask(&clinic);
+    assert_int_equal(answer->type, MSG_grant);
+    return secret_move(&answer->grant.key);
+}
+
+static void rotate_request(struct peer *p) {
+    struct message *q = request(p, MSG_key_rotate);
+    copy_string(q->key_rotate.what, sizeof(q->key_rotate.what), "kek");
+}
+
+static void rotate(void) {
+    rotate_request(&root);
+    assert_int_equal(ask_status(&root), 202);
+}
+
+static unsigned subjects_under(uint32_t generation) {
+    static struct subject_value s;
+    uint8_t key[INDEX_KEY_MAX];
+    size_t size = 0;
+    unsigned count = 0;
+    while (index_next(m.index, DB_SUBJECTS, NULL, 0, key, size, key, &size) == VAULT_OK) {
+        assert_int_equal(index_get_record(m.index, DB_SUBJECTS, key, size, &layout_subject_value, &s), VAULT_OK);
+        count += s.generation == generation;
+    }
+    index_end_reads(m.index);
+    return count;
+}
+
+static void finish(void) {
+    bool more = true;
+    for (unsigned n = 0; n < 20 && more; n++)
+        assert_int_equal(monitor_turn(&m, &more), VAULT_OK);
+    assert_false(more);
+}
+
+static void rotation_rewraps_all_while_reading_goes_on(void **state) {
+    (void)state;
+    struct secret *before = key_of_the_file();
+    rotate();
+    unsigned done = subjects_under(2);
+    assert_true(done > 0 && done < SUBJECTS);
+    struct secret *during = key_of_the_file();
+    done = subjects_under(2);
+    assert_true(done < SUBJECTS);
+    finish();
+    assert_int_equal(subjects_under(2), SUBJECTS);
+    struct secret *after = key_of_the_file();
+    assert_true(secret_equal(before, during));
+    assert_true(secret_equal(before, after));
+    assert_int_equal(audit_count("\"event\":\"key.rotated\"", "301 subjects", NULL), 1);
+    secret_free(&before);
+    secret_free(&during);
+    secret_free(&after);
+}
+
+static void rotation_goes_on_after_a_restart(void **state) {
+    (void)state;
+    struct secret *before = key_of_the_file();
+    rotate();
+    unsigned done = subjects_under(2);
+    assert_true(done > 0 && done < SUBJECTS);
+    close(clinic.channel);
+    rig_stop();
+    assert_true(rig_start_unsealed());
+    assert_true(subjects_under(2) < SUBJECTS);
+    finish();
+    assert_int_equal(subjects_under(2), SUBJECTS);
+    request(&root, MSG_key_jobs);
+    struct message *answer = ask(&root);
+    assert_true(says(answer, "\"done\":301"));
+    assert_true(says(answer, "\"state\":\"done\""));
+    clinic = peer_tls(SAN_OF("clinic"));
+    struct secret *after = key_of_the_file();
+    assert_true(secret_equal(before, after));
+    secret_free(&before);
+    secret_free(&after);
+}
+
+static void second_rotation_waits_for_the_first(void **state) {
+    (void)state;
+    rotate();
+    rotate_request(&root);
+    assert_int_equal(ask_status(&root), 409);
+    finish();
+    rotate();
+    finish();
+    assert_int_equal(subjects_under(3), SUBJECTS);
+}
+
+static void subject_added_meanwhile_has_the_new_generation(void **state) {
+    (void)state;
+    rotate();
+    make_subject("late");
+    finish();
+    assert_int_equal(subjects_under(2), SUBJECTS + 1);
+}
+
+/* Others' requests of the turn are answered as usual, though the rotation commits in its middle. */
+static void rotation_shares_its_turn_with_others(void **state) {
+    (void)state;
+    struct peer other = peer_unix(0);
+    open_request(&clinic, file, PURPOSE_TREATMENT);
+    send_now(&clinic);
+    rotate_request(&root);
+    send_now(&root);
+    withdraw_request(&other, "S-1");
+    send_now(&other);
+    turn();
+    assert_int_equal(received(&clinic)->type, MSG_grant); /* durable before the rotation began */
+    assert_int_equal(received(&clinic)->type, MSG_revoke);
+    assert_int_equal(status_of(received(&root)), 202);
+    assert_null(received(&other)); /* waits for the reader */
+    peer_end(&clinic);
+    clinic.channel = -1;
+    assert_int_equal(status_of(received(&other)), 200);
+    close(other.channel);
+}
+
+static void damaged_job_does_not_stop_the_vault(void **state) {
+    static const uint8_t job[4] = {0, 0, 0, 1};
+    (void)state;
+    rotate();
+    assert_int_equal(batch_begin(&m), VAULT_OK);
+    assert_int_equal(index_put(m.index, DB_JOBS, job, sizeof(job), "x", 1), VAULT_OK);
+    assert_int_equal(batch_finish(&m), VAULT_OK);
+    turns(3);
+    request(&root, MSG_subject_list);
+    assert_int_equal(ask_status(&root), 200);
+    struct secret *key = key_of_the_file();
+    secret_free(&key);
+}
+
+static void ring_that_cannot_be_stored_ends_the_core_and_the_next_finishes(void **state) {
+    int directory = m.place.twin_directory;
+    (void)state;
+    struct secret *before = key_of_the_file();
+    m.place.twin_directory = -1;
+    rotate_request(&root);
+    send_now(&root);
+    turn();
+    assert_int_equal(status_of(received(&root)), 503);
+    assert_true(m.stop);
+    assert_int_equal(m.exit_status, 74);
+    m.place.twin_directory = directory;
+    close(clinic.channel);
+    rig_stop();
+    assert_true(rig_start_unsealed());
+    finish();
+    assert_int_equal(subjects_under(m.meta.generation), SUBJECTS);
+    assert_int_equal(m.meta.intent, INTENT_NONE);
+    clinic = peer_tls(SAN_OF("clinic"));
+    struct secret *after = key_of_the_file();
+    assert_true(secret_equal(before, after));
+    secret_free(&before);
+    secret_free(&after);
+}
+
+#define ROTATION(test) cmocka_unit_test_setup_teardown(test, rotation_set_up, rotation_tear_down)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        ROTATION(rotation_rewraps_all_while_reading_goes_on),
+        ROTATION(rotation_goes_on_after_a_restart),
+        ROTATION(second_rotation_waits_for_the_first),
+        ROTATION(subject_added_meanwhile_has_the_new_generation),
+        ROTATION(rotation_shares_its_turn_with_others),
+        ROTATION(damaged_job_does_not_stop_the_vault),
+        ROTATION(ring_that_cannot_be_stored_ends_the_core_and_the_next_finishes),
+    };
+    log_start("test");
+    if (secret_start() != VAULT_OK)
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
