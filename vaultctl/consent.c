@@ -1,37 +1,21 @@
 /* What patients permit. */
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "commands.h"
-#include "files.h"
 #include "request.h"
-#include "vault/result.h"
 
-enum { CONSENT_FILE_MAX = 1 << 20 };
-
-static void print_change(const json_t *document) {
-    static const struct column fields[] = {
-        {"subject", "subject"}, {"consent version", "version"}, {"accesses ended", "ended"}, {NULL, NULL}};
-    print_fields(document, fields);
-}
-
-static int finish(struct call *c, int outcome, json_t *document) {
-    if (outcome == OUTCOME_DONE && !print_json(c, document))
-        print_change(document);
-    json_decref(document);
-    return outcome;
-}
+/* What a change of consent is answered with. */
+static const struct column change[] = {
+    {"subject", "subject"}, {"consent version", "version"}, {"accesses ended", "ended"}, {NULL, NULL}};
 
 /* Reads the file here first, so that a mistake in it is shown with its line. */
 static int load_consent(struct call *c, const char *path, json_t **ret) {
     char *text = NULL;
     size_t size = 0;
     json_error_t error;
-    int result = file_read(path, CONSENT_FILE_MAX, &text, &size);
-    if (result != VAULT_OK)
-        return fail(c, OUTCOME_FAILED, "cannot read '%s': %s", path,
-                    result == VAULT_E_IO ? strerror(errno) : "larger than 1 MiB");
+    int outcome = read_document(c, path, &text, &size);
+    if (outcome != OUTCOME_DONE)
+        return outcome;
     *ret = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
     free(text);
     if (*ret == NULL)
@@ -45,20 +29,16 @@ static int load_consent(struct call *c, const char *path, json_t **ret) {
 
 static int run_set(struct call *c) {
     json_t *consent;
-    json_t *document;
     int outcome = load_consent(c, c->words[1], &consent);
     if (outcome != OUTCOME_DONE)
         return outcome;
-    outcome = ask_json(c, "PUT", resource("/v1/consents", c->words[0]), consent, &document);
-    return finish(c, outcome, document);
+    return ask_fields(c, "PUT", resource("/v1/consents", c->words[0]), consent, change);
 }
 
 static int run_withdraw(struct call *c) {
-    json_t *document;
     char *path = resource("/v1/consents", c->words[0]);
     add_query(&path, "purpose", option_text(c, "purpose"));
-    int outcome = ask_json(c, "DELETE", path, NULL, &document);
-    return finish(c, outcome, document);
+    return ask_fields(c, "DELETE", path, NULL, change);
 }
 
 static int run_show(struct call *c) {
@@ -75,14 +55,9 @@ static int run_show(struct call *c) {
         {"EXPIRES", "expires"},
         {NULL, NULL},
     };
-    json_t *document;
     char *path = resource("/v1/consents", c->words[0]);
     add_query(&path, "history", option_given(c, "history") ? "1" : NULL);
-    int outcome = ask_json(c, "GET", path, NULL, &document);
-    if (outcome == OUTCOME_DONE && !print_json(c, document))
-        print_table(json_object_get(document, "consents"), columns);
-    json_decref(document);
-    return outcome;
+    return ask_rows(c, path, "consents", columns);
 }
 
 static const struct option show_options[] = {

@@ -1,6 +1,4 @@
 /* Approvals of ethics committees, each for one project. */
-#include <stdlib.h>
-
 #include "commands.h"
 #include "request.h"
 
@@ -13,43 +11,27 @@ static const struct column columns[] = {
     {"UNTIL", "until"}, {"ADDED", "added"},     {"REVOKED", "revoked"},   {NULL, NULL},
 };
 
-static int finish(struct call *c, int outcome, json_t *document) {
-    if (outcome == OUTCOME_DONE && !print_json(c, document))
-        print_fields(document, fields);
-    json_decref(document);
-    return outcome;
-}
-
 static int run_add(struct call *c) {
     json_t *body = json_pack("{s:s, s:s, s:s*, s:s*}", "name", c->words[0], "project", option_text(c, "project"),
                              "from", option_text(c, "from"), "until", option_text(c, "until"));
-    json_t *document;
     if (option_given(c, "dataset"))
         json_object_set_new(body, "datasets", option_list(c, "dataset"));
-    int outcome = ask_json(c, "POST", format_text("/v1/ethics"), body, &document);
-    return finish(c, outcome, document);
+    return ask_fields(c, "POST", format_text("/v1/ethics"), body, fields);
 }
 
 static int run_revoke(struct call *c) {
-    json_t *document;
-    int outcome = ask_json(c, "DELETE", resource("/v1/ethics", c->words[0]), NULL, &document);
-    return finish(c, outcome, document);
+    return ask_fields(c, "DELETE", resource("/v1/ethics", c->words[0]), NULL, fields);
 }
 
 static int run_list(struct call *c) {
-    json_t *document;
-    int outcome = ask_pages(c, format_text("/v1/ethics"), NULL, "approvals", &document);
-    if (outcome == OUTCOME_DONE && !print_json(c, document))
-        print_table(json_object_get(document, "approvals"), columns);
-    json_decref(document);
-    return outcome;
+    return ask_all_rows(c, format_text("/v1/ethics"), "approvals", columns);
 }
 
 static const struct option add_options[] = {
     {"project", 0, "P", "the project that it approves", OPTION_REQUIRED},
     {"dataset", 0, "D", "only these datasets; repeatable", OPTION_REPEAT},
     {"from", 0, "DATE", "first day, YYYY-MM-DD", 0},
-    {"until", 0, "DATE", "last day, YYYY-MM-DD", 0},
+    {"until", 0, "DATE", "first day on which it holds no longer, YYYY-MM-DD", 0},
     {NULL, 0, NULL, NULL, 0},
 };
 
@@ -59,7 +41,7 @@ const struct command command_ethics_add = {
     .synopsis = "NAME --project P [--dataset D...] [--from DATE] [--until DATE]",
     .summary = "record an approval",
     .help = "Records an ethics approval of a project, for some datasets or for all, for a time or for good.",
-    .example = "  vaultctl ethics add A1 --project P1 --from 2026-01-01 --until 2028-12-31",
+    .example = "  vaultctl ethics add A1 --project P1 --from 2026-01-01 --until 2029-01-01",
     .options = add_options,
     .words = 1,
     .run = run_add,

@@ -51,9 +51,11 @@ static const char *meaning(const char *outcome) {
 
 int fate_tell(struct call *c, const struct http_answer *broken) {
     json_t *fate = NULL;
-    if (broken->request_id[0] == '\0' || !ask_fate(c, broken->request_id, &fate))
-        return fail(c, OUTCOME_FAILED, "%s; what became of request %s could not be asked", broken->error,
-                    broken->request_id[0] != '\0' ? broken->request_id : "(unknown)");
+    if (broken->request_id[0] == '\0')
+        return fail(c, OUTCOME_FAILED, "%s", broken->error);
+    if (!ask_fate(c, broken->request_id, &fate))
+        return fail(c, OUTCOME_FAILED, "%s; what became of it could not be asked: try 'vaultctl request show %s' later",
+                    broken->error, broken->request_id);
     const char *word = json_string_value(json_object_get(fate, "outcome"));
     enum outcome outcome = outcome_of_fate(json_integer_value(json_object_get(fate, "status")));
     (void)fail(c, outcome, "%s; request %s",
@@ -69,12 +71,7 @@ static int run_show(struct call *c) {
         {"request", "request"},  {"event", "event"},        {"outcome", "outcome"}, {"state", "state"},
         {"audit record", "seq"}, {"exit status", "status"}, {NULL, NULL},
     };
-    json_t *document;
-    int outcome = ask_json(c, "GET", resource("/v1/requests", c->words[0]), NULL, &document);
-    if (outcome == OUTCOME_DONE && !print_json(c, document))
-        print_fields(document, fields);
-    json_decref(document);
-    return outcome;
+    return ask_fields(c, "GET", resource("/v1/requests", c->words[0]), NULL, fields);
 }
 
 const struct command command_request_show = {

@@ -59,7 +59,8 @@ void help_print(const struct call *c, const struct command *const *commands) {
 
 void help_hint(const struct call *c) {
     if (c->command != NULL)
-        fprintf(stderr, "Usage: vaultctl %s %s\n", c->command->name, c->command->synopsis);
+        fprintf(stderr, "Usage: vaultctl %s%s%s\n", c->command->name, c->command->synopsis[0] != '\0' ? " " : "",
+                c->command->synopsis);
     fprintf(stderr, "See 'vaultctl%s%s --help'.\n", c->command != NULL || c->group != NULL ? " " : "",
             c->command != NULL ? c->command->name
             : c->group != NULL ? c->group

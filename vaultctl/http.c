@@ -303,8 +303,13 @@ static enum outcome explain_silence(struct exchange *x, CURLcode code) {
         (void)format_string(a->error, sizeof(a->error), "%s is not trusted (--ca or VAULT_CA names who may vouch): %s",
                             place(c), text);
         return OUTCOME_NO_SERVICE;
-    case CURLE_SSL_CONNECT_ERROR:
     case CURLE_SSL_CERTPROBLEM:
+        (void)format_string(a->error, sizeof(a->error),
+                            "the client certificate and its key (--cert, --key) cannot be used; do they belong "
+                            "together? %s",
+                            text);
+        return OUTCOME_NO_SERVICE;
+    case CURLE_SSL_CONNECT_ERROR:
     case CURLE_SSL_CACERT_BADFILE:
         (void)format_string(a->error, sizeof(a->error), "no TLS 1.3 connection to %s: %s", place(c), text);
         return OUTCOME_NO_SERVICE;

@@ -1,5 +1,4 @@
 /* Keys and the jobs that renew them. */
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -14,21 +13,11 @@ static const struct column job_columns[] = {
 static int run_list(struct call *c) {
     static const struct column columns[] = {
         {"GENERATION", "generation"}, {"CREATED", "created"}, {"STATE", "state"}, {NULL, NULL}};
-    json_t *document;
-    int outcome = ask_json(c, "GET", format_text("/v1/keys"), NULL, &document);
-    if (outcome == OUTCOME_DONE && !print_json(c, document))
-        print_table(json_object_get(document, "generations"), columns);
-    json_decref(document);
-    return outcome;
+    return ask_rows(c, format_text("/v1/keys"), "generations", columns);
 }
 
 static int run_jobs(struct call *c) {
-    json_t *document;
-    int outcome = ask_json(c, "GET", format_text("/v1/jobs"), NULL, &document);
-    if (outcome == OUTCOME_DONE && !print_json(c, document))
-        print_table(json_object_get(document, "jobs"), job_columns);
-    json_decref(document);
-    return outcome;
+    return ask_rows(c, format_text("/v1/jobs"), "jobs", job_columns);
 }
 
 /* The job with this id among those listed now, owned by the caller; OUTCOME_FAILED after a complaint if it is gone. */

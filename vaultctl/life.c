@@ -97,7 +97,8 @@ const struct command command_seal = {
     .area = "Life",
     .synopsis = "",
     .summary = "end every stream and forget the keys",
-    .help = "Ends every running read and write, and wipes the keys from memory. Nothing is served until 'unseal'.",
+    .help = "Ends every running read and write, and wipes the keys from memory. Nothing is served until\n"
+            "'unseal', or until vaultd itself is started anew.",
     .example = "  vaultctl seal",
     .run = run_seal,
 };

@@ -14,21 +14,16 @@ static const struct column fields[] = {
     {"size", "size"}, {"sha256", "sha256"},   {"deposited", "deposited"}, {"by", "service"},      {NULL, NULL},
 };
 
-static int list_files(struct call *c, const char *subject, const char *dataset, json_t **ret) {
+static char *files_path(const struct call *c, const char *subject, const char *dataset) {
     char *path = format_text("/v1/files");
     add_query(&path, "subject", subject);
     add_query(&path, "dataset", dataset);
     add_query(&path, "purpose", option_text(c, "purpose"));
-    return ask_pages(c, path, NULL, "files", ret);
+    return path;
 }
 
 static int run_list(struct call *c) {
-    json_t *document;
-    int outcome = list_files(c, option_text(c, "subject"), option_text(c, "dataset"), &document);
-    if (outcome == OUTCOME_DONE && !print_json(c, document))
-        print_table(json_object_get(document, "files"), columns);
-    json_decref(document);
-    return outcome;
+    return ask_all_rows(c, files_path(c, option_text(c, "subject"), option_text(c, "dataset")), "files", columns);
 }
 
 /* The id of SUBJECT/NAME, from the list of what the asker may see. A reader is not told whether what is missing there
@@ -37,7 +32,7 @@ static int find_id(struct call *c, struct file_name *f) {
     json_t *document;
     size_t i;
     const json_t *file;
-    int outcome = list_files(c, f->subject, NULL, &document);
+    int outcome = ask_pages(c, files_path(c, f->subject, NULL), NULL, "files", &document);
     if (outcome != OUTCOME_DONE)
         return outcome;
     json_array_foreach(json_object_get(document, "files"), i, file) {

@@ -38,6 +38,14 @@ static void die_by_signal(void) {
     raise(signal_taken);
 }
 
+static int print_version(struct call *c) {
+    json_t *document = json_pack("{s:s}", "version", VAULT_VERSION);
+    if (!print_json(c, document))
+        puts("vaultctl " VAULT_VERSION);
+    json_decref(document);
+    return OUTCOME_DONE;
+}
+
 static int run(struct call *c, int argc, char **argv) {
     int outcome = arguments_parse(c, all_commands, argc, (const char *const *)argv);
     if (outcome != OUTCOME_DONE) {
@@ -49,10 +57,8 @@ static int run(struct call *c, int argc, char **argv) {
         help_print(c, all_commands);
         return OUTCOME_DONE;
     }
-    if (c->version) {
-        puts("vaultctl " VAULT_VERSION);
-        return OUTCOME_DONE;
-    }
+    if (c->version)
+        return print_version(c);
     outcome = check_options(c);
     return outcome == OUTCOME_DONE ? c->command->run(c) : outcome;
 }

@@ -44,12 +44,16 @@ int fail(struct call *c, enum outcome outcome, const char *format, ...) {
     return (int)outcome;
 }
 
+/* A fault that the worker finds is both the detail and the only reason: said once. */
 static void print_reasons(const json_t *problem) {
+    const char *detail = json_string_value(json_object_get(problem, "detail"));
     size_t i;
     const json_t *reason;
     json_array_foreach(json_object_get(problem, "reasons"), i, reason) {
         const char *rule = json_string_value(json_object_get(reason, "rule"));
         const char *text = json_string_value(json_object_get(reason, "text"));
+        if (detail != NULL && text != NULL && strcmp(detail, text) == 0)
+            continue;
         fputs("  ", stderr);
         print_clean(stderr, rule != NULL ? rule : "-");
         fputs(": ", stderr);

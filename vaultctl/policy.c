@@ -1,14 +1,8 @@
 /* The national policy: load it, show it, ask what it would say. */
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "commands.h"
-#include "files.h"
 #include "request.h"
-#include "vault/result.h"
-
-enum { POLICY_FILE_MAX = 1 << 20 };
 
 static const struct column rule_columns[] = {{"RULE", "id"}, {"EFFECT", "effect"}, {"TEXT", "text"}, {NULL, NULL}};
 
@@ -30,17 +24,16 @@ static int run_load(struct call *c) {
     char *text = NULL;
     size_t size = 0;
     struct http_answer a;
-    int result = file_read(c->words[0], POLICY_FILE_MAX, &text, &size);
-    if (result != VAULT_OK)
-        return fail(c, OUTCOME_FAILED, "cannot read '%s': %s", c->words[0],
-                    result == VAULT_E_IO ? strerror(errno) : "larger than 1 MiB");
+    int outcome = read_document(c, c->words[0], &text, &size);
+    if (outcome != OUTCOME_DONE)
+        return outcome;
     struct http_request r = {.method = "PUT",
                              .path = "/v1/policy",
                              .type = "application/yaml",
                              .body = text,
                              .body_size = size,
                              .upload_size = -1};
-    int outcome = ask(c, &r, &a);
+    outcome = ask(c, &r, &a);
     if (outcome == OUTCOME_DONE && !print_json(c, a.document))
         print_policy(a.document);
     answer_clear(&a);

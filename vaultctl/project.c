@@ -1,6 +1,4 @@
 /* Research projects: which services work on what. */
-#include <stdlib.h>
-
 #include "commands.h"
 #include "request.h"
 
@@ -9,35 +7,19 @@ static const struct column fields[] = {{"name", "name"},   {"title", "title"},  
 static const struct column columns[] = {{"NAME", "name"},     {"SERVICES", "services"}, {"ADDED", "added"},
                                         {"CLOSED", "closed"}, {"TITLE", "title"},       {NULL, NULL}};
 
-static int finish(struct call *c, int outcome, json_t *document) {
-    if (outcome == OUTCOME_DONE && !print_json(c, document))
-        print_fields(document, fields);
-    json_decref(document);
-    return outcome;
-}
-
 static int run_add(struct call *c) {
     json_t *body = json_pack("{s:s, s:o}", "name", c->words[0], "services", option_list(c, "service"));
-    json_t *document;
     if (option_given(c, "title"))
         json_object_set_new(body, "title", json_string(option_text(c, "title")));
-    int outcome = ask_json(c, "POST", format_text("/v1/projects"), body, &document);
-    return finish(c, outcome, document);
+    return ask_fields(c, "POST", format_text("/v1/projects"), body, fields);
 }
 
 static int run_close(struct call *c) {
-    json_t *document;
-    int outcome = ask_json(c, "DELETE", resource("/v1/projects", c->words[0]), NULL, &document);
-    return finish(c, outcome, document);
+    return ask_fields(c, "DELETE", resource("/v1/projects", c->words[0]), NULL, fields);
 }
 
 static int run_list(struct call *c) {
-    json_t *document;
-    int outcome = ask_pages(c, format_text("/v1/projects"), NULL, "projects", &document);
-    if (outcome == OUTCOME_DONE && !print_json(c, document))
-        print_table(json_object_get(document, "projects"), columns);
-    json_decref(document);
-    return outcome;
+    return ask_all_rows(c, format_text("/v1/projects"), "projects", columns);
 }
 
 static const struct option add_options[] = {

@@ -121,9 +121,9 @@ static int send_file(struct call *c, struct deposit *d) {
 
 static int run_put(struct call *c) {
     struct deposit d = {.fd = -1};
-    int outcome = choose_name(c, &d.name);
+    int outcome = open_file(c, &d);
     if (outcome == OUTCOME_DONE)
-        outcome = open_file(c, &d);
+        outcome = choose_name(c, &d.name);
     if (outcome == OUTCOME_DONE)
         outcome = hash_file(c, &d);
     if (outcome == OUTCOME_DONE)

@@ -5,7 +5,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OPTION_BYTES = 4096 };
+#include "files.h"
+#include "vault/result.h"
+
+enum { OPTION_BYTES = 4096, DOCUMENT_MAX = 1 << 20 };
 
 /* libcurl names such files only vaguely. */
 static int check_files(struct call *c, const struct connection *k) {
@@ -124,6 +127,45 @@ int ask_pages(struct call *c, char *path, const char *header, const char *member
     free(cursor);
     free(path);
     return outcome;
+}
+
+int ask_fields(struct call *c, const char *method, char *path, json_t *body, const struct column *fields) {
+    json_t *document;
+    int outcome = ask_json(c, method, path, body, &document);
+    if (outcome == OUTCOME_DONE && !print_json(c, document))
+        print_fields(document, fields);
+    json_decref(document);
+    return outcome;
+}
+
+/* Shows the list in an answer, if there is one, and frees the answer. */
+static int show_rows(struct call *c, int outcome, json_t *document, const char *member, const struct column *columns) {
+    if (outcome == OUTCOME_DONE && !print_json(c, document))
+        print_table(json_object_get(document, member), columns);
+    json_decref(document);
+    return outcome;
+}
+
+int ask_rows(struct call *c, char *path, const char *member, const struct column *columns) {
+    json_t *document;
+    int outcome = ask_json(c, "GET", path, NULL, &document);
+    return show_rows(c, outcome, document, member, columns);
+}
+
+int ask_all_rows(struct call *c, char *path, const char *member, const struct column *columns) {
+    json_t *document;
+    int outcome = ask_pages(c, path, NULL, member, &document);
+    return show_rows(c, outcome, document, member, columns);
+}
+
+int read_document(struct call *c, const char *path, char **ret, size_t *ret_size) {
+    int result = file_read(path, DOCUMENT_MAX, ret, ret_size);
+    if (result == VAULT_OK)
+        return OUTCOME_DONE;
+    const char *why = result == VAULT_E_IO      ? strerror(errno)
+                      : result == VAULT_E_LIMIT ? "larger than 1 MiB"
+                                                : "out of memory";
+    return fail(c, OUTCOME_FAILED, "cannot read '%s': %s", path, why);
 }
 
 char *purpose_header(const struct call *c) {

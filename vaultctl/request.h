@@ -20,6 +20,16 @@ int ask_json(struct call *c, const char *method, char *path, json_t *body, json_
 /* All pages of a list: GET path, following `next`. *ret is {"member": [...]}. Frees `path`. */
 int ask_pages(struct call *c, char *path, const char *header, const char *member, json_t **ret);
 
+/* A request as ask_json makes it, and its answer shown: as fields, or with --json as it came. Returns the outcome. */
+int ask_fields(struct call *c, const char *method, char *path, json_t *body, const struct column *fields);
+/* GET path, and the list in its answer shown as a table, or with --json the whole answer. Frees `path`. */
+int ask_rows(struct call *c, char *path, const char *member, const struct column *columns);
+/* The same for a list that comes in pages. */
+int ask_all_rows(struct call *c, char *path, const char *member, const struct column *columns);
+
+/* A document of at most 1 MiB to be sent; '-' is standard input. *ret is owned by the caller. OUTCOME_FAILED after a
+ * complaint. */
+int read_document(struct call *c, const char *path, char **ret, size_t *ret_size);
 /* "Purpose: TEXT" of --purpose, or NULL without it; owned by the caller. */
 char *purpose_header(const struct call *c);
 /* Every word and option value that is no path must be fit for a header, a path or JSON. OUTCOME_USAGE after a

@@ -1,6 +1,4 @@
 /* Who may ask: services, known by the URI in their certificate. */
-#include <stdlib.h>
-
 #include "commands.h"
 #include "request.h"
 
@@ -13,42 +11,24 @@ static const struct column columns[] = {
     {"ADDED", "added"}, {"REVOKED", "revoked"}, {NULL, NULL},
 };
 
-static int finish(struct call *c, int outcome, json_t *document) {
-    if (outcome == OUTCOME_DONE && !print_json(c, document))
-        print_fields(document, fields);
-    json_decref(document);
-    return outcome;
-}
-
 static int run_add(struct call *c) {
     json_t *body = json_pack("{s:s, s:s, s:o}", "name", c->words[0], "san", option_text(c, "san"), "roles",
                              option_list(c, "role"));
-    json_t *document;
     if (option_given(c, "purpose"))
         json_object_set_new(body, "purposes", option_list(c, "purpose"));
-    int outcome = ask_json(c, "POST", format_text("/v1/services"), body, &document);
-    return finish(c, outcome, document);
+    return ask_fields(c, "POST", format_text("/v1/services"), body, fields);
 }
 
 static int run_show(struct call *c) {
-    json_t *document;
-    int outcome = ask_json(c, "GET", resource("/v1/services", c->words[0]), NULL, &document);
-    return finish(c, outcome, document);
+    return ask_fields(c, "GET", resource("/v1/services", c->words[0]), NULL, fields);
 }
 
 static int run_revoke(struct call *c) {
-    json_t *document;
-    int outcome = ask_json(c, "DELETE", resource("/v1/services", c->words[0]), NULL, &document);
-    return finish(c, outcome, document);
+    return ask_fields(c, "DELETE", resource("/v1/services", c->words[0]), NULL, fields);
 }
 
 static int run_list(struct call *c) {
-    json_t *document;
-    int outcome = ask_pages(c, format_text("/v1/services"), NULL, "services", &document);
-    if (outcome == OUTCOME_DONE && !print_json(c, document))
-        print_table(json_object_get(document, "services"), columns);
-    json_decref(document);
-    return outcome;
+    return ask_all_rows(c, format_text("/v1/services"), "services", columns);
 }
 
 static const struct option add_options[] = {

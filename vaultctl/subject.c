@@ -1,6 +1,4 @@
 /* Patients, by the identifiers that the centre gives them. */
-#include <stdlib.h>
-
 #include "commands.h"
 #include "request.h"
 
@@ -13,43 +11,25 @@ static const struct column columns[] = {
     {"FILES", "files"},     {"ADDED", "added"},       {NULL, NULL},
 };
 
-static int show_answer(struct call *c, int outcome, json_t *document) {
-    if (outcome == OUTCOME_DONE && !print_json(c, document))
-        print_fields(document, fields);
-    json_decref(document);
-    return outcome;
-}
-
 static int run_add(struct call *c) {
     json_t *body = json_pack("{s:s, s:b}", "subject", c->words[0], "opt_out", option_given(c, "opt-out"));
-    json_t *document;
-    int outcome = ask_json(c, "POST", format_text("/v1/subjects"), body, &document);
-    return show_answer(c, outcome, document);
+    return ask_fields(c, "POST", format_text("/v1/subjects"), body, fields);
 }
 
 static int run_show(struct call *c) {
-    json_t *document;
-    int outcome = ask_json(c, "GET", resource("/v1/subjects", c->words[0]), NULL, &document);
-    return show_answer(c, outcome, document);
+    return ask_fields(c, "GET", resource("/v1/subjects", c->words[0]), NULL, fields);
 }
 
 static int run_change(struct call *c) {
     bool opt_out = option_given(c, "opt-out");
     if (opt_out == option_given(c, "no-opt-out"))
         return fail(c, OUTCOME_USAGE, "one of --opt-out and --no-opt-out is needed");
-    json_t *document;
     json_t *body = json_pack("{s:b}", "opt_out", opt_out);
-    int outcome = ask_json(c, "PATCH", resource("/v1/subjects", c->words[0]), body, &document);
-    return show_answer(c, outcome, document);
+    return ask_fields(c, "PATCH", resource("/v1/subjects", c->words[0]), body, fields);
 }
 
 static int run_list(struct call *c) {
-    json_t *document;
-    int outcome = ask_pages(c, format_text("/v1/subjects"), NULL, "subjects", &document);
-    if (outcome == OUTCOME_DONE && !print_json(c, document))
-        print_table(json_object_get(document, "subjects"), columns);
-    json_decref(document);
-    return outcome;
+    return ask_all_rows(c, format_text("/v1/subjects"), "subjects", columns);
 }
 
 static const struct option add_options[] = {

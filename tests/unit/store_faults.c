@@ -61,6 +61,17 @@ static void short_writes_are_continued(void **state) {
     worker_died(&h);
 }
 
+static void disk_with_larger_blocks_is_written_the_ordinary_way(void **state) {
+    struct rig *r = *state;
+    struct hand h = worker_born(r, 4);
+    uint8_t address[HASH_SIZE];
+    attach(r, &h);
+    atomic_store(&larger_blocks, true);
+    assert_int_equal(put_object(r, &h, 0, OBJECT_MAX, 3, address), STORE_DONE);
+    assert_int_equal(check_objects(r), 1);
+    worker_died(&h);
+}
+
 /* The n-th fsync of a put into new folders fails: no receipt, no object; and the next try works. */
 static void failed_sync_leaves_no_object(void **state) {
     struct rig *r = *state;
@@ -313,6 +324,7 @@ int main(void) {
         CASE(object_is_durable_before_its_receipt),
         CASE(folders_of_an_earlier_life_are_synced_once_more),
         CASE(short_writes_are_continued),
+        CASE(disk_with_larger_blocks_is_written_the_ordinary_way),
         CASE(failed_sync_leaves_no_object),
         CASE(failed_sync_of_a_removal_is_not_done),
         CASE(store_replaces_nothing),

@@ -25,6 +25,7 @@ static struct message outgoing;
 atomic_int fail_fsync;
 atomic_bool hold_fsync;
 atomic_bool short_writes;
+atomic_bool larger_blocks;
 static pthread_mutex_t trace_lock = PTHREAD_MUTEX_INITIALIZER;
 static char traced[TRACE_SIZE + 1];
 static size_t trace_used;
@@ -81,6 +82,10 @@ int __wrap_futimens(int fd, const struct timespec times[2]) {
 }
 
 ssize_t __wrap_write(int fd, const void *bytes, size_t n) {
+    if (atomic_load(&larger_blocks) && (fcntl(fd, F_GETFL) & O_DIRECT) != 0) {
+        errno = EINVAL;
+        return -1;
+    }
     return __real_write(fd, bytes, atomic_load(&short_writes) && n > 1024 ? n / 2 : n);
 }
 
@@ -136,6 +141,7 @@ int rig_start(void **state) {
     atomic_store(&fail_fsync, 0);
     atomic_store(&hold_fsync, false);
     atomic_store(&short_writes, false);
+    atomic_store(&larger_blocks, false);
     struct rig *r = rig_new(path);
     rig_send_key(r);
     *state = r;

@@ -39,6 +39,7 @@ extern struct message msg; /* the last one received */
 extern atomic_int fail_fsync;
 extern atomic_bool hold_fsync;
 extern atomic_bool short_writes;
+extern atomic_bool larger_blocks; /* direct writes are refused */
 void trace_start(void);
 const char *trace(void);
 
