@@ -39,20 +39,33 @@ static int store_ethics(struct monitor *m, const struct ethics_value *e) {
     return index_put_record(m->index, DB_ETHICS, key, HASH_SIZE, &layout_ethics_value, e);
 }
 
-/* Each item of a comma-separated list is a good name. */
+/* Takes the next item off a comma-separated list. False at its end, and for an item that is no good name. */
+static bool next_name(const char **at, char name[NAME_MAX_SIZE + 1]) {
+    size_t n = strcspn(*at, ",");
+    if (n == 0 || n > NAME_MAX_SIZE || ((*at)[n] == ',' && (*at)[n + 1] == '\0'))
+        return false;
+    copy_bytes(name, NAME_MAX_SIZE + 1, *at, n);
+    name[n] = '\0';
+    *at += n + ((*at)[n] == ',' ? 1 : 0);
+    return name_is_good(name);
+}
+
 static bool names_are_good(const char *list) {
     char name[NAME_MAX_SIZE + 1];
-    for (const char *at = list; *at != '\0';) {
-        size_t n = strcspn(at, ",");
-        if (n > NAME_MAX_SIZE)
+    while (*list != '\0')
+        if (!next_name(&list, name))
             return false;
-        copy_bytes(name, sizeof(name), at, n);
-        name[n] = '\0';
-        if (!name_is_good(name) || (at[n] == ',' && at[n + 1] == '\0'))
-            return false;
-        at += n + (at[n] == ',' ? 1 : 0);
-    }
     return true;
+}
+
+/* VAULT_NOT_FOUND if a service of the list is not registered. */
+static int services_are_known(struct monitor *m, const char *list) {
+    struct service_value s;
+    char name[NAME_MAX_SIZE + 1];
+    int result = VAULT_OK;
+    while (result == VAULT_OK && next_name(&list, name))
+        result = find_service(m, name, &s);
+    return result;
 }
 
 int answer_project_add(struct request *q) {
@@ -64,6 +77,11 @@ int answer_project_add(struct request *q) {
     if (result == VAULT_OK)
         return refuse(q, "project.add", NULL, 409, "exists", "There is a project of this name.");
     if (result != VAULT_NOT_FOUND)
+        return result;
+    result = services_are_known(q->monitor, a->services);
+    if (result == VAULT_NOT_FOUND)
+        return refuse(q, "project.add", NULL, 404, "no-such-service", "A service of the project is not registered.");
+    if (result != VAULT_OK)
         return result;
     p = (struct project_value){.added = monitor_time(q->monitor)};
     copy_string(p.name, sizeof(p.name), a->name);
@@ -103,9 +121,10 @@ int answer_ethics_add(struct request *q) {
     static struct ethics_value e;
     struct project_value p;
     const struct msg_ethics_add *a = &q->message->ethics_add;
-    if (!name_is_good(a->name) || !names_are_good(a->datasets) ||
-        (a->valid_until != 0 && a->valid_until <= a->valid_from))
-        return refuse(q, "ethics.add", NULL, 400, "malformed", "The name, a dataset or the period is malformed.");
+    if (!name_is_good(a->name) || !names_are_good(a->datasets))
+        return refuse(q, "ethics.add", NULL, 400, "malformed", "The name or a dataset's name is malformed.");
+    if (a->valid_until != 0 && a->valid_until <= a->valid_from)
+        return refuse(q, "ethics.add", NULL, 400, "malformed", "'until' must be after 'from'.");
     int result = find_ethics(q->monitor, a->name, &e);
     if (result == VAULT_OK)
         return refuse(q, "ethics.add", NULL, 409, "exists", "There is an approval of this name.");

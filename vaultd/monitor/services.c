@@ -33,6 +33,8 @@ static const char *field_at_fault(const struct msg_service_add *a) {
         return "Administrative roles and access to content do not go together.";
     if ((a->roles & 1u << ROLE_READER) != 0 && a->purposes == 0)
         return "A reader needs at least one purpose.";
+    if ((a->roles & 1u << ROLE_READER) == 0 && a->purposes != 0)
+        return "Only a reader has purposes.";
     return NULL;
 }
 
