@@ -308,6 +308,66 @@ static void refusal_says_nothing_of_the_patient(void **state) {
     close(clinic.channel);
 }
 
+static struct message *refusal_request(struct peer *p, uint32_t status) {
+    struct msg_refusal *r = &request(p, MSG_refusal)->refusal;
+    r->status = status;
+    copy_string(r->rule, sizeof(r->rule), "range");
+    copy_string(r->text, sizeof(r->text), "malformed Range header");
+    return ask(p);
+}
+
+static void refusal_is_recorded(void **state) {
+    char number[40], id[2 * ID_SIZE + 1];
+    (void)state;
+    struct peer clinic = peer_tls(SAN_OF("clinic")), stranger = peer_tls(SAN_OF("stranger"));
+    uint64_t before = m.tree.size;
+    struct message *answer = refusal_request(&clinic, 416);
+    assert_int_equal(status_of(answer), 416);
+    assert_int_equal(answer->answer.seq, before + 1);
+    assert_int_equal(m.tree.size, before + 1);
+    hex_encode(id, sizeof(id), answer->answer.request, ID_SIZE);
+    assert_true(format_string(number, sizeof(number), "\"seq\":%llu,", (unsigned long long)before));
+    assert_int_equal(status_of(refusal_request(&stranger, 416)), 401);
+    assert_int_equal(audit_count(number, id, "\"event\":\"request\"", "\"outcome\":\"denied\"", "\"clinic\"",
+                                 "\"rule\":\"range\"", "malformed Range header", NULL),
+                     1);
+    assert_int_equal(audit_count("malformed Range header", NULL), 1);
+    close(clinic.channel);
+    close(stranger.channel);
+}
+
+/* vaultctl asks for it when it did not see the answer. */
+static void refusal_leaves_the_exit_status_of_its_kind(void **state) {
+    static const struct {
+        uint32_t status;
+        const char *expected;
+    } cases[] = {{400, "\"status\":2"},
+                 {403, "\"status\":3"},
+                 {404, "\"status\":4"},
+                 {413, "\"status\":1"},
+                 {422, "\"status\":6"}};
+    (void)state;
+    struct peer clinic = peer_tls(SAN_OF("clinic"));
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        uint8_t wanted[ID_SIZE];
+        COPY_ARRAY(wanted, refusal_request(&clinic, cases[i].status)->answer.request);
+        COPY_ARRAY(request(&clinic, MSG_request_show)->request_show.wanted, wanted);
+        assert_true(says(ask(&clinic), cases[i].expected));
+    }
+    close(clinic.channel);
+}
+
+static void refusal_that_is_none_ends_the_worker(void **state) {
+    static const uint32_t statuses[] = {0, 200, 399, 500, UINT32_MAX};
+    (void)state;
+    for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
+        struct peer p = peer_tls(SAN_OF("clinic"));
+        request(&p, MSG_refusal)->refusal.status = statuses[i];
+        send_now(&p);
+        offender_ends_alone(&p);
+    }
+}
+
 #define VAULT(test) cmocka_unit_test_setup_teardown(test, vault_set_up, rig_tear_down)
 
 int main(void) {
@@ -325,6 +385,9 @@ int main(void) {
         VAULT(too_many_connections_of_a_service_are_429),
         VAULT(request_show_answers_only_who_asked),
         VAULT(refusal_says_nothing_of_the_patient),
+        VAULT(refusal_is_recorded),
+        VAULT(refusal_leaves_the_exit_status_of_its_kind),
+        VAULT(refusal_that_is_none_ends_the_worker),
     };
     log_start("test");
     if (secret_start() != VAULT_OK)

@@ -319,6 +319,11 @@ static void serve_monitor(struct peers *p) {
         reply(p, p->monitor);
         return;
     case MSG_upload_create: answer_upload_create(p); return;
+    case MSG_refusal:
+        p->refusals++;
+        p->refusal = p->m.refusal;
+        answer(p, p->deny != 0 ? p->deny : p->refusal.status);
+        return;
     case MSG_upload_announce: answer_upload_announce(p); return;
     case MSG_upload_abort:
         start_reply(p, MSG_done);

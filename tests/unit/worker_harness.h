@@ -36,7 +36,7 @@ struct peers {
     struct peer_object objects[PEER_OBJECTS];
 
     /* How the monitor and the store behave. */
-    uint32_t deny;      /* HTTP status with which open and upload_create are answered; 0: granted */
+    uint32_t deny;      /* HTTP status of the answer to all but conversations under way; 0: granted */
     uint8_t put_status; /* of every receipt from put number `put_fails` on (from 0) */
     unsigned put_fails;
     unsigned block_count; /* audit blocks left to give */
@@ -47,6 +47,8 @@ struct peers {
     struct msg_open opened;
     struct msg_grant_close closed; /* the last */
     unsigned revoked;              /* acknowledgements */
+    unsigned refusals;
+    struct msg_refusal refusal; /* the last */
     struct msg_upload_create created;
     struct msg_upload_commit committed;
     int slots;

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "vaultd/worker/ask.h"
 #include "worker_harness.h"
 
 #define GET_A                                                                                                          \
@@ -246,9 +247,85 @@ static void bad_documents_are_refused_and_named(void **state) {
         struct peers *p = peers_start(100);
         post(p, cases[i].method, cases[i].path, cases[i].json);
         expect(p, cases[i].status, cases[i].text);
-        assert_string_equal(p->log, "answered ");
+        assert_string_equal(p->log, "refusal answered ");
+        assert_int_equal(p->refusal.status, cases[i].status);
         assert_int_equal(peers_stop(p), 0);
     }
+}
+
+/* The client learns the record's number and the request's name from the monitor, the reason from the worker. */
+static void worker_reports_what_it_refuses(void **state) {
+    (void)state;
+    struct peers *p = peers_start(100);
+    say_text(p, "GET /v1/nothing HTTP/1.1\r\nHost: v\r\n\r\n");
+    expect(p, 404, "Request-Id: ab000000000000000000000000000000\r\nAudit-Seq: 7\r\n");
+    assert_int_equal(p->refusals, 1);
+    assert_int_equal(p->refusal.status, 404);
+    assert_string_equal(p->refusal.rule, "path");
+    assert_string_equal(p->refusal.text, "there is no such resource");
+    say_text(p, "DELETE /v1/subjects HTTP/1.1\r\nHost: v\r\n\r\n");
+    expect(p, 405, "Audit-Seq: 7\r\n");
+    post(p, "POST", "/v1/subjects", "{\"porpoise\":1}");
+    expect(p, 400, "unknown member `porpoise`");
+    assert_int_equal(p->refusals, 3);
+    assert_string_equal(p->refusal.text, "unknown member `porpoise`");
+    say_text(p, GET_A);
+    expect(p, 206, "Audit-Seq: 41\r\n");
+    assert_int_equal(p->refusals, 3);
+    assert_int_equal(peers_stop(p), 0);
+}
+
+/* The refusal as the monitor gets it; it answers with `status`. */
+static struct msg_refusal refusal_of(unsigned status, const char *text, int expected) {
+    static struct worker w;
+    static struct message m;
+    int ends[2];
+    assert_int_equal(channel_pair(ends), VAULT_OK);
+    w = (struct worker){.monitor = ends[0], .supervisor = -1};
+    message_init(&m, MSG_answer, 1);
+    m.answer.status = status;
+    assert_int_equal(channel_send(ends[1], &m), VAULT_OK);
+    assert_int_equal(ask_refusal(&w, 400, "body", text), expected);
+    assert_int_equal(channel_receive(ends[1], &m), VAULT_OK);
+    assert_int_equal(m.type, MSG_refusal);
+    close(ends[0]);
+    close(ends[1]);
+    return m.refusal;
+}
+
+static void refusal_has_room_for_any_text(void **state) {
+    char text[301] = "";
+    (void)state;
+    for (size_t i = 0; i < 297; i += 3)
+        assert_true(format_string(text + i, sizeof(text) - i, "\u20ac"));
+    struct msg_refusal r = refusal_of(400, text, VAULT_OK);
+    assert_int_equal(strlen(r.text), 198); /* a character more would be cut in two */
+    assert_memory_equal(r.text, text, 198);
+    text[200] = '\0';
+    text[199] = text[198] = 'a';
+    assert_string_equal(refusal_of(400, text, VAULT_OK).text, text);
+    assert_string_equal(refusal_of(400,
+                                   "a\x7f"
+                                   "b\n\xe2\x82",
+                                   VAULT_OK)
+                            .text,
+                        "a?b???");
+    assert_string_equal(refusal_of(429, "", VAULT_DENIED).text, "");
+}
+
+/* What is sealed tells nothing, but what a sealed vault takes is told what is wrong with it. */
+static void sealed_vault_answers_423_instead(void **state) {
+    (void)state;
+    struct peers *p = peers_start(100);
+    p->deny = 423;
+    say_text(p, "GET /v1/nothing HTTP/1.1\r\nHost: v\r\n\r\n");
+    expect(p, 423, "said\":\"by the monitor");
+    say_text(p, "DELETE /v1/subjects HTTP/1.1\r\nHost: v\r\n\r\n");
+    expect(p, 423, "said\":\"by the monitor");
+    post(p, "POST", "/v1/unseal", "{\"key\":1}");
+    expect(p, 400, "unknown member `key`");
+    assert_int_equal(p->refusals, 3);
+    assert_int_equal(peers_stop(p), 0);
 }
 
 static void long_document_is_413(void **state) {
@@ -292,6 +369,9 @@ int main(void) {
         cmocka_unit_test(supervisor_that_dies_ends_the_worker),
         cmocka_unit_test(administration_reaches_the_monitor),
         cmocka_unit_test(bad_documents_are_refused_and_named),
+        cmocka_unit_test(worker_reports_what_it_refuses),
+        cmocka_unit_test(refusal_has_room_for_any_text),
+        cmocka_unit_test(sealed_vault_answers_423_instead),
         cmocka_unit_test(long_document_is_413),
         cmocka_unit_test(audit_lines_come_in_chunks),
     };

@@ -1,4 +1,4 @@
-/* Lists, file documents, inquiries, outcomes of requests. */
+/* Lists, file documents, inquiries, outcomes of requests, and what workers turned away. */
 #include <string.h>
 
 #include "listing.h"
@@ -114,7 +114,7 @@ int answer_file_list(struct request *q) {
     if (purpose_check(&p) != VAULT_OK || !cursor_parse(q->monitor, l->cursor, &at))
         return refuse(q, "list", NULL, 400, "malformed", "The purpose or the cursor is malformed.");
     if (!is_administrator(q) && p.purpose == PURPOSE_NONE)
-        return refuse(q, "list", NULL, 400, "purpose-missing", "A list needs the purpose that it is for.");
+        return refuse(q, "list", NULL, 400, "purpose-missing", "No purpose was given.");
     json_t *files = json_array();
     int result = list_page(q, &w, &p, files, &at, &looked);
     if (result == VAULT_OK)
@@ -271,5 +271,15 @@ int answer_request_show(struct request *q) {
                 json_pack("{s:o, s:I, s:s, s:s, s:s, s:i}", "request", json_hex(wanted, ID_SIZE), "seq",
                           (json_int_t)v.seq, "event", v.event, "outcome", v.outcome, "state",
                           v.state == REQUEST_RUNNING ? "running" : "ended", "status", (int)v.status));
+    return VAULT_OK;
+}
+
+int answer_refusal(struct request *q) {
+    const struct msg_refusal *r = &q->message->refusal;
+    if (r->status >= 400 && r->status <= 499)
+        return refuse(q, "request", NULL, r->status, r->rule, r->text);
+    answer_problem(q->monitor, q->worker, q->message, 400, NO_SEQ, NULL, "malformed",
+                   "This is the status of no refusal.");
+    worker_kill(q->monitor, q->worker->number, WORKER_MISBEHAVED);
     return VAULT_OK;
 }

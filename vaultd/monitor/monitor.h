@@ -392,7 +392,7 @@ typedef int request_handler(struct request *q);
 request_handler answer_open, answer_page_get, answer_grant_close;
 request_handler answer_upload_create, answer_upload_announce, answer_upload_page, answer_upload_commit,
     answer_upload_abort;
-request_handler answer_file_list, answer_file_show, answer_inquire, answer_request_show;
+request_handler answer_file_list, answer_file_show, answer_inquire, answer_request_show, answer_refusal;
 request_handler answer_status, answer_init, answer_unseal, answer_seal;
 request_handler answer_subject_add, answer_subject_change, answer_subject_show, answer_subject_list;
 request_handler answer_consent_set, answer_consent_show, answer_consent_withdraw;

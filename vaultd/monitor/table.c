@@ -33,6 +33,7 @@ static const struct entry table[] = {
     {MSG_file_show, UNSEALED, 0, answer_file_show},
     {MSG_inquire, UNSEALED, 0, answer_inquire},
     {MSG_request_show, UNSEALED, 0, answer_request_show},
+    {MSG_refusal, UNSEALED, 0, answer_refusal},
     {MSG_status, ALWAYS, 0, answer_status},
     {MSG_init, ALWAYS, CUSTODIAN, answer_init},
     {MSG_unseal, ALWAYS, CUSTODIAN, answer_unseal},
@@ -79,6 +80,19 @@ static void answer_sealed(struct request *q) {
                    born ? "The vault is sealed." : "The vault has not been initialised.");
 }
 
+/* What vaultctl's exit status would be (docs/vaultctl.md). */
+static uint8_t exit_status_of(unsigned status) {
+    switch (status) {
+    case 400: return 2;
+    case 401:
+    case 403: return 3;
+    case 404: return 4;
+    case 422:
+    case 500: return 6;
+    default: return 1;
+    }
+}
+
 int refuse(struct request *q, const char *event, const char *subject, unsigned status, const char *rule,
            const char *text) {
     uint64_t seq = NO_SEQ;
@@ -91,9 +105,7 @@ int refuse(struct request *q, const char *event, const char *subject, unsigned s
                       .rule = rule,
                       .text = text,
                       .state = REQUEST_ENDED,
-                      .status = status == 500                    ? 6
-                                : status == 401 || status == 403 ? 3
-                                                                 : 1};
+                      .status = exit_status_of(status)};
     int result = journal(q->monitor, &e, &seq);
     if (result == VAULT_OK)
         answer_problem(q->monitor, q->worker, q->message, status, seq, q->id, rule, text);

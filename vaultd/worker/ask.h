@@ -21,6 +21,9 @@ void store_receive(struct worker *w);
 int ask_open(struct worker *w, const char *purpose, struct grant **ret);
 /* Makes the page with this chunk the grant's current one. VAULT_OK, VAULT_DENIED as above. */
 int ask_page(struct worker *w, struct grant *grant, uint64_t chunk);
+/* Has it recorded that the worker turns this request away. VAULT_OK: w->reply is an `answer` with that status.
+ * VAULT_DENIED: with another, to be relayed. */
+int ask_refusal(struct worker *w, unsigned status, const char *rule, const char *text);
 /* Reports what was read, and forgets the grant. */
 void ask_grant_close(struct worker *w, struct grant *grant);
 /* A descriptor of the object of this chunk, to be closed by the caller. VAULT_NOT_FOUND, VAULT_E_IO (the store could

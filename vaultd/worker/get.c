@@ -36,14 +36,14 @@ static bool if_range_differs(const struct exchange *x, const struct grant *grant
 
 static int refuse_range(struct exchange *x, int result) {
     if (result == VAULT_DENIED)
-        return reply_problem(x, 416, "range", "one range of bytes in a request, no more");
-    return reply_problem(x, 400, "range", "malformed Range header");
+        return reply_refusal(x, 416, "range", "one range of bytes in a request, no more");
+    return reply_refusal(x, 400, "range", "malformed Range header");
 }
 
 static int reply_unsatisfiable(struct exchange *x, const struct grant *grant) {
     char size[40];
     format_string(size, sizeof(size), "bytes */%llu", (unsigned long long)grant->size);
-    return reply_problem_field(x, 416, "range", "no byte of the content is in this range", "Content-Range", size);
+    return reply_refusal_field(x, 416, "range", "no byte of the content is in this range", "Content-Range", size);
 }
 
 /* The grant for this request: one that the connection has, or a new one. */
@@ -179,7 +179,7 @@ int serve_content(struct exchange *x) {
     struct range range;
     struct grant *grant = NULL;
     if (wants_encrypted(x))
-        return reply_problem(x, 406, "accept", "content is delivered as application/octet-stream only");
+        return reply_refusal(x, 406, "accept", "content is delivered as application/octet-stream only");
     int result = wanted_range(x, &range);
     if (result != VAULT_OK)
         return refuse_range(x, result);
@@ -187,7 +187,7 @@ int serve_content(struct exchange *x) {
     if (result == VAULT_DENIED)
         return reply_relay(x);
     if (result != VAULT_OK)
-        return reply_problem(x, 400, "purpose", "the purpose is too long");
+        return reply_refusal(x, 400, "purpose", "the purpose is too long");
     worker_use(x->w, grant->id);
     result = serve_grant(x, grant, &range);
     worker_use(x->w, NULL);

@@ -7,7 +7,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "ask.h"
 #include "connection.h"
+#include "route.h"
 #include "vault/result.h"
 
 static const struct {
@@ -154,9 +156,38 @@ int reply_integrity(struct exchange *x) {
                         "what is stored is damaged; nothing of it was sent");
 }
 
-int reply_problem_field(struct exchange *x, unsigned status, const char *rule, const char *detail, const char *name,
+/* From here on the answer speaks of what the monitor said, an `answer` in w->reply. */
+static void take_record(struct exchange *x) {
+    const struct msg_answer *answer = &x->w->reply.answer;
+    exchange_about(x, answer->request);
+    if (answer->seq > 0)
+        exchange_recorded(x, answer->seq - 1);
+}
+
+/* What works while the vault is sealed is told what is wrong with it even then. */
+static bool works_sealed(const struct route *route) {
+    return route != NULL && (route->type == MSG_status || route->type == MSG_init || route->type == MSG_unseal);
+}
+
+/* VAULT_DENIED: the monitor's answer goes out instead. */
+static int record_refusal(struct exchange *x, unsigned status, const char *rule, const char *detail) {
+    int result = ask_refusal(x->w, status, rule, detail);
+    if (result == VAULT_OK)
+        take_record(x);
+    return x->w->reply.answer.status == 423 && works_sealed(x->route) ? VAULT_OK : result;
+}
+
+int reply_refusal(struct exchange *x, unsigned status, const char *rule, const char *detail) {
+    if (record_refusal(x, status, rule, detail) != VAULT_OK)
+        return reply_relay(x);
+    return reply_problem(x, status, rule, detail);
+}
+
+int reply_refusal_field(struct exchange *x, unsigned status, const char *rule, const char *detail, const char *name,
                         const char *value) {
     struct reply r;
+    if (record_refusal(x, status, rule, detail) != VAULT_OK)
+        return reply_relay(x);
     reply_start(&r, x, status);
     reply_field(&r, name, "%s", value);
     return send_problem(x, &r, status, "about:blank", rule, detail);
@@ -165,9 +196,7 @@ int reply_problem_field(struct exchange *x, unsigned status, const char *rule, c
 int reply_relay(struct exchange *x) {
     struct reply r;
     const struct msg_answer *answer = &x->w->reply.answer;
-    exchange_about(x, answer->request);
-    if (answer->seq > 0)
-        exchange_recorded(x, answer->seq - 1);
+    take_record(x);
     reply_start(&r, x, answer->status);
     return send_json(x, &r, answer->status, answer->json, answer->json_size);
 }

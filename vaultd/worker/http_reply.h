@@ -20,12 +20,16 @@ int reply_send_head(struct exchange *x, struct reply *r);
 /* Sends the head with Content-Length n, and the body unless the request was HEAD. */
 int reply_send(struct exchange *x, struct reply *r, const void *body, size_t n);
 
-/* A whole answer with a problem document of the worker's own; `rule` and `detail` make its one reason. */
+/* A whole answer with a problem document of the worker's own; `rule` and `detail` make its one reason. It is not
+ * recorded: for faults of ours, for clients that stall, for what is no request, and where it was recorded before. */
 int reply_problem(struct exchange *x, unsigned status, const char *rule, const char *detail);
 /* The same, with type urn:vault:problem:integrity and status 500. */
 int reply_integrity(struct exchange *x);
-/* reply_problem with one more header field. */
-int reply_problem_field(struct exchange *x, unsigned status, const char *rule, const char *detail, const char *name,
+/* The same for a request that the worker turns away by itself, with a status from 400 to 499: the monitor records it
+ * first, and if it has another answer, that one is relayed instead. No text may lie in w->request or w->reply. */
+int reply_refusal(struct exchange *x, unsigned status, const char *rule, const char *detail);
+/* reply_refusal with one more header field. */
+int reply_refusal_field(struct exchange *x, unsigned status, const char *rule, const char *detail, const char *name,
                         const char *value);
 /* w->reply, an `answer`, as it is. */
 int reply_relay(struct exchange *x);

@@ -177,13 +177,37 @@ static int bit_of(enum member_kind kind, const char *name) {
     return purpose == PURPOSE_NONE ? -1 : (int)purpose;
 }
 
+/* All names of a mask's bits, with commas between. */
+static void list_names(enum member_kind kind, char *to, size_t size) {
+    size_t used = 0;
+    unsigned bit = kind == MEMBER_ROLES ? 0 : PURPOSE_TREATMENT;
+    const char *name = NULL;
+    for (; (name = kind == MEMBER_ROLES ? role_name(bit) : purpose_name(bit)) != NULL; bit++) {
+        format_string(to + used, size - used, "%s%s", used > 0 ? ", " : "", name);
+        used += strlen(to + used);
+    }
+}
+
+/* The entry is repeated only if it is short and clean. */
+static int refuse_entry(struct member_problem *ret, const struct member *m, const char *entry) {
+    char known[100] = "";
+    char what[190] = "";
+    list_names(m->kind, known, sizeof(known));
+    bool shown = strlen(entry) <= 40 && text_is_clean(entry, strlen(entry));
+    format_string(what, sizeof(what), "has an unknown entry%s%s%s; known are: %s", shown ? " `" : "",
+                  shown ? entry : "", shown ? "`" : "", known);
+    return refuse(ret, m, what);
+}
+
 static int set_mask(const struct member *m, const json_t *array, void *to, struct member_problem *ret) {
     uint32_t mask = 0;
     for (size_t i = 0; i < json_array_size(array); i++) {
         const char *name = json_string_value(json_array_get(array, i));
-        int bit = name == NULL ? -1 : bit_of(m->kind, name);
+        if (name == NULL)
+            return refuse(ret, m, "must be an array of names");
+        int bit = bit_of(m->kind, name);
         if (bit < 0)
-            return refuse(ret, m, "has an entry that is not known");
+            return refuse_entry(ret, m, name);
         mask |= 1u << bit;
     }
     put_u32(to, mask);

@@ -32,15 +32,15 @@ static int check_headers(struct exchange *x) {
     if (problem == NULL)
         problem = take_digest(x, "repr-digest", &x->w->request.upload_create);
     if (problem != NULL)
-        return reply_problem(x, 400, "digest", problem);
+        return reply_refusal(x, 400, "digest", problem);
     if (http_field_find(&x->head, "content-encoding", &value) != VAULT_NOT_FOUND)
-        return reply_problem(x, 415, "coding", "content is stored as it is: no Content-Encoding");
+        return reply_refusal(x, 415, "coding", "content is stored as it is: no Content-Encoding");
     if (http_field_find(&x->head, "content-range", &value) != VAULT_NOT_FOUND)
-        return reply_problem(x, 400, "range", "a deposit is of a whole file: no Content-Range");
+        return reply_refusal(x, 400, "range", "a deposit is of a whole file: no Content-Range");
     if (!x->head.chunked && !x->head.has_length)
-        return reply_problem(x, 411, "length", "neither Content-Length nor chunked");
+        return reply_refusal(x, 411, "length", "neither Content-Length nor chunked");
     if (x->head.length > BODY_MAX)
-        return reply_problem(x, 413, "length", "the content is longer than 1 TiB");
+        return reply_refusal(x, 413, "length", "the content is longer than 1 TiB");
     return VAULT_AGAIN;
 }
 
@@ -59,7 +59,7 @@ static int add_body(struct exchange *x, struct upload *u, int *ret_body) {
     return VAULT_OK;
 }
 
-/* The client's fault: what it sent is malformed, too long, too slow, or cut short. */
+/* The client's fault: what it sent is malformed, too long, too slow, or cut short. The deposit's end is the record. */
 static int refuse_body(struct exchange *x, struct upload *u, int result) {
     bool too_long = result == VAULT_E_LIMIT;
     switch (result) {

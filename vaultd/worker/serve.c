@@ -10,16 +10,16 @@
 
 int read_document(struct exchange *x, char *to, size_t *ret_n) {
     if (x->head.has_length && x->head.length > DOCUMENT_MAX)
-        return reply_problem(x, 413, "body", "the document is longer than 64 KiB");
+        return reply_refusal(x, 413, "body", "the document is longer than 64 KiB");
     int result = body_read_full(x->w, &x->body, to, DOCUMENT_MAX + 1, ret_n);
     if (result == VAULT_E_FORMAT)
-        return reply_problem(x, 400, "body", "malformed chunked coding");
+        return reply_refusal(x, 400, "body", "malformed chunked coding");
     if (result == VAULT_E_TIMEOUT)
         return reply_problem(x, 408, "body", "the document stopped coming");
     if (result != VAULT_OK)
         return result;
     if (*ret_n > DOCUMENT_MAX)
-        return reply_problem(x, 413, "body", "the document is longer than 64 KiB");
+        return reply_refusal(x, 413, "body", "the document is longer than 64 KiB");
     return VAULT_AGAIN;
 }
 
@@ -48,7 +48,7 @@ static int read_json(struct exchange *x, json_t **ret) {
                       error.line, error.column);
     json_decref(*ret);
     *ret = NULL;
-    return reply_problem(x, 400, "body", problem);
+    return reply_refusal(x, 400, "body", problem);
 }
 
 /* Fills w->request from the request. VAULT_AGAIN: go on, else answered. */
@@ -64,7 +64,7 @@ static int fill_message(struct exchange *x) {
     result = members_fill(x, route->members, route->member_count, body, &x->w->request.done, &problem);
     json_decref(body);
     if (result != VAULT_OK)
-        return reply_problem(x, problem.status, "request", problem.text);
+        return reply_refusal(x, problem.status, "request", problem.text);
     return VAULT_AGAIN;
 }
 
@@ -72,11 +72,11 @@ int serve_request(struct exchange *x) {
     char allow[80];
     int result = route_find(x, allow, sizeof(allow));
     if (result == VAULT_NOT_FOUND)
-        return reply_problem(x, 404, "path", "there is no such resource");
+        return reply_refusal(x, 404, "path", "there is no such resource");
     if (result == VAULT_DENIED)
-        return reply_problem_field(x, 405, "method", "this resource has no such method", "Allow", allow);
+        return reply_refusal_field(x, 405, "method", "this resource has no such method", "Allow", allow);
     if (x->route->body == BODY_NONE && !body_finished(&x->body))
-        return reply_problem(x, 400, "body", "this request has no body");
+        return reply_refusal(x, 400, "body", "this request has no body");
     result = fill_message(x);
     return result == VAULT_AGAIN ? x->route->handler(x) : result;
 }
@@ -91,6 +91,6 @@ int serve_inquiry(struct exchange *x) {
     const struct msg_inquire *m = &x->w->request.inquire;
     bool by_id = memcmp(m->file, none, ID_SIZE) != 0;
     if (by_id == (m->subject[0] != '\0') || (by_id && m->name[0] != '\0'))
-        return reply_problem(x, 400, "request", "either member `file` or member `subject` must be there");
+        return reply_refusal(x, 400, "request", "either member `file` or member `subject` must be there");
     return serve_relay(x);
 }

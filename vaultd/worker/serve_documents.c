@@ -20,16 +20,16 @@ int serve_consent(struct exchange *x) {
     struct consent consent = {0};
     size_t n = 0;
     if (http_decode(x->arguments[0].value, subject, sizeof(subject)) != VAULT_OK || !name_is_good(subject))
-        return reply_problem(x, 400, "request", "path segment `subject` is no identifier");
+        return reply_refusal(x, 400, "request", "path segment `subject` is no identifier");
     int result = read_document(x, text, &n);
     if (result != VAULT_AGAIN)
         return result;
     result = consent_parse(text, n, subject, &consent, problem);
     wipe(text, n);
     if (result != VAULT_OK)
-        return reply_problem(x, 400, "consent", problem);
+        return reply_refusal(x, 400, "consent", problem);
     if (encode_consent(&x->w->request.consent_set, &consent) != VAULT_OK)
-        return reply_problem(x, 413, "consent", "the consent is too long");
+        return reply_refusal(x, 413, "consent", "the consent is too long");
     return serve_relay(x);
 }
 
@@ -45,9 +45,9 @@ int serve_policy(struct exchange *x) {
         return result;
     result = policy_parse(text, n, &policy, problem);
     if (result != VAULT_OK)
-        return reply_problem(x, 400, "policy", problem);
+        return reply_refusal(x, 400, "policy", problem);
     if (policy_encode(&policy, m->policy, sizeof(m->policy), &used) != VAULT_OK)
-        return reply_problem(x, 413, "policy", "the policy is too long");
+        return reply_refusal(x, 413, "policy", "the policy is too long");
     m->policy_size = (uint32_t)used;
     return serve_relay(x);
 }

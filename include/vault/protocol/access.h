@@ -103,6 +103,13 @@ enum grant_outcome { GRANT_DONE = 0, GRANT_ABORTED = 1, GRANT_DAMAGED = 2 };
 #define FIELDS_inquire(F, R) FIELDS_file_part(F, R) FIELDS_purpose_part(F, R) F(R, STR, service, NAME_MAX_SIZE)
 /* Answer: answer {"request", "state", "outcome", "status", "seq"}. */
 #define FIELDS_request_show(F, R) F(R, FIXED, wanted, ID_SIZE)
+/* A request that the worker turned away by itself, for the record. Answer: `answer` with the same status: the worker
+ * sends its own document, with this answer's Request-Id and Audit-Seq. An `answer` with another status (sealed, unknown
+ * service, too many connections, not recorded) is passed on to the client instead. */
+#define FIELDS_refusal(F, R)                                                                                           \
+    F(R, U32, status, 0) /* [w] HTTP status, 400 to 499 */                                                             \
+    F(R, STR, rule, 64)  /* [w] what was wrong, for the record */                                                      \
+    F(R, STR, text, 200) /* [w] the same in words; may quote the client */
 
 #define PROTOCOL_ACCESS(M)                                                                                             \
     M(answer, 0x0401, 0)                                                                                               \
@@ -124,6 +131,7 @@ enum grant_outcome { GRANT_DONE = 0, GRANT_ABORTED = 1, GRANT_DAMAGED = 2 };
     M(file_list, 0x0411, 0)                                                                                            \
     M(file_show, 0x0412, 0)                                                                                            \
     M(inquire, 0x0413, 0)                                                                                              \
-    M(request_show, 0x0414, 0)
+    M(request_show, 0x0414, 0)                                                                                         \
+    M(refusal, 0x0415, 0)
 
 #endif
