@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -185,11 +186,54 @@ static void flood(int client) {
         continue;
 }
 
+enum { LINGER_SECONDS = 20 }; /* as in the test */
+
+static void set_linger(int client, const struct linger *l) {
+    need(setsockopt(client, SOL_SOCKET, SO_LINGER, l, sizeof(*l)) == 0, "linger");
+}
+
+/* As much as the kernel takes for a client that does not read. */
+static void fill_buffers(int client) {
+    static char bytes[65536];
+    while (send(client, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+        continue;
+    need(errno == EAGAIN, "full buffers");
+}
+
+/* Ends in order, with a close of its client's socket that would wait. */
+static void linger_and_exit(int client) {
+    const struct linger wait = {.l_onoff = 1, .l_linger = LINGER_SECONDS};
+    set_linger(client, &wait);
+    fill_buffers(client);
+    _exit(0);
+}
+
+static _Noreturn void *take_back(void *client) {
+    const struct linger none = {0};
+    for (;;)
+        set_linger(*(int *)client, &none);
+}
+
+/* Asks to be killed, and takes back what the supervisor sets at the socket until it is: by more threads than one, so
+ * that one is running while the supervisor is. */
+static void undo_reset(int client) {
+    pthread_t thread;
+    fill_buffers(client);
+    for (int i = 0; i < 8; i++)
+        need(pthread_create(&thread, NULL, take_back, &client) == 0, "thread");
+    send_empty(MONITOR, MSG_worker_kill);
+    take_back(&client);
+}
+
 static void obey(int client, const char *order) {
     if (strncmp(order, "crash", 5) == 0)
         abort();
     if (strncmp(order, "exit", 4) == 0)
         _exit(0);
+    if (strncmp(order, "linger", 6) == 0)
+        linger_and_exit(client);
+    if (strncmp(order, "undo reset", 10) == 0)
+        undo_reset(client);
     if (strncmp(order, "timeout", 7) == 0)
         raise(SIGALRM);
     if (strncmp(order, "describe", 8) == 0)

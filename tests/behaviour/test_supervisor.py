@@ -19,6 +19,7 @@ import unittest
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BIN = os.environ.get("VAULT_BIN", os.path.join(SOURCE, "build", "bin"))
 ROOT = os.geteuid() == 0
+LINGER_SECONDS = 20  # of the double
 USERS = {"gate": 64101, "monitor": 64102, "store": 64103, "worker": 64104}
 
 
@@ -274,16 +275,16 @@ class Doubles(unittest.TestCase):
         self.wait_log("how=2")
         self.assertNotIn("crash", self.log())
 
-    def test_revocation_throws_away_what_the_kernel_still_holds(self):
-        self.configure()
-        self.start()
+    def slow_client(self):
+        """One that does not read, with little room for what it is sent."""
         s = socket.socket()
         self.addCleanup(s.close)
         s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         s.settimeout(10)
         s.connect(("127.0.0.1", self.port))
-        s.send(b"revoke")
-        self.wait_log("how=1")
+        return s
+
+    def assert_reset(self, s):
         received = 0
         with self.assertRaises(ConnectionResetError):
             while True:
@@ -291,6 +292,37 @@ class Doubles(unittest.TestCase):
                 self.assertTrue(got, "an orderly end instead of a reset")
                 received += len(got)
         self.assertLess(received, 400000)
+
+    def test_revocation_throws_away_what_the_kernel_still_holds(self):
+        self.configure()
+        self.start()
+        s = self.slow_client()
+        s.send(b"revoke")
+        self.wait_log("how=1")
+        self.assert_reset(s)
+
+    def test_a_worker_cannot_take_the_reset_back(self):
+        self.configure()
+        self.start()
+        for n in range(1, 16):  # each time it may miss the moment between the reset and its death
+            s = self.slow_client()
+            s.send(b"undo reset")
+            self.wait_log("how=1", n)
+            self.assert_reset(s)
+
+    def test_a_worker_cannot_make_the_supervisor_linger(self):
+        self.configure()
+        self.start()
+        s = self.slow_client()
+        start = time.monotonic()
+        s.send(b"linger")
+        self.wait_log("how=0", seconds=2 * LINGER_SECONDS)  # told after the close
+        self.greeted()
+        self.assertLess(time.monotonic() - start, LINGER_SECONDS)
+        received = 0
+        while got := s.recv(65536):
+            received += len(got)
+        self.assertGreater(received, 65536, "control: there was something to linger for")
 
     def test_limits_hold(self):
         self.limits = {**self.limits, "workers": 5, "unix_slots": 2, "per_address": 2}
@@ -516,6 +548,8 @@ class Real(unittest.TestCase):
         pids = [p for group in children(self.pid).values() for p in group]
         os.kill(self.pid, signal.SIGTERM)
         wait_until(lambda: not any(alive(p) for p in [*pids, self.pid]), "all ended")
+        with open(os.path.join(self.dir, "vaultd.log")) as f:
+            self.assertIn("ended: process=store exited with status 0", f.read())
 
     def test_every_child_is_confined(self):
         for name, pids in children(self.pid).items():

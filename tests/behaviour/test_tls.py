@@ -113,6 +113,22 @@ def test_registered_service_gets_in(vault):
     vault.ctl("status", cert="clinic")
 
 
+def test_a_sealed_vault_answers_a_tls_client(vault):
+    """It cannot know who asks, but says that it is sealed, and goes on."""
+    core = core_of(vault)
+    vault.ctl("seal")
+    try:
+        answer = vault.http("GET", "/v1/status", cert="clinic")
+        assert answer.status == 200 and answer.json()["seal"] == "sealed", answer.body
+        answer = vault.http("GET", "/v1/files?purpose=treatment", cert="clinic")
+        assert answer.status == 423, answer.body
+        assert core_of(vault) == core
+    finally:
+        vault.ctl("unseal")
+    answer = vault.http("GET", "/v1/status", cert="clinic")
+    assert answer.status == 200 and answer.json()["seal"] == "unsealed" and core_of(vault) == core
+
+
 def test_tls_12_is_refused(vault):
     received, complaint = ask(context_of(vault, "clinic", ssl.TLSVersion.TLSv1_2), vault)
     assert received == b"" and "protocol version" in complaint

@@ -38,8 +38,8 @@ void worker_drop(struct store_worker *w) {
 static void send_or_end(struct store *s, int channel, struct message *m, const char *why) {
     int result = channel_send_wait(channel, m, SEND_TIMEOUT_MS);
     message_clear(m);
-    if (result == VAULT_E_CLOSED && channel == s->control)
-        store_end(s, 0, "control channel closed");
+    if (result == VAULT_E_CLOSED)
+        store_end(s, 0, channel == s->control ? "control channel closed" : "monitor channel closed");
     else if (result != VAULT_OK)
         store_end(s, 1, why);
 }
@@ -150,8 +150,8 @@ static int handle_monitor(struct store *s, struct message *m) {
 static void on_monitor(void *context) {
     struct store *s = context;
     int result = take_message(s, s->monitor, handle_monitor);
-    if (result == VAULT_E_CLOSED)
-        store_end(s, 1, "monitor channel closed");
+    if (result == VAULT_E_CLOSED) /* an ordinary end: the monitor may see its own a moment before us */
+        store_end(s, 0, "monitor channel closed");
     else if (result != VAULT_OK && result != VAULT_AGAIN) {
         log_error("monitor channel: %s", vault_result_name(result));
         store_end(s, 1, "monitor channel failed");
