@@ -137,11 +137,12 @@ def objects_for(size):
 # ---- processes ----
 
 def parent_and_name(pid):
+    """The name is the one that the supervisor gave: the kernel's own is the file's, where it was started by descriptor."""
     try:
-        name, rest = pathlib.Path(f"/proc/{pid}/stat").read_text().split("(", 1)[1].rsplit(")", 1)
+        state, parent = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[:2]
+        name = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode(errors="replace")
     except OSError:
         return None, None
-    state, parent = rest.split()[:2]
     return (None, None) if state in "ZX" else (int(parent), name)
 
 
