@@ -58,7 +58,9 @@ static int check_content(struct call *c, struct reading *r, const struct http_an
     if (a->status != 200)
         return fail(c, OUTCOME_FAILED, "the vault answered with HTTP status %ld to a read of the whole file",
                     a->status);
-    if (digest_in_header(a->repr_digest, r->hash, &equal) && !equal)
+    if (!digest_in_header(a->repr_digest, r->hash, &equal))
+        return fail(c, OUTCOME_INTEGRITY, "the vault announced no digest for the content");
+    if (!equal)
         return fail(c, OUTCOME_INTEGRITY, "the content does not match the digest that the vault announced for it");
     return OUTCOME_DONE;
 }

@@ -17,7 +17,8 @@ static int deposit_set_up(void **state) {
 }
 
 static int deposit_tear_down(void **state) {
-    close(depositor.channel);
+    if (depositor.channel >= 0)
+        close(depositor.channel);
     return rig_tear_down(state);
 }
 
@@ -28,9 +29,14 @@ static bool among(const uint8_t address[HASH_SIZE], uint8_t (*list)[HASH_SIZE], 
     return false;
 }
 
-/* The store was asked for exactly the objects that the deposit announced. */
-static void announced_are_removed(const struct deposit *d) {
+/* The store is asked for exactly the objects that the deposit announced, once its worker can put no more. */
+static void announced_are_removed(struct peer *by, const struct deposit *d) {
     uint8_t removed[PAGE_CHUNKS][HASH_SIZE];
+    if (by->channel >= 0) {
+        assert_int_equal(store_removes(NULL, 0), 0);
+        peer_end(by);
+        by->channel = -1;
+    }
     assert_int_equal(store_removes(removed, PAGE_CHUNKS), d->page.count);
     for (size_t n = 0; n < d->page.count; n++)
         assert_true(among(d->page.chunks[n].address, removed, d->page.count));
@@ -187,7 +193,7 @@ static void size_that_does_not_fit_is_refused(void **state) {
         d.plain = wrong[i];
         commit_request(&depositor, &d, 1);
         assert_int_equal(ask_status(&depositor), 400);
-        announced_are_removed(&d);
+        announced_are_removed(&depositor, &d);
     }
 }
 
@@ -205,7 +211,7 @@ static void digest_mismatch_is_422_and_its_objects_are_removed(void **state) {
     assert_int_equal(ask(&depositor)->type, MSG_done);
     commit_request(&depositor, &d, 8);
     assert_int_equal(ask_status(&depositor), 422);
-    announced_are_removed(&d);
+    announced_are_removed(&depositor, &d);
     commit_request(&depositor, &d, 7); /* it is gone */
     assert_int_equal(ask_status(&depositor), 403);
     assert_int_equal(m.meta.files, 0);
@@ -222,7 +228,7 @@ static unsigned commit_late(struct peer *p, uint8_t content) {
         deposit_file(&depositor, "S-1", "genome.cram", 100, 1, file);
     commit_request(p, &d, content);
     unsigned status = ask_status(p);
-    announced_are_removed(&d);
+    announced_are_removed(p, &d);
     return status;
 }
 
@@ -243,7 +249,6 @@ static void same_content_of_another_service_is_409(void **state) {
     make_service("second", 1u << ROLE_DEPOSITOR, 0);
     struct peer second = peer_tls(SAN_OF("second"));
     assert_int_equal(commit_late(&second, 1), 409);
-    close(second.channel);
 }
 
 static void revoked_depositor_publishes_nothing(void **state) {
@@ -266,7 +271,7 @@ static void objects_of_a_gone_worker_are_removed(void **state) {
     deposit_announce(&depositor, &d, 9 * MEGABYTE);
     peer_end(&depositor);
     depositor.channel = -1;
-    announced_are_removed(&d);
+    announced_are_removed(&depositor, &d);
     assert_int_equal(audit_count("\"event\":\"deposit.close\"", "\"interrupted\"", NULL), 1);
 }
 
@@ -307,6 +312,36 @@ static void object_of_another_upload_is_not_taken_over(void **state) {
     assert_int_equal(ask_status(&depositor), 400);
 }
 
+/* Whichever of the two ended first would take the object from the other. */
+static void object_of_two_uploads_is_refused(void **state) {
+    (void)state;
+    struct deposit d = deposit_begin(&depositor, "S-1", "genome.cram");
+    deposit_announce(&depositor, &d, 100);
+    struct deposit second = deposit_begin(&depositor, "S-1", "other.cram");
+    struct message *r = request(&depositor, MSG_upload_announce);
+    COPY_ARRAY(r->upload_announce.upload, second.id);
+    COPY_ARRAY(r->upload_announce.address, d.page.chunks[0].address);
+    r->upload_announce.length = d.page.chunks[0].length;
+    assert_int_equal(ask_status(&depositor), 409);
+}
+
+static void object_that_no_page_names_is_removed(void **state) {
+    uint8_t removed[2][HASH_SIZE];
+    (void)state;
+    struct deposit d = deposit_begin(&depositor, "S-1", "genome.cram");
+    deposit_announce(&depositor, &d, 100);
+    page_request(&depositor, &d, 0);
+    assert_int_equal(ask(&depositor)->type, MSG_done);
+    struct deposit more = d;
+    deposit_announce(&depositor, &more, 100);
+    commit_request(&depositor, &d, 1);
+    assert_int_equal(ask_status(&depositor), 201);
+    peer_end(&depositor);
+    depositor.channel = -1;
+    assert_int_equal(store_removes(removed, 2), 1);
+    assert_memory_equal(removed[0], more.page.chunks[0].address, HASH_SIZE);
+}
+
 static void several_dropped_uploads_are_cleaned_without_being_asked(void **state) {
     (void)state;
     for (size_t i = 0; i < 3; i++)
@@ -343,6 +378,8 @@ int main(void) {
         DEPOSIT(objects_of_a_gone_worker_are_removed),
         DEPOSIT(published_object_is_never_removed),
         DEPOSIT(object_of_another_upload_is_not_taken_over),
+        DEPOSIT(object_of_two_uploads_is_refused),
+        DEPOSIT(object_that_no_page_names_is_removed),
         DEPOSIT(several_dropped_uploads_are_cleaned_without_being_asked),
     };
     log_start("test");

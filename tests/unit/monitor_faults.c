@@ -97,6 +97,38 @@ static void withdrawal_that_fails_to_commit_ends_nothing(void **state) {
     assert_int_equal(status_of(received(&root)), 200);
 }
 
+/* Granted and ended in one batch that failed: it never was, and stands in nobody's way. */
+static void grant_of_a_failed_batch_never_was(void **state) {
+    (void)state;
+    open_request(&clinic, file, PURPOSE_TREATMENT);
+    send_now(&clinic);
+    withdraw_request(&root, "S-1");
+    send_now(&root);
+    turn_without_writing();
+    assert_int_equal(status_of(received(&clinic)), 503);
+    assert_int_equal(status_of(received(&root)), 503);
+    assert_null(m.grants);
+    withdraw_request(&root, "S-1");
+    assert_int_equal(ask_status(&root), 200);
+    request(&root, MSG_seal);
+    assert_int_equal(ask_status(&root), 200);
+}
+
+static void closing_that_fails_to_commit_is_made_up_for(void **state) {
+    (void)state;
+    struct msg_grant g = open_file(&clinic, file);
+    COPY_ARRAY(request(&clinic, MSG_grant_close)->grant_close.grant, g.grant);
+    send_now(&clinic);
+    turn_without_writing();
+    assert_int_equal(status_of(received(&clinic)), 503);
+    assert_int_equal(audit_count("\"event\":\"read.close\"", NULL), 0);
+    peer_end(&clinic);
+    clinic.channel = -1;
+    turn();
+    assert_int_equal(audit_count("\"event\":\"read.close\"", NULL), 1);
+    assert_null(m.grants);
+}
+
 static void seal_that_fails_to_commit_seals_nothing(void **state) {
     (void)state;
     struct msg_grant g = open_file(&clinic, file);
@@ -286,6 +318,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         FAULT(batch_that_fails_to_commit_refuses_every_answer),
         FAULT(withdrawal_that_fails_to_commit_ends_nothing),
+        FAULT(grant_of_a_failed_batch_never_was),
+        FAULT(closing_that_fails_to_commit_is_made_up_for),
         FAULT(seal_that_fails_to_commit_seals_nothing),
         cmocka_unit_test_setup_teardown(full_state_is_507_and_loses_nothing_acknowledged, small_set_up, rig_tear_down),
         FAULT(damage_fails_its_own_request_only),

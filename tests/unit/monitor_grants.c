@@ -100,6 +100,26 @@ static void withdrawal_is_answered_after_the_acknowledgement(void **state) {
     assert_int_equal(supervisor_heard().killed, 0);
 }
 
+/* A second change waits for what the first has ended, though it ends nothing itself. */
+static void second_withdrawal_waits_for_the_first_ones_readers(void **state) {
+    (void)state;
+    struct peer second = peer_unix(0);
+    (void)open_file(&clinic, file);
+    withdraw_request(&root, "S-1");
+    send_now(&root);
+    turn();
+    withdraw_request(&second, "S-1");
+    send_now(&second);
+    turn();
+    assert_null(received(&root));
+    assert_null(received(&second));
+    peer_end(&clinic);
+    clinic.channel = -1;
+    turn();
+    assert_int_equal(status_of(received(&root)), 200);
+    assert_int_equal(status_of(received(&second)), 200);
+}
+
 static void acknowledgement_of_another_worker_counts_for_nothing(void **state) {
     (void)state;
     struct msg_grant g = withdraw_from_reader();
@@ -392,6 +412,7 @@ int main(void) {
         READER(withdrawal_in_the_same_batch_wins_after_open),
         READER(withdrawal_in_the_same_batch_wins_before_open),
         READER(withdrawal_is_answered_after_the_acknowledgement),
+        READER(second_withdrawal_waits_for_the_first_ones_readers),
         READER(acknowledgement_of_another_worker_counts_for_nothing),
         READER(worker_that_ignores_the_revoke_is_ended),
         READER(seal_does_not_let_a_withdrawal_answer_early),

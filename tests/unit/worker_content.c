@@ -268,7 +268,8 @@ static void later_damage_cuts_the_answer(void **state) {
     assert_int_equal(peers_stop(p), 0);
 }
 
-static void client_that_leaves_aborts_its_grant(void **state) {
+/* What the kernel still holds may go out until the process is dead: only the monitor closes the grant then. */
+static void client_that_leaves_ends_the_worker(void **state) {
     (void)state;
     struct peers *p = peers_start(LARGE);
     ask_for(p, "GET", FILE_A, "");
@@ -276,10 +277,8 @@ static void client_that_leaves_aborts_its_grant(void **state) {
     p->ended = true;
     close(p->client);
     p->client = -1;
-    await_log(p, "grant_close");
-    assert_int_equal(p->closed.outcome, GRANT_ABORTED);
-    assert_true(p->closed.bytes < LARGE);
     assert_int_equal(peers_stop(p), 0);
+    assert_null(strstr(p->log, "grant_close"));
 }
 
 int main(void) {
@@ -299,7 +298,7 @@ int main(void) {
         cmocka_unit_test(short_object_is_500),
         cmocka_unit_test(swapped_segments_are_500),
         cmocka_unit_test(later_damage_cuts_the_answer),
-        cmocka_unit_test(client_that_leaves_aborts_its_grant),
+        cmocka_unit_test(client_that_leaves_ends_the_worker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

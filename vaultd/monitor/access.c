@@ -215,8 +215,10 @@ int answer_grant_close(struct request *q) {
                                                         : 1,
                              detail);
     }
-    if (result == VAULT_OK && g != NULL && !g->ended_in_batch)
-        grant_drop(m, g);
+    if (result == VAULT_OK && g != NULL && g->state == GRANT_LIVE)
+        g->closed_in_batch = true; /* gone once that is durable */
+    else if (result == VAULT_OK && g != NULL && !g->ended_in_batch)
+        grant_drop(m, g); /* it was ended before; closing it says that nothing of it runs any more */
     if (result == VAULT_OK)
         answer_done(m, q->worker, q->message);
     return result;

@@ -9,7 +9,10 @@ static const uint8_t tree_key[] = "tree";
 enum { TREE_MAX = 16 + 64 * MERKLE_HASH };
 
 int batch_begin(struct monitor *m) {
-    return index_writing(m->index) ? VAULT_OK : index_begin(m->index);
+    if (index_writing(m->index))
+        return VAULT_OK;
+    m->changes_before = index_changes(m->index);
+    return index_begin(m->index);
 }
 
 int meta_store(struct monitor *m) {
@@ -127,7 +130,7 @@ static void release_endings(struct monitor *m) {
     struct ending **at = &m->endings;
     while (*at != NULL) {
         struct ending *e = *at;
-        if (e->left > 0 || !e->committed) {
+        if (!e->committed || grants_still_ending(m, e->ended)) {
             at = &e->next;
             continue;
         }
@@ -178,7 +181,7 @@ void batch_drop(struct monitor *m, int reason) {
         refuse_message(&r->message, reason);
     for (struct ending *e = m->endings; e != NULL; e = e->next)
         if (!e->committed) {
-            e->left = 0;
+            e->ended = 0;
             e->committed = true;
             if (e->answer != NULL)
                 refuse_message(&e->answer, reason);
@@ -201,7 +204,7 @@ int batch_finish(struct monitor *m) {
     int result = VAULT_OK;
     m->ending = NULL;
     if (m->index != NULL && index_writing(m->index)) {
-        result = index_changes(m->index) > 0 ? tree_store(m) : VAULT_OK;
+        result = index_changes(m->index) != m->changes_before ? tree_store(m) : VAULT_OK;
         if (result == VAULT_OK)
             result = index_commit(m->index);
         if (result != VAULT_OK) {

@@ -61,18 +61,23 @@ int uploads_recover(struct monitor *m) {
     return drop_all_of(m, 0, "the vault ended while it was written");
 }
 
+/* Cleaning waits for the worker's end: until then it could still put with a token that it was given. */
+static bool is_over(struct monitor *m, const struct upload_value *u) {
+    return u->state != UPLOAD_OPEN && worker_find(m, u->worker) == NULL;
+}
+
 /* The first upload that is over: the one that cleaning is at, if there is more of it to do. VAULT_NOT_FOUND. */
 static int next_over(struct monitor *m, uint8_t id[ID_SIZE], struct upload_value *u) {
     uint8_t key[INDEX_KEY_MAX];
     size_t size = 0;
     copy_bytes(id, ID_SIZE, m->cleaning_upload, ID_SIZE);
     int result = index_get_record(m->index, DB_UPLOADS, id, ID_SIZE, &layout_upload_value, u);
-    if (result == VAULT_OK && u->state != UPLOAD_OPEN)
+    if (result == VAULT_OK && is_over(m, u))
         return VAULT_OK;
     result = index_next(m->index, DB_UPLOADS, NULL, 0, NULL, 0, key, &size);
     while (result == VAULT_OK) {
         result = index_get_record(m->index, DB_UPLOADS, key, size, &layout_upload_value, u);
-        if (result == VAULT_OK && u->state != UPLOAD_OPEN && size == ID_SIZE) {
+        if (result == VAULT_OK && size == ID_SIZE && is_over(m, u)) {
             copy_bytes(id, ID_SIZE, key, ID_SIZE);
             return VAULT_OK;
         }
@@ -103,7 +108,7 @@ static int ask_store(struct monitor *m, const uint8_t address[HASH_SIZE]) {
     copy_bytes(remove.object_remove.address, HASH_SIZE, address, HASH_SIZE);
     int result = channel_send(m->store, &remove);
     m->cleaning = result == VAULT_OK;
-    return result == VAULT_E_LIMIT ? VAULT_OK : result;
+    return result == VAULT_E_LIMIT ? VAULT_AGAIN : result; /* the store has much to do: with a later turn */
 }
 
 static int forget_mark(struct monitor *m, const uint8_t address[HASH_SIZE]) {
@@ -127,30 +132,29 @@ static int forget_object(struct monitor *m, const uint8_t address[HASH_SIZE]) {
     return result == VAULT_NOT_FOUND ? VAULT_OK : result;
 }
 
-/* The objects of a published upload stay; its next few marks go. VAULT_NOT_FOUND when none is left. */
-static int forget_marks(struct monitor *m) {
+/* Whether the object of this mark stays: it is another blob's, or a published manifest names it. */
+static int object_stays(struct monitor *m, const struct upload_value *u, const uint8_t address[HASH_SIZE], bool *ret) {
+    struct object_value o;
+    int result = index_get_record(m->index, DB_OBJECTS, address, HASH_SIZE, &layout_object_value, &o);
+    *ret =
+        result == VAULT_OK && (memcmp(o.blob, u->blob, ID_SIZE) != 0 || (u->state == UPLOAD_PUBLISHED && o.paged != 0));
+    return result == VAULT_NOT_FOUND ? VAULT_OK : result;
+}
+
+/* The next few marks whose objects stay, or the next object that goes. VAULT_NOT_FOUND when no mark is left. */
+static int clean_step(struct monitor *m, const struct upload_value *u) {
     enum { STEP_MARKS = 64 };
     uint8_t key[INDEX_KEY_MAX];
     size_t size = 0;
+    bool stays = true;
     int result = VAULT_OK;
-    for (unsigned n = 0; n < STEP_MARKS && result == VAULT_OK; n++) {
+    for (unsigned n = 0; n < STEP_MARKS && result == VAULT_OK && stays; n++) {
         result = index_next(m->index, DB_UPLOAD_OBJECTS, m->cleaning_upload, ID_SIZE, NULL, 0, key, &size);
         if (result == VAULT_OK)
-            result = forget_mark(m, key + ID_SIZE);
+            result = object_stays(m, u, key + ID_SIZE, &stays);
+        if (result == VAULT_OK)
+            result = stays ? forget_mark(m, key + ID_SIZE) : ask_store(m, key + ID_SIZE);
     }
-    return result;
-}
-
-/* The next object of an upload that came to nothing. VAULT_NOT_FOUND when none is left. */
-static int remove_next(struct monitor *m) {
-    uint8_t key[INDEX_KEY_MAX];
-    size_t size = 0;
-    bool other = false;
-    int result = index_next(m->index, DB_UPLOAD_OBJECTS, m->cleaning_upload, ID_SIZE, NULL, 0, key, &size);
-    if (result == VAULT_OK)
-        result = object_is_of_another(m, key + ID_SIZE, m->cleaning_blob, &other);
-    if (result == VAULT_OK)
-        result = other ? forget_mark(m, key + ID_SIZE) : ask_store(m, key + ID_SIZE);
     return result;
 }
 
@@ -166,7 +170,7 @@ static int clean_one(struct monitor *m) {
         return result;
     COPY_ARRAY(m->cleaning_upload, id);
     COPY_ARRAY(m->cleaning_blob, u.blob);
-    result = u.state == UPLOAD_PUBLISHED ? forget_marks(m) : remove_next(m);
+    result = clean_step(m, &u);
     return result == VAULT_NOT_FOUND ? forget(m, id, &u) : result;
 }
 
@@ -174,6 +178,8 @@ bool uploads_clean(struct monitor *m) {
     if (m->seal != SEAL_UNSEALED || !m->clean_wanted || m->cleaning)
         return false;
     int result = clean_one(m);
+    if (result == VAULT_AGAIN)
+        return false;
     if (result != VAULT_OK) {
         batch_drop(m, result);
         m->clean_wanted = false; /* tried again with the next dropped upload, or at the next start */

@@ -6,6 +6,8 @@
 #include "vault/result.h"
 #include "vault/token.h"
 
+enum { ANNOUNCED_AHEAD = 2 * PAGE_CHUNKS }; /* objects that may wait for their page */
+
 /* The upload, if it is this worker's and still open. VAULT_DENIED otherwise. */
 int upload_find(struct request *q, const uint8_t id[ID_SIZE], struct upload_value *ret) {
     int result = index_get_record(q->monitor->index, DB_UPLOADS, id, ID_SIZE, &layout_upload_value, ret);
@@ -19,6 +21,14 @@ int upload_find(struct request *q, const uint8_t id[ID_SIZE], struct upload_valu
 
 int upload_refuse(struct request *q) {
     return refuse(q, "deposit", NULL, 403, "not-granted", "There is no such upload on this connection.");
+}
+
+/* From its announcement on an object is one blob's: no other can announce it, and none can drop it. */
+static int put_object(struct monitor *m, const struct upload_value *u, const uint8_t address[HASH_SIZE],
+                      uint8_t paged) {
+    struct object_value o = {.paged = paged};
+    COPY_ARRAY(o.blob, u->blob);
+    return index_put_record(m->index, DB_OBJECTS, address, HASH_SIZE, &layout_object_value, &o);
 }
 
 int answer_upload_announce(struct request *q) {
@@ -36,10 +46,18 @@ int answer_upload_announce(struct request *q) {
         return refuse(q, "deposit", u.subject, 409, "object-taken", "An object of this address belongs to a file.");
     if (result == VAULT_OK && object_plain(a->length) == 0)
         return refuse(q, "deposit", u.subject, 400, "malformed", "No object has this length.");
+    if (result == VAULT_OK && u.announced >= u.chunks + ANNOUNCED_AHEAD)
+        return refuse(q, "deposit", u.subject, 400, "manifest-missing",
+                      "Too many objects are in no manifest page yet.");
     copy_bytes(key, sizeof(key), a->upload, ID_SIZE);
     copy_bytes(key + ID_SIZE, HASH_SIZE, a->address, HASH_SIZE);
     if (result == VAULT_OK)
         result = index_put_record(q->monitor->index, DB_UPLOAD_OBJECTS, key, sizeof(key), &layout_mark_value, &mark);
+    if (result == VAULT_OK)
+        result = put_object(q->monitor, &u, a->address, 0);
+    u.announced++;
+    if (result == VAULT_OK)
+        result = index_put_record(q->monitor->index, DB_UPLOADS, a->upload, ID_SIZE, &layout_upload_value, &u);
     if (result != VAULT_OK)
         return result;
     struct message *reply = malloc(sizeof(*reply));
@@ -76,24 +94,25 @@ static bool page_fits(const struct upload_value *u, const struct msg_upload_page
     return p->page == u->pages && full_so_far && page->count > 0;
 }
 
-/* No object is part of two blobs: what one upload drops must not be missing from a file. */
-static int any_of_another(struct monitor *m, const struct upload_value *u, const struct manifest_page *page,
-                          bool *ret_other) {
-    *ret_other = false;
-    for (size_t n = 0; n < page->count && !*ret_other; n++) {
-        int result = object_is_of_another(m, page->chunks[n].address, u->blob, ret_other);
-        if (result != VAULT_OK)
+/* Every object of the page was announced for this blob, so that none is missing from another. */
+static int announced_all(struct monitor *m, const struct upload_value *u, const struct manifest_page *page,
+                         bool *ret_all) {
+    struct object_value o;
+    *ret_all = true;
+    for (size_t n = 0; n < page->count && *ret_all; n++) {
+        int result =
+            index_get_record(m->index, DB_OBJECTS, page->chunks[n].address, HASH_SIZE, &layout_object_value, &o);
+        if (result != VAULT_OK && result != VAULT_NOT_FOUND)
             return result;
+        *ret_all = result == VAULT_OK && memcmp(o.blob, u->blob, ID_SIZE) == 0;
     }
     return VAULT_OK;
 }
 
 static int put_objects(struct monitor *m, const struct upload_value *u, const struct manifest_page *page) {
-    struct object_value o;
     int result = VAULT_OK;
-    COPY_ARRAY(o.blob, u->blob);
     for (size_t n = 0; n < page->count && result == VAULT_OK; n++)
-        result = index_put_record(m->index, DB_OBJECTS, page->chunks[n].address, HASH_SIZE, &layout_object_value, &o);
+        result = put_object(m, u, page->chunks[n].address, 1);
     return result;
 }
 
@@ -108,12 +127,12 @@ int answer_upload_page(struct request *q) {
         return upload_refuse(q);
     if (result != VAULT_OK)
         return result;
-    bool bad = manifest_decode(&page, p->chunks, p->chunks_size) != VAULT_OK || !page_fits(&u, p, &page) ||
-               !receipts_are_good(q, &page);
-    result = bad ? VAULT_OK : any_of_another(q->monitor, &u, &page, &bad);
+    bool good = manifest_decode(&page, p->chunks, p->chunks_size) == VAULT_OK && page_fits(&u, p, &page) &&
+                receipts_are_good(q, &page);
+    result = good ? announced_all(q->monitor, &u, &page, &good) : VAULT_OK;
     if (result != VAULT_OK)
         return result;
-    if (bad)
+    if (!good)
         return refuse(q, "deposit", u.subject, 400, "manifest-refused",
                       "A manifest page is out of order or lacks the store's receipts.");
     u.pages++;

@@ -48,8 +48,6 @@ void grant_drop(struct monitor *m, struct grant *g) {
     if (*at == NULL)
         return;
     *at = g->next;
-    if (g->ending != NULL)
-        g->ending->left--;
     free(g);
 }
 
@@ -100,8 +98,15 @@ static bool concerns(const struct grant *g, const struct grant_filter *f) {
            (f->worker == NULL || *f->worker == g->worker);
 }
 
-/* The answer of the change that runs now waits for this grant. */
-static int wait_for(struct monitor *m, struct grant *g, uint64_t asked_by) {
+bool grants_still_ending(const struct monitor *m, uint64_t ended) {
+    for (const struct grant *g = m->grants; g != NULL; g = g->next)
+        if (g->state == GRANT_ENDING && g->ended <= ended)
+            return true;
+    return false;
+}
+
+/* The answer of the change that runs now waits for this grant, and with it for all that were ended before. */
+static int wait_for(struct monitor *m, const struct grant *g, uint64_t asked_by) {
     if (asked_by == 0)
         return VAULT_OK;
     if (m->ending == NULL) {
@@ -112,21 +117,20 @@ static int wait_for(struct monitor *m, struct grant *g, uint64_t asked_by) {
         e->next = m->endings;
         m->endings = m->ending = e;
     }
-    m->ending->left++;
-    g->ending = m->ending;
+    if (g->ended > m->ending->ended)
+        m->ending->ended = g->ended;
     return VAULT_OK;
 }
 
 static int end_grant(struct monitor *m, struct grant *g, const struct grant_filter *filter) {
     int result = grant_close(m, g, "revoked", g->handed_out, 0, 3, filter->cause);
-    if (result == VAULT_OK)
-        result = wait_for(m, g, filter->asked_by);
-    if (result == VAULT_OK) {
-        g->state = GRANT_ENDING;
-        g->ended_in_batch = true;
-        g->force_at = 0;
-    }
-    return result;
+    if (result != VAULT_OK)
+        return result;
+    g->state = GRANT_ENDING;
+    g->ended = ++m->ended;
+    g->ended_in_batch = true;
+    g->force_at = 0;
+    return wait_for(m, g, filter->asked_by);
 }
 
 static int decide_one(struct monitor *m, struct grant *g, const struct grant_filter *filter, unsigned *ended) {
@@ -143,9 +147,10 @@ static int decide_one(struct monitor *m, struct grant *g, const struct grant_fil
 int grants_decide_again(struct monitor *m, const struct grant_filter *filter, unsigned *ret_ended) {
     unsigned ended = 0;
     for (struct grant *g = m->grants; g != NULL; g = g->next) {
-        if (g->state == GRANT_ENDING || !concerns(g, filter))
+        if (g->closed_in_batch || !concerns(g, filter))
             continue;
-        int result = decide_one(m, g, filter, &ended);
+        /* What an earlier change ended may still be on its way out: this answer waits for it too. */
+        int result = g->state == GRANT_ENDING ? wait_for(m, g, filter->asked_by) : decide_one(m, g, filter, &ended);
         if (result != VAULT_OK)
             return result;
     }
@@ -158,8 +163,8 @@ int grants_end_all(struct monitor *m, const char *cause, uint64_t asked_by) {
     struct grant_filter filter = {.cause = cause, .asked_by = asked_by};
     int result = VAULT_OK;
     for (struct grant *g = m->grants; g != NULL && result == VAULT_OK; g = g->next)
-        if (g->state != GRANT_ENDING)
-            result = end_grant(m, g, &filter);
+        if (!g->closed_in_batch)
+            result = g->state == GRANT_ENDING ? wait_for(m, g, asked_by) : end_grant(m, g, &filter);
     return result;
 }
 
@@ -193,8 +198,13 @@ static void tell_worker(struct monitor *m, struct grant *g) {
 void grants_committed(struct monitor *m) {
     for (struct grant *g = m->grants, *next; g != NULL; g = next) {
         next = g->next;
+        g->durable = true;
         if (g->state == GRANT_PENDING)
             g->state = GRANT_LIVE;
+        if (g->closed_in_batch) {
+            grant_drop(m, g);
+            continue;
+        }
         if (!g->ended_in_batch)
             continue;
         g->ended_in_batch = false;
@@ -205,19 +215,17 @@ void grants_committed(struct monitor *m) {
     }
 }
 
+/* What was granted in the batch never was; what was ended or closed in it is as before. */
 void grants_dropped(struct monitor *m) {
     for (struct grant *g = m->grants, *next; g != NULL; g = next) {
         next = g->next;
-        if (g->ended_in_batch) {
-            g->ended_in_batch = false;
-            g->ending = NULL;
-            g->state = GRANT_LIVE;
-        }
-        bool answered = false;
-        for (struct reply *r = m->replies; r != NULL; r = r->next)
-            answered |= r->message->type == MSG_grant && memcmp(r->message->grant.grant, g->id, ID_SIZE) == 0;
-        if (g->state == GRANT_PENDING && !answered)
+        if (!g->durable) {
             grant_drop(m, g);
+            continue;
+        }
+        if (g->ended_in_batch)
+            g->state = GRANT_LIVE;
+        g->ended_in_batch = g->closed_in_batch = false;
     }
 }
 
@@ -228,7 +236,7 @@ static bool decide_by_clock(struct monitor *m) {
     struct grant_filter filter = {.cause = "no longer permitted at this time"};
     unsigned decided = 0;
     for (struct grant *g = m->grants; g != NULL && m->index != NULL; g = g->next) {
-        if (g->state != GRANT_LIVE || now - g->decided_at < CLOCK_MS)
+        if (g->state != GRANT_LIVE || g->closed_in_batch || now - g->decided_at < CLOCK_MS)
             continue;
         if (++decided > CLOCK_GRANTS)
             return true;
@@ -269,17 +277,25 @@ void grants_acknowledged(struct monitor *m, struct worker *w, const uint8_t id[I
 }
 
 int grants_of_gone_worker(struct monitor *m, uint64_t worker) {
-    int result = VAULT_OK;
     for (struct grant *g = m->grants, *next; g != NULL; g = next) {
         next = g->next;
         if (g->worker != worker)
             continue;
-        if (g->state != GRANT_ENDING && result == VAULT_OK)
-            result =
-                grant_close(m, g, "interrupted", g->handed_out, 0, 1, "the connection ended; bytes is the upper bound");
-        grant_drop(m, g);
+        if (g->state == GRANT_ENDING && !g->ended_in_batch) {
+            grant_drop(m, g); /* its record is durable, and nothing of it runs any more */
+            continue;
+        }
+        if (g->state == GRANT_ENDING || g->closed_in_batch) {
+            g->closed_in_batch = true;
+            continue;
+        }
+        int result =
+            grant_close(m, g, "interrupted", g->handed_out, 0, 1, "the connection ended; bytes is the upper bound");
+        if (result != VAULT_OK)
+            return result; /* tried again by the clock: who is gone is permitted nothing */
+        g->closed_in_batch = true;
     }
-    return result;
+    return VAULT_OK;
 }
 
 /* Whose grant it was cannot be read any more; that there was one is recorded. */

@@ -138,7 +138,6 @@ int index_begin(struct index *i) {
     int result = grow_when_low(i);
     if (result != VAULT_OK)
         return result;
-    i->changes = 0;
     return result_of(mdb_txn_begin(i->env, NULL, 0, &i->write));
 }
 

@@ -57,7 +57,7 @@ int index_begin(struct index *i);
 int index_commit(struct index *i);
 void index_abort(struct index *i);
 bool index_writing(const struct index *i);
-/* Counts changes made in this transaction, to tell whether a failed step left something behind. */
+/* Counts all changes ever made, to tell whether a failed step left something behind. */
 uint64_t index_changes(const struct index *i);
 /* Lets go of the read transaction that look-ups outside a write transaction share. Call it at the end of a turn. */
 void index_end_reads(struct index *i);

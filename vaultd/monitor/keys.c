@@ -159,8 +159,9 @@ static int job_step(struct monitor *m, struct job_value *j) {
         int result = index_next(m->index, DB_SUBJECTS, NULL, 0, j->cursor, j->cursor_size, key, &size);
         if (result == VAULT_NOT_FOUND)
             return job_end(m, j);
-        if (result == VAULT_OK)
-            result = size == HASH_SIZE ? rewrap(m, key, j->generation) : VAULT_E_DAMAGED;
+        if (result != VAULT_OK)
+            return result;
+        result = size == HASH_SIZE ? rewrap(m, key, j->generation) : VAULT_E_DAMAGED;
         if (result == VAULT_E_DAMAGED)
             log_error("rotation: a subject's entry is damaged and was not rewrapped");
         else if (result != VAULT_OK)

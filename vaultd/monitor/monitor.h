@@ -67,17 +67,19 @@ struct grant {
     struct purpose purpose;
     uint32_t chunks;
     uint8_t blob[ID_SIZE];
-    uint64_t handed_out;   /* plaintext bytes of the manifest pages given, each time counted: the upper bound */
-    bool ended_in_batch;   /* ENDING, and not yet durable: a dropped batch makes it live again */
-    uint64_t decided_at;   /* loop_now_ms of its last decision */
-    uint64_t force_at;     /* ENDING: when to have the worker killed (loop_now_ms), 0: asked already */
-    struct ending *ending; /* ENDING: whose answer waits for it; NULL if nobody's */
+    uint64_t handed_out;  /* plaintext bytes of the manifest pages given, each time counted: the upper bound */
+    bool ended_in_batch;  /* ENDING, and not yet durable: a dropped batch makes it live again */
+    uint64_t decided_at;  /* loop_now_ms of its last decision */
+    uint64_t force_at;    /* ENDING: when to have the worker killed (loop_now_ms), 0: asked already */
+    uint64_t ended;       /* ENDING: its number among all that ended; answers wait for numbers (struct ending) */
+    bool durable;         /* it was in a batch that became durable */
+    bool closed_in_batch; /* its closing record waits to be durable; then it is gone */
     struct grant *next;
 };
 
 /* A change whose answer waits until the grants that it ended are gone. */
 struct ending {
-    unsigned left;
+    uint64_t ended; /* it waits until no grant with this number or a lower one is still ending; 0: for none */
     bool committed;
     uint64_t worker;        /* whom to answer */
     struct message *answer; /* NULL until the handler replied */
@@ -109,6 +111,8 @@ struct monitor {
     struct keyring *keyring;
     struct index *index;
 
+    uint64_t changes_before; /* index_changes at the start of the batch */
+
     /* What the transaction under way (or the last one) says; read again after an abort. */
     struct meta_value meta;
     struct merkle_fold tree;
@@ -121,6 +125,7 @@ struct monitor {
     struct worker *workers;
     struct grant *grants;
     struct ending *endings;
+    uint64_t ended;        /* number of the last grant that was ended */
     struct ending *ending; /* made by the handler that runs now */
     struct reply *replies, **replies_end;
     bool clock_warned;
@@ -263,6 +268,8 @@ int inquire(struct monitor *m, const struct inquiry_wanted *wanted, struct inqui
 /* ---- grants.c ---- */
 
 struct grant *grant_find(struct monitor *m, const struct worker *w, const uint8_t id[ID_SIZE]);
+/* True while a grant with this number or a lower one has been ended but is not gone yet. */
+bool grants_still_ending(const struct monitor *m, uint64_t ended);
 /* How many grants this worker has. */
 unsigned grants_of(const struct monitor *m, uint64_t worker);
 /* Removes and frees; lets an answer that waited for it go. */

@@ -32,6 +32,7 @@ static void on_worker_gone(struct monitor *m, uint64_t number) {
         if (result != VAULT_OK)
             batch_drop(m, result);
     }
+    m->clean_wanted = true; /* what it announced can be removed now */
     worker_remove(m, number);
 }
 

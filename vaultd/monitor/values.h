@@ -111,7 +111,9 @@ DECLARE_RECORD(blob_value);
 #define FIELDS_page_value(F, R) F(R, BYTES, chunks, MANIFEST_PAGE)
 DECLARE_RECORD(page_value);
 
-#define FIELDS_object_value(F, R) F(R, FIXED, blob, ID_SIZE) /* whose manifest names it */
+#define FIELDS_object_value(F, R)                                                                                      \
+    F(R, FIXED, blob, ID_SIZE) /* whose it is, or is to be */                                                          \
+    F(R, U8, paged, 0)         /* 1: that blob's manifest names it */
 DECLARE_RECORD(object_value);
 
 /* Dropped: what it announced is being removed. Published: its marks are. */
@@ -132,6 +134,7 @@ enum upload_state { UPLOAD_OPEN = 0, UPLOAD_DROPPED = 1, UPLOAD_PUBLISHED = 2 };
     F(R, U32, pages, 0)         /* manifest pages stored */                                                            \
     F(R, U32, chunks, 0)        /* entries in them */                                                                  \
     F(R, U32, last, 0)          /* object length of the last entry */                                                  \
+    F(R, U32, announced, 0)     /* objects */                                                                          \
     F(R, U8, state, 0)          /* enum upload_state */
 DECLARE_RECORD(upload_value);
 

@@ -116,6 +116,9 @@ static int serve_next(struct worker *w, struct exchange *x) {
 }
 
 static void close_grants(struct worker *w) {
+    /* After a cut the kernel may go on sending until this process is dead: the monitor closes the grants then. */
+    if (w->stream == NULL)
+        worker_reset(w);
     worker_use(w, NULL);
     control_drain(w);
     for (struct grant *g = w->grants.all; g < w->grants.all + GRANTS_MAX; g++)

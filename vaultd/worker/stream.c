@@ -77,11 +77,15 @@ int stream_write(struct stream *s, const void *from, size_t n) {
 }
 
 bool stream_drained(const struct stream *s) {
+    enum { STATE_CLOSE = 7 }; /* TCP_CLOSE of <netinet/tcp.h>, which does not go with <linux/tcp.h> */
     struct tcp_info info = {0};
     socklen_t n = sizeof(info);
-    if (s->tls == NULL || getsockopt(s->wire.socket, IPPROTO_TCP, TCP_INFO, &info, &n) != 0)
+    if (s->tls == NULL)
         return true;
-    return info.tcpi_unacked == 0 && info.tcpi_notsent_bytes == 0;
+    if (getsockopt(s->wire.socket, IPPROTO_TCP, TCP_INFO, &info, &n) != 0)
+        return false;
+    bool reset = info.tcpi_state == STATE_CLOSE; /* the counts stay where they were, but nothing goes out any more */
+    return reset || (info.tcpi_unacked == 0 && info.tcpi_notsent_bytes == 0);
 }
 
 int stream_fd(const struct stream *s) {
