@@ -194,6 +194,7 @@ static void size_that_does_not_fit_is_refused(void **state) {
         commit_request(&depositor, &d, 1);
         assert_int_equal(ask_status(&depositor), 400);
         announced_are_removed(&depositor, &d);
+        depositor = peer_tls(SAN_OF("depositor"));
     }
 }
 
@@ -211,9 +212,9 @@ static void digest_mismatch_is_422_and_its_objects_are_removed(void **state) {
     assert_int_equal(ask(&depositor)->type, MSG_done);
     commit_request(&depositor, &d, 8);
     assert_int_equal(ask_status(&depositor), 422);
-    announced_are_removed(&depositor, &d);
     commit_request(&depositor, &d, 7); /* it is gone */
     assert_int_equal(ask_status(&depositor), 403);
+    announced_are_removed(&depositor, &d);
     assert_int_equal(m.meta.files, 0);
 }
 
