@@ -102,6 +102,32 @@ static void cursor_shows_no_key_and_cannot_be_made(void **state) {
     assert_int_equal(ask_status(&root), 400);
 }
 
+static void list_as(struct peer *p, const char *subject, char text[512]) {
+    struct message *r = request(p, MSG_file_list);
+    copy_string(r->file_list.subject, sizeof(r->file_list.subject), subject);
+    r->file_list.purpose = PURPOSE_TREATMENT;
+    const struct message *answer = ask(p);
+    assert_int_equal(status_of(answer), 200);
+    copy_bytes(text, 511, answer->answer.json, answer->answer.json_size);
+    text[answer->answer.json_size] = '\0';
+}
+
+static void refusing_subject_is_listed_as_none(void **state) {
+    char refusing[512];
+    char unknown[512];
+    (void)state;
+    for (unsigned n = 0; n < 210; n++) { /* more than one request looks at */
+        char name[16];
+        uint8_t file[ID_SIZE];
+        assert_true(format_string(name, sizeof(name), "f%u", n));
+        deposit_file(&depositor, "S-1", name, 0, 1, file);
+    }
+    set_consent("S-1", false, true);
+    list_as(&clinic, "S-1", refusing);
+    list_as(&clinic, "S-0", unknown);
+    assert_string_equal(refusing, unknown);
+}
+
 static void claim_beyond_all_numbers_harms_only_its_own_request(void **state) {
     uint8_t file[ID_SIZE];
     (void)state;
@@ -124,9 +150,13 @@ static void claim_beyond_all_numbers_harms_only_its_own_request(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        BOUND(worker_with_too_many_uploads_is_429),    BOUND(upload_that_ended_makes_room),
-        BOUND(worker_with_too_many_grants_is_429),     BOUND(list_that_is_longer_than_an_answer_goes_on),
-        BOUND(cursor_shows_no_key_and_cannot_be_made), BOUND(claim_beyond_all_numbers_harms_only_its_own_request),
+        BOUND(worker_with_too_many_uploads_is_429),
+        BOUND(upload_that_ended_makes_room),
+        BOUND(worker_with_too_many_grants_is_429),
+        BOUND(list_that_is_longer_than_an_answer_goes_on),
+        BOUND(cursor_shows_no_key_and_cannot_be_made),
+        BOUND(refusing_subject_is_listed_as_none),
+        BOUND(claim_beyond_all_numbers_harms_only_its_own_request),
     };
     log_start("test");
     if (secret_start() != VAULT_OK)

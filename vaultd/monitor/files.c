@@ -92,6 +92,26 @@ static int list_page(struct request *q, const struct walk *w, const struct purpo
     return VAULT_OK;
 }
 
+/* A subject who refuses is listed as one who does not exist: at once, however many files there are to pass over. What
+ * depends on a file's dataset alone is left to each file. */
+static int subject_is_closed(struct request *q, const struct walk *w, const struct purpose *p, bool *ret) {
+    static struct inquiry i;
+    struct inquiry_wanted wanted = {.asker = &q->asker,
+                                    .action = ACTION_LIST,
+                                    .purpose = p,
+                                    .subject = q->message->file_list.subject,
+                                    .subject_only = true};
+    *ret = false;
+    if (w->db != DB_SUBJECT_FILES || p->purpose == PURPOSE_NONE)
+        return VAULT_OK;
+    int result = inquire(q->monitor, &wanted, &i);
+    for (size_t n = 0; result == VAULT_OK && n < i.decision.reason_count; n++) {
+        const struct reason *r = &i.decision.reasons[n];
+        *ret |= r->against && r->concern == CONCERN_PATIENT && strcmp(r->rule, "approval-other-dataset") != 0;
+    }
+    return result;
+}
+
 /* A list that was walked from its start to its end holds as many files as the subject has. */
 static int list_is_whole(struct request *q, const struct walk *w, const struct cursor *at, unsigned looked) {
     static struct subject_value s;
@@ -115,9 +135,15 @@ int answer_file_list(struct request *q) {
         return refuse(q, "list", NULL, 400, "malformed", "The purpose or the cursor is malformed.");
     if (!is_administrator(q) && p.purpose == PURPOSE_NONE)
         return refuse(q, "list", NULL, 400, "purpose-missing", "No purpose was given.");
+    bool closed = false;
+    int result = subject_is_closed(q, &w, &p, &closed);
+    if (result != VAULT_OK)
+        return result;
     json_t *files = json_array();
-    int result = list_page(q, &w, &p, files, &at, &looked);
-    if (result == VAULT_OK)
+    at.ended = closed;
+    if (!closed)
+        result = list_page(q, &w, &p, files, &at, &looked);
+    if (result == VAULT_OK && !closed)
         result = list_is_whole(q, &w, &at, looked);
     if (result != VAULT_OK) {
         json_decref(files);
