@@ -120,7 +120,7 @@ static void refusing_subject_is_listed_as_none(void **state) {
         char name[16];
         uint8_t file[ID_SIZE];
         assert_true(format_string(name, sizeof(name), "f%u", n));
-        deposit_file(&depositor, "S-1", name, 0, 1, file);
+        deposit_file(&depositor, "S-1", name, 100, 1, file);
     }
     set_consent("S-1", false, true);
     list_as(&clinic, "S-1", refusing);
