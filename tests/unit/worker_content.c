@@ -277,8 +277,9 @@ static void client_that_leaves_ends_the_worker(void **state) {
     p->ended = true;
     close(p->client);
     p->client = -1;
-    assert_int_equal(peers_stop(p), 0);
+    await_gone(p);
     assert_null(strstr(p->log, "grant_close"));
+    assert_int_equal(peers_stop(p), 0);
 }
 
 int main(void) {

@@ -567,12 +567,16 @@ bool stored_is(struct peers *p, const uint8_t *plain, size_t n) {
     return at == n;
 }
 
+void await_gone(struct peers *p) {
+    while (p->monitor >= 0 && serve_turn(p, 5000))
+        continue;
+}
+
 int peers_stop(struct peers *p) {
     int status = 0;
     if (p->client >= 0)
         shutdown(p->client, SHUT_WR);
-    while (p->monitor >= 0 && serve_turn(p, 5000))
-        continue;
+    await_gone(p);
     check(waitpid(p->child, &status, 0) == p->child);
     close(p->client);
     close(p->supervisor);

@@ -90,6 +90,8 @@ struct response await_head(struct peers *p);
 void forget_response(struct peers *p, const struct response *r);
 /* Serves until the client saw the end of the connection. */
 void await_end(struct peers *p);
+/* Serves until the worker is gone. */
+void await_gone(struct peers *p);
 /* Serves until the log holds this. */
 void await_log(struct peers *p, const char *name);
 /* True if the log holds these names one after the other, others between them. */
