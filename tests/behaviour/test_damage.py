@@ -136,22 +136,20 @@ def test_damage_of_any_object_is_told_and_not_served(shelf, attack, tmp_path):
 INDEX_SUBJECT, INDEX_FILE, INDEX_CONTENT = "S-index", "genome", bytes(range(256)) * 700
 PURPOSE = 'research;project="P-index";approval="A-index"'
 TOLD = "6, recorded"
-UNKNOWN = "3, recorded"
 SEALED = "5, does not open"
 FLIP, REMOVE, EXCHANGE = "a bit flipped", "removed", "exchanged with another of its database"
 
 # What a research read of the file by its name gives when one value that it depends on is damaged. `Library.learn` names
-# the values. Where a missing value is a normal thing to be told of, and no other value vouches for it (format-index.md,
-# Damage), the read is refused as if it had never been there.
+# the values. Without its own description or the edge of its log the vault does not open at all.
 EXPECTED = {
     ("meta", "counters"): {FLIP: SEALED, REMOVE: SEALED, EXCHANGE: SEALED},
     ("meta", "tree"): {FLIP: SEALED, REMOVE: SEALED},
     ("subjects", "subject"): {FLIP: TOLD, REMOVE: TOLD, EXCHANGE: TOLD},
     ("consents", "consent"): {FLIP: TOLD, REMOVE: TOLD, EXCHANGE: TOLD},
     ("services", "service"): {FLIP: TOLD, REMOVE: TOLD, EXCHANGE: TOLD},
-    ("sans", "service"): {FLIP: TOLD, REMOVE: UNKNOWN, EXCHANGE: TOLD},
-    ("projects", "project"): {FLIP: TOLD, REMOVE: UNKNOWN, EXCHANGE: TOLD},
-    ("ethics", "approval"): {FLIP: TOLD, REMOVE: UNKNOWN, EXCHANGE: TOLD},
+    ("sans", "service"): {FLIP: TOLD, REMOVE: TOLD, EXCHANGE: TOLD},
+    ("projects", "project"): {FLIP: TOLD, REMOVE: TOLD, EXCHANGE: TOLD},
+    ("ethics", "approval"): {FLIP: TOLD, REMOVE: TOLD, EXCHANGE: TOLD},
     ("policies", "policy"): {FLIP: TOLD, REMOVE: TOLD, EXCHANGE: TOLD},
     ("files", "file"): {FLIP: TOLD, REMOVE: TOLD, EXCHANGE: TOLD},
     ("file-names", "file"): {FLIP: TOLD, REMOVE: TOLD, EXCHANGE: TOLD},
@@ -159,6 +157,9 @@ EXPECTED = {
     ("pages", "file"): {FLIP: TOLD, REMOVE: TOLD, EXCHANGE: TOLD},
     ("chains", "subject"): {FLIP: TOLD, REMOVE: TOLD, EXCHANGE: TOLD},
     ("chains", "service"): {FLIP: TOLD, REMOVE: TOLD, EXCHANGE: TOLD},
+    ("names", "service"): {FLIP: TOLD, REMOVE: TOLD, EXCHANGE: TOLD},
+    ("names", "project"): {FLIP: TOLD, REMOVE: TOLD, EXCHANGE: TOLD},
+    ("names", "approval"): {FLIP: TOLD, REMOVE: TOLD, EXCHANGE: TOLD},
 }
 
 
@@ -211,10 +212,10 @@ class Library:
         scene.deposit(vault, "S-other", "other", b"another file")
         self.learn("subject", ["subjects", "chains"], "subject", "add", INDEX_SUBJECT)
         self.learn("consent", ["consents"], None)
-        self.learn("service", ["services", "sans", "chains"], "service", "add", "probe", "--san",
+        self.learn("service", ["services", "sans", "chains", "names"], "service", "add", "probe", "--san",
                    "urn:vault:service:probe", "--role", "reader", "--purpose", "research")
-        self.learn("project", ["projects"], "project", "add", "P-index", "--service", "probe")
-        self.learn("approval", ["ethics"], "ethics", "add", "A-index", "--project", "P-index")
+        self.learn("project", ["projects", "names"], "project", "add", "P-index", "--service", "probe")
+        self.learn("approval", ["ethics", "names"], "ethics", "add", "A-index", "--project", "P-index")
         self.learn("policy", ["policies"], "policy", "load", ROOT / "policies" / "denmark.yaml")
         self.learn("file", ["files", "file-names", "blobs", "pages"], "deposit")
         scene.stop(vault)

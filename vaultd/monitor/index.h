@@ -37,6 +37,7 @@ enum index_db {
     DB_RECORDS,        /* be64 number -> the line */
     DB_NODES,          /* u8 level ‖ be64 index -> 32-byte hash */
     DB_OBJECTS,        /* address -> object_value */
+    DB_NAMES,          /* hash of a SAN, project or approval -> mark_value: there is one */
     DB_COUNT
 };
 

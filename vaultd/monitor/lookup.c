@@ -36,6 +36,26 @@ static int with_chain(struct monitor *m, int found, enum name_kind kind, const c
     return found == chain ? found : VAULT_E_DAMAGED;
 }
 
+int name_vouch(struct monitor *m, enum name_kind kind, const char *name) {
+    struct mark_value mark = {0};
+    uint8_t key[HASH_SIZE];
+    name_hash(m, kind, name, NULL, key);
+    return index_put_record(m->index, DB_NAMES, key, HASH_SIZE, &layout_mark_value, &mark);
+}
+
+/* The same for what has no chain: its mark is made with it and never removed. */
+static int with_mark(struct monitor *m, int found, enum name_kind kind, const char *name) {
+    struct mark_value mark;
+    uint8_t key[HASH_SIZE];
+    if (found != VAULT_OK && found != VAULT_NOT_FOUND)
+        return found;
+    name_hash(m, kind, name, NULL, key);
+    int marked = index_get_record(m->index, DB_NAMES, key, HASH_SIZE, &layout_mark_value, &mark);
+    if (marked != VAULT_OK && marked != VAULT_NOT_FOUND)
+        return marked;
+    return found == marked ? found : VAULT_E_DAMAGED;
+}
+
 int find_subject(struct monitor *m, const char *subject, struct subject_value *ret) {
     uint8_t key[HASH_SIZE];
     name_hash(m, NAME_SUBJECT, subject, NULL, key);
@@ -55,13 +75,15 @@ int find_service(struct monitor *m, const char *name, struct service_value *ret)
 int find_project(struct monitor *m, const char *name, struct project_value *ret) {
     uint8_t key[HASH_SIZE];
     name_hash(m, NAME_PROJECT, name, NULL, key);
-    return index_get_record(m->index, DB_PROJECTS, key, HASH_SIZE, &layout_project_value, ret);
+    int found = index_get_record(m->index, DB_PROJECTS, key, HASH_SIZE, &layout_project_value, ret);
+    return with_mark(m, found, NAME_PROJECT, name);
 }
 
 int find_ethics(struct monitor *m, const char *name, struct ethics_value *ret) {
     uint8_t key[HASH_SIZE];
     name_hash(m, NAME_ETHICS, name, NULL, key);
-    return index_get_record(m->index, DB_ETHICS, key, HASH_SIZE, &layout_ethics_value, ret);
+    int found = index_get_record(m->index, DB_ETHICS, key, HASH_SIZE, &layout_ethics_value, ret);
+    return with_mark(m, found, NAME_ETHICS, name);
 }
 
 int find_consent(struct monitor *m, const char *subject, uint32_t version, struct consent_value *ret) {
@@ -173,6 +195,7 @@ static int remote_asker(struct monitor *m, const struct worker *w, struct asker 
         return VAULT_OK; /* sealed: nobody can be looked up */
     name_hash(m, NAME_SAN, w->san, NULL, key);
     int result = index_get_record(m->index, DB_SANS, key, HASH_SIZE, &layout_san_value, &san);
+    result = with_mark(m, result, NAME_SAN, w->san);
     if (result == VAULT_NOT_FOUND)
         return VAULT_OK;
     if (result == VAULT_OK)

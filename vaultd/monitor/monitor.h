@@ -220,6 +220,9 @@ enum name_kind {
 /* Keyed hash of a name, under which the index knows it. `within` (may be NULL) is a hash that scopes it. */
 void name_hash(const struct monitor *m, enum name_kind kind, const char *name, const uint8_t *within,
                uint8_t ret[HASH_SIZE]);
+/* Remembers that there is a SAN, project or approval of this name, so that a missing one is noticed. Faults of the
+ * index. */
+int name_vouch(struct monitor *m, enum name_kind kind, const char *name);
 /* VAULT_NOT_FOUND if there is none and never was; VAULT_E_DAMAGED also if there must be one. */
 int find_subject(struct monitor *m, const char *subject, struct subject_value *ret);
 int find_service(struct monitor *m, const char *name, struct service_value *ret);

@@ -88,6 +88,8 @@ int answer_project_add(struct request *q) {
     copy_string(p.title, sizeof(p.title), a->title);
     copy_string(p.services, sizeof(p.services), a->services);
     result = store_project(q->monitor, &p);
+    if (result == VAULT_OK)
+        result = name_vouch(q->monitor, NAME_PROJECT, p.name);
     return result == VAULT_OK ? administer(q, "project.add", NULL, 'C', p.name, 201, project_json(q, &p)) : result;
 }
 
@@ -140,6 +142,8 @@ int answer_ethics_add(struct request *q) {
     copy_string(e.project, sizeof(e.project), a->project);
     copy_string(e.datasets, sizeof(e.datasets), a->datasets);
     result = store_ethics(q->monitor, &e);
+    if (result == VAULT_OK)
+        result = name_vouch(q->monitor, NAME_ETHICS, e.name);
     return result == VAULT_OK ? administer(q, "ethics.add", NULL, 'C', e.name, 201, ethics_json(q, &e)) : result;
 }
 

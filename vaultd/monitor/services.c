@@ -75,6 +75,8 @@ int answer_service_add(struct request *q) {
         result = index_put_record(m->index, DB_SANS, san, HASH_SIZE, &layout_san_value, &v);
     if (result == VAULT_OK)
         result = journal_start_chain(m, s.name);
+    if (result == VAULT_OK)
+        result = name_vouch(m, NAME_SAN, s.san);
     if (!format_string(detail, sizeof(detail), "%s %s", s.name, s.san))
         result = VAULT_E_STATE;
     return result == VAULT_OK ? administer(q, "service.add", NULL, 'C', detail, 201, service_json(q, &s)) : result;
