@@ -26,14 +26,16 @@ static int chain_state(struct monitor *m, enum name_kind kind, const char *name)
     return index_get_record(m->index, DB_CHAINS, key, HASH_SIZE, &layout_chain_value, &v);
 }
 
-/* A value and its audit chain are made together and never removed: one without the other is damage. */
+/* A value and what vouches for it are made together and never removed: one without the other is damage. */
+static int agree(int found, int witness) {
+    if (found < 0 || witness < 0)
+        return found < 0 ? found : witness;
+    return found == witness ? found : VAULT_E_DAMAGED;
+}
+
+/* Subjects and services have their audit chain as witness. */
 static int with_chain(struct monitor *m, int found, enum name_kind kind, const char *name) {
-    if (found != VAULT_OK && found != VAULT_NOT_FOUND)
-        return found;
-    int chain = chain_state(m, kind, name);
-    if (chain != VAULT_OK && chain != VAULT_NOT_FOUND)
-        return chain;
-    return found == chain ? found : VAULT_E_DAMAGED;
+    return agree(found, chain_state(m, kind, name));
 }
 
 int name_vouch(struct monitor *m, enum name_kind kind, const char *name) {
@@ -43,17 +45,12 @@ int name_vouch(struct monitor *m, enum name_kind kind, const char *name) {
     return index_put_record(m->index, DB_NAMES, key, HASH_SIZE, &layout_mark_value, &mark);
 }
 
-/* The same for what has no chain: its mark is made with it and never removed. */
+/* What has no chain has a mark as witness. */
 static int with_mark(struct monitor *m, int found, enum name_kind kind, const char *name) {
     struct mark_value mark;
     uint8_t key[HASH_SIZE];
-    if (found != VAULT_OK && found != VAULT_NOT_FOUND)
-        return found;
     name_hash(m, kind, name, NULL, key);
-    int marked = index_get_record(m->index, DB_NAMES, key, HASH_SIZE, &layout_mark_value, &mark);
-    if (marked != VAULT_OK && marked != VAULT_NOT_FOUND)
-        return marked;
-    return found == marked ? found : VAULT_E_DAMAGED;
+    return agree(found, index_get_record(m->index, DB_NAMES, key, HASH_SIZE, &layout_mark_value, &mark));
 }
 
 int find_subject(struct monitor *m, const char *subject, struct subject_value *ret) {
