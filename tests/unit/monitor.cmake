@@ -4,7 +4,5 @@ vault_unit_test(monitor_index monitor_core)
 foreach(name monitor_grants monitor_messages monitor_deposit monitor_life monitor_rotation monitor_audit monitor_faults
         monitor_bounds)
   vault_unit_test(${name} monitor_core)
-  if(TARGET test_${name})
-    target_sources(test_${name} PRIVATE ${CMAKE_CURRENT_LIST_DIR}/monitor_rig.c)
-  endif()
+  target_sources(test_${name} PRIVATE ${CMAKE_CURRENT_LIST_DIR}/monitor_rig.c)
 endforeach()
