@@ -9,15 +9,24 @@ import pytest
 from scene import CUT, add_patient, deposit, wait_for
 from vault_under_test import running_vault
 
-HANDSHAKE, HEAD, IDLE, TOTAL = 2, 2, 5, 12  # seconds; those of slow clients far enough apart to tell which one ended it
+# Seconds. Each vault below has one limit that comes soon; the others are FAR, so that only that one can have ended a
+# client, however busy the machine is.
+SOON, IDLE, FAR = 2, 6, 600
+PATIENCE = 60  # how long a test waits for an end that comes soon
 PER_ADDRESS, PER_SERVICE = 6, 3
-SLACK = 2.5
 
 
 @pytest.fixture(scope="module")
-def slow():
-    """A vault that soon loses patience."""
-    with running_vault(limits={"handshake_seconds": HANDSHAKE, "head_seconds": HEAD, "idle_seconds": IDLE}) as v:
+def heads():
+    """A vault that soon loses patience with a head."""
+    with running_vault(limits={"handshake_seconds": FAR, "head_seconds": SOON, "idle_seconds": FAR}) as v:
+        yield v
+
+
+@pytest.fixture(scope="module")
+def idle():
+    """A vault that soon loses patience with silence."""
+    with running_vault(limits={"handshake_seconds": FAR, "head_seconds": FAR, "idle_seconds": IDLE}) as v:
         add_patient(v, "S-0001")
         yield v
 
@@ -25,7 +34,7 @@ def slow():
 @pytest.fixture(scope="module")
 def short():
     """A vault that gives a connection little time in all."""
-    with running_vault(limits={"idle_seconds": 60, "total_seconds": TOTAL}) as v:
+    with running_vault(limits={"head_seconds": FAR, "idle_seconds": FAR, "total_seconds": IDLE}) as v:
         add_patient(v, "S-0001")
         yield v
 
@@ -44,21 +53,22 @@ def log(vault):
 @contextlib.contextmanager
 def session_as(vault, service):
     """A TLS connection on which the test writes HTTP itself."""
-    connection = vault.connect(service, timeout=60)
+    connection = vault.connect(service, timeout=PATIENCE)
     connection.connect()
     with contextlib.closing(connection):
         yield connection.sock
 
 
 def collect(sock):
-    """What comes until the end."""
+    """What comes until the vault ends the connection, which it must."""
     whole = b""
-    with contextlib.suppress(*CUT):
-        while True:
-            piece = sock.recv(1 << 16)
-            if not piece:
-                break
+    try:
+        while piece := sock.recv(1 << 16):
             whole += piece
+    except TimeoutError:
+        raise AssertionError(f"the connection was still there after {PATIENCE} s") from None
+    except CUT:
+        pass
     return whole
 
 
@@ -67,7 +77,7 @@ def drip(sock, what, pause):
     at once."""
     whole = b""
     sock.settimeout(pause)
-    with contextlib.suppress(*CUT):
+    try:
         for byte in what:
             sock.sendall(bytes([byte]))
             with contextlib.suppress(TimeoutError):
@@ -75,60 +85,50 @@ def drip(sock, what, pause):
                 if not piece:
                     return whole
                 whole += piece
-        sock.settimeout(60)
-        whole += collect(sock)
-    return whole
-
-
-def seconds_to_end(sock):
-    start = time.monotonic()
-    received = collect(sock)
-    return time.monotonic() - start, received
+    except CUT:
+        return whole
+    raise AssertionError("all of it was taken")
 
 
 # ---- slow clients ----
 
-def test_slow_head_is_408(slow):
+def test_slow_head_is_408(heads):
     """Each byte comes well within the idle time; it is the head as a whole that has a deadline."""
-    with session_as(slow, "clinic") as sock:
-        start = time.monotonic()
-        received = drip(sock, b"GET /v1/status HTTP/1.1\r\nHost: " + b"x" * 1000, 0.3)
-        seconds = time.monotonic() - start
-    assert HEAD - 0.5 <= seconds <= HEAD + SLACK
+    with session_as(heads, "clinic") as sock:
+        received = drip(sock, b"GET /v1/status HTTP/1.1\r\nHost: " + b"x" * 1000, 0.2)
     assert received.startswith(b"HTTP/1.1 408 ")
 
 
-def test_half_a_head_and_silence_is_408(slow):
-    with session_as(slow, "clinic") as sock:
+def test_half_a_head_and_silence_is_408(heads):
+    with session_as(heads, "clinic") as sock:
         sock.sendall(b"GET /v1/status HTTP/1.1\r\nHos")
-        seconds, received = seconds_to_end(sock)
-    assert HEAD - 0.5 <= seconds <= HEAD + SLACK
+        received = collect(sock)
     assert received.startswith(b"HTTP/1.1 408 ")
 
 
-def test_second_request_has_a_head_deadline_of_its_own(slow):
-    with session_as(slow, "clinic") as sock:
+def test_second_request_has_a_head_deadline_of_its_own(heads):
+    with session_as(heads, "clinic") as sock:
         sock.sendall(b"GET /v1/status HTTP/1.1\r\nHost: vault\r\n\r\nGET /v1/st")
-        seconds, received = seconds_to_end(sock)
-    assert HEAD - 0.5 <= seconds <= HEAD + SLACK
+        received = collect(sock)
     assert received.startswith(b"HTTP/1.1 200 ") and b"HTTP/1.1 408 " in received
 
 
-def test_idle_connection_ends_without_a_word(slow):
-    with session_as(slow, "clinic") as sock:
-        seconds, received = seconds_to_end(sock)
-    assert IDLE - 0.5 <= seconds <= IDLE + SLACK
-    assert received == b""
+def test_idle_connection_ends_without_a_word(idle):
+    with session_as(idle, "clinic") as sock:
+        assert collect(sock) == b""
 
 
-def test_idle_time_begins_anew_with_each_request(slow):
-    with contextlib.closing(slow.connect("clinic")) as connection:
+def test_idle_time_begins_anew_with_each_request(idle):
+    with contextlib.closing(idle.connect("clinic")) as connection:
+        connection.connect()
+        session = connection.sock
         for _ in range(4):
             connection.request("GET", "/v1/status")
             answer = connection.getresponse()
             answer.read()
             assert answer.status == 200
-            time.sleep(IDLE / 2)
+            time.sleep(IDLE / 3)
+        assert connection.sock is session, "it was another connection in the end"
 
 
 def put_head(name, size):
@@ -145,41 +145,34 @@ def assert_nothing_was_kept(vault, name, before):
     assert answer.status == 403
 
 
-def test_body_that_stops_ends_at_the_idle_time(slow):
-    before = kept(slow)
-    with session_as(slow, "depositor") as sock:
+def test_body_that_stops_ends_at_the_idle_time(idle):
+    before = kept(idle)
+    with session_as(idle, "depositor") as sock:
         sock.sendall(put_head("stopped", 9 << 20) + b"a" * (5 << 20))
-        seconds, received = seconds_to_end(sock)
-    assert IDLE - 0.5 <= seconds <= IDLE + SLACK
+        received = collect(sock)
     assert b" 201 " not in received
-    assert_nothing_was_kept(slow, "stopped", before)
+    assert_nothing_was_kept(idle, "stopped", before)
 
 
 def test_body_that_drips_ends_with_the_time_of_the_connection(short):
     """A body may be slow as long as something comes; total_seconds is what bounds it."""
     before = kept(short)
     with session_as(short, "depositor") as sock:
-        start = time.monotonic()
         sock.sendall(put_head("dripped", 1 << 20))
         received = drip(sock, b"a" * 1000, 0.2)
-        seconds = time.monotonic() - start
-    assert TOTAL - 1.5 <= seconds <= TOTAL + SLACK
     assert b" 201 " not in received
     assert_nothing_was_kept(short, "dripped", before)
 
 
-def test_reader_that_does_not_read_ends_at_the_idle_time(slow):
+def test_reader_that_does_not_read_ends_at_the_idle_time(idle):
     """A client that asks for a file and takes nothing holds no worker for longer than the idle time."""
-    deposit(slow, "S-0001", "large", bytes(32 << 20))
-    wait_for(lambda: serving(slow) == 0, "the depositor's end", 15)
-    with session_as(slow, "clinic") as sock:
+    deposit(idle, "S-0001", "large", bytes(32 << 20))
+    wait_for(lambda: serving(idle) == 0, "the depositor's end")
+    with session_as(idle, "clinic") as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.sendall(b"GET /v1/subjects/S-0001/files/large HTTP/1.1\r\nHost: vault\r\nPurpose: treatment\r\n\r\n")
-        start = time.monotonic()
-        assert serving(slow) == 1
-        wait_for(lambda: serving(slow) == 0, "the worker's end", IDLE + 15)
-        seconds = time.monotonic() - start
-    assert IDLE - 0.5 <= seconds <= IDLE + SLACK
+        assert serving(idle) == 1, "control: it is there"
+        wait_for(lambda: serving(idle) == 0, "the worker's end")
 
 
 def serving(vault):
@@ -210,8 +203,12 @@ def is_reset(sock):
 def test_address_beyond_its_limit_is_refused_and_the_administrator_is_not(narrow):
     held = silent_connections(narrow, 2 * PER_ADDRESS)
     try:
-        time.sleep(1)  # they are accepted one by one
-        refused = [sock for sock in held if is_reset(sock)]
+        refused = set()
+
+        def all_refused():  # they are accepted one by one
+            refused.update(sock for sock in held if sock not in refused and is_reset(sock))
+            return len(refused) >= PER_ADDRESS
+        wait_for(all_refused, f"{PER_ADDRESS} connections refused")
         assert len(refused) == PER_ADDRESS
         for _ in range(3):
             assert narrow.ctl("status")["seal"] == "unsealed"

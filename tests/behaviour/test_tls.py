@@ -21,7 +21,8 @@ HANDSHAKE_SECONDS = 2
 
 @pytest.fixture(scope="module")
 def vault():
-    with running_vault(limits={"handshake_seconds": HANDSHAKE_SECONDS}) as v:
+    with running_vault(limits={"handshake_seconds": HANDSHAKE_SECONDS, "head_seconds": 600,
+                               "idle_seconds": 3600}) as v:
         # Certificates of the right authority: one of a service that nobody registered.
         pki(v, "stranger")
         yield v
@@ -193,19 +194,16 @@ def ended(plain):
 
 @pytest.mark.parametrize("pause", [0.1, 60], ids=["dribbling", "silent"])
 def test_slow_handshake_ends_at_its_deadline(vault, pause):
+    """Only that can end it: the time for a head and for silence begins after the handshake."""
     hello = client_hello(vault)
-    start = time.monotonic()
-    over = None
+    next_byte, patience = time.monotonic(), time.monotonic() + 60
     with dial(vault, timeout=0.02) as plain:
-        next_byte = start
-        while over is None and time.monotonic() < start + HANDSHAKE_SECONDS + 10:
+        while not ended(plain):
+            assert time.monotonic() < patience, "the connection is still there"
             if hello and time.monotonic() >= next_byte:
                 with contextlib.suppress(OSError):
                     plain.sendall(hello[:1])
                 hello, next_byte = hello[1:], next_byte + pause
-            if ended(plain):
-                over = time.monotonic() - start
-    assert over is not None and HANDSHAKE_SECONDS - 0.5 <= over <= HANDSHAKE_SECONDS + 3
     assert hello, "the client was done before its time was over"
 
 
@@ -274,9 +272,8 @@ def idle_connection(vault, service):
     return connection
 
 
-def wait_for_end(connection, seconds):
-    """How many seconds it took the vault to end this idle connection."""
-    start = time.monotonic()
+def assert_ends(connection, seconds=60):
+    """The vault ends this idle connection, long before its idle time is over."""
     connection.sock.settimeout(seconds)
     try:
         assert connection.sock.recv(1) == b""
@@ -284,7 +281,6 @@ def wait_for_end(connection, seconds):
         raise AssertionError(f"the connection was still there after {seconds} s") from None
     except CUT:
         pass
-    return time.monotonic() - start
 
 
 def test_revocation_ends_an_idle_connection_and_refuses_a_new_one(vault):
@@ -294,7 +290,7 @@ def test_revocation_ends_an_idle_connection_and_refuses_a_new_one(vault):
     with contextlib.closing(idle_connection(vault, "leaver")) as leaver, \
             contextlib.closing(idle_connection(vault, "clinic")) as other:
         pki(vault, "--revoke", "leaver")
-        assert wait_for_end(leaver, 15) < 10
+        assert_ends(leaver)
         other.request("GET", "/v1/status")
         assert other.getresponse().status == 200, "a client that stays was ended too"
     received, complaint = ask(context_of(vault, "leaver"), vault, quiet=True)
@@ -349,7 +345,7 @@ def test_another_authority_ends_those_of_the_old_one(vault):
         said = len(log(vault))
         put_in_place(path, (vault.folder / "pki" / ".ca" / "foreign.pem").read_bytes())
         try:
-            assert wait_for_end(idle, 15) < 10
+            assert_ends(idle)
         finally:
             put_in_place(path, good)
             wait_for(lambda: log(vault)[said:].count("new authorities and revocation lists are in force") == 2,
