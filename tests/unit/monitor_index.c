@@ -132,14 +132,11 @@ static void flipped_bit_does_not_open(void **state) {
 
 static void another_key_does_not_open(void **state) {
     struct secret *other = NULL;
-    char to[32];
     (void)state;
     put(DB_FILES, "one", "first");
     index_close(&ix);
     assert_int_equal(secret_random(&other, SECRET_KEY_SIZE), VAULT_OK);
-    assert_int_equal(index_open(other, MAP, false, &ix), VAULT_OK);
-    assert_int_equal(get(DB_FILES, "one", to), VAULT_E_DAMAGED);
-    index_close(&ix);
+    assert_int_equal(index_open(other, MAP, false, &ix), VAULT_E_DAMAGED);
     secret_free(&other);
 }
 
@@ -165,6 +162,179 @@ static void map_grows_before_it_is_full(void **state) {
     }
 }
 
+/* What the whole count says, in as many slices as it takes. */
+static int check_to_the_end(unsigned *ret_slices) {
+    int result;
+    *ret_slices = 0;
+    do {
+        result = index_check(ix);
+        ++*ret_slices;
+    } while (result == VAULT_AGAIN && *ret_slices < 1000);
+    index_end_reads(ix);
+    return result;
+}
+
+static void assert_check(int expected) {
+    unsigned slices;
+    assert_int_equal(check_to_the_end(&slices), expected);
+    assert_int_equal(check_to_the_end(&slices), expected); /* a second count begins anew */
+}
+
+static uint8_t old_value[256];
+static size_t old_size;
+
+static void keep_old(MDB_txn *t, MDB_dbi dbi) {
+    MDB_val one = val("one"), v;
+    assert_int_equal(mdb_get(t, dbi, &one, &v), 0);
+    copy_bytes(old_value, sizeof(old_value), v.mv_data, v.mv_size);
+    old_size = v.mv_size;
+}
+
+static void put_old_back(MDB_txn *t, MDB_dbi dbi) {
+    MDB_val one = val("one"), v = {old_size, old_value};
+    assert_int_equal(mdb_put(t, dbi, &one, &v, 0), 0);
+}
+
+static void remove_one(MDB_txn *t, MDB_dbi dbi) {
+    MDB_val one = val("one");
+    assert_int_equal(mdb_del(t, dbi, &one, NULL), 0);
+}
+
+static void add_copy(MDB_txn *t, MDB_dbi dbi) {
+    MDB_val one = val("one"), three = val("three"), v;
+    char a[256];
+    assert_int_equal(mdb_get(t, dbi, &one, &v), 0);
+    copy_bytes(a, sizeof(a), v.mv_data, v.mv_size);
+    MDB_val copy = {v.mv_size, a};
+    assert_int_equal(mdb_put(t, dbi, &three, &copy, 0), 0);
+}
+
+static void nothing(MDB_txn *t, MDB_dbi dbi) {
+    (void)t;
+    (void)dbi;
+}
+
+static void whole_index_agrees_with_its_tally(void **state) {
+    (void)state;
+    assert_check(VAULT_OK);
+    put(DB_FILES, "one", "first");
+    put(DB_FILES, "two", "other");
+    put(DB_FILES, "one", "second");
+    put(DB_SUBJECTS, "one", "first");
+    put(DB_META, "meta", "first");
+    assert_int_equal(index_begin(ix), VAULT_OK);
+    assert_int_equal(index_delete(ix, DB_FILES, "two", 3), VAULT_OK);
+    assert_int_equal(index_delete(ix, DB_FILES, "none", 4), VAULT_NOT_FOUND);
+    assert_int_equal(index_commit(ix), VAULT_OK);
+    assert_int_equal(index_entries(ix), 3);
+    assert_check(VAULT_OK);
+    behind_its_back(nothing, "files"); /* control: opening it again changes nothing */
+    assert_int_equal(index_entries(ix), 3);
+    assert_check(VAULT_OK);
+}
+
+static void older_value_put_back_is_noticed(void **state) {
+    char to[32];
+    (void)state;
+    put(DB_META, "meta", "x");
+    put(DB_CONSENTS, "one", "permits research");
+    behind_its_back(keep_old, "consents");
+    put(DB_CONSENTS, "one", "permits nothing");
+    assert_check(VAULT_OK);
+    behind_its_back(put_old_back, "consents");
+    assert_int_equal(get(DB_CONSENTS, "one", to), VAULT_OK); /* the seal alone does not tell */
+    assert_string_equal(to, "permits research");
+    assert_check(VAULT_E_DAMAGED);
+    put(DB_CONSENTS, "one", "permits nothing again"); /* a change on top does not hide it */
+    assert_check(VAULT_E_DAMAGED);
+}
+
+static void entry_removed_added_or_altered_is_noticed(void **state) {
+    static void (*const changes[])(MDB_txn *, MDB_dbi) = {remove_one, flip, add_copy};
+    (void)state;
+    put(DB_META, "meta", "x");
+    put(DB_FILES, "one", "first");
+    behind_its_back(keep_old, "files");
+    for (size_t i = 0; i < 3; i++) {
+        behind_its_back(changes[i], "files");
+        assert_check(VAULT_E_DAMAGED);
+        behind_its_back(put_old_back, "files");
+        if (changes[i] == add_copy)
+            break; /* its copy stays; the last one */
+        assert_check(VAULT_OK);
+    }
+}
+
+static void index_without_its_tally_does_not_open(void **state) {
+    (void)state;
+    put(DB_META, "one", "x");
+    MDB_env *env;
+    MDB_txn *t;
+    MDB_dbi dbi;
+    MDB_val name = {sizeof("tally"), (void *)(uintptr_t) "tally"};
+    index_close(&ix);
+    assert_int_equal(mdb_env_create(&env), 0);
+    assert_int_equal(mdb_env_set_maxdbs(env, DB_COUNT), 0);
+    assert_int_equal(mdb_env_open(env, "index", 0, 0600), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, 0, &t), 0);
+    assert_int_equal(mdb_dbi_open(t, "meta", 0, &dbi), 0);
+    assert_int_equal(mdb_del(t, dbi, &name, NULL), 0);
+    assert_int_equal(mdb_txn_commit(t), 0);
+    mdb_env_close(env);
+    assert_int_equal(index_open(key, MAP, false, &ix), VAULT_E_DAMAGED);
+}
+
+/* Random changes between the slices of a count, before, at and behind the place that it has reached. */
+static void count_goes_on_while_values_change(void **state) {
+    static const enum index_db dbs[] = {DB_META, DB_FILES, DB_PAGES, DB_NAMES};
+    static char value[4000];
+    char name[16];
+    unsigned slices = 0;
+    int result = VAULT_AGAIN;
+    (void)state;
+    srandom(7);
+    assert_int_equal(index_begin(ix), VAULT_OK);
+    for (unsigned n = 0; n < 3000; n++) {
+        assert_true(format_string(name, sizeof(name), "k%03ld", random() % 800));
+        assert_int_equal(index_put(ix, dbs[n % 4], name, strlen(name), "first", 5), VAULT_OK);
+    }
+    assert_int_equal(index_commit(ix), VAULT_OK);
+    while (result == VAULT_AGAIN) {
+        assert_int_equal(index_begin(ix), VAULT_OK);
+        for (unsigned n = 0; n < 20; n++) {
+            enum index_db db = dbs[random() % 4];
+            assert_true(format_string(name, sizeof(name), "k%03ld", random() % 800));
+            if (random() % 3 == 0)
+                (void)index_delete(ix, db, name, strlen(name));
+            else
+                assert_int_equal(index_put(ix, db, name, strlen(name), value, (size_t)(random() % 4000)), VAULT_OK);
+        }
+        if (slices % 2 == 0)
+            assert_int_equal(index_commit(ix), VAULT_OK);
+        result = index_check(ix);
+        if (index_writing(ix))
+            assert_int_equal(index_commit(ix), VAULT_OK);
+        slices++;
+    }
+    assert_int_equal(result, VAULT_OK);
+    assert_true(slices > 4);
+}
+
+static void digest_is_of_the_entries_and_the_key(void **state) {
+    uint8_t before[TALLY_DIGEST], after[TALLY_DIGEST], again[TALLY_DIGEST];
+    (void)state;
+    put(DB_META, "meta", "x");
+    index_digest(ix, before);
+    put(DB_FILES, "one", "x");
+    index_digest(ix, after);
+    assert_memory_not_equal(before, after, sizeof(before));
+    assert_int_equal(index_begin(ix), VAULT_OK);
+    assert_int_equal(index_delete(ix, DB_FILES, "one", 3), VAULT_OK);
+    assert_int_equal(index_commit(ix), VAULT_OK);
+    index_digest(ix, again);
+    assert_memory_equal(before, again, sizeof(before));
+}
+
 static void next_walks_a_prefix_in_order(void **state) {
     uint8_t at[INDEX_KEY_MAX];
     size_t n = 0;
@@ -188,6 +358,12 @@ int main(void) {
         cmocka_unit_test_setup_teardown(another_key_does_not_open, setup, teardown),
         cmocka_unit_test_setup_teardown(aborted_change_leaves_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(map_grows_before_it_is_full, setup, teardown),
+        cmocka_unit_test_setup_teardown(whole_index_agrees_with_its_tally, setup, teardown),
+        cmocka_unit_test_setup_teardown(older_value_put_back_is_noticed, setup, teardown),
+        cmocka_unit_test_setup_teardown(entry_removed_added_or_altered_is_noticed, setup, teardown),
+        cmocka_unit_test_setup_teardown(index_without_its_tally_does_not_open, setup, teardown),
+        cmocka_unit_test_setup_teardown(count_goes_on_while_values_change, setup, teardown),
+        cmocka_unit_test_setup_teardown(digest_is_of_the_entries_and_the_key, setup, teardown),
         cmocka_unit_test_setup_teardown(next_walks_a_prefix_in_order, setup, teardown),
     };
     log_start("test");

@@ -11,7 +11,18 @@
 #include "vault/result.h"
 #include "vault/wrap.h"
 
-enum { KEY_GENERATION = 1, GROW_MARGIN = 64 << 20 };
+enum { KEY_GENERATION = 1, GROW_MARGIN = 64 << 20, SLICE_ENTRIES = 256, SLICE_BYTES = 256 << 10 };
+
+static const uint8_t tally_name[] = "tally";
+
+/* A count of all entries that has got as far as entry `after` of database `db`. */
+struct count {
+    bool running;
+    int db;
+    uint8_t after[INDEX_KEY_MAX];
+    size_t after_size;
+    struct tally sum;
+};
 
 struct index {
     MDB_env *env;
@@ -21,7 +32,10 @@ struct index {
     const struct secret *key;
     struct secret *plain; /* one value in the clear, while it is sealed or unsealed */
     uint8_t *sealed;      /* one value sealed */
-    uint64_t changes;
+    uint64_t changes, changes_stored;
+    struct secret *tally_key;
+    struct tally tally; /* of all entries but its own, changes of the transaction included */
+    struct count count;
 };
 
 static const char *const db_names[DB_COUNT] = {
@@ -79,6 +93,24 @@ static int open_environment(struct index *i, uint64_t map_size) {
     return error == 0 ? open_databases(i) : result_of(error);
 }
 
+/* An environment without any entry is new; any other has a tally. */
+static int load_tally(struct index *i) {
+    uint8_t bytes[TALLY_SIZE];
+    uint8_t first[INDEX_KEY_MAX];
+    size_t n = 0;
+    int result = index_get(i, DB_META, tally_name, sizeof(tally_name), bytes, sizeof(bytes), &n);
+    if (result == VAULT_NOT_FOUND) {
+        result = index_next(i, DB_META, NULL, 0, NULL, 0, first, &n);
+        return result == VAULT_NOT_FOUND ? VAULT_OK : result == VAULT_OK ? VAULT_E_DAMAGED : result;
+    }
+    if (result == VAULT_OK && n != TALLY_SIZE)
+        result = VAULT_E_DAMAGED;
+    if (result == VAULT_OK)
+        tally_decode(&i->tally, bytes);
+    wipe(bytes, sizeof(bytes));
+    return result;
+}
+
 int index_open(const struct secret *key, uint64_t map_size, bool make, struct index **ret) {
     if (!index_exists() && !make)
         return VAULT_NOT_FOUND;
@@ -91,7 +123,12 @@ int index_open(const struct secret *key, uint64_t map_size, bool make, struct in
     i->sealed = malloc(INDEX_VALUE_MAX + SEAL_OVERHEAD);
     int result = i->sealed == NULL ? VAULT_E_MEMORY : secret_new(&i->plain, INDEX_VALUE_MAX);
     if (result == VAULT_OK)
+        result = tally_key(key, &i->tally_key);
+    if (result == VAULT_OK)
         result = open_environment(i, map_size);
+    if (result == VAULT_OK)
+        result = load_tally(i);
+    index_end_reads(i);
     if (result != VAULT_OK) {
         index_close(&i);
         return result;
@@ -114,6 +151,9 @@ void index_close(struct index **i) {
     if ((*i)->env != NULL)
         mdb_env_close((*i)->env);
     secret_free(&(*i)->plain);
+    secret_free(&(*i)->tally_key);
+    wipe(&(*i)->tally, sizeof((*i)->tally));
+    wipe(&(*i)->count, sizeof((*i)->count));
     free((*i)->sealed);
     free(*i);
     *i = NULL;
@@ -138,22 +178,8 @@ int index_begin(struct index *i) {
     int result = grow_when_low(i);
     if (result != VAULT_OK)
         return result;
+    i->changes_stored = i->changes;
     return result_of(mdb_txn_begin(i->env, NULL, 0, &i->write));
-}
-
-/* LMDB says EIO of a short write, which is how a file system that fills up says so. */
-static bool space_is_gone(struct index *i) {
-    enum { LEFT = 64 << 10 };
-    struct statvfs s;
-    int fd;
-    return mdb_env_get_fd(i->env, &fd) == 0 && fstatvfs(fd, &s) == 0 && s.f_bavail * s.f_frsize < LEFT;
-}
-
-int index_commit(struct index *i) {
-    MDB_txn *t = i->write;
-    i->write = NULL;
-    int result = t == NULL ? VAULT_E_STATE : result_of(mdb_txn_commit(t));
-    return result == VAULT_E_IO && space_is_gone(i) ? VAULT_E_FULL : result;
 }
 
 void index_abort(struct index *i) {
@@ -218,18 +244,62 @@ int index_get(struct index *i, enum index_db db, const void *key, size_t key_siz
     return result;
 }
 
-int index_put(struct index *i, enum index_db db, const void *key, size_t key_size, const void *from, size_t n) {
+/* Whether the count that runs has passed this entry, and so must follow what becomes of it. */
+static bool is_counted(const struct count *c, enum index_db db, const void *key, size_t key_size) {
+    if (!c->running || (int)db != c->db)
+        return c->running && (int)db < c->db;
+    size_t common = key_size < c->after_size ? key_size : c->after_size;
+    int order = memcmp(key, c->after, common);
+    return c->after_size > 0 && (order < 0 || (order == 0 && key_size <= c->after_size));
+}
+
+static void tally_change(struct index *i, enum index_db db, const MDB_val *k, const MDB_val *v,
+                         void (*change)(struct tally *, const uint8_t *)) {
+    uint8_t entry[TALLY_ENTRY];
+    tally_hash(i->tally_key, (uint8_t)db, k->mv_data, k->mv_size, v->mv_data, v->mv_size, entry);
+    change(&i->tally, entry);
+    if (is_counted(&i->count, db, k->mv_data, k->mv_size))
+        change(&i->count.sum, entry);
+    wipe(entry, sizeof(entry));
+}
+
+/* Takes what is stored under the key out of the tally. VAULT_NOT_FOUND: there is nothing. */
+static int untally(struct index *i, enum index_db db, MDB_val *k) {
+    MDB_val old;
+    int result = result_of(mdb_get(i->write, i->dbs[db], k, &old));
+    if (result == VAULT_OK)
+        tally_change(i, db, k, &old, tally_take);
+    return result;
+}
+
+/* Seals into the environment; *ret (may be NULL) is what was stored. */
+static int put_sealed(struct index *i, enum index_db db, const void *key, size_t key_size, const void *from, size_t n,
+                      MDB_val *ret) {
     uint8_t ad[INDEX_KEY_MAX + 5];
-    if (i->write == NULL || key_size > INDEX_KEY_MAX || n > INDEX_VALUE_MAX)
-        return VAULT_E_STATE;
     size_t ad_size = associated(db, key, key_size, ad);
     int result = seal_bytes(i->key, ad, ad_size, from, n, i->sealed);
     if (result != VAULT_OK)
         return result;
     MDB_val k = {.mv_size = key_size, .mv_data = (void *)(uintptr_t)key};
     MDB_val v = {.mv_size = n + SEAL_OVERHEAD, .mv_data = i->sealed};
+    result = result_of(mdb_put(i->write, i->dbs[db], &k, &v, 0));
+    if (ret != NULL)
+        *ret = (MDB_val){.mv_size = n + SEAL_OVERHEAD, .mv_data = i->sealed};
+    return result;
+}
+
+int index_put(struct index *i, enum index_db db, const void *key, size_t key_size, const void *from, size_t n) {
+    if (i->write == NULL || key_size > INDEX_KEY_MAX || n > INDEX_VALUE_MAX)
+        return VAULT_E_STATE;
+    MDB_val k = {.mv_size = key_size, .mv_data = (void *)(uintptr_t)key};
+    MDB_val v;
     i->changes++;
-    return result_of(mdb_put(i->write, i->dbs[db], &k, &v, 0));
+    int result = untally(i, db, &k);
+    if (result == VAULT_OK || result == VAULT_NOT_FOUND)
+        result = put_sealed(i, db, key, key_size, from, n, &v);
+    if (result == VAULT_OK)
+        tally_change(i, db, &k, &v, tally_add);
+    return result;
 }
 
 int index_delete(struct index *i, enum index_db db, const void *key, size_t key_size) {
@@ -237,40 +307,74 @@ int index_delete(struct index *i, enum index_db db, const void *key, size_t key_
         return VAULT_E_STATE;
     MDB_val k = {.mv_size = key_size, .mv_data = (void *)(uintptr_t)key};
     i->changes++;
-    return result_of(mdb_del(i->write, i->dbs[db], &k, NULL));
+    int result = untally(i, db, &k);
+    return result == VAULT_OK ? result_of(mdb_del(i->write, i->dbs[db], &k, NULL)) : result;
+}
+
+/* LMDB says EIO of a short write, which is how a file system that fills up says so. */
+static bool space_is_gone(struct index *i) {
+    enum { LEFT = 64 << 10 };
+    struct statvfs s;
+    int fd;
+    return mdb_env_get_fd(i->env, &fd) == 0 && fstatvfs(fd, &s) == 0 && s.f_bavail * s.f_frsize < LEFT;
+}
+
+/* The tally goes with what it counts. */
+static int store_tally(struct index *i) {
+    uint8_t bytes[TALLY_SIZE];
+    if (i->changes == i->changes_stored)
+        return VAULT_OK;
+    i->changes_stored = i->changes;
+    tally_encode(&i->tally, bytes);
+    int result = put_sealed(i, DB_META, tally_name, sizeof(tally_name), bytes, sizeof(bytes), NULL);
+    wipe(bytes, sizeof(bytes));
+    return result;
+}
+
+int index_commit(struct index *i) {
+    int result = i->write == NULL ? VAULT_E_STATE : store_tally(i);
+    MDB_txn *t = i->write;
+    if (result != VAULT_OK) {
+        index_abort(i);
+        return result;
+    }
+    i->write = NULL;
+    result = result_of(mdb_txn_commit(t));
+    return result == VAULT_E_IO && space_is_gone(i) ? VAULT_E_FULL : result;
 }
 
 static bool starts_with(const MDB_val *k, const void *prefix, size_t n) {
     return k->mv_size >= n && (n == 0 || memcmp(k->mv_data, prefix, n) == 0);
 }
 
+static int cursor_open(struct index *i, enum index_db db, MDB_cursor **ret) {
+    MDB_txn *t = NULL;
+    int result = reading(i, &t);
+    return result == VAULT_OK ? result_of(mdb_cursor_open(t, i->dbs[db], ret)) : result;
+}
+
 /* Moves the cursor to the first key greater than `after`, or not less than the prefix. */
-static int seek(MDB_cursor *c, const void *prefix, size_t prefix_size, const void *after, size_t after_size,
-                MDB_val *k) {
-    MDB_val v;
+static int seek(MDB_cursor *c, const void *prefix, size_t prefix_size, const void *after, size_t after_size, MDB_val *k,
+                MDB_val *v) {
     bool from_start = after_size == 0;
     k->mv_size = from_start ? prefix_size : after_size;
     k->mv_data = (void *)(uintptr_t)(from_start ? prefix : after);
     if (k->mv_size == 0)
-        return mdb_cursor_get(c, k, &v, MDB_FIRST);
-    int error = mdb_cursor_get(c, k, &v, MDB_SET_RANGE);
+        return mdb_cursor_get(c, k, v, MDB_FIRST);
+    int error = mdb_cursor_get(c, k, v, MDB_SET_RANGE);
     if (error == 0 && !from_start && k->mv_size == after_size && memcmp(k->mv_data, after, after_size) == 0)
-        error = mdb_cursor_get(c, k, &v, MDB_NEXT);
+        error = mdb_cursor_get(c, k, v, MDB_NEXT);
     return error;
 }
 
 int index_next(struct index *i, enum index_db db, const void *prefix, size_t prefix_size, const void *after,
                size_t after_size, uint8_t ret_key[INDEX_KEY_MAX], size_t *ret_key_size) {
-    MDB_txn *t = NULL;
     MDB_cursor *c = NULL;
-    MDB_val k;
-    int result = reading(i, &t);
+    MDB_val k, v;
+    int result = cursor_open(i, db, &c);
     if (result != VAULT_OK)
         return result;
-    result = result_of(mdb_cursor_open(t, i->dbs[db], &c));
-    if (result != VAULT_OK)
-        return result;
-    result = result_of(seek(c, prefix, prefix_size, after, after_size, &k));
+    result = result_of(seek(c, prefix, prefix_size, after, after_size, &k, &v));
     if (result == VAULT_OK && !starts_with(&k, prefix, prefix_size))
         result = VAULT_NOT_FOUND;
     if (result == VAULT_OK && k.mv_size > INDEX_KEY_MAX)
@@ -281,6 +385,69 @@ int index_next(struct index *i, enum index_db db, const void *prefix, size_t pre
     }
     mdb_cursor_close(c);
     return result;
+}
+
+void index_digest(const struct index *i, uint8_t ret[TALLY_DIGEST]) {
+    tally_digest(i->tally_key, &i->tally, ret);
+}
+
+uint64_t index_entries(const struct index *i) {
+    return i->tally.entries;
+}
+
+static void count_entry(struct index *i, const MDB_val *k, const MDB_val *v) {
+    uint8_t entry[TALLY_ENTRY];
+    struct count *c = &i->count;
+    bool own = c->db == DB_META && k->mv_size == sizeof(tally_name) && memcmp(k->mv_data, tally_name, k->mv_size) == 0;
+    if (!own) {
+        tally_hash(i->tally_key, (uint8_t)c->db, k->mv_data, k->mv_size, v->mv_data, v->mv_size, entry);
+        tally_add(&c->sum, entry);
+        wipe(entry, sizeof(entry));
+    }
+    copy_bytes(c->after, sizeof(c->after), k->mv_data, k->mv_size);
+    c->after_size = k->mv_size;
+}
+
+/* Counts on in the present database until a slice is full. VAULT_NOT_FOUND: the database is done. */
+static int count_slice(struct index *i, size_t *entries, size_t *bytes) {
+    struct count *c = &i->count;
+    MDB_cursor *cursor = NULL;
+    MDB_val k, v;
+    int result = cursor_open(i, (enum index_db)c->db, &cursor);
+    if (result != VAULT_OK)
+        return result;
+    result = result_of(seek(cursor, NULL, 0, c->after, c->after_size, &k, &v));
+    while (result == VAULT_OK && *entries < SLICE_ENTRIES && *bytes < SLICE_BYTES) {
+        if (k.mv_size > INDEX_KEY_MAX) { /* never stored here */
+            result = VAULT_E_DAMAGED;
+            break;
+        }
+        count_entry(i, &k, &v);
+        ++*entries;
+        *bytes += v.mv_size;
+        result = result_of(mdb_cursor_get(cursor, &k, &v, MDB_NEXT));
+    }
+    mdb_cursor_close(cursor);
+    return result;
+}
+
+int index_check(struct index *i) {
+    struct count *c = &i->count;
+    size_t entries = 0;
+    size_t bytes = 0;
+    int result = VAULT_NOT_FOUND;
+    if (!c->running)
+        *c = (struct count){.running = true};
+    while (c->db < DB_COUNT && (result = count_slice(i, &entries, &bytes)) == VAULT_NOT_FOUND) {
+        c->db++;
+        c->after_size = 0;
+    }
+    if (c->db < DB_COUNT && result == VAULT_OK)
+        return VAULT_AGAIN;
+    c->running = false;
+    if (result != VAULT_NOT_FOUND)
+        return result;
+    return tally_equal(&c->sum, &i->tally) ? VAULT_OK : VAULT_E_DAMAGED;
 }
 
 int index_get_record(struct index *i, enum index_db db, const void *key, size_t key_size, const struct layout *l,

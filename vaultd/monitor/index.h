@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tally.h"
 #include "vault/fields.h"
 #include "vault/secret.h"
 
@@ -44,7 +45,8 @@ enum index_db {
 enum { INDEX_KEY_MAX = 64, INDEX_VALUE_MAX = 57344 };
 
 /* Opens (makes, if `make`) the environment in folder `index` of the current directory; `key` is borrowed.
- * VAULT_NOT_FOUND (there is none and `make` is not set), VAULT_E_IO, VAULT_E_FULL, VAULT_E_MEMORY, VAULT_E_FORMAT. */
+ * VAULT_NOT_FOUND (there is none and `make` is not set), VAULT_E_IO, VAULT_E_FULL, VAULT_E_MEMORY, VAULT_E_FORMAT,
+ * VAULT_E_DAMAGED (its tally is gone, or does not open with this key). */
 int index_open(const struct secret *key, uint64_t map_size, bool make, struct index **ret);
 /* True if folder `index` holds an environment; needs no key. */
 bool index_exists(void);
@@ -70,6 +72,15 @@ int index_get(struct index *i, enum index_db db, const void *key, size_t key_siz
 int index_put(struct index *i, enum index_db db, const void *key, size_t key_size, const void *from, size_t n);
 /* VAULT_NOT_FOUND. */
 int index_delete(struct index *i, enum index_db db, const void *key, size_t key_size);
+
+/* The tally of all entries (tally.h), as of the transaction under way: a digest of it, and how many there are. */
+void index_digest(const struct index *i, uint8_t ret[TALLY_DIGEST]);
+uint64_t index_entries(const struct index *i);
+/* Counts all entries anew while changes go on, a slice at each call; a call after the last slice begins again.
+ * VAULT_OK: they are those that were stored here; VAULT_E_DAMAGED: they are not; VAULT_AGAIN: there is more to count;
+ * VAULT_E_IO. */
+int index_check(struct index *i);
+
 /* The first key that starts with the prefix and is greater than `after` (after_size 0: from the start).
  * VAULT_NOT_FOUND. */
 int index_next(struct index *i, enum index_db db, const void *prefix, size_t prefix_size, const void *after,

@@ -49,11 +49,11 @@ static json_t *status_json(struct monitor *m, bool in_full) {
         return status;
     json_t *policy =
         m->has_policy ? json_pack("{s:s, s:s}", "name", m->policy.name, "hash", m->policy_hash) : json_null();
-    json_t *rest = json_pack("{s:s, s:o, s:I, s:i, s:I, s:I, s:I, s:o, s:o}", "origin", m->setup.origin, "vault",
+    json_t *rest = json_pack("{s:s, s:o, s:I, s:i, s:I, s:I, s:I, s:o, s:o, s:o}", "origin", m->setup.origin, "vault",
                              json_hex(m->meta.vault, KEYRING_ID), "epoch", (json_int_t)m->meta.epoch, "generation",
                              (int)m->meta.generation, "records", (json_int_t)m->tree.size, "subjects",
                              (json_int_t)m->meta.subjects, "files", (json_int_t)m->meta.files, "policy", policy, "jobs",
-                             json_integer(m->job_wanted ? 1 : 0));
+                             json_integer(m->job_wanted ? 1 : 0), "index", check_json(m));
     if (json_object_update(status, rest) != 0) {
         json_decref(status);
         status = NULL;
@@ -204,6 +204,9 @@ static int give_birth(struct monitor *m) {
     return result;
 }
 
+static const char index_is_foreign[] =
+    "The index does not open with this key ring: it is damaged, or the ring is of another vault.";
+
 /* Everything that a crash left half done is settled before the first request. */
 static int recover(struct monitor *m, char problem[200]) {
     int result = monitor_reload(m);
@@ -211,8 +214,7 @@ static int recover(struct monitor *m, char problem[200]) {
         copy_string(problem, 200,
                     "The init was interrupted: remove the key ring, its twin and the index, and init again.");
     if (result == VAULT_E_DAMAGED)
-        copy_string(problem, 200,
-                    "The index does not open with this key ring: it is damaged, or the ring is of another vault.");
+        copy_string(problem, 200, index_is_foreign);
     if (result == VAULT_OK)
         result = batch_begin(m);
     if (result == VAULT_OK)
@@ -227,6 +229,7 @@ static int recover(struct monitor *m, char problem[200]) {
         return result;
     m->seal = SEAL_UNSEALED;
     m->job_wanted = true;
+    m->check = CHECK_WAITING;
     return batch_finish(m);
 }
 
@@ -248,6 +251,8 @@ static int open_vault(struct monitor *m, char problem[200]) {
         copy_string(problem, 200, "There is a key ring but no index: bring back the index, or move the key ring away.");
         return VAULT_E_FORMAT;
     }
+    if (result == VAULT_E_DAMAGED)
+        copy_string(problem, 200, index_is_foreign);
     return result == VAULT_OK ? recover(m, problem) : result;
 }
 

@@ -86,6 +86,9 @@ struct ending {
     struct ending *next;
 };
 
+/* How far the index has been compared with its tally. */
+enum check_state { CHECK_WAITING, CHECK_RUNNING, CHECK_WHOLE, CHECK_DAMAGED };
+
 enum credential_use { CREDENTIAL_NONE, CREDENTIAL_STARTUP, CREDENTIAL_INIT, CREDENTIAL_UNSEAL };
 
 struct reply {
@@ -131,6 +134,9 @@ struct monitor {
     bool clock_warned;
     bool stop; /* leave the loop; exit_status says how */
     int exit_status;
+
+    enum check_state check;
+    uint64_t check_ended; /* microseconds since 1970; 0: not yet */
 
     bool job_wanted;   /* there may be a job to go on with */
     bool clean_wanted; /* there may be dropped uploads */
@@ -333,6 +339,14 @@ int jobs_step(struct monitor *m, bool *ret_more);
 /* At unseal: ring and index agree, or are one step apart with a matching intent, which is finished here.
  * VAULT_E_FORMAT with a problem text otherwise. */
 int keys_agree(struct monitor *m, char problem[200]);
+
+/* ---- check.c ---- */
+
+/* One bounded slice of the check of the index, if one is wanted; its end is recorded. *ret_more: there is more to do.
+ * Faults of the index. */
+int check_step(struct monitor *m, bool *ret_more);
+/* For the status: {"state", "entries", "checked"}. */
+json_t *check_json(const struct monitor *m);
 
 /* ---- life.c ---- */
 

@@ -183,9 +183,13 @@ int monitor_start(struct monitor *m) {
 
 /* The work that nobody waits for. */
 static void go_on(struct monitor *m, bool *more) {
+    bool unchecked = false;
     int result = jobs_step(m, more);
+    if (result == VAULT_OK)
+        result = check_step(m, &unchecked);
     if (result != VAULT_OK)
         batch_drop(m, result);
+    *more |= unchecked;
     if (!m->stop)
         *more |= uploads_clean(m);
 }
