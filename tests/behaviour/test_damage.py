@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 
+import index_tools
 import scene
 from vault_under_test import ROOT, running_vault
 
@@ -163,48 +164,11 @@ EXPECTED = {
 }
 
 
-def index_tool(*command, **options):
-    done = subprocess.run(list(map(str, command)), capture_output=True, timeout=60, **options)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def dump(folder):
-    """{database: {key: value}}, both in LMDB's hex, and the header of each."""
-    pairs, headers, database, lines = {}, {}, None, []
-    text = iter(index_tool("mdb_dump", "-a", folder).decode().splitlines())
-    for line in text:
-        if line.startswith("database="):
-            database = line[9:]
-        lines.append(line)
-        if line == "HEADER=END":
-            headers[database], lines, pairs[database] = lines, [], {}
-            for key in text:
-                if key == "DATA=END":
-                    break
-                pairs[database][key.strip()] = next(text).strip()
-    return pairs, headers
-
-
-def load(pairs, headers, folder):
-    text = []
-    for database, entries in pairs.items():
-        text += headers[database]
-        text += [f" {line}" for pair in sorted(entries.items()) for line in pair]
-        text.append("DATA=END")
-    folder.mkdir()
-    index_tool("mdb_load", folder, input="\n".join(text + [""]).encode())
-
-
-def key_of(text):
-    return (text.encode() + b"\0").hex()
-
-
 class Library:
     """A vault whose every value is known by the step that made it."""
 
     def __init__(self, vault):
-        self.vault, self.values = vault, {("meta", "counters"): key_of("meta"), ("meta", "tree"): key_of("tree")}
+        self.vault, self.values = vault, {("meta", "counters"): index_tools.key_of("meta"), ("meta", "tree"): index_tools.key_of("tree")}
         self.index = vault.state / "index"
         subprocess.run([str(ROOT / "scripts" / "test-pki"), str(vault.folder / "pki"), "probe"], check=True,
                        capture_output=True)
@@ -219,19 +183,18 @@ class Library:
         self.learn("policy", ["policies"], "policy", "load", ROOT / "policies" / "denmark.yaml")
         self.learn("file", ["files", "file-names", "blobs", "pages"], "deposit")
         scene.stop(vault)
-        self.pristine, self.headers = dump(self.index)
-        self.owner = self.index.stat()
+        self.pristine, self.headers = index_tools.dump(self.index)
         shutil.copytree(self.index, vault.folder / "pristine")
 
     def learn(self, name, databases, *command):
-        before = dump(self.index)[0]
+        before = index_tools.dump(self.index)[0]
         if command[0] is None:
             scene.give_consent(self.vault, INDEX_SUBJECT)
         elif command[0] == "deposit":
             scene.deposit(self.vault, INDEX_SUBJECT, INDEX_FILE, INDEX_CONTENT)
         else:
             self.vault.ctl(*command)
-        after = dump(self.index)[0]
+        after = index_tools.dump(self.index)[0]
         for database in databases:
             new = set(after[database]) - set(before[database])
             new = {key for key in new if database != "chains" or name in ("subject", "service")}
@@ -255,15 +218,7 @@ class Library:
 
     def open_with(self, pairs):
         """Starts the vault on these pairs; None: on the index as it was."""
-        shutil.rmtree(self.index)
-        if pairs is None:
-            shutil.copytree(self.vault.folder / "pristine", self.index)
-        else:
-            load(pairs, self.headers, self.index)
-        (self.index / "lock.mdb").unlink(missing_ok=True)
-        for path in (self.index, self.index / "data.mdb"):
-            os.chown(path, self.owner.st_uid, self.owner.st_gid)
-            path.chmod(0o700 if path.is_dir() else 0o600)
+        index_tools.replace(self.vault, self.vault.folder / "pristine" if pairs is None else (pairs, self.headers))
         scene.start(self.vault)
 
 

@@ -27,17 +27,22 @@ static int sign(struct monitor *m, char note[CHECKPOINT_TEXT_MAX], char vkey[CHE
     return result == VAULT_OK ? checkpoint_vkey(c.origin, keyring_audit_seed(m->keyring), vkey) : result;
 }
 
-/* Its own record first, so that the checkpoint covers it. */
+/* Its own record first, so that the checkpoint covers it; the record says what the index was before. */
 int answer_audit_checkpoint(struct request *q) {
     char note[CHECKPOINT_TEXT_MAX];
     char vkey[CHECKPOINT_VKEY_MAX];
+    char detail[2 * TALLY_DIGEST + 16] = "index ";
+    uint8_t digest[TALLY_DIGEST];
     uint64_t seq = NO_SEQ;
     struct event e = {.name = "audit.checkpoint",
                       .outcome = "done",
                       .asker = &q->asker,
                       .request = q->id,
                       .action = 'E',
+                      .detail = detail,
                       .state = REQUEST_ENDED};
+    index_digest(q->monitor->index, digest);
+    hex_encode(detail + strlen(detail), sizeof(detail) - strlen(detail), digest, sizeof(digest));
     int result = journal(q->monitor, &e, &seq);
     if (result == VAULT_OK)
         result = sign(q->monitor, note, vkey);

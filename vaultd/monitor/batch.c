@@ -6,7 +6,7 @@
 
 static const uint8_t meta_key[] = "meta";
 static const uint8_t tree_key[] = "tree";
-enum { TREE_MAX = 16 + 64 * MERKLE_HASH };
+enum { TREE_MAX = 24 + 64 * MERKLE_HASH };
 
 int batch_begin(struct monitor *m) {
     if (index_writing(m->index))
@@ -16,19 +16,34 @@ int batch_begin(struct monitor *m) {
 }
 
 int meta_store(struct monitor *m) {
+    m->meta.stores++;
     return index_put_record(m->index, DB_META, meta_key, sizeof(meta_key), &layout_meta_value, &m->meta);
 }
 
-/* u64 size ‖ u64 time of the last record ‖ the hashes of the complete subtrees, smallest first. */
+/* u64 size ‖ u64 time of the last record ‖ u64 stores of the meta value ‖ the hashes of the complete subtrees, smallest
+ * first. */
 static int tree_store(struct monitor *m) {
     uint8_t bytes[TREE_MAX];
     struct writer w = writer_of(bytes, sizeof(bytes));
     write_u64(&w, m->tree.size);
     write_u64(&w, m->last_time);
+    write_u64(&w, m->meta.stores);
     for (unsigned level = 0; level < 64; level++)
         if (m->tree.size >> level & 1)
             write_bytes(&w, m->tree.pending[level], MERKLE_HASH);
     return index_put(m->index, DB_META, tree_key, sizeof(tree_key), bytes, w.used);
+}
+
+/* The log ends where the tree says: neither value of the pair, nor the log's end, was put back from before. */
+static int tree_is_of_now(struct monitor *m, uint64_t meta_stores) {
+    uint8_t last[8];
+    uint8_t next[INDEX_KEY_MAX];
+    size_t n = 0;
+    if (m->tree.size == 0 || meta_stores != m->meta.stores)
+        return VAULT_E_DAMAGED;
+    put_be64(last, m->tree.size - 1);
+    int result = index_next(m->index, DB_RECORDS, NULL, 0, last, sizeof(last), next, &n);
+    return result == VAULT_NOT_FOUND ? VAULT_OK : result == VAULT_OK ? VAULT_E_DAMAGED : result;
 }
 
 static int tree_load(struct monitor *m) {
@@ -40,10 +55,11 @@ static int tree_load(struct monitor *m) {
     struct reader r = reader_of(bytes, n);
     m->tree = (struct merkle_fold){.size = read_u64(&r)};
     m->last_time = read_u64(&r);
+    uint64_t meta_stores = read_u64(&r);
     for (unsigned level = 0; level < 64; level++)
         if (m->tree.size >> level & 1)
             read_bytes(&r, m->tree.pending[level], MERKLE_HASH);
-    return read_done(&r) ? VAULT_OK : VAULT_E_DAMAGED;
+    return read_done(&r) ? tree_is_of_now(m, meta_stores) : VAULT_E_DAMAGED;
 }
 
 static int policy_reload(struct monitor *m) {
@@ -55,6 +71,8 @@ static int policy_reload(struct monitor *m) {
         return VAULT_OK;
     put_be32(key, m->meta.policy);
     int result = index_get_record(m->index, DB_POLICIES, key, sizeof(key), &layout_policy_value, &value);
+    if (result == VAULT_OK && value.record != m->meta.policy_record)
+        result = VAULT_E_DAMAGED;
     if (result == VAULT_OK)
         result = policy_decode(&m->policy, value.policy, value.policy_size);
     if (result != VAULT_OK) {

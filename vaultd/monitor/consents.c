@@ -37,22 +37,24 @@ static json_t *consent_json(const struct consent_value *c, uint32_t in_force) {
 
 /* Stores the next version and makes it the one in force. */
 static int put_version(struct monitor *m, struct subject_value *s, struct consent_value *c) {
-    uint8_t key[HASH_SIZE + 4];
     c->version = s->consent = s->consent + 1;
     c->recorded = monitor_time(m);
-    name_hash(m, NAME_SUBJECT, s->subject, NULL, key);
-    put_be32(key + HASH_SIZE, c->version);
-    int result = index_put_record(m->index, DB_CONSENTS, key, sizeof(key), &layout_consent_value, c);
-    return result == VAULT_OK ? index_put_record(m->index, DB_SUBJECTS, key, HASH_SIZE, &layout_subject_value, s)
-                              : result;
+    int result = consent_store(m, c);
+    return result == VAULT_OK ? subject_store(m, s) : result;
 }
 
 /* The new version counts at once: what it no longer permits ends before the answer goes out. */
-static int take_effect(struct request *q, const struct consent_value *c, const char *event, const char *cause,
-                       const char *detail) {
+static int take_effect(struct request *q, struct subject_value *s, struct consent_value *c, const char *event,
+                       const char *cause, const char *detail) {
+    struct monitor *m = q->monitor;
     unsigned ended = 0;
     struct grant_filter filter = {.subject = c->subject, .cause = cause, .asked_by = q->worker->number};
-    int result = grants_decide_again(q->monitor, &filter, &ended);
+    int result = grants_decide_again(m, &filter, &ended);
+    c->record = m->tree.size;
+    if (result == VAULT_OK)
+        result = consent_store(m, c);
+    if (result == VAULT_OK)
+        result = subject_make_current(m, s);
     if (result != VAULT_OK)
         return result;
     json_t *answer =
@@ -83,7 +85,7 @@ int answer_consent_set(struct request *q) {
     if (!format_string(detail, sizeof(detail), "version %u, signed %s, form %s", value.version, value.signed_on,
                        value.form))
         detail[0] = '\0';
-    return result == VAULT_OK ? take_effect(q, &value, "consent.set", "the consent was changed", detail) : result;
+    return result == VAULT_OK ? take_effect(q, &s, &value, "consent.set", "the consent was changed", detail) : result;
 }
 
 int answer_consent_withdraw(struct request *q) {
@@ -109,7 +111,8 @@ int answer_consent_withdraw(struct request *q) {
     }
     result = put_version(q->monitor, &s, &value);
     const char *what = w->purpose == PURPOSE_NONE ? "everything" : purpose_name(w->purpose);
-    return result == VAULT_OK ? take_effect(q, &value, "consent.withdraw", "the consent was withdrawn", what) : result;
+    return result == VAULT_OK ? take_effect(q, &s, &value, "consent.withdraw", "the consent was withdrawn", what)
+                              : result;
 }
 
 /* The newest versions first, as many as one answer holds. */

@@ -177,7 +177,7 @@ int journal(struct monitor *m, const struct event *e, uint64_t *ret_seq) {
     size_t length = 0;
     fill(m, e, &texts, &r);
     bool local = e->asker != NULL && e->asker->san[0] == '\0'; /* an administrator on the Unix socket is not added */
-    int result = chain_open(m, NAME_CHAIN_SUBJECT, e->subject, e->first_of_subject, &subject, &r.subject_chain);
+    int result = chain_open(m, NAME_CHAIN_SUBJECT, e->subject, false, &subject, &r.subject_chain);
     if (result == VAULT_OK)
         result = chain_open(m, NAME_CHAIN_SERVICE, r.service, local, &service, &r.service_chain);
     if (result == VAULT_OK)
@@ -198,9 +198,9 @@ int journal(struct monitor *m, const struct event *e, uint64_t *ret_seq) {
     return VAULT_OK;
 }
 
-int journal_start_chain(struct monitor *m, const char *service) {
+int journal_start_chain(struct monitor *m, enum name_kind kind, const char *name) {
     struct chain_value empty = {0};
     uint8_t key[HASH_SIZE];
-    name_hash(m, NAME_CHAIN_SERVICE, service, NULL, key);
+    name_hash(m, kind, name, NULL, key);
     return index_put_record(m->index, DB_CHAINS, key, HASH_SIZE, &layout_chain_value, &empty);
 }

@@ -18,46 +18,39 @@ void name_hash(const struct monitor *m, enum name_kind kind, const char *name, c
     wipe(&s, sizeof(s));
 }
 
-/* Whether the chain of a subject or service is there and whole: VAULT_OK, VAULT_NOT_FOUND, faults. */
-static int chain_state(struct monitor *m, enum name_kind kind, const char *name) {
-    struct chain_value v;
-    uint8_t key[HASH_SIZE];
-    name_hash(m, kind, name, NULL, key);
-    return index_get_record(m->index, DB_CHAINS, key, HASH_SIZE, &layout_chain_value, &v);
-}
-
-/* A value and what vouches for it are made together and never removed: one without the other is damage. */
-static int agree(int found, int witness) {
+/* A value and its witness are made together, never removed, and say the same of which record made the value what it is:
+ * one without the other is damage, and so is one that is older than the other. */
+static int agree(int found, uint64_t current, int witness, uint64_t witnessed) {
     if (found < 0 || witness < 0)
         return found < 0 ? found : witness;
-    return found == witness ? found : VAULT_E_DAMAGED;
+    if (found != witness)
+        return VAULT_E_DAMAGED;
+    return found == VAULT_OK && current != witnessed ? VAULT_E_DAMAGED : found;
 }
 
 /* Subjects and services have their audit chain as witness. */
-static int with_chain(struct monitor *m, int found, enum name_kind kind, const char *name) {
-    return agree(found, chain_state(m, kind, name));
-}
-
-int name_vouch(struct monitor *m, enum name_kind kind, const char *name) {
-    struct mark_value mark = {0};
+static int with_chain(struct monitor *m, int found, uint64_t current, enum name_kind kind, const char *name) {
+    struct chain_value v = {0};
     uint8_t key[HASH_SIZE];
     name_hash(m, kind, name, NULL, key);
-    return index_put_record(m->index, DB_NAMES, key, HASH_SIZE, &layout_mark_value, &mark);
+    int witness = index_get_record(m->index, DB_CHAINS, key, HASH_SIZE, &layout_chain_value, &v);
+    return agree(found, current, witness, v.current);
 }
 
-/* What has no chain has a mark as witness. */
-static int with_mark(struct monitor *m, int found, enum name_kind kind, const char *name) {
-    struct mark_value mark;
+/* What has no chain has an entry of its own as witness. */
+static int with_name(struct monitor *m, int found, uint64_t current, enum name_kind kind, const char *name) {
+    struct name_value v = {0};
     uint8_t key[HASH_SIZE];
     name_hash(m, kind, name, NULL, key);
-    return agree(found, index_get_record(m->index, DB_NAMES, key, HASH_SIZE, &layout_mark_value, &mark));
+    int witness = index_get_record(m->index, DB_NAMES, key, HASH_SIZE, &layout_name_value, &v);
+    return agree(found, current, witness, v.current);
 }
 
 int find_subject(struct monitor *m, const char *subject, struct subject_value *ret) {
     uint8_t key[HASH_SIZE];
     name_hash(m, NAME_SUBJECT, subject, NULL, key);
     int found = index_get_record(m->index, DB_SUBJECTS, key, HASH_SIZE, &layout_subject_value, ret);
-    return with_chain(m, found, NAME_CHAIN_SUBJECT, subject);
+    return with_chain(m, found, ret->current, NAME_CHAIN_SUBJECT, subject);
 }
 
 int find_service(struct monitor *m, const char *name, struct service_value *ret) {
@@ -66,21 +59,21 @@ int find_service(struct monitor *m, const char *name, struct service_value *ret)
     int found = index_get_record(m->index, DB_SERVICES, key, HASH_SIZE, &layout_service_value, ret);
     if (found == VAULT_NOT_FOUND && strncmp(name, "unix:", 5) == 0)
         return found;
-    return with_chain(m, found, NAME_CHAIN_SERVICE, name);
+    return with_chain(m, found, ret->current, NAME_CHAIN_SERVICE, name);
 }
 
 int find_project(struct monitor *m, const char *name, struct project_value *ret) {
     uint8_t key[HASH_SIZE];
     name_hash(m, NAME_PROJECT, name, NULL, key);
     int found = index_get_record(m->index, DB_PROJECTS, key, HASH_SIZE, &layout_project_value, ret);
-    return with_mark(m, found, NAME_PROJECT, name);
+    return with_name(m, found, ret->current, NAME_PROJECT, name);
 }
 
 int find_ethics(struct monitor *m, const char *name, struct ethics_value *ret) {
     uint8_t key[HASH_SIZE];
     name_hash(m, NAME_ETHICS, name, NULL, key);
     int found = index_get_record(m->index, DB_ETHICS, key, HASH_SIZE, &layout_ethics_value, ret);
-    return with_mark(m, found, NAME_ETHICS, name);
+    return with_name(m, found, ret->current, NAME_ETHICS, name);
 }
 
 int find_consent(struct monitor *m, const char *subject, uint32_t version, struct consent_value *ret) {
@@ -192,7 +185,7 @@ static int remote_asker(struct monitor *m, const struct worker *w, struct asker 
         return VAULT_OK; /* sealed: nobody can be looked up */
     name_hash(m, NAME_SAN, w->san, NULL, key);
     int result = index_get_record(m->index, DB_SANS, key, HASH_SIZE, &layout_san_value, &san);
-    result = with_mark(m, result, NAME_SAN, w->san);
+    result = with_name(m, result, 0, NAME_SAN, w->san);
     if (result == VAULT_NOT_FOUND)
         return VAULT_OK;
     if (result == VAULT_OK)

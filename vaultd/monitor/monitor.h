@@ -178,6 +178,19 @@ int monitor_reload(struct monitor *m);
 /* Stores m->meta in the transaction. Faults of the index. */
 int meta_store(struct monitor *m);
 
+/* What a keyed hash of a name is of. */
+enum name_kind {
+    NAME_SUBJECT = 1,
+    NAME_FILE,
+    NAME_DATASET,
+    NAME_SERVICE,
+    NAME_SAN,
+    NAME_PROJECT,
+    NAME_ETHICS,
+    NAME_CHAIN_SUBJECT,
+    NAME_CHAIN_SERVICE
+};
+
 /* ---- journal.c: the audit log ---- */
 
 /* What happened; the journal adds number, time, chains, salt, policy. Borrowed strings; NULL or empty is left out. */
@@ -197,14 +210,14 @@ struct event {
     const char *detail;
     enum request_state state; /* of the request from now on, if there is one */
     uint8_t status;           /* exit status that vaultctl would give */
-    bool first_of_subject;    /* starts the subject's chain (subject.add) */
 };
 
 /* Appends one record to the transaction. *ret_seq (may be NULL) is its number. A chain that is damaged or gone starts
  * anew, so that the damage itself can be recorded; look-ups report it (lookup.c). Faults of the index. */
 int journal(struct monitor *m, const struct event *e, uint64_t *ret_seq);
-/* Makes the empty chain of a new service, so that a missing one is noticed. Faults of the index. */
-int journal_start_chain(struct monitor *m, const char *service);
+/* Makes the empty chain of a new subject (NAME_CHAIN_SUBJECT) or service (NAME_CHAIN_SERVICE), so that a missing one is
+ * noticed. Faults of the index. */
+int journal_start_chain(struct monitor *m, enum name_kind kind, const char *name);
 /* Microseconds since 1970: the later of the clock and the last record. */
 uint64_t monitor_time(struct monitor *m);
 /* The obligations as comma-separated tokens. False when they do not fit. */
@@ -212,23 +225,9 @@ bool obligations_text(const struct decision *d, char *to, size_t size);
 
 /* ---- lookup.c: values by name ---- */
 
-enum name_kind {
-    NAME_SUBJECT = 1,
-    NAME_FILE,
-    NAME_DATASET,
-    NAME_SERVICE,
-    NAME_SAN,
-    NAME_PROJECT,
-    NAME_ETHICS,
-    NAME_CHAIN_SUBJECT,
-    NAME_CHAIN_SERVICE
-};
 /* Keyed hash of a name, under which the index knows it. `within` (may be NULL) is a hash that scopes it. */
 void name_hash(const struct monitor *m, enum name_kind kind, const char *name, const uint8_t *within,
                uint8_t ret[HASH_SIZE]);
-/* Remembers that there is a SAN, project or approval of this name, so that a missing one is noticed. Faults of the
- * index. */
-int name_vouch(struct monitor *m, enum name_kind kind, const char *name);
 /* VAULT_NOT_FOUND if there is none and never was; VAULT_E_DAMAGED also if there must be one. */
 int find_subject(struct monitor *m, const char *subject, struct subject_value *ret);
 int find_service(struct monitor *m, const char *name, struct service_value *ret);
@@ -246,6 +245,26 @@ bool list_holds(const char *list, const char *item);
 bool id_is_zero(const uint8_t id[ID_SIZE]);
 /* Who is behind this worker. Faults of the index; an unknown service is 0 with known false. */
 int find_asker(struct monitor *m, const struct worker *w, struct asker *ret);
+
+/* ---- current.c: values that decisions rest on ---- */
+
+/* Stores a value as it is; its witness stays as it is. Faults of the index. */
+int subject_store(struct monitor *m, const struct subject_value *s);
+int service_store(struct monitor *m, const struct service_value *s);
+int project_store(struct monitor *m, const struct project_value *p);
+int ethics_store(struct monitor *m, const struct ethics_value *e);
+int consent_store(struct monitor *m, const struct consent_value *c);
+/* With the meta value, which names the version in force. */
+int policy_store(struct monitor *m, const struct policy_value *p);
+/* Which service a SAN is of, with its witness. */
+int san_store(struct monitor *m, const char *san, const struct san_value *v);
+/* Just before the record of a change: value and witness take that record's number, and are stored. The chain of a
+ * subject or service must be there. Faults of the index. */
+int subject_make_current(struct monitor *m, struct subject_value *s);
+int service_make_current(struct monitor *m, struct service_value *s);
+int project_make_current(struct monitor *m, struct project_value *p);
+int ethics_make_current(struct monitor *m, struct ethics_value *e);
+int policy_make_current(struct monitor *m, struct policy_value *p);
 
 /* ---- ask.c: decisions ---- */
 

@@ -28,7 +28,6 @@ static json_t *summary_json(const struct policy *p, const struct policy_value *v
 
 /* Stores the monitor's own encoding of it, as the next version, and puts it in force. */
 static int put_in_force(struct monitor *m, const struct policy *p, struct policy_value *v) {
-    uint8_t key[4];
     size_t used = 0;
     int result = policy_encode(p, v->policy, sizeof(v->policy), &used);
     if (result != VAULT_OK)
@@ -37,10 +36,7 @@ static int put_in_force(struct monitor *m, const struct policy *p, struct policy
     v->version = m->meta.policy = m->meta.policy + 1;
     v->loaded = monitor_time(m);
     crypto_generichash(v->hash, HASH_SIZE, v->policy, used, NULL, 0);
-    put_be32(key, v->version);
-    result = index_put_record(m->index, DB_POLICIES, key, sizeof(key), &layout_policy_value, v);
-    if (result == VAULT_OK)
-        result = meta_store(m);
+    result = policy_store(m, v);
     if (result != VAULT_OK)
         return result;
     m->policy = *p;
@@ -62,6 +58,8 @@ int answer_policy_load(struct request *q) {
     int result = put_in_force(q->monitor, &p, &v);
     if (result == VAULT_OK)
         result = grants_decide_again(q->monitor, &filter, NULL);
+    if (result == VAULT_OK)
+        result = policy_make_current(q->monitor, &v);
     if (!format_string(detail, sizeof(detail), "%s, version %u, %s", p.name, v.version, q->monitor->policy_hash))
         detail[0] = '\0';
     return result == VAULT_OK ? administer(q, "policy.load", NULL, 'U', detail, 200, summary_json(&p, &v)) : result;

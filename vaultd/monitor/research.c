@@ -27,18 +27,6 @@ static json_t *ethics_json(struct request *q, const void *record) {
                      "added", json_time(e->added), "revoked", e->revoked != 0);
 }
 
-static int store_project(struct monitor *m, const struct project_value *p) {
-    uint8_t key[HASH_SIZE];
-    name_hash(m, NAME_PROJECT, p->name, NULL, key);
-    return index_put_record(m->index, DB_PROJECTS, key, HASH_SIZE, &layout_project_value, p);
-}
-
-static int store_ethics(struct monitor *m, const struct ethics_value *e) {
-    uint8_t key[HASH_SIZE];
-    name_hash(m, NAME_ETHICS, e->name, NULL, key);
-    return index_put_record(m->index, DB_ETHICS, key, HASH_SIZE, &layout_ethics_value, e);
-}
-
 /* Takes the next item off a comma-separated list. False at its end, and for an item that is no good name. */
 static bool next_name(const char **at, char name[NAME_MAX_SIZE + 1]) {
     size_t n = strcspn(*at, ",");
@@ -87,9 +75,7 @@ int answer_project_add(struct request *q) {
     copy_string(p.name, sizeof(p.name), a->name);
     copy_string(p.title, sizeof(p.title), a->title);
     copy_string(p.services, sizeof(p.services), a->services);
-    result = store_project(q->monitor, &p);
-    if (result == VAULT_OK)
-        result = name_vouch(q->monitor, NAME_PROJECT, p.name);
+    result = project_make_current(q->monitor, &p);
     return result == VAULT_OK ? administer(q, "project.add", NULL, 'C', p.name, 201, project_json(q, &p)) : result;
 }
 
@@ -113,9 +99,11 @@ int answer_project_close(struct request *q) {
     if (result != VAULT_OK)
         return result;
     p.closed = 1;
-    result = store_project(q->monitor, &p);
+    result = project_store(q->monitor, &p);
     if (result == VAULT_OK)
         result = grants_decide_again(q->monitor, &filter, NULL);
+    if (result == VAULT_OK)
+        result = project_make_current(q->monitor, &p);
     return result == VAULT_OK ? administer(q, "project.close", NULL, 'U', p.name, 200, project_json(q, &p)) : result;
 }
 
@@ -141,9 +129,7 @@ int answer_ethics_add(struct request *q) {
     copy_string(e.name, sizeof(e.name), a->name);
     copy_string(e.project, sizeof(e.project), a->project);
     copy_string(e.datasets, sizeof(e.datasets), a->datasets);
-    result = store_ethics(q->monitor, &e);
-    if (result == VAULT_OK)
-        result = name_vouch(q->monitor, NAME_ETHICS, e.name);
+    result = ethics_make_current(q->monitor, &e);
     return result == VAULT_OK ? administer(q, "ethics.add", NULL, 'C', e.name, 201, ethics_json(q, &e)) : result;
 }
 
@@ -167,8 +153,10 @@ int answer_ethics_revoke(struct request *q) {
     if (result != VAULT_OK)
         return result;
     e.revoked = 1;
-    result = store_ethics(q->monitor, &e);
+    result = ethics_store(q->monitor, &e);
     if (result == VAULT_OK)
         result = grants_decide_again(q->monitor, &filter, NULL);
+    if (result == VAULT_OK)
+        result = ethics_make_current(q->monitor, &e);
     return result == VAULT_OK ? administer(q, "ethics.revoke", NULL, 'U', e.name, 200, ethics_json(q, &e)) : result;
 }

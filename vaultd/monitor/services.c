@@ -12,12 +12,6 @@ static json_t *service_json(struct request *q, const void *record) {
                      "revoked", s->revoked != 0);
 }
 
-static int store(struct monitor *m, const struct service_value *s) {
-    uint8_t key[HASH_SIZE];
-    name_hash(m, NAME_SERVICE, s->name, NULL, key);
-    return index_put_record(m->index, DB_SERVICES, key, HASH_SIZE, &layout_service_value, s);
-}
-
 static const char *field_at_fault(const struct msg_service_add *a) {
     const uint32_t administrative =
         1u << ROLE_REGISTRAR | 1u << ROLE_AUDITOR | 1u << ROLE_CUSTODIAN | 1u << ROLE_OPERATOR;
@@ -70,13 +64,11 @@ int answer_service_add(struct request *q) {
     copy_string(s.san, sizeof(s.san), a->san);
     copy_string(v.name, sizeof(v.name), a->name);
     if (result == VAULT_OK)
-        result = store(m, &s);
+        result = san_store(m, s.san, &v);
     if (result == VAULT_OK)
-        result = index_put_record(m->index, DB_SANS, san, HASH_SIZE, &layout_san_value, &v);
+        result = journal_start_chain(m, NAME_CHAIN_SERVICE, s.name);
     if (result == VAULT_OK)
-        result = journal_start_chain(m, s.name);
-    if (result == VAULT_OK)
-        result = name_vouch(m, NAME_SAN, s.san);
+        result = service_make_current(m, &s);
     if (!format_string(detail, sizeof(detail), "%s %s", s.name, s.san))
         result = VAULT_E_STATE;
     return result == VAULT_OK ? administer(q, "service.add", NULL, 'C', detail, 201, service_json(q, &s)) : result;
@@ -114,8 +106,10 @@ int answer_service_revoke(struct request *q) {
         return result;
     s.revoked = 1;
     struct grant_filter filter = {.service = s.name, .cause = "the service was revoked", .asked_by = q->worker->number};
-    result = store(q->monitor, &s);
+    result = service_store(q->monitor, &s);
     if (result == VAULT_OK)
         result = grants_decide_again(q->monitor, &filter, NULL);
+    if (result == VAULT_OK)
+        result = service_make_current(q->monitor, &s);
     return result == VAULT_OK ? administer(q, "service.revoke", NULL, 'D', s.name, 200, service_json(q, &s)) : result;
 }

@@ -9,12 +9,6 @@ static json_t *subject_json(struct request *q, const void *record) {
                      s->consent == 0 ? json_null() : json_integer((json_int_t)s->consent));
 }
 
-static int store(struct monitor *m, const struct subject_value *s) {
-    uint8_t key[HASH_SIZE];
-    name_hash(m, NAME_SUBJECT, s->subject, NULL, key);
-    return index_put_record(m->index, DB_SUBJECTS, key, HASH_SIZE, &layout_subject_value, s);
-}
-
 /* A key of its own for each subject, wrapped under the newest generation. */
 static int give_key(struct monitor *m, struct subject_value *s) {
     uint8_t owner[HASH_SIZE];
@@ -43,7 +37,9 @@ int answer_subject_add(struct request *q) {
     m->meta.subjects++;
     result = give_key(m, &s);
     if (result == VAULT_OK)
-        result = store(m, &s);
+        result = journal_start_chain(m, NAME_CHAIN_SUBJECT, s.subject);
+    if (result == VAULT_OK)
+        result = subject_make_current(m, &s);
     if (result == VAULT_OK)
         result = meta_store(m);
     struct event e = {.name = "subject.add",
@@ -53,7 +49,6 @@ int answer_subject_add(struct request *q) {
                       .request = q->id,
                       .action = 'C',
                       .detail = s.opt_out != 0 ? "opted out" : NULL,
-                      .first_of_subject = true,
                       .state = REQUEST_ENDED};
     if (result == VAULT_OK)
         result = journal(m, &e, &seq);
@@ -77,9 +72,11 @@ int answer_subject_change(struct request *q) {
     if (result != VAULT_OK)
         return result;
     s.opt_out = c->opt_out != 0;
-    result = store(q->monitor, &s);
+    result = subject_store(q->monitor, &s);
     if (result == VAULT_OK)
         result = grants_decide_again(q->monitor, &filter, NULL);
+    if (result == VAULT_OK)
+        result = subject_make_current(q->monitor, &s);
     if (result == VAULT_OK)
         result = administer(q, "subject.change", s.subject, 'U', s.opt_out != 0 ? "opted out" : "opted in", 200,
                             subject_json(q, &s));

@@ -17,10 +17,12 @@ enum meta_intent { INTENT_NONE = 0, INTENT_ADD_GENERATION = 1 };
     F(R, FIXED, vault, KEYRING_ID)                                                                                     \
     F(R, U64, epoch, 0) /* of the key ring that belongs to it */                                                       \
     F(R, U8, dev, 0)                                                                                                   \
-    F(R, U8, intent, 0)      /* enum meta_intent: what the ring is about to become */                                  \
-    F(R, U32, generation, 0) /* active: wraps happen under it */                                                       \
-    F(R, U32, policy, 0)     /* version in force; 0: none */                                                           \
-    F(R, U32, jobs, 0)       /* number of the last job */                                                              \
+    F(R, U8, intent, 0)         /* enum meta_intent: what the ring is about to become */                               \
+    F(R, U32, generation, 0)    /* active: wraps happen under it */                                                    \
+    F(R, U32, policy, 0)        /* version in force; 0: none */                                                        \
+    F(R, U64, policy_record, 0) /* number of the record that put it in force */                                        \
+    F(R, U64, stores, 0)        /* how often this value was stored: the tree's value says so too */                    \
+    F(R, U32, jobs, 0)          /* number of the last job */                                                           \
     F(R, U64, subjects, 0)                                                                                             \
     F(R, U64, files, 0)
 DECLARE_RECORD(meta_value);
@@ -32,6 +34,7 @@ DECLARE_RECORD(meta_value);
     F(R, U32, generation, 0)    /* of the key-encryption key that wraps this subject's key */                          \
     F(R, FIXED, key, WRAP_SIZE) /* wrapped subject key */                                                              \
     F(R, U32, consent, 0)       /* version in force; 0: none was given */                                              \
+    F(R, U64, current, 0)       /* number of the record that made consent and opt-out what they are */                 \
     F(R, U64, files, 0)
 DECLARE_RECORD(subject_value);
 
@@ -40,6 +43,7 @@ enum withdrawn { WITHDRAWN_TREATMENT = 1, WITHDRAWN_RESEARCH = 2 };
 #define FIELDS_consent_value(F, R)                                                                                     \
     F(R, U32, version, 0)                                                                                              \
     F(R, U64, recorded, 0)                                                                                             \
+    F(R, U64, record, 0)   /* number of the record that put it in force */                                             \
     F(R, U8, withdrawn, 0) /* mask of enum withdrawn: this version is a withdrawal of these */                         \
     FIELDS_consent(F, R)
 DECLARE_RECORD(consent_value);
@@ -50,6 +54,7 @@ DECLARE_RECORD(consent_value);
     F(R, U32, roles, 0)                                                                                                \
     F(R, U32, purposes, 0)                                                                                             \
     F(R, U64, added, 0)                                                                                                \
+    F(R, U64, current, 0) /* number of the record that made it what it is */                                           \
     F(R, U8, revoked, 0)
 DECLARE_RECORD(service_value);
 
@@ -61,6 +66,7 @@ DECLARE_RECORD(san_value);
     F(R, STR, title, 256)                                                                                              \
     F(R, STR, services, 1024) /* comma-separated */                                                                    \
     F(R, U64, added, 0)                                                                                                \
+    F(R, U64, current, 0) /* number of the record that made it what it is */                                           \
     F(R, U8, closed, 0)
 DECLARE_RECORD(project_value);
 
@@ -71,12 +77,14 @@ DECLARE_RECORD(project_value);
     F(R, U64, valid_from, 0)  /* seconds; 0: no bound */                                                               \
     F(R, U64, valid_until, 0)                                                                                          \
     F(R, U64, added, 0)                                                                                                \
+    F(R, U64, current, 0) /* number of the record that made it what it is */                                           \
     F(R, U8, revoked, 0)
 DECLARE_RECORD(ethics_value);
 
 #define FIELDS_policy_value(F, R)                                                                                      \
     F(R, U32, version, 0)                                                                                              \
     F(R, U64, loaded, 0)                                                                                               \
+    F(R, U64, record, 0)           /* number of the record that put it in force */                                     \
     F(R, FIXED, hash, HASH_SIZE)   /* BLAKE2b-256 of the encoded policy */                                             \
     F(R, BYTES, policy, BLOCK_MAX) /* policy_encode */
 DECLARE_RECORD(policy_value);
@@ -168,8 +176,13 @@ DECLARE_RECORD(request_value);
     F(R, U8, ended, 0)
 DECLARE_RECORD(job_value);
 
+/* A SAN, project or approval of this name exists. */
+#define FIELDS_name_value(F, R) F(R, U64, current, 0) /* as in the value that it vouches for; SANs: 0 */
+DECLARE_RECORD(name_value);
+
 #define FIELDS_chain_value(F, R)                                                                                       \
     F(R, U64, count, 0)          /* records so far */                                                                  \
+    F(R, U64, current, 0)        /* as in the value of the subject or service */                                       \
     F(R, FIXED, last, HASH_SIZE) /* leaf hash of the last */
 DECLARE_RECORD(chain_value);
 
