@@ -14,6 +14,7 @@ extern const struct command command_policy_load, command_policy_show, command_po
 extern const struct command command_put, command_get, command_list, command_show;
 extern const struct command command_key_list, command_key_rotate, command_key_jobs;
 extern const struct command command_audit_tail, command_audit_checkpoint, command_audit_export, command_audit_verify;
+extern const struct command command_scrub;
 extern const struct command command_request_show;
 
 #endif

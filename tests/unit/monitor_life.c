@@ -83,8 +83,8 @@ static void sealed_vault_answers_423_to_all_but_status_and_unseal(void **state) 
     rig_stop();
     rig_start(true);
     struct peer remote = peer_tls(SAN_OF("clinic"));
-    for (unsigned type = MSG_open; type <= MSG_audit_proofs; type++) {
-        bool asked = (type >= MSG_status && type != MSG_unseal && type != MSG_init) ||
+    for (unsigned type = MSG_open; type <= MSG_scrub_show; type++) {
+        bool asked = (type >= MSG_status && type != MSG_unseal && type != MSG_init && type != MSG_block) ||
                      (type >= MSG_open && type <= MSG_refusal && type != MSG_grant && type != MSG_page &&
                       type != MSG_revoke && type != MSG_revoked && type != MSG_upload && type != MSG_put_token);
         if (!asked || message_layout(type) == NULL)

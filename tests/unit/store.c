@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -393,9 +394,41 @@ static void removed_objects_are_gone(void **state) {
     worker_died(&h);
 }
 
+static int check_object(struct rig *r, const uint8_t address[HASH_SIZE]) {
+    static struct message check;
+    message_init(&check, MSG_object_check, 56);
+    COPY_ARRAY(check.object_check.address, address);
+    assert_int_equal(channel_send(r->monitor, &check), VAULT_OK);
+    assert_int_equal(served(r, r->monitor), VAULT_OK);
+    assert_int_equal(msg.type, MSG_object_checked);
+    assert_memory_equal(msg.object_checked.address, address, HASH_SIZE);
+    return msg.object_checked.status;
+}
+
+static void damaged_objects_are_told_by_a_check(void **state) {
+    struct rig *r = *state;
+    struct hand h = worker_born(r, 4);
+    attach(r, &h);
+    uint8_t small[HASH_SIZE], large[HASH_SIZE];
+    char path[PATH_MAX];
+    const uint8_t none[HASH_SIZE] = {9};
+    assert_int_equal(put_object(r, &h, 0, 100, 3, small), STORE_DONE);
+    assert_int_equal(put_object(r, &h, 1, OBJECT_MAX, 4, large), STORE_DONE);
+    assert_int_equal(check_object(r, small), STORE_DONE);
+    assert_int_equal(check_object(r, large), STORE_DONE);
+    assert_int_equal(check_object(r, none), STORE_MISSING);
+    object_path(r, large, path, sizeof(path));
+    assert_int_equal(truncate(path, OBJECT_MAX - 1), 0);
+    assert_int_equal(check_object(r, large), STORE_DAMAGED);
+    assert_int_equal(truncate(path, OBJECT_MAX + 5000), 0);
+    assert_int_equal(check_object(r, large), STORE_DAMAGED);
+    assert_int_equal(check_object(r, small), STORE_DONE);
+    worker_died(&h);
+}
+
 static void many_removals_are_all_answered(void **state) {
     struct rig *r = *state;
-    enum { MANY = 5 * STORE_REMOVALS };
+    enum { MANY = 5 * STORE_CARE };
     uint8_t address[HASH_SIZE] = {0};
     for (uint8_t i = 0; i < MANY; i++) {
         address[0] = i;
@@ -446,6 +479,7 @@ int main(void) {
         CASE(malformed_packets_end_the_worker),
         CASE(worker_that_does_not_read_its_answers_is_ended),
         CASE(removed_objects_are_gone),
+        CASE(damaged_objects_are_told_by_a_check),
         CASE(many_removals_are_all_answered),
         CASE(requests_before_the_key_wait_for_it),
     };

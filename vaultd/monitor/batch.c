@@ -94,6 +94,8 @@ int monitor_reload(struct monitor *m) {
         result = tree_load(m);
     if (result == VAULT_OK)
         result = policy_reload(m);
+    if (result == VAULT_OK)
+        result = scrub_load(m);
     return result;
 }
 

@@ -178,8 +178,9 @@ static int put_names(struct monitor *m, const struct file_value *f) {
     return index_put_record(m->index, DB_DATASET_FILES, listed, sizeof(listed), &layout_mark_value, &mark);
 }
 
-static int put_blob(struct monitor *m, const struct upload_value *u, uint64_t size) {
-    struct blob_value blob = {.generation = 1, .size = size, .chunks = u->chunks};
+static int put_blob(struct monitor *m, const struct upload_value *u, const struct file_value *f) {
+    struct blob_value blob = {.generation = 1, .size = f->size, .chunks = u->chunks};
+    COPY_ARRAY(blob.file, f->file);
     name_hash(m, NAME_SUBJECT, u->subject, NULL, blob.subject);
     COPY_ARRAY(blob.key, u->key);
     return index_put_record(m->index, DB_BLOBS, u->blob, ID_SIZE, &layout_blob_value, &blob);
@@ -241,7 +242,7 @@ static int publish(struct request *q, const struct upload_value *u) {
     copy_string(f.tags, sizeof(f.tags), u->tags);
     copy_string(f.service, sizeof(f.service), u->service);
     COPY_ARRAY(f.sha256, c->sha256);
-    int result = put_blob(m, u, c->size);
+    int result = put_blob(m, u, &f);
     if (result == VAULT_OK)
         result = index_put_record(m->index, DB_FILES, f.file, ID_SIZE, &layout_file_value, &f);
     if (result == VAULT_OK)

@@ -395,6 +395,17 @@ uint64_t index_entries(const struct index *i) {
     return i->tally.entries;
 }
 
+int index_count(struct index *i, enum index_db db, uint64_t *ret) {
+    MDB_txn *t = NULL;
+    MDB_stat stat;
+    int result = reading(i, &t);
+    if (result == VAULT_OK)
+        result = result_of(mdb_stat(t, i->dbs[db], &stat));
+    if (result == VAULT_OK)
+        *ret = stat.ms_entries;
+    return result;
+}
+
 static void count_entry(struct index *i, const MDB_val *k, const MDB_val *v) {
     uint8_t entry[TALLY_ENTRY];
     struct count *c = &i->count;

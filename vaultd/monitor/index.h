@@ -76,6 +76,8 @@ int index_delete(struct index *i, enum index_db db, const void *key, size_t key_
 /* The tally of all entries (tally.h), as of the transaction under way: a digest of it, and how many there are. */
 void index_digest(const struct index *i, uint8_t ret[TALLY_DIGEST]);
 uint64_t index_entries(const struct index *i);
+/* How many entries a database has. VAULT_E_IO. */
+int index_count(struct index *i, enum index_db db, uint64_t *ret);
 /* Counts all entries anew while changes go on, a slice at each call; a call after the last slice begins again.
  * VAULT_OK: they are those that were stored here; VAULT_E_DAMAGED: they are not; VAULT_AGAIN: there is more to count;
  * VAULT_E_IO. */

@@ -89,6 +89,18 @@ struct ending {
 /* How far the index has been compared with its tally. */
 enum check_state { CHECK_WAITING, CHECK_RUNNING, CHECK_WHOLE, CHECK_DAMAGED };
 
+/* A scrub under way: what is durable of it, and the objects that the store was asked for. */
+enum { SCRUB_WINDOW = 8 };
+struct checked {
+    uint8_t address[HASH_SIZE];
+    uint8_t status; /* enum store_status, once answered */
+};
+struct scrub {
+    struct scrub_value value;
+    struct checked window[SCRUB_WINDOW];
+    size_t count, in_hand; /* objects of the window, and those of them that are not answered */
+};
+
 enum credential_use { CREDENTIAL_NONE, CREDENTIAL_STARTUP, CREDENTIAL_INIT, CREDENTIAL_UNSEAL };
 
 struct reply {
@@ -137,6 +149,7 @@ struct monitor {
 
     enum check_state check;
     uint64_t check_ended; /* microseconds since 1970; 0: not yet */
+    struct scrub scrub;
 
     bool job_wanted;   /* there may be a job to go on with */
     bool clean_wanted; /* there may be dropped uploads */
@@ -367,6 +380,15 @@ int check_step(struct monitor *m, bool *ret_more);
 /* For the status: {"state", "entries", "checked"}. */
 json_t *check_json(const struct monitor *m);
 
+/* ---- scrub.c ---- */
+
+/* What is durable of the last scrub; a window that was settled in a dropped batch is asked for again. Faults of the
+ * index. */
+int scrub_load(struct monitor *m);
+/* One step of the scrub, if one runs. *ret_more: there is more to do that waits for nobody. Faults of the index. */
+int scrub_step(struct monitor *m, bool *ret_more);
+void scrub_checked(struct monitor *m, const struct msg_object_checked *c);
+
 /* ---- life.c ---- */
 
 /* The credential has come, or the reason why not: goes on with start, init or unseal. */
@@ -443,7 +465,7 @@ request_handler answer_service_add, answer_service_list, answer_service_show, an
 request_handler answer_project_add, answer_project_list, answer_project_close;
 request_handler answer_ethics_add, answer_ethics_list, answer_ethics_revoke;
 request_handler answer_policy_load, answer_policy_show;
-request_handler answer_key_list, answer_key_rotate, answer_key_jobs;
+request_handler answer_key_list, answer_key_rotate, answer_key_jobs, answer_scrub, answer_scrub_show;
 request_handler answer_audit_tail, answer_audit_checkpoint, answer_audit_export, answer_audit_records,
     answer_audit_proofs;
 

@@ -119,11 +119,12 @@ static void on_store(void *context) {
     int result = m->stop ? VAULT_AGAIN : channel_receive(m->store, &in);
     if (result == VAULT_AGAIN)
         return;
-    if (result != VAULT_OK || in.type != MSG_object_removed) {
+    if (result == VAULT_OK && in.type == MSG_object_removed)
+        uploads_object_removed(m, &in.object_removed);
+    else if (result == VAULT_OK && in.type == MSG_object_checked)
+        scrub_checked(m, &in.object_checked);
+    else
         stop(m, result == VAULT_E_CLOSED ? EXIT_SUCCESS : EXIT_FAILURE);
-        return;
-    }
-    uploads_object_removed(m, &in.object_removed);
     message_clear(&in);
 }
 
@@ -183,13 +184,15 @@ int monitor_start(struct monitor *m) {
 
 /* The work that nobody waits for. */
 static void go_on(struct monitor *m, bool *more) {
-    bool unchecked = false;
-    int result = jobs_step(m, more);
-    if (result == VAULT_OK)
-        result = check_step(m, &unchecked);
+    static int (*const steps[])(struct monitor *, bool *) = {jobs_step, check_step, scrub_step};
+    int result = VAULT_OK;
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && result == VAULT_OK; i++) {
+        bool more_of_it = false;
+        result = steps[i](m, &more_of_it);
+        *more |= more_of_it;
+    }
     if (result != VAULT_OK)
         batch_drop(m, result);
-    *more |= unchecked;
     if (!m->stop)
         *more |= uploads_clean(m);
 }

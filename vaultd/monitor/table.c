@@ -60,6 +60,8 @@ static const struct entry table[] = {
     {MSG_key_list, UNSEALED, CUSTODIAN | AUDITOR, answer_key_list},
     {MSG_key_rotate, UNSEALED, CUSTODIAN, answer_key_rotate},
     {MSG_key_jobs, UNSEALED, CUSTODIAN | AUDITOR | OPERATOR, answer_key_jobs},
+    {MSG_scrub, UNSEALED, OPERATOR | CUSTODIAN, answer_scrub},
+    {MSG_scrub_show, UNSEALED, OPERATOR | CUSTODIAN | AUDITOR, answer_scrub_show},
     {MSG_audit_tail, UNSEALED, AUDITOR, answer_audit_tail},
     {MSG_audit_checkpoint, UNSEALED, AUDITOR | OPERATOR, answer_audit_checkpoint},
     {MSG_audit_export, UNSEALED, AUDITOR, answer_audit_export},

@@ -18,5 +18,6 @@ DEFINE_LAYOUT(upload_value);
 DEFINE_LAYOUT(grant_value);
 DEFINE_LAYOUT(request_value);
 DEFINE_LAYOUT(job_value);
+DEFINE_LAYOUT(scrub_value);
 DEFINE_LAYOUT(name_value);
 DEFINE_LAYOUT(chain_value);

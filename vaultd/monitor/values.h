@@ -109,6 +109,7 @@ DECLARE_RECORD(file_name_value);
 DECLARE_RECORD(mark_value);
 
 #define FIELDS_blob_value(F, R)                                                                                        \
+    F(R, FIXED, file, ID_SIZE)      /* whose content it is */                                                          \
     F(R, FIXED, subject, HASH_SIZE) /* hash of the subject whose key wraps it */                                       \
     F(R, U32, generation, 0)        /* of that subject's key */                                                        \
     F(R, FIXED, key, WRAP_SIZE)     /* wrapped data key */                                                             \
@@ -175,6 +176,18 @@ DECLARE_RECORD(request_value);
     F(R, U64, total, 0)                                                                                                \
     F(R, U8, ended, 0)
 DECLARE_RECORD(job_value);
+
+/* Times in microseconds since 1970. */
+#define FIELDS_scrub_value(F, R)                                                                                       \
+    F(R, U64, started, 0)          /* 0: never */                                                                      \
+    F(R, U64, ended, 0)            /* 0: not yet */                                                                    \
+    F(R, U8, begun, 0)             /* the cursor counts */                                                             \
+    F(R, FIXED, cursor, HASH_SIZE) /* last object that was checked */                                                  \
+    F(R, U64, total, 0)            /* objects that there were at the start; afterwards those that were checked */      \
+    F(R, U64, done, 0)                                                                                                 \
+    F(R, U64, damaged, 0)                                                                                              \
+    F(R, U64, missing, 0)
+DECLARE_RECORD(scrub_value);
 
 /* A SAN, project or approval of this name exists. */
 #define FIELDS_name_value(F, R) F(R, U64, current, 0) /* as in the value that it vouches for; SANs: 0 */

@@ -124,14 +124,14 @@ static int take_key(struct store *s, struct message *m) {
     return result;
 }
 
-/* At most STORE_REMOVALS are in hand: a long collection of garbage must not put deposits off. */
-static int start_removal(struct store *s, const struct message *m) {
+/* At most STORE_CARE are in hand: a long collection of garbage, or a scrub, must not put deposits off. */
+static int start_care(struct store *s, enum job_kind kind, uint64_t request, const uint8_t address[HASH_SIZE]) {
     struct job *j = NULL;
-    int result = job_new(&j, JOB_REMOVE, m->id, m->object_remove.address);
+    int result = job_new(&j, kind, request, address);
     if (result != VAULT_OK)
         return result;
     writers_add(s->writers, j);
-    if (++s->removals == STORE_REMOVALS)
+    if (++s->care == STORE_CARE)
         loop_remove(s->loop, &s->monitor_watch);
     return VAULT_OK;
 }
@@ -140,7 +140,9 @@ static int handle_monitor(struct store *s, struct message *m) {
     if (m->type == MSG_store_key && s->key == NULL)
         return take_key(s, m);
     if (m->type == MSG_object_remove && s->key != NULL)
-        return start_removal(s, m);
+        return start_care(s, JOB_REMOVE, m->id, m->object_remove.address);
+    if (m->type == MSG_object_check && s->key != NULL)
+        return start_care(s, JOB_CHECK, m->id, m->object_check.address);
     return VAULT_E_PROTOCOL;
 }
 
@@ -162,12 +164,13 @@ static int watch_monitor(struct store *s) {
     return loop_add(s->loop, s->monitor, 0, on_monitor, s, &s->monitor_watch);
 }
 
-static void answer_removal(struct store *s, const struct job *j) {
-    message_init(&s->out, MSG_object_removed, j->request);
-    COPY_ARRAY(s->out.object_removed.address, j->address);
-    s->out.object_removed.status = (uint8_t)j->status;
+static void answer_care(struct store *s, const struct job *j) {
+    bool check = j->kind == JOB_CHECK;
+    message_init(&s->out, check ? MSG_object_checked : MSG_object_removed, j->request);
+    COPY_ARRAY(*(check ? &s->out.object_checked.address : &s->out.object_removed.address), j->address);
+    *(check ? &s->out.object_checked.status : &s->out.object_removed.status) = (uint8_t)j->status;
     send_or_end(s, s->monitor, &s->out, "the monitor does not read");
-    s->removals--;
+    s->care--;
     if (s->monitor_watch == NULL && watch_monitor(s) != VAULT_OK)
         store_end(s, 1, "monitor channel cannot be watched");
 }
@@ -180,7 +183,7 @@ static void on_finished(void *context) {
         if (j->kind == JOB_PUT)
             answer_finished_put(s, j);
         else
-            answer_removal(s, j);
+            answer_care(s, j);
         job_free(&j);
         j = next;
     }

@@ -4,7 +4,7 @@
 
 enum {
     STORE_SLOTS = 2,         /* in the shared buffers of a worker; one put in flight for each */
-    STORE_REMOVALS = 16,     /* in hand before the next one is read from the monitor */
+    STORE_CARE = 16,         /* removals and checks in hand before the next one is read from the monitor */
     STORE_SEND_BUFFER = 8192 /* of a worker's channel: room for about 20 unread answers, and the descriptors in them */
 };
 

@@ -259,6 +259,38 @@ int disk_keep(struct disk *d, const uint8_t address[HASH_SIZE], const uint8_t *b
     return result;
 }
 
+/* One direct read of all blocks, past what the page cache remembers: whether the disk still has them is the question.
+ * What it does not give is for ordinary reads. */
+static int read_blocks(int file, uint8_t *to, size_t size, size_t *ret_n) {
+    ssize_t got = fcntl(file, F_SETFL, O_DIRECT) == 0 ? pread(file, to, size, 0) : 0;
+    if (got < 0 && errno != EINTR && errno != EINVAL)
+        return fault("read blocks");
+    if (fcntl(file, F_SETFL, 0) != 0)
+        return fault("end direct reading");
+    *ret_n = got < 0 ? 0 : (size_t)got;
+    return VAULT_OK;
+}
+
+int disk_read(const struct disk *d, const uint8_t address[HASH_SIZE], uint8_t *to, size_t size, size_t *ret_n) {
+    CLEANUP_FD int file = -1;
+    uint64_t whole = 0;
+    size_t n = 0;
+    ssize_t got = 1;
+    int result = disk_open(d, address, &file, &whole);
+    if (result == VAULT_OK && whole > size)
+        result = VAULT_E_DAMAGED;
+    if (result == VAULT_OK)
+        result = read_blocks(file, to, size, &n);
+    while (result == VAULT_OK && got != 0 && n < whole) {
+        got = pread(file, to + n, (size_t)whole - n, (off_t)n);
+        if (got < 0 && errno != EINTR)
+            result = fault("read object");
+        n += got > 0 ? (size_t)got : 0;
+    }
+    *ret_n = n;
+    return result;
+}
+
 int disk_remove(const struct disk *d, const uint8_t address[HASH_SIZE]) {
     const struct object_name n = name_of(address);
     CLEANUP_FD int folder = -1;

@@ -31,6 +31,9 @@ int disk_open(const struct disk *d, const uint8_t address[HASH_SIZE], int *ret_f
  * VAULT_E_MEMORY.
  */
 int disk_keep(struct disk *d, const uint8_t address[HASH_SIZE], const uint8_t *bytes, size_t n);
+/* Reads an object whole, from the disk itself where it can. `to` is aligned to DISK_BLOCK and has whole blocks, `size`
+ * bytes of them. VAULT_NOT_FOUND, VAULT_E_DAMAGED (larger than that), VAULT_E_IO. */
+int disk_read(const struct disk *d, const uint8_t address[HASH_SIZE], uint8_t *to, size_t size, size_t *ret_n);
 /* Removes an object durably. VAULT_NOT_FOUND (durably so), VAULT_E_FULL, VAULT_E_IO. */
 int disk_remove(const struct disk *d, const uint8_t address[HASH_SIZE]);
 

@@ -32,12 +32,12 @@ struct store {
     int monitor;
     struct loop *loop;
     struct watch *control_watch;
-    struct watch *monitor_watch; /* NULL also while removals are held back */
+    struct watch *monitor_watch; /* NULL also while removals and checks are held back */
     struct watch *finished_watch;
     struct writers *writers;
     struct secret *key; /* NULL until the monitor sent it */
     struct store_worker *workers;
-    unsigned removals; /* handed to the writers, not answered */
+    unsigned care; /* removals and checks handed to the writers, not answered */
     int exit_status;
     struct message in;
     struct message out;

@@ -28,8 +28,8 @@ struct writer_thread {
     struct writers *all;
     const struct job *active; /* under the lock */
     pthread_t thread;
-    /* Its own copy of what a worker wants kept, so that the worker cannot change it between hash and write. Reused:
-     * fresh memory costs several times the copy. */
+    /* For an object that is checked, and its own copy of what a worker wants kept, so that the worker cannot change it
+     * between hash and write. Reused: fresh memory costs several times the copy. */
     uint8_t *copy;
     EVP_MD_CTX *hash;
 };
@@ -137,9 +137,22 @@ static enum store_status do_put(const struct writer_thread *w, const struct job 
     return status_of(disk_keep(w->all->disk, j->address, w->copy, j->length));
 }
 
+static enum store_status do_check(const struct writer_thread *w, const struct job *j) {
+    uint8_t found[HASH_SIZE];
+    size_t n = 0;
+    int result = disk_read(w->all->disk, j->address, w->copy, COPY_SIZE, &n);
+    if (result == VAULT_OK)
+        result = hash_copy(w, n, found);
+    if (result == VAULT_OK && memcmp(found, j->address, HASH_SIZE) != 0)
+        result = VAULT_E_DAMAGED;
+    return result == VAULT_E_DAMAGED ? STORE_DAMAGED : status_of(result);
+}
+
 static enum store_status do_job(const struct writer_thread *w, const struct job *j) {
     if (j->kind == JOB_PUT)
         return do_put(w, j);
+    if (j->kind == JOB_CHECK)
+        return do_check(w, j);
     return status_of(disk_remove(w->all->disk, j->address));
 }
 

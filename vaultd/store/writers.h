@@ -1,4 +1,5 @@
-/* The writer threads: puts and removals, which wait for the disk, go on beside the event loop, which answers gets.
+/* The writer threads: puts, removals and checks, which wait for the disk, go on beside the event loop, which answers
+ * gets.
  *
  * Jobs of one address are done one after the other in the order they were added, others by whichever thread is free.
  * Only the threads touch a job between writers_add and writers_finished. Channels, tokens and workers are none of their
@@ -14,7 +15,7 @@
 
 struct writers;
 
-enum job_kind { JOB_PUT, JOB_REMOVE };
+enum job_kind { JOB_PUT, JOB_REMOVE, JOB_CHECK };
 
 struct job {
     struct job *next; /* of the writers */

@@ -157,6 +157,9 @@ const struct route routes[] = {
     {"POST", "/v1/keys/rotate", serve_relay, MSG_key_rotate, BODY_JSON, MEMBERS(key_rotate)},
     {"GET", "/v1/jobs", serve_relay, MSG_key_jobs, BODY_NONE, NO_MEMBERS},
 
+    {"POST", "/v1/scrub", serve_relay, MSG_scrub, BODY_NONE, NO_MEMBERS},
+    {"GET", "/v1/scrub", serve_relay, MSG_scrub_show, BODY_NONE, NO_MEMBERS},
+
     {"GET", "/v1/audit/tail", serve_audit_tail, MSG_audit_tail, BODY_NONE, MEMBERS(audit_tail)},
     {"GET", "/v1/audit/checkpoint", serve_relay, MSG_audit_checkpoint, BODY_NONE, NO_MEMBERS},
     {"POST", "/v1/audit/exports", serve_relay, MSG_audit_export, BODY_JSON, MEMBERS(audit_export)},

@@ -61,6 +61,10 @@
 #define FIELDS_key_rotate(F, R) F(R, STR, what, 16) /* "kek" */
 #define FIELDS_key_jobs(F, R) FIELDS_nothing(F, R)
 
+/* Begins to check the index and every object; how far the last one has got. */
+#define FIELDS_scrub(F, R) FIELDS_nothing(F, R)
+#define FIELDS_scrub_show(F, R) FIELDS_nothing(F, R)
+
 /* Answer: block. */
 #define FIELDS_audit_tail(F, R) F(R, U32, count, 0) /* up to 100 */
 #define FIELDS_audit_checkpoint(F, R) FIELDS_nothing(F, R)
@@ -116,6 +120,8 @@
     M(audit_export, 0x051d, 0)                                                                                         \
     M(audit_records, 0x051e, 0)                                                                                        \
     M(audit_proofs, 0x051f, 0)                                                                                         \
-    M(block, 0x0520, 0)
+    M(block, 0x0520, 0)                                                                                                \
+    M(scrub, 0x0521, 0)                                                                                                \
+    M(scrub_show, 0x0522, 0)
 
 #endif

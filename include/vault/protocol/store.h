@@ -5,13 +5,27 @@
 
 #include "vault/protocol/common.h"
 
-enum store_status { STORE_DONE = 0, STORE_MISSING = 1, STORE_REFUSED = 2, STORE_FULL = 3, STORE_FAILED = 4 };
+enum store_status {
+    STORE_DONE = 0,
+    STORE_MISSING = 1,
+    STORE_REFUSED = 2,
+    STORE_FULL = 3,
+    STORE_FAILED = 4,
+    STORE_DAMAGED = 5
+};
 
 /* Monitor to store, first message: the key for tokens and receipts of this start. */
 #define FIELDS_store_key(F, R) F(R, KEY, key, 32)
 /* Monitor to store: delete one object. Answer: object_removed. A missing object is STORE_MISSING. */
 #define FIELDS_object_remove(F, R) F(R, FIXED, address, HASH_SIZE) /* [m] */
 #define FIELDS_object_removed(F, R)                                                                                    \
+    F(R, FIXED, address, HASH_SIZE) /* [t] */                                                                          \
+    F(R, U8, status, 0)             /* [t] enum store_status */
+
+/* Monitor to store: read one object from the disk, and compare it with its address. Answer: object_checked:
+ * STORE_DONE, STORE_MISSING, STORE_DAMAGED (other bytes), STORE_FAILED (it cannot be read). */
+#define FIELDS_object_check(F, R) F(R, FIXED, address, HASH_SIZE) /* [m] */
+#define FIELDS_object_checked(F, R)                                                                                    \
     F(R, FIXED, address, HASH_SIZE) /* [t] */                                                                          \
     F(R, U8, status, 0)             /* [t] enum store_status */
 
@@ -54,6 +68,8 @@ enum store_status { STORE_DONE = 0, STORE_MISSING = 1, STORE_REFUSED = 2, STORE_
     M(buffers_get, 0x0306, 0)                                                                                          \
     M(buffers, 0x0307, 1)                                                                                              \
     M(object_put, 0x0308, 0)                                                                                           \
-    M(receipt, 0x0309, 0)
+    M(receipt, 0x0309, 0)                                                                                              \
+    M(object_check, 0x030a, 0)                                                                                         \
+    M(object_checked, 0x030b, 0)
 
 #endif
