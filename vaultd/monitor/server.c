@@ -20,9 +20,12 @@ static int settle(struct monitor *m, const struct worker *w) {
     int result = sealed ? VAULT_OK : batch_begin(m);
     if (result == VAULT_OK)
         result = grants_of_gone_worker(m, w->number);
-    if (result == VAULT_OK && !sealed && w->deposits)
-        result = uploads_drop_of_worker(m, w->number);
-    return result;
+    if (sealed || result != VAULT_OK || !w->deposits)
+        return result;
+    if (m->space.state != SPACE_NONE)
+        return uploads_drop_of_worker(m, w->number);
+    m->unsettled = true; /* until that can be recorded */
+    return VAULT_OK;
 }
 
 static void on_worker_gone(struct monitor *m, uint64_t number) {
@@ -171,6 +174,8 @@ int monitor_start(struct monitor *m) {
     if (result == VAULT_OK)
         result = share_store_key(m);
     if (result == VAULT_OK)
+        result = space_start(m);
+    if (result == VAULT_OK)
         result = loop_new(&m->loop);
     if (result == VAULT_OK)
         result = loop_add(m->loop, m->control, 0, on_control, m, &m->control_watch);
@@ -184,7 +189,11 @@ int monitor_start(struct monitor *m) {
 /* The work that nobody waits for. */
 static void go_on(struct monitor *m, bool *more) {
     bool unchecked = false;
-    int result = jobs_step(m, more);
+    if (m->space.state == SPACE_NONE)
+        return;
+    int result = m->unsettled && m->seal == SEAL_UNSEALED ? uploads_settle(m) : VAULT_OK;
+    if (result == VAULT_OK)
+        result = jobs_step(m, more);
     if (result == VAULT_OK)
         result = check_step(m, &unchecked);
     if (result != VAULT_OK)
@@ -194,8 +203,13 @@ static void go_on(struct monitor *m, bool *more) {
         *more |= uploads_clean(m);
 }
 
+/* The sooner of two waits in milliseconds, of which -1 is none. */
+static int sooner(int a, int b) {
+    return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
 int monitor_turn(struct monitor *m, bool *more) {
-    int wait = grants_tick(m);
+    int wait = sooner(space_tick(m), sooner(life_tick(m), grants_tick(m)));
     bool in_hand = m->index != NULL && index_writing(m->index); /* the clock ended a grant: no waiting with that */
     int result = loop_turn(m->loop, *more || in_hand || m->replies != NULL ? 0 : wait);
     if (result != VAULT_OK)
@@ -222,4 +236,5 @@ void monitor_close(struct monitor *m) {
     loop_remove(m->loop, &m->gate_watch);
     loop_remove(m->loop, &m->store_watch);
     loop_free(&m->loop);
+    space_close(m);
 }
