@@ -149,27 +149,31 @@ def free_port():
 
 
 @contextlib.contextmanager
-def running_vault(limits=None, programs=None):
+def running_vault(limits=None, programs=None, around=None):
     """Starts a vault in a new folder and ends it. The folder's path is short: a Unix socket lies in it. `limits` are
-    members of the configuration's limits; `programs` is another folder of programs."""
+    members of the configuration's limits; `programs` is another folder of programs; `around` gives a context for the
+    folder that holds while the vault runs."""
     top = pathlib.Path(tempfile.mkdtemp(prefix="vault-"))
     top.chmod(0o711)  # its processes run as other users
     folder = top / "v"
     said = top / "said"
     environment = {**os.environ, **({"VAULT_BIN": str(programs)} if programs else {})}
     try:
-        if limits:
-            folder.mkdir()
-            lines = [f"  {name}: {value}\n" for name, value in limits.items()]
-            (folder / "limits.yaml").write_text("limits:\n" + "".join(lines))
-        with said.open("wb") as out:  # no pipe: what stays running would hold it open
-            done = subprocess.run([ROOT / "scripts" / "dev-vault", folder, str(free_port())], env=environment,
-                                  stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, timeout=START_SECONDS)
-        assert done.returncode == 0, f"scripts/dev-vault gave {done.returncode}\n{said.read_text(errors='replace')[-4000:]}"
-        vault = Vault(folder)
-        try:
-            yield vault
-        finally:
-            vault.stop()
+        folder.mkdir()
+        with around(folder) if around else contextlib.nullcontext():
+            if limits:
+                lines = [f"  {name}: {value}\n" for name, value in limits.items()]
+                (folder / "limits.yaml").write_text("limits:\n" + "".join(lines))
+            with said.open("wb") as out:  # no pipe: what stays running would hold it open
+                done = subprocess.run([ROOT / "scripts" / "dev-vault", folder, str(free_port())], env=environment,
+                                      stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+                                      timeout=START_SECONDS)
+            words = said.read_text(errors="replace")[-4000:]
+            assert done.returncode == 0, f"scripts/dev-vault gave {done.returncode}\n{words}"
+            vault = Vault(folder)
+            try:
+                yield vault
+            finally:
+                vault.stop()
     finally:
         shutil.rmtree(top, ignore_errors=True)

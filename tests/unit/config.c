@@ -35,7 +35,7 @@ static void assert_refused(const char *text, const char *line, const char *said)
 static void production_document_gives_every_value(void **state) {
     (void)state;
     assert_int_equal(parse("mode: production\nlisten: 192.0.2.1:8443\nsocket: /run/v.sock\nadministrator: 1000\n"
-                           "programs: /usr/lib/vaultd\nmap_size: 1073741824\n"
+                           "programs: /usr/lib/vaultd\nmap_size: 1073741824\nreserve_size: 2097152\n"
                            "limits: {workers: 100, waiting: 2, unix_slots: 5, per_address: 7, per_service: 9,\n"
                            "  handshake_seconds: 3, head_seconds: 4, idle_seconds: 5, total_seconds: 6,\n"
                            "  drain_seconds: 7}\n" USERS REST),
@@ -53,6 +53,7 @@ static void production_document_gives_every_value(void **state) {
     assert_int_equal(c.limits.workers, 100);
     assert_int_equal(c.limits.drain_seconds, 7);
     assert_int_equal(c.map_size, 1073741824);
+    assert_int_equal(c.reserve_size, 2 << 20);
 }
 
 static void short_document_has_the_documented_defaults(void **state) {
@@ -66,6 +67,7 @@ static void short_document_has_the_documented_defaults(void **state) {
     const struct limits l = {256, 4, 8, 64, 64, 10, 15, 60, 0, 10};
     assert_memory_equal(&c.limits, &l, sizeof(l));
     assert_int_equal(c.map_size, 64ULL << 30);
+    assert_int_equal(c.reserve_size, 64 << 20);
     assert_true(c.programs[0] == '/');
 }
 
@@ -99,6 +101,8 @@ static void bad_values_are_refused_with_their_line(void **state) {
     assert_refused("mode: dev\nlisten: 0.0.0.0:8443\n" REST, "line 2", "loopback");
     assert_refused("mode: dev\nsocket: run/x\n" REST, "line 2", "absolute");
     assert_refused("mode: dev\nmap_size: 16777217\n" REST, "line 2", "4096");
+    assert_refused("mode: dev\nreserve_size: 1048577\n" REST, "line 2", "4096");
+    assert_refused("mode: dev\nreserve_size: 4096\n" REST, "line 2", "reserve_size");
     assert_refused("mode: dev\nlimits: {workers: 0}\n" REST, "line 2", "workers");
     assert_refused("mode: dev\nlimits: {workers: 8, unix_slots: 8}\n" REST, "line 2", "unix_slots");
     assert_refused("mode: dev\nadministrator: -1\n" REST, "line 2", "administrator");

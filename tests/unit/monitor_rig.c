@@ -14,6 +14,7 @@
 
 struct monitor m;
 struct peer root;
+uint64_t rig_reserve;
 
 static char folder[64];
 static bool mounted;
@@ -98,13 +99,9 @@ void rig_stop(void) {
 }
 
 int rig_tear_down(void **state) {
-    static const char *const files[] = {"state/index/data.mdb",
-                                        "state/index/lock.mdb",
-                                        "state/keyring",
-                                        "state/ballast",
-                                        "twin/keyring.twin",
-                                        "root.key",
-                                        "other.key"};
+    static const char *const files[] = {
+        "state/index/data.mdb", "state/index/lock.mdb", "state/keyring", "state/ballast",
+        "state/reserve",        "twin/keyring.twin",    "root.key",      "other.key"};
     (void)state;
     rig_stop();
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
@@ -129,6 +126,7 @@ static void send_setup(int gate_end, int store_end, bool stay_sealed) {
     out.monitor_setup.administrator = 4711;
     out.monitor_setup.map_size = 64 << 20;
     out.monitor_setup.service_limit = 8;
+    out.monitor_setup.reserve_size = rig_reserve;
     lend(&out, open(in_folder("state"), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     lend(&out, open(in_folder("twin"), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     lend(&out, gate_end);

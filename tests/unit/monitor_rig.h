@@ -32,6 +32,8 @@ int rig_tear_down(void **state);
 /* Puts a tmpfs of `kilobytes` in place of the state folder. False where that is not permitted. For rig_set_up. */
 bool rig_small_disk(unsigned kilobytes);
 const char *rig_folder(void);
+/* Bytes of the reserve of the cores that are started; 0: none. */
+extern uint64_t rig_reserve;
 /* Starts a core on the folder; it wants its credential if there is a vault and it may open it. */
 void rig_start(bool stay_sealed);
 /* Starts it and hands the credential over; true if it is unsealed. */

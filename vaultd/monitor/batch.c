@@ -11,6 +11,7 @@ enum { TREE_MAX = 24 + 64 * MERKLE_HASH };
 int batch_begin(struct monitor *m) {
     if (index_writing(m->index))
         return VAULT_OK;
+    space_look(m);
     m->changes_before = index_changes(m->index);
     return index_begin(m->index);
 }
@@ -111,7 +112,7 @@ void batch_reply(struct monitor *m, struct worker *w, struct message *reply) {
     }
     *copy = *reply;
     *reply = (struct message){0};
-    *r = (struct reply){.worker = w->number, .message = copy};
+    *r = (struct reply){.worker = w->number, .message = copy, .grows = m->grows};
     if (m->ending != NULL && m->ending->answer == NULL && m->ending->worker == w->number) {
         m->ending->answer = copy; /* waits for the grants that this change ends */
         free(r);
@@ -172,15 +173,14 @@ void endings_free(struct monitor *m) {
     m->endings = m->ending = NULL;
 }
 
-static struct message *refusal_of(const struct message *m, int reason) {
-    bool full = reason == VAULT_E_FULL;
+static struct message *refusal_of(const struct message *m, bool full) {
     return problem_message(m->id, full ? 507 : 503, NO_SEQ, NULL, full ? "state-full" : "not-recorded",
                            full ? "The vault's state has no space left; nothing was changed."
                                 : "The request could not be recorded; nothing was changed.");
 }
 
-static void refuse_message(struct message **message, int reason) {
-    struct message *refusal = refusal_of(*message, reason);
+static void refuse_message(struct message **message, bool full) {
+    struct message *refusal = refusal_of(*message, full);
     message_clear(*message); /* also without memory: what is left cannot be sent, and its worker ends */
     if (refusal == NULL)
         return;
@@ -198,17 +198,20 @@ void batch_drop(struct monitor *m, int reason) {
     log_error("batch: dropped result=\"%s\"", vault_result_name(reason));
     index_abort(m->index);
     for (struct reply *r = m->replies; r != NULL; r = r->next)
-        refuse_message(&r->message, reason);
+        refuse_message(&r->message, reason == VAULT_E_FULL && r->grows);
     for (struct ending *e = m->endings; e != NULL; e = e->next)
         if (!e->committed) {
             e->ended = 0;
             e->committed = true;
             if (e->answer != NULL)
-                refuse_message(&e->answer, reason);
+                refuse_message(&e->answer, false); /* it takes rights away */
         }
     grants_dropped(m);
+    m->unsettled = true;
     for (struct worker *w = m->workers; w != NULL; w = w->next)
         w->uploads = 0; /* counted anew: what this batch opened and ended is not known any more */
+    if (reason == VAULT_E_FULL)
+        space_failed(m);
     int result = reopen(m);
     if (result != VAULT_OK) {
         log_error("index: cannot be opened again result=\"%s\"", vault_result_name(result));

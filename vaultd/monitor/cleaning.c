@@ -7,6 +7,9 @@
 #include "vault/log.h"
 #include "vault/result.h"
 
+#define ANYBODY UINT64_MAX
+#define GONE (UINT64_MAX - 1)
+
 int upload_drop(struct monitor *m, const uint8_t id[ID_SIZE]) {
     static struct upload_value u;
     int result = index_get_record(m->index, DB_UPLOADS, id, ID_SIZE, &layout_upload_value, &u);
@@ -32,7 +35,11 @@ static int drop_unfinished(struct monitor *m, const uint8_t id[ID_SIZE], const s
     return result == VAULT_OK ? upload_drop(m, id) : result;
 }
 
-/* Goes through the uploads; worker 0 means: whoever's. */
+static bool is_of(struct monitor *m, const struct upload_value *u, uint64_t worker) {
+    return worker == u->worker || (worker == GONE && worker_find(m, u->worker) == NULL) || worker == ANYBODY;
+}
+
+/* Goes through the uploads of a worker, of whoever is gone, or of anybody. */
 static int drop_all_of(struct monitor *m, uint64_t worker, const char *why) {
     static struct upload_value u;
     uint8_t key[INDEX_KEY_MAX];
@@ -43,7 +50,7 @@ static int drop_all_of(struct monitor *m, uint64_t worker, const char *why) {
         if (result == VAULT_E_DAMAGED) {
             log_error("upload: its entry is damaged and left alone");
             result = VAULT_OK;
-        } else if (result == VAULT_OK && u.state == UPLOAD_OPEN && (worker == 0 || u.worker == worker)) {
+        } else if (result == VAULT_OK && u.state == UPLOAD_OPEN && is_of(m, &u, worker)) {
             result = drop_unfinished(m, key, &u, why);
         }
         if (result == VAULT_OK)
@@ -58,7 +65,15 @@ int uploads_drop_of_worker(struct monitor *m, uint64_t worker) {
 
 int uploads_recover(struct monitor *m) {
     m->clean_wanted = true;
-    return drop_all_of(m, 0, "the vault ended while it was written");
+    return drop_all_of(m, ANYBODY, "the vault ended while it was written");
+}
+
+int uploads_settle(struct monitor *m) {
+    int result = batch_begin(m);
+    if (result == VAULT_OK)
+        result = drop_all_of(m, GONE, "the connection ended");
+    m->unsettled = result != VAULT_OK;
+    return result;
 }
 
 /* Cleaning waits for the worker's end: until then it could still put with a token that it was given. */
@@ -175,7 +190,7 @@ static int clean_one(struct monitor *m) {
 }
 
 bool uploads_clean(struct monitor *m) {
-    if (m->seal != SEAL_UNSEALED || !m->clean_wanted || m->cleaning)
+    if (m->seal != SEAL_UNSEALED || !m->clean_wanted || m->cleaning || m->space.state == SPACE_NONE)
         return false;
     int result = clean_one(m);
     if (result == VAULT_AGAIN)

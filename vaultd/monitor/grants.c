@@ -235,6 +235,8 @@ static bool decide_by_clock(struct monitor *m) {
     uint64_t now = loop_now_ms();
     struct grant_filter filter = {.cause = "no longer permitted at this time"};
     unsigned decided = 0;
+    if (m->space.state == SPACE_NONE)
+        return false; /* it could not be recorded, and so not be done */
     for (struct grant *g = m->grants; g != NULL && m->index != NULL; g = g->next) {
         if (g->state != GRANT_LIVE || g->closed_in_batch || now - g->decided_at < CLOCK_MS)
             continue;
@@ -289,6 +291,8 @@ int grants_of_gone_worker(struct monitor *m, uint64_t worker) {
             g->closed_in_batch = true;
             continue;
         }
+        if (m->space.state == SPACE_NONE)
+            continue; /* the clock goes on with it when that can be recorded */
         int result =
             grant_close(m, g, "interrupted", g->handed_out, 0, 1, "the connection ended; bytes is the upper bound");
         if (result != VAULT_OK)

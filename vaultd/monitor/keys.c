@@ -112,6 +112,8 @@ int answer_key_rotate(struct request *q) {
         return result;
     if (keyring_count(m->keyring) >= KEYRING_GENERATIONS)
         return refuse(q, "key.rotate", NULL, 409, "too-many-generations", "The key ring holds no more generations.");
+    if (!space_for_ring(m))
+        return refuse(q, "key.rotate", NULL, 507, "keyring-full", "There is no space for a copy of the key ring.");
     result = add_generation(q);
     if (result == VAULT_OK)
         result = activate(m, &job);
@@ -176,7 +178,7 @@ static int job_step(struct monitor *m, struct job_value *j) {
 int jobs_step(struct monitor *m, bool *ret_more) {
     struct job_value j;
     *ret_more = false;
-    if (m->seal != SEAL_UNSEALED || !m->job_wanted)
+    if (m->seal != SEAL_UNSEALED || !m->job_wanted || m->space.state != SPACE_ENOUGH)
         return VAULT_OK;
     int result = job_running(m, &j);
     if (result == VAULT_E_DAMAGED)

@@ -45,6 +45,8 @@ static json_t *status_json(struct monitor *m, bool in_full) {
     static const char *const names[] = {"uninitialised", "sealed", "unsealed"};
     json_t *status =
         json_pack("{s:s, s:b, s:s}", "seal", names[m->seal], "dev", m->setup.dev != 0, "version", VAULT_VERSION);
+    if (in_full && status != NULL)
+        json_object_set_new(status, "space", json_string(space_name(m)));
     if (!in_full || m->seal != SEAL_UNSEALED)
         return status;
     json_t *policy =
@@ -242,6 +244,8 @@ static int open_vault(struct monitor *m, char problem[200]) {
         copy_string(problem, 200, "Both copies of the key ring are damaged.");
     if (result == VAULT_E_STATE)
         copy_string(problem, 200, "The two copies of the key ring belong to different vaults.");
+    if (result == VAULT_E_FULL)
+        copy_string(problem, 200, "A copy of the key ring must be written, and its disk is full.");
     if (repaired)
         log_warning("keyring: one copy was missing, old or damaged, and was written again");
     if (result != VAULT_OK)
@@ -253,7 +257,11 @@ static int open_vault(struct monitor *m, char problem[200]) {
     }
     if (result == VAULT_E_DAMAGED)
         copy_string(problem, 200, index_is_foreign);
-    return result == VAULT_OK ? recover(m, problem) : result;
+    if (result == VAULT_OK)
+        result = recover(m, problem);
+    if (result == VAULT_E_FULL)
+        copy_string(problem, 200, "The state directory is full.");
+    return result;
 }
 
 static int take_root(struct monitor *m, struct message *credential, char problem[200]) {
@@ -276,7 +284,8 @@ static void answer_whoever_asked(struct monitor *m, int result, const char *prob
     if (w == NULL)
         return;
     if (result != VAULT_OK) {
-        answer_problem(m, w, &request, 423, NO_SEQ, NULL, "stays-sealed", problem);
+        bool full = result == VAULT_E_FULL;
+        answer_problem(m, w, &request, full ? 507 : 423, NO_SEQ, NULL, full ? "state-full" : "stays-sealed", problem);
         return;
     }
     if (use == CREDENTIAL_UNSEAL) {
@@ -287,6 +296,26 @@ static void answer_whoever_asked(struct monitor *m, int result, const char *prob
     answer_json(m, w, &request, 201, 0, NULL,
                 json_pack("{s:o, s:s, s:s}", "vault", json_hex(m->meta.vault, KEYRING_ID), "origin", m->setup.origin,
                           "vkey", vkey));
+}
+
+/* A start that found no space is tried again, less and less often. */
+static void open_later(struct monitor *m, bool again) {
+    enum { FIRST_MS = 1000, LAST_MS = 30000 };
+    unsigned delay = m->open_delay == 0 ? FIRST_MS : 2 * m->open_delay;
+    m->open_delay = !again ? 0 : delay < LAST_MS ? delay : LAST_MS;
+    m->open_again = again ? loop_now_ms() + m->open_delay : 0;
+}
+
+int life_tick(struct monitor *m) {
+    uint64_t now = loop_now_ms();
+    if (m->open_again == 0 || m->seal != SEAL_SEALED || m->credential_use != CREDENTIAL_NONE ||
+        m->space.state == SPACE_NONE)
+        return -1;
+    if (m->open_again > now)
+        return (int)(m->open_again - now);
+    m->open_again = 0;
+    (void)want_credential(m, CREDENTIAL_STARTUP); /* without the supervisor the loop ends anyway */
+    return -1;
 }
 
 void life_credential(struct monitor *m, struct message *credential) {
@@ -305,6 +334,7 @@ void life_credential(struct monitor *m, struct message *credential) {
     } else {
         m->sealed_by_operator = false;
     }
+    open_later(m, result == VAULT_E_FULL && use == CREDENTIAL_STARTUP);
     if (m->credential_worker != 0)
         answer_whoever_asked(m, result, problem, use);
     m->credential_use = CREDENTIAL_NONE;

@@ -101,11 +101,25 @@ struct scrub {
     size_t count, in_hand; /* objects of the window, and those of them that are not answered */
 };
 
+/* Whether the state directory has room: for everything; for what must go on; for nothing. */
+enum space_state { SPACE_ENOUGH, SPACE_SHORT, SPACE_NONE };
+
+/* The reserve (space.c). */
+struct space {
+    enum space_state state;
+    int file;
+    uint64_t size;       /* bytes that it is to hold; 0: there is none, and nobody looks */
+    uint64_t held;       /* bytes that it holds */
+    uint64_t found_used; /* NONE: what was free when that was found */
+    uint64_t looked_at;  /* loop_now_ms */
+};
+
 enum credential_use { CREDENTIAL_NONE, CREDENTIAL_STARTUP, CREDENTIAL_INIT, CREDENTIAL_UNSEAL };
 
 struct reply {
     uint64_t worker;
     struct message *message;
+    bool grows; /* the request only makes the state grow: without space it is 507 */
     struct reply *next;
 };
 
@@ -151,6 +165,12 @@ struct monitor {
     uint64_t check_ended; /* microseconds since 1970; 0: not yet */
     struct scrub scrub;
 
+    struct space space;
+    bool grows;          /* the request in hand only makes the state grow */
+    bool unsettled;      /* a dropped batch may have held the end of a gone worker's uploads */
+    uint64_t open_again; /* loop_now_ms; 0: not. The start failed for want of space and is tried again then */
+    unsigned open_delay; /* milliseconds */
+
     bool job_wanted;   /* there may be a job to go on with */
     bool clean_wanted; /* there may be dropped uploads */
     bool cleaning;     /* an object_remove is under way */
@@ -180,7 +200,8 @@ int batch_begin(struct monitor *m);
  * to be durable before the next (key rotation). A fault has been turned into refusals already; it is returned so that
  * such a handler stops. */
 int batch_finish(struct monitor *m);
-/* Drops the batch: every answer in it becomes 503 (507 for `reason` VAULT_E_FULL). Reloads what was cached. */
+/* Drops the batch: every answer in it becomes 503 (507 if `reason` is VAULT_E_FULL and the request only makes the state
+ * grow). Reloads what was cached. */
 void batch_drop(struct monitor *m, int reason);
 /* Queues an answer (moved from `reply`, which owns nothing afterwards) to go out once the batch is durable. */
 void batch_reply(struct monitor *m, struct worker *w, struct message *reply);
@@ -190,6 +211,24 @@ void endings_free(struct monitor *m);
 int monitor_reload(struct monitor *m);
 /* Stores m->meta in the transaction. Faults of the index. */
 int meta_store(struct monitor *m);
+
+/* ---- space.c: the reserve ---- */
+
+/* Opens the reserve in the state directory, makes it as far as there is room, and looks. VAULT_E_IO. */
+int space_start(struct monitor *m);
+void space_close(struct monitor *m);
+/* Asks the file system what is free, gives slices of the reserve back or takes them, and sets m->space.state. Not while
+ * a transaction is under way. */
+void space_look(struct monitor *m);
+/* A commit found no space: gives back a slice, or there is none to give. */
+void space_failed(struct monitor *m);
+/* Looks while there is not enough. Returns milliseconds until it wants to be called again, -1: not needed, 0: what had
+ * to wait can go on. */
+int space_tick(struct monitor *m);
+/* Whether both copies of the key ring can be replaced. */
+bool space_for_ring(const struct monitor *m);
+/* "enough", "short" or "none". */
+const char *space_name(const struct monitor *m);
 
 /* What a keyed hash of a name is of. */
 enum name_kind {
@@ -360,6 +399,8 @@ int upload_drop(struct monitor *m, const uint8_t id[ID_SIZE]);
 /* The same for what a gone worker left unfinished, and at start for what a crash left. Faults of the index. */
 int uploads_drop_of_worker(struct monitor *m, uint64_t worker);
 int uploads_recover(struct monitor *m);
+/* The same for all gone workers, where a dropped batch may have held it. Faults of the index. */
+int uploads_settle(struct monitor *m);
 /* Removes announced objects of dropped uploads, one at a time. True if there is more to do that waits for nobody. */
 bool uploads_clean(struct monitor *m);
 void uploads_object_removed(struct monitor *m, const struct msg_object_removed *removed);
@@ -395,6 +436,8 @@ void scrub_checked(struct monitor *m, const struct msg_object_checked *c);
 void life_credential(struct monitor *m, struct message *credential);
 /* Asks for the credential at start, where the vault is to unseal itself. */
 void life_start(struct monitor *m);
+/* Tries a start again that failed for want of space. Returns milliseconds until then, -1: there is none. */
+int life_tick(struct monitor *m);
 void life_tell_state(struct monitor *m);
 
 /* ---- workers.c ---- */

@@ -20,9 +20,12 @@ static int settle(struct monitor *m, const struct worker *w) {
     int result = sealed ? VAULT_OK : batch_begin(m);
     if (result == VAULT_OK)
         result = grants_of_gone_worker(m, w->number);
-    if (result == VAULT_OK && !sealed && w->deposits)
-        result = uploads_drop_of_worker(m, w->number);
-    return result;
+    if (sealed || result != VAULT_OK || !w->deposits)
+        return result;
+    if (m->space.state != SPACE_NONE)
+        return uploads_drop_of_worker(m, w->number);
+    m->unsettled = true; /* until that can be recorded */
+    return VAULT_OK;
 }
 
 static void on_worker_gone(struct monitor *m, uint64_t number) {
@@ -172,6 +175,8 @@ int monitor_start(struct monitor *m) {
     if (result == VAULT_OK)
         result = share_store_key(m);
     if (result == VAULT_OK)
+        result = space_start(m);
+    if (result == VAULT_OK)
         result = loop_new(&m->loop);
     if (result == VAULT_OK)
         result = loop_add(m->loop, m->control, 0, on_control, m, &m->control_watch);
@@ -185,7 +190,9 @@ int monitor_start(struct monitor *m) {
 /* The work that nobody waits for. */
 static void go_on(struct monitor *m, bool *more) {
     static int (*const steps[])(struct monitor *, bool *) = {jobs_step, check_step, scrub_step};
-    int result = VAULT_OK;
+    if (m->space.state == SPACE_NONE)
+        return;
+    int result = m->unsettled && m->seal == SEAL_UNSEALED ? uploads_settle(m) : VAULT_OK;
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && result == VAULT_OK; i++) {
         bool more_of_it = false;
         result = steps[i](m, &more_of_it);
@@ -197,8 +204,13 @@ static void go_on(struct monitor *m, bool *more) {
         *more |= uploads_clean(m);
 }
 
+/* The sooner of two waits in milliseconds, of which -1 is none. */
+static int sooner(int a, int b) {
+    return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
 int monitor_turn(struct monitor *m, bool *more) {
-    int wait = grants_tick(m);
+    int wait = sooner(space_tick(m), sooner(life_tick(m), grants_tick(m)));
     bool in_hand = m->index != NULL && index_writing(m->index); /* the clock ended a grant: no waiting with that */
     int result = loop_turn(m->loop, *more || in_hand || m->replies != NULL ? 0 : wait);
     if (result != VAULT_OK)
@@ -225,4 +237,5 @@ void monitor_close(struct monitor *m) {
     loop_remove(m->loop, &m->gate_watch);
     loop_remove(m->loop, &m->store_watch);
     loop_free(&m->loop);
+    space_close(m);
 }

@@ -7,10 +7,15 @@
 
 enum when { ALWAYS, UNSEALED };
 
+/* What it adds to the state: nothing, unless it is refused; a record, and what a change that may take rights away
+ * needs, or the end of a deposit; or what only makes the state grow. */
+enum need { NOTHING, RECORD, GROWTH };
+
 /* What a worker may ask, when, and with which of these roles (0: any known service; the decision says more). */
 struct entry {
     enum message_type type;
     enum when when;
+    enum need need;
     uint32_t roles;
     request_handler *handler;
 };
@@ -21,52 +26,52 @@ struct entry {
 #define OPERATOR (1u << ROLE_OPERATOR)
 
 static const struct entry table[] = {
-    {MSG_open, UNSEALED, 0, answer_open},
-    {MSG_page_get, UNSEALED, 0, answer_page_get},
-    {MSG_grant_close, UNSEALED, 0, answer_grant_close},
-    {MSG_upload_create, UNSEALED, 0, answer_upload_create},
-    {MSG_upload_announce, UNSEALED, 0, answer_upload_announce},
-    {MSG_upload_page, UNSEALED, 0, answer_upload_page},
-    {MSG_upload_commit, UNSEALED, 0, answer_upload_commit},
-    {MSG_upload_abort, UNSEALED, 0, answer_upload_abort},
-    {MSG_file_list, UNSEALED, 0, answer_file_list},
-    {MSG_file_show, UNSEALED, 0, answer_file_show},
-    {MSG_inquire, UNSEALED, 0, answer_inquire},
-    {MSG_request_show, UNSEALED, 0, answer_request_show},
-    {MSG_refusal, UNSEALED, 0, answer_refusal},
-    {MSG_status, ALWAYS, 0, answer_status},
-    {MSG_init, ALWAYS, CUSTODIAN, answer_init},
-    {MSG_unseal, ALWAYS, CUSTODIAN, answer_unseal},
-    {MSG_seal, UNSEALED, CUSTODIAN | OPERATOR, answer_seal},
-    {MSG_subject_add, UNSEALED, REGISTRAR, answer_subject_add},
-    {MSG_subject_change, UNSEALED, REGISTRAR, answer_subject_change},
-    {MSG_subject_show, UNSEALED, REGISTRAR | AUDITOR | OPERATOR, answer_subject_show},
-    {MSG_subject_list, UNSEALED, REGISTRAR | AUDITOR | OPERATOR, answer_subject_list},
-    {MSG_consent_set, UNSEALED, REGISTRAR, answer_consent_set},
-    {MSG_consent_show, UNSEALED, REGISTRAR | AUDITOR, answer_consent_show},
-    {MSG_consent_withdraw, UNSEALED, REGISTRAR, answer_consent_withdraw},
-    {MSG_service_add, UNSEALED, OPERATOR, answer_service_add},
-    {MSG_service_list, UNSEALED, OPERATOR | AUDITOR, answer_service_list},
-    {MSG_service_show, UNSEALED, OPERATOR | AUDITOR, answer_service_show},
-    {MSG_service_revoke, UNSEALED, OPERATOR | CUSTODIAN, answer_service_revoke},
-    {MSG_project_add, UNSEALED, OPERATOR, answer_project_add},
-    {MSG_project_list, UNSEALED, OPERATOR | AUDITOR, answer_project_list},
-    {MSG_project_close, UNSEALED, OPERATOR, answer_project_close},
-    {MSG_ethics_add, UNSEALED, OPERATOR, answer_ethics_add},
-    {MSG_ethics_list, UNSEALED, OPERATOR | AUDITOR, answer_ethics_list},
-    {MSG_ethics_revoke, UNSEALED, OPERATOR, answer_ethics_revoke},
-    {MSG_policy_load, UNSEALED, OPERATOR, answer_policy_load},
-    {MSG_policy_show, UNSEALED, OPERATOR | AUDITOR | REGISTRAR, answer_policy_show},
-    {MSG_key_list, UNSEALED, CUSTODIAN | AUDITOR, answer_key_list},
-    {MSG_key_rotate, UNSEALED, CUSTODIAN, answer_key_rotate},
-    {MSG_key_jobs, UNSEALED, CUSTODIAN | AUDITOR | OPERATOR, answer_key_jobs},
-    {MSG_scrub, UNSEALED, OPERATOR | CUSTODIAN, answer_scrub},
-    {MSG_scrub_show, UNSEALED, OPERATOR | CUSTODIAN | AUDITOR, answer_scrub_show},
-    {MSG_audit_tail, UNSEALED, AUDITOR, answer_audit_tail},
-    {MSG_audit_checkpoint, UNSEALED, AUDITOR | OPERATOR, answer_audit_checkpoint},
-    {MSG_audit_export, UNSEALED, AUDITOR, answer_audit_export},
-    {MSG_audit_records, UNSEALED, AUDITOR, answer_audit_records},
-    {MSG_audit_proofs, UNSEALED, AUDITOR, answer_audit_proofs},
+    {MSG_open, UNSEALED, RECORD, 0, answer_open},
+    {MSG_page_get, UNSEALED, NOTHING, 0, answer_page_get},
+    {MSG_grant_close, UNSEALED, RECORD, 0, answer_grant_close},
+    {MSG_upload_create, UNSEALED, GROWTH, 0, answer_upload_create},
+    {MSG_upload_announce, UNSEALED, GROWTH, 0, answer_upload_announce},
+    {MSG_upload_page, UNSEALED, RECORD, 0, answer_upload_page},
+    {MSG_upload_commit, UNSEALED, RECORD, 0, answer_upload_commit},
+    {MSG_upload_abort, UNSEALED, RECORD, 0, answer_upload_abort},
+    {MSG_file_list, UNSEALED, RECORD, 0, answer_file_list},
+    {MSG_file_show, UNSEALED, RECORD, 0, answer_file_show},
+    {MSG_inquire, UNSEALED, RECORD, 0, answer_inquire},
+    {MSG_request_show, UNSEALED, NOTHING, 0, answer_request_show},
+    {MSG_refusal, UNSEALED, RECORD, 0, answer_refusal},
+    {MSG_status, ALWAYS, NOTHING, 0, answer_status},
+    {MSG_init, ALWAYS, GROWTH, CUSTODIAN, answer_init},
+    {MSG_unseal, ALWAYS, NOTHING, CUSTODIAN, answer_unseal},
+    {MSG_seal, UNSEALED, RECORD, CUSTODIAN | OPERATOR, answer_seal},
+    {MSG_subject_add, UNSEALED, GROWTH, REGISTRAR, answer_subject_add},
+    {MSG_subject_change, UNSEALED, RECORD, REGISTRAR, answer_subject_change},
+    {MSG_subject_show, UNSEALED, RECORD, REGISTRAR | AUDITOR | OPERATOR, answer_subject_show},
+    {MSG_subject_list, UNSEALED, RECORD, REGISTRAR | AUDITOR | OPERATOR, answer_subject_list},
+    {MSG_consent_set, UNSEALED, RECORD, REGISTRAR, answer_consent_set},
+    {MSG_consent_show, UNSEALED, RECORD, REGISTRAR | AUDITOR, answer_consent_show},
+    {MSG_consent_withdraw, UNSEALED, RECORD, REGISTRAR, answer_consent_withdraw},
+    {MSG_service_add, UNSEALED, GROWTH, OPERATOR, answer_service_add},
+    {MSG_service_list, UNSEALED, RECORD, OPERATOR | AUDITOR, answer_service_list},
+    {MSG_service_show, UNSEALED, RECORD, OPERATOR | AUDITOR, answer_service_show},
+    {MSG_service_revoke, UNSEALED, RECORD, OPERATOR | CUSTODIAN, answer_service_revoke},
+    {MSG_project_add, UNSEALED, GROWTH, OPERATOR, answer_project_add},
+    {MSG_project_list, UNSEALED, RECORD, OPERATOR | AUDITOR, answer_project_list},
+    {MSG_project_close, UNSEALED, RECORD, OPERATOR, answer_project_close},
+    {MSG_ethics_add, UNSEALED, GROWTH, OPERATOR, answer_ethics_add},
+    {MSG_ethics_list, UNSEALED, RECORD, OPERATOR | AUDITOR, answer_ethics_list},
+    {MSG_ethics_revoke, UNSEALED, RECORD, OPERATOR, answer_ethics_revoke},
+    {MSG_policy_load, UNSEALED, RECORD, OPERATOR, answer_policy_load},
+    {MSG_policy_show, UNSEALED, RECORD, OPERATOR | AUDITOR | REGISTRAR, answer_policy_show},
+    {MSG_key_list, UNSEALED, RECORD, CUSTODIAN | AUDITOR, answer_key_list},
+    {MSG_key_rotate, UNSEALED, GROWTH, CUSTODIAN, answer_key_rotate},
+    {MSG_key_jobs, UNSEALED, NOTHING, CUSTODIAN | AUDITOR | OPERATOR, answer_key_jobs},
+    {MSG_scrub, UNSEALED, RECORD, OPERATOR | CUSTODIAN, answer_scrub},
+    {MSG_scrub_show, UNSEALED, NOTHING, OPERATOR | CUSTODIAN | AUDITOR, answer_scrub_show},
+    {MSG_audit_tail, UNSEALED, RECORD, AUDITOR, answer_audit_tail},
+    {MSG_audit_checkpoint, UNSEALED, RECORD, AUDITOR | OPERATOR, answer_audit_checkpoint},
+    {MSG_audit_export, UNSEALED, RECORD, AUDITOR, answer_audit_export},
+    {MSG_audit_records, UNSEALED, NOTHING, AUDITOR, answer_audit_records},
+    {MSG_audit_proofs, UNSEALED, NOTHING, AUDITOR, answer_audit_proofs},
 };
 
 static const struct entry *entry_of(unsigned type) {
@@ -95,9 +100,18 @@ static uint8_t exit_status_of(unsigned status) {
     }
 }
 
+static void answer_no_record(struct request *q) {
+    answer_problem(q->monitor, q->worker, q->message, 503, NO_SEQ, NULL, "not-recorded",
+                   "The request could not be recorded; nothing was changed.");
+}
+
 int refuse(struct request *q, const char *event, const char *subject, unsigned status, const char *rule,
            const char *text) {
     uint64_t seq = NO_SEQ;
+    if (q->monitor->space.state == SPACE_NONE) {
+        answer_no_record(q);
+        return VAULT_OK;
+    }
     struct event e = {.name = event,
                       .outcome = status >= 500 ? "failed" : "denied",
                       .asker = &q->asker,
@@ -143,10 +157,23 @@ static void answer_fault(struct request *q, uint64_t changes_before, int fault) 
         if (fault == VAULT_OK)
             return;
     }
-    answer_problem(m, q->worker, q->message, 503, NO_SEQ, NULL, "not-recorded", "The request could not be recorded.");
+    answer_no_record(q);
     batch_drop(m, fault);
     if (claimed)
         worker_kill(m, q->worker->number, WORKER_MISBEHAVED);
+}
+
+/* Whether there is space for what it adds; answers if not. That is not recorded: what is left is not for that. */
+static bool has_room(struct request *q, enum need need) {
+    enum space_state space = q->monitor->space.state;
+    if (need == NOTHING || space == SPACE_ENOUGH || (need == RECORD && space == SPACE_SHORT))
+        return true;
+    if (space == SPACE_NONE)
+        answer_no_record(q);
+    else
+        answer_problem(q->monitor, q->worker, q->message, 507, NO_SEQ, NULL, "state-full",
+                       "The vault's state is short of space; nothing was changed.");
+    return false;
 }
 
 static int run(struct request *q, const struct entry *e, uint64_t *ret_changes_before) {
@@ -158,7 +185,7 @@ static int run(struct request *q, const struct entry *e, uint64_t *ret_changes_b
         result = find_asker(q->monitor, q->worker, &q->asker);
     if (result == VAULT_OK)
         result = admit(q, e, &refused);
-    if (result == VAULT_OK && !refused)
+    if (result == VAULT_OK && !refused && has_room(q, e->need))
         result = e->handler(q);
     return result;
 }
@@ -171,7 +198,8 @@ static void run_sealed(struct request *q, const struct entry *e) {
                        "Only an administrator on the vault's own host may ask this while it is sealed.");
         return;
     }
-    if (e->handler(q) != VAULT_OK)
+    space_look(q->monitor);
+    if (has_room(q, e->need) && e->handler(q) != VAULT_OK)
         answer_problem(q->monitor, q->worker, q->message, 503, NO_SEQ, NULL, "internal",
                        "The vault could not complete the request.");
 }
@@ -189,6 +217,7 @@ void table_dispatch(struct monitor *m, struct worker *w, struct message *request
         return;
     }
     w->waiting = true;
+    m->grows = e->need == GROWTH;
     struct request q = {.monitor = m, .worker = w, .message = request};
     randombytes_buf(q.id, sizeof(q.id));
     if (m->seal != SEAL_UNSEALED) {

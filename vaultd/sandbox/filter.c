@@ -85,9 +85,10 @@ static const int objects[] = {
     SCMP_SYS(eventfd2), SCMP_SYS(set_robust_list), SCMP_SYS(rseq),
 };
 
-/* The key ring's replacement; and LMDB, which opens its environment anew after a failed commit. */
+/* The key ring's replacement; the reserve of space; and LMDB, which opens its environment anew after a failed commit.
+ */
 static const int index_calls[] = {
-    SCMP_SYS(renameat), SCMP_SYS(mkdir), SCMP_SYS(msync), SCMP_SYS(uname), SCMP_SYS(fstatfs),
+    SCMP_SYS(renameat), SCMP_SYS(mkdir), SCMP_SYS(msync), SCMP_SYS(uname), SCMP_SYS(fstatfs), SCMP_SYS(fallocate),
 };
 
 static int allow(scmp_filter_ctx filter, const int *calls, size_t count) {

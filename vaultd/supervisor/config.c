@@ -214,14 +214,14 @@ static int take_limits(node *root, struct limits *l, char *problem) {
     return result;
 }
 
-/* LMDB maps whole pages. */
-static int take_map_size(node *root, struct config *c, char *problem) {
-    node *member = yaml_member(root, "map_size");
+/* Whole pages, as LMDB maps them and file systems give them. */
+static int take_size(node *root, const char *key, uint64_t least, uint64_t most, uint64_t *to, char *problem) {
+    node *member = yaml_member(root, key);
     if (member == NULL)
         return VAULT_OK;
-    int result = yaml_get_u64(member, 16ULL << 20, 16ULL << 40, &c->map_size, problem);
-    if (result == VAULT_OK && c->map_size % 4096 != 0)
-        return yaml_refuse(member, problem, "map_size: must be a multiple of 4096");
+    int result = yaml_get_u64(member, least, most, to, problem);
+    if (result == VAULT_OK && *to % 4096 != 0)
+        return yaml_refuse(member, problem, "%s: must be a multiple of 4096", key);
     return result;
 }
 
@@ -252,9 +252,9 @@ static int take_places(node *root, struct config *c, char *problem) {
 }
 
 static int take_all(node *root, bool as_root, struct config *c, char *problem) {
-    static const char *const known[] = {"mode",    "origin",       "listen", "socket",   "state",
-                                        "objects", "keyring_twin", "tls",    "root_key", "administrator",
-                                        "users",   "programs",     "limits", "map_size", NULL};
+    static const char *const known[] = {
+        "mode",     "origin",        "listen", "socket",   "state",  "objects",  "keyring_twin", "tls",
+        "root_key", "administrator", "users",  "programs", "limits", "map_size", "reserve_size", NULL};
     int result = yaml_need_map(root, known, problem);
     if (result == VAULT_OK)
         result = take_mode(root, c, problem);
@@ -275,7 +275,9 @@ static int take_all(node *root, bool as_root, struct config *c, char *problem) {
     if (result == VAULT_OK)
         result = take_limits(root, &c->limits, problem);
     if (result == VAULT_OK)
-        result = take_map_size(root, c, problem);
+        result = take_size(root, "map_size", 16ULL << 20, 16ULL << 40, &c->map_size, problem);
+    if (result == VAULT_OK)
+        result = take_size(root, "reserve_size", 1ULL << 20, 1ULL << 40, &c->reserve_size, problem);
     return result;
 }
 
@@ -291,7 +293,8 @@ int config_parse(const char *text, size_t n, bool as_root, struct config *ret, c
                                   .idle_seconds = 60,
                                   .total_seconds = 0,
                                   .drain_seconds = 10},
-                       .map_size = 64ULL << 30};
+                       .map_size = 64ULL << 30,
+                       .reserve_size = 64ULL << 20};
     struct yaml_tree *tree = NULL;
     if (default_programs(&c) != VAULT_OK) {
         format_string(problem, CONFIG_PROBLEM_SIZE, "cannot tell which folder this program is in");

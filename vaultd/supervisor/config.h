@@ -49,6 +49,7 @@ struct config {
     char programs[CONFIG_PATH_MAX + 1];
     struct limits limits;
     uint64_t map_size;
+    uint64_t reserve_size;
 };
 
 /* "gate", "monitor", "store", "worker". */
