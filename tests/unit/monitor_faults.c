@@ -129,6 +129,24 @@ static void closing_that_fails_to_commit_is_made_up_for(void **state) {
     assert_null(m.grants);
 }
 
+/* Its closing failed with its end; the withdrawal after that waits for it, and must not wait for ever. */
+static void withdrawal_does_not_wait_for_who_is_gone(void **state) {
+    (void)state;
+    (void)open_file(&clinic, file);
+    close(clinic.channel);
+    clinic.channel = -1;
+    supervisor_gone(clinic.number);
+    turn_without_writing();
+    withdraw_request(&root, "S-1");
+    send_now(&root);
+    turns_for(200); /* asks for its end by force */
+    supervisor_gone(clinic.number);
+    turn();
+    struct message *answer = received(&root);
+    assert_non_null(answer);
+    assert_int_equal(status_of(answer), 200);
+}
+
 static void seal_that_fails_to_commit_seals_nothing(void **state) {
     (void)state;
     struct msg_grant g = open_file(&clinic, file);
@@ -320,6 +338,7 @@ int main(void) {
         FAULT(withdrawal_that_fails_to_commit_ends_nothing),
         FAULT(grant_of_a_failed_batch_never_was),
         FAULT(closing_that_fails_to_commit_is_made_up_for),
+        FAULT(withdrawal_does_not_wait_for_who_is_gone),
         FAULT(seal_that_fails_to_commit_seals_nothing),
         cmocka_unit_test_setup_teardown(full_state_is_507_and_loses_nothing_acknowledged, small_set_up, rig_tear_down),
         FAULT(damage_fails_its_own_request_only),

@@ -245,7 +245,8 @@ static bool decide_by_clock(struct monitor *m) {
         g->decided_at = now;
         int result = batch_begin(m);
         if (result == VAULT_OK)
-            result = decide_one(m, g, &filter, NULL);
+            result = worker_find(m, g->worker) == NULL ? grants_of_gone_worker(m, g->worker)
+                                                       : decide_one(m, g, &filter, NULL);
         if (result != VAULT_OK) {
             batch_drop(m, result);
             return false;
@@ -296,7 +297,7 @@ int grants_of_gone_worker(struct monitor *m, uint64_t worker) {
         int result =
             grant_close(m, g, "interrupted", g->handed_out, 0, 1, "the connection ended; bytes is the upper bound");
         if (result != VAULT_OK)
-            return result; /* tried again by the clock: who is gone is permitted nothing */
+            return result; /* tried again by the clock */
         g->closed_in_batch = true;
     }
     return VAULT_OK;

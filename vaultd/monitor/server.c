@@ -14,24 +14,29 @@ static void stop(struct monitor *m, int status) {
     m->exit_status = status;
 }
 
-/* What the worker left open. In a sealed vault only the waiting for its grants is left to end. */
-static int settle(struct monitor *m, const struct worker *w) {
-    bool sealed = m->seal != SEAL_UNSEALED;
-    int result = sealed ? VAULT_OK : batch_begin(m);
-    if (result == VAULT_OK)
-        result = grants_of_gone_worker(m, w->number);
-    if (sealed || result != VAULT_OK || !w->deposits)
-        return result;
+static int settle_uploads(struct monitor *m, uint64_t number) {
     if (m->space.state != SPACE_NONE)
-        return uploads_drop_of_worker(m, w->number);
+        return uploads_drop_of_worker(m, number);
     m->unsettled = true; /* until that can be recorded */
     return VAULT_OK;
 }
 
+/* What the worker left open. In a sealed vault only the waiting for its grants is left to end. */
+static int settle(struct monitor *m, uint64_t number, bool deposits) {
+    bool sealed = m->seal != SEAL_UNSEALED;
+    int result = sealed ? VAULT_OK : batch_begin(m);
+    if (result == VAULT_OK)
+        result = grants_of_gone_worker(m, number);
+    return result == VAULT_OK && !sealed && deposits ? settle_uploads(m, number) : result;
+}
+
+/* It may come twice for a worker: where a grant of it could not be closed the first time, it is asked to be ended again
+ * when that can. */
 static void on_worker_gone(struct monitor *m, uint64_t number) {
     const struct worker *w = worker_find(m, number);
-    if (w != NULL && (w->deposits || m->grants != NULL)) {
-        int result = settle(m, w);
+    bool deposits = w != NULL && w->deposits;
+    if (deposits || m->grants != NULL) {
+        int result = settle(m, number, deposits);
         if (result != VAULT_OK)
             batch_drop(m, result);
     }

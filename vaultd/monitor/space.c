@@ -27,10 +27,10 @@ static uint64_t slice_of(const struct space *s) {
     return s->size / SLICES;
 }
 
-/* Nothing if it cannot be asked: better short by mistake than surprised. */
+/* A file system that cannot be asked is not called full: the next write tells. */
 static uint64_t free_in(int directory) {
     struct statvfs s;
-    return fstatvfs(directory, &s) == 0 ? (uint64_t)s.f_bavail * s.f_frsize : 0;
+    return fstatvfs(directory, &s) == 0 ? (uint64_t)s.f_bavail * s.f_frsize : UINT64_MAX;
 }
 
 static uint64_t free_bytes(const struct monitor *m) {
@@ -74,7 +74,7 @@ static bool take_slice(struct monitor *m) {
 }
 
 static enum space_state judge(const struct space *s, uint64_t free) {
-    if (s->held == 0 && free < (s->state == SPACE_NONE ? s->found_used + FLOOR : FLOOR))
+    if (s->held == 0 && free < FLOOR + (s->state == SPACE_NONE ? s->found_used : 0))
         return SPACE_NONE;
     uint64_t enough = (s->state == SPACE_ENOUGH ? SHORT_BELOW : TAKE_FROM) * slice_of(s);
     return s->held < s->size || free < enough ? SPACE_SHORT : SPACE_ENOUGH;
