@@ -151,8 +151,8 @@ class Puppet:
         content = self.peek(packet, n)
         _, _, kind, _, number = struct.unpack("<BBHIQ", content[:16])
         size = struct.unpack("<Q", self.peek(at + 40, 8))[0]
-        came = self.peek(control, size)[16:] if size else b""
-        return kind, number, content[16:], [fd for (fd,) in struct.iter_unpack("<i", came[:len(came) // 4 * 4])]
+        came = self.peek(control, struct.unpack("<Q", self.peek(control, 8))[0])[16:] if size else b""
+        return kind, number, content[16:], [fd for (fd,) in struct.iter_unpack("<i", came)]
 
     def ask(self, channel, kind, body, descriptors=()):
         """A well-formed request, and the answer to it."""
