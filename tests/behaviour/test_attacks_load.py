@@ -179,24 +179,23 @@ LOADS = [(floods_the_monitor, False), (floods_the_store, False), (opens_objects_
          (leaves_the_gates_answers, True), (floods_the_supervisor, False), (floods_the_log, False)]
 
 
-def end_of(scene, p):
-    """Whether the worker was ended for what it did; it is ended now if it was not."""
-    ended = not is_running(p.pid)
-    if not ended:
-        os.kill(p.pid, 9)
+def end_of(p, is_ended):
+    """A worker that must be ended for what it does is, in the end; any other lives until now, when the test ends it."""
+    if is_ended:
+        wait_for(lambda: not is_running(p.pid), "the end of a worker that asks for it")
+        return
+    assert is_running(p.pid), "a worker was ended for what is no offence"
+    os.kill(p.pid, 9)
     wait_for(lambda: not is_running(p.pid), "its end")
-    return ended
 
 
 def under_load(scene, load, rounds, is_ended):
     """Loads while another client reads another file and the operator asks; then whether the worker was ended for it."""
     with scene.puppet() as p:
         load(p, rounds)
-        if is_ended:
-            wait_for(lambda: not is_running(p.pid), f"the end of a worker that {load.__name__}")
         assert Read(scene.vault, SUBJECT, BIG).body == BIG_CONTENT
         assert scene.vault.ctl("status")["seal"] == "unsealed"
-        assert end_of(scene, p) == is_ended
+        end_of(p, is_ended)
     scene.assert_serves()
 
 

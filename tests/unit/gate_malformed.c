@@ -21,6 +21,18 @@ static struct rig rig;
 static const uint16_t own[] = {MSG_tls_message, MSG_tls_sign, MSG_tls_verdict_wanted};
 static struct mill mill = {.state = 3, .own = own, .own_count = sizeof(own) / sizeof(own[0])};
 
+/* What the gate takes from a worker that has said nothing yet: an honest client's first message. */
+static void keep_hello(const struct recording *r) {
+    static struct message hello;
+    size_t first = recording_find(r, true, 1);
+    message_init(&hello, MSG_tls_message, 1);
+    hello.tls_message.from_client = 1;
+    hello.tls_message.message_size = (uint32_t)r->messages[first].n;
+    copy_bytes(hello.tls_message.message, sizeof(hello.tls_message.message), r->messages[first].bytes,
+               r->messages[first].n);
+    mill.good = &hello;
+}
+
 /* An honest client is known by its certificate. */
 static void look(void) {
     const struct wanted wanted = {.san = "URI:urn:vault:service:clinic", .start = -60, .end = 86400};
@@ -33,6 +45,7 @@ static void look(void) {
     assert_int_equal(rig.identities, 1);
     assert_int_equal(rig.kills, 0);
     close(outcome.channel);
+    keep_hello(&outcome.recording);
     outcome_clear(&outcome);
     identity_free(&identity);
 }
@@ -61,6 +74,7 @@ static void wrong_packet_ends_its_worker_and_nobody_else(void **state) {
         if (n % (LOOK_EVERY * 10) == 0)
             look();
     }
+    assert_true(mill.answered[WELL_FORMED] > 0); /* control: what ends a worker is what is wrong */
     assert_true(mill_sent_all(&mill));
     close(worker);
     look();

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "vault/buffer.h"
+#include "vault/result.h"
 
 enum { VERSION = 1, WELL_FORMED_ONE_IN = 64, STR_MOST = 40, BYTES_MOST = 100, NOISE_MOST = 2000 };
 
@@ -106,23 +107,38 @@ static void spoil_length(struct mill *m) {
     write_u32(&length, wrong);
 }
 
+/* One that would be taken, were it not for the bytes behind it. */
+static void write_own(struct mill *m, size_t more) {
+    if (m->good == NULL) {
+        write_packet(m, own_type(m), more);
+        return;
+    }
+    if (message_encode(m->good, m->packet, sizeof(m->packet), &m->size) != VAULT_OK)
+        abort();
+    struct writer w = writer_of(m->packet + m->size, sizeof(m->packet) - m->size);
+    write_noise(m, &w, more);
+    m->size += w.used;
+    struct writer length = writer_of(m->packet + 4, 4);
+    write_u32(&length, (uint32_t)(m->size - MESSAGE_HEAD));
+}
+
 static void make(struct mill *m, enum wrong kind) {
     struct writer w = writer_of(m->packet, sizeof(m->packet));
     switch (kind) {
     case WRONG_TYPE: write_packet(m, no_type(m), below(m, BYTES_MOST)); break;
     case WRONG_PEER: write_packet(m, foreign_type(m), 0); break;
-    case WRONG_LONG: write_packet(m, own_type(m), MESSAGE_MAX + below(m, 4096)); break;
-    case WRONG_TRAILING: write_packet(m, own_type(m), 1 + below(m, BYTES_MOST)); break;
+    case WRONG_LONG: write_own(m, MESSAGE_MAX + below(m, 4096)); break;
+    case WRONG_TRAILING: write_own(m, 1 + below(m, BYTES_MOST)); break;
     case WRONG_CUT:
-        write_packet(m, own_type(m), 0);
+        write_own(m, 0);
         m->size = 1 + below(m, m->size - 1);
         break;
     case WRONG_VERSION:
-        write_packet(m, own_type(m), 0);
+        write_own(m, 0);
         m->packet[below(m, 2)] = (uint8_t)(2 + below(m, 254));
         break;
     case WRONG_LENGTH:
-        write_packet(m, own_type(m), 0);
+        write_own(m, 0);
         spoil_length(m);
         break;
     case WRONG_NOISE:
@@ -130,7 +146,7 @@ static void make(struct mill *m, enum wrong kind) {
         write_noise(m, &w, below(m, NOISE_MOST));
         m->size = w.used;
         break;
-    default: write_packet(m, own_type(m), 0);
+    default: write_own(m, 0);
     }
 }
 

@@ -21,7 +21,7 @@ enum wrong {
     WRONG_VERSION,
     WRONG_LENGTH, /* the length in the head is not that of the packet */
     WRONG_NOISE,
-    WELL_FORMED, /* a type that it takes, with fields at random */
+    WELL_FORMED, /* a type that it takes */
     WRONG_KINDS
 };
 
@@ -29,6 +29,7 @@ struct mill {
     uint64_t state;      /* any seed but 0 */
     const uint16_t *own; /* types that this process takes from a worker */
     size_t own_count;
+    const struct message *good; /* what is well-formed is this; NULL: any of its own types, with fields at random */
     uint8_t packet[PACKET_ROOM];
     size_t size;
     unsigned long sent[WRONG_KINDS], ended[WRONG_KINDS], answered[WRONG_KINDS];
