@@ -15,6 +15,9 @@ import time
 import urllib.parse
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BUILT = pathlib.Path(os.environ.get("VAULT_BIN", ROOT / "build" / "bin")).resolve()
+HOSTILE = BUILT.parent / "tests"
+PROGRAMS = ("vaultd", "vaultd-gate", "vaultd-monitor", "vaultd-store", "vaultd-worker", "vaultctl")
 START_SECONDS = 90
 STOP_SECONDS = 30
 
@@ -177,3 +180,19 @@ def running_vault(limits=None, programs=None, around=None):
                 vault.stop()
     finally:
         shutil.rmtree(top, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def programs_with(**instead):
+    """A folder of the real programs, but for those given: worker="vaultd-worker-liar"."""
+    for program in instead.values():
+        assert (HOSTILE / program).exists(), f"{HOSTILE / program} is not built"
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="vault-programs-"))
+    try:
+        folder.chmod(0o755)
+        for program in PROGRAMS:
+            other = instead.get(program.removeprefix("vaultd-"))
+            (folder / program).symlink_to(HOSTILE / other if other else BUILT / program)
+        yield folder
+    finally:
+        shutil.rmtree(folder)

@@ -32,6 +32,8 @@ int sandbox_enter(enum sandbox_profile profile, const int *directories, unsigned
     int result = single_thread();
     if (result == VAULT_OK)
         result = sandbox_start();
+    if (result == VAULT_OK && profile == SANDBOX_WORKER)
+        result = memory_limit();
     if (result == VAULT_OK)
         result = landlock_enter(directories, count);
     if (result == VAULT_OK)

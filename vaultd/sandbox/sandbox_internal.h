@@ -1,4 +1,4 @@
-/* The two walls behind vault/sandbox.h. Landlock goes up first: the filter no longer lets it. */
+/* The walls behind vault/sandbox.h. Landlock goes up first: the filter no longer lets it. */
 #ifndef VAULT_SANDBOX_INTERNAL_H
 #define VAULT_SANDBOX_INTERNAL_H
 
@@ -8,6 +8,9 @@
  * the kernel can. Says in the log what an older kernel leaves open. VAULT_E_STATE (no Landlock, or older than ABI 2),
  * VAULT_E_IO. */
 int landlock_enter(const int *directories, unsigned count);
+
+/* Bounds how much memory of its own this process may still take. VAULT_E_IO. */
+int memory_limit(void);
 
 /* Loads the profile's list of permitted system calls; any other kills the process. VAULT_E_STATE (no seccomp),
  * VAULT_E_MEMORY. */
