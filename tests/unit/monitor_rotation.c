@@ -1,6 +1,8 @@
 /* Rotation of the key-encryption key, while the vault serves and over restarts. */
 #include "monitor_rig.h"
 
+#include <fcntl.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "vault/log.h"
@@ -181,9 +183,13 @@ static void damaged_job_does_not_stop_the_vault(void **state) {
 
 static void ring_that_cannot_be_stored_ends_the_core_and_the_next_finishes(void **state) {
     int directory = m.place.twin_directory;
+    char removed[] = "/tmp/vault-twin.XXXXXX";
     (void)state;
     struct secret *before = key_of_the_file();
-    m.place.twin_directory = -1;
+    assert_non_null(mkdtemp(removed));
+    int gone = open(removed, O_RDONLY | O_DIRECTORY); /* nothing can be made in it, although there is space */
+    assert_true(gone >= 0 && rmdir(removed) == 0);
+    m.place.twin_directory = gone;
     rotate_request(&root);
     send_now(&root);
     turn();
@@ -191,6 +197,7 @@ static void ring_that_cannot_be_stored_ends_the_core_and_the_next_finishes(void 
     assert_true(m.stop);
     assert_int_equal(m.exit_status, 74);
     m.place.twin_directory = directory;
+    close(gone);
     close(clinic.channel);
     rig_stop();
     assert_true(rig_start_unsealed());
