@@ -1,10 +1,12 @@
-"""Whatever a known service asks wrongly is on record: under the number and the name of request that its answer has."""
+"""Whatever a known service asks wrongly is on record: under the number and the name of request that its answer has, or,
+beyond a rate, as one of a number."""
+import re
 import subprocess
 
 import pytest
 
 import scene
-from vault_under_test import ROOT
+from vault_under_test import ROOT, running_vault
 
 SUBJECT, FILE = "S-0001", "genome.fastq"
 CONTENT = b"@READ-1\nGATTACA\n+\nIIIIIII\n"
@@ -86,3 +88,50 @@ def test_a_sealed_vault_records_nothing_and_says_what_is_wrong_only_with_what_it
     answer = filled.http("POST", "/v1/unseal", b'{"key":1}', JSON)
     assert answer.status == 400 and "`key`" in answer.json()["detail"]
     filled.ctl("unseal")
+
+
+# ---- too many to record one by one ----
+
+DENIALS, ASKED = 10, 60
+
+
+@pytest.fixture(scope="module")
+def counting():
+    with running_vault(limits={"denials": DENIALS}) as v:
+        scene.add_patient(v, SUBJECT)
+        scene.deposit(v, SUBJECT, FILE, CONTENT)
+        yield v
+
+
+def summed(vault, first):
+    found = [r for r in scene.records(vault, first) if r["event"] == "denials"]
+    assert all(r["service"]["name"] == "research" and r["outcome"] == "denied" for r in found)
+    return sum(int(re.match(r"\d+", r["detail"])[0]) for r in found)
+
+
+def test_denials_beyond_the_rate_are_answered_alike_and_recorded_as_a_number(counting):
+    first = counting.http("GET", "/v1/status").json()["records"]
+    connection, seqs, bodies = counting.connect("research"), [], set()
+    for _ in range(ASKED):
+        connection.request("GET", "/v1/subjects/S-none/files/x", headers={"Purpose": scene.RESEARCH})
+        response = connection.getresponse()
+        bodies.add((response.status, response.read()))
+        seqs.append(response.headers["Audit-Seq"])
+    connection.close()
+    alone = [int(seq) for seq in seqs if seq is not None]
+    assert len(bodies) == 1 and alone and len(alone) < ASKED
+    scene.wait_for(lambda: summed(counting, first) == ASKED - len(alone), "the record of the number")
+    # Its permitted reads, and what others are denied, are on record one by one all the same.
+    permitted = scene.Read(counting, SUBJECT, FILE, scene.RESEARCH, "research")
+    assert permitted.whole and permitted.seq is not None
+    assert counting.http("GET", "/v1/nothing", cert="clinic").headers["Audit-Seq"] is not None
+
+
+def test_what_was_counted_is_recorded_before_a_seal(counting):
+    first = counting.http("GET", "/v1/status").json()["records"]
+    answers = [counting.http("GET", "/v1/nothing", cert="research") for _ in range(ASKED)]
+    counted = sum(1 for a in answers if a.headers["Audit-Seq"] is None)
+    assert counted > 0
+    counting.ctl("seal")
+    counting.ctl("unseal")
+    assert summed(counting, first) == counted

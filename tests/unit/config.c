@@ -36,7 +36,7 @@ static void production_document_gives_every_value(void **state) {
     (void)state;
     assert_int_equal(parse("mode: production\nlisten: 192.0.2.1:8443\nsocket: /run/v.sock\nadministrator: 1000\n"
                            "programs: /usr/lib/vaultd\nmap_size: 1073741824\nreserve_size: 2097152\n"
-                           "limits: {workers: 100, waiting: 2, unix_slots: 5, per_address: 7, per_service: 9,\n"
+                           "limits: {workers: 100, waiting: 2, unix_slots: 5, per_address: 7, per_service: 9, denials: 10,\n"
                            "  handshake_seconds: 3, head_seconds: 4, idle_seconds: 5, total_seconds: 6,\n"
                            "  drain_seconds: 7}\n" USERS REST),
                      VAULT_OK);
@@ -64,7 +64,7 @@ static void short_document_has_the_documented_defaults(void **state) {
     assert_string_equal(c.socket, "/run/vaultd/vaultd.sock");
     assert_int_equal(c.administrator, 0);
     assert_false(c.users[CHILD_GATE].set);
-    const struct limits l = {256, 4, 8, 64, 64, 10, 15, 60, 0, 10};
+    const struct limits l = {256, 4, 8, 64, 64, 600, 10, 15, 60, 0, 10};
     assert_memory_equal(&c.limits, &l, sizeof(l));
     assert_int_equal(c.map_size, 64ULL << 30);
     assert_int_equal(c.reserve_size, 64 << 20);

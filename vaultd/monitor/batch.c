@@ -207,6 +207,7 @@ void batch_drop(struct monitor *m, int reason) {
                 refuse_message(&e->answer, false); /* it takes rights away */
         }
     grants_dropped(m);
+    denials_settled(m, false);
     m->unsettled = true;
     for (struct worker *w = m->workers; w != NULL; w = w->next)
         w->uploads = 0; /* counted anew: what this batch opened and ended is not known any more */
@@ -235,6 +236,7 @@ int batch_finish(struct monitor *m) {
             return result;
         }
         grants_committed(m);
+        denials_settled(m, true);
     }
     for (struct ending *e = m->endings; e != NULL; e = e->next)
         e->committed = true;

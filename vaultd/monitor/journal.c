@@ -1,4 +1,5 @@
 #include <sodium.h>
+#include <string.h>
 #include <time.h>
 
 #include "monitor.h"
@@ -176,6 +177,11 @@ int journal(struct monitor *m, const struct event *e, uint64_t *ret_seq) {
     uint8_t leaf[MERKLE_HASH];
     size_t length = 0;
     fill(m, e, &texts, &r);
+    if (e->asker != NULL && strcmp(e->outcome, "denied") == 0 && !denials_admit(m, e->asker)) {
+        if (ret_seq != NULL)
+            *ret_seq = NO_SEQ;
+        return VAULT_OK;
+    }
     bool local = e->asker != NULL && e->asker->san[0] == '\0'; /* an administrator on the Unix socket is not added */
     int result = chain_open(m, NAME_CHAIN_SUBJECT, e->subject, false, &subject, &r.subject_chain);
     if (result == VAULT_OK)

@@ -83,6 +83,8 @@ int answer_seal(struct request *q) {
         if (w != q->worker && w->deposits)
             result = uploads_drop_of_worker(m, w->number);
     if (result == VAULT_OK)
+        result = denials_sum(m, true);
+    if (result == VAULT_OK)
         result = administer(q, "vault.seal", NULL, 'E', NULL, 200, json_pack("{s:s}", "seal", "sealed"));
     if (result != VAULT_OK)
         return result;

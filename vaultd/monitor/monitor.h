@@ -86,6 +86,20 @@ struct ending {
     struct ending *next;
 };
 
+/* Denials of one service (denials.c). Times are of loop_now_ms. */
+enum { DENIERS = 64 };
+struct denier {
+    char name[SAN_MAX_SIZE + 1]; /* "": unused */
+    bool registered;             /* it is the name of a service */
+    uint32_t recorded;           /* one by one, since the minute began */
+    uint64_t since;              /* when it began */
+    uint64_t summed, first;      /* not recorded yet, and when the first of them was */
+    uint64_t in_batch;           /* of these, recorded in the batch under way */
+};
+struct denials {
+    struct denier rows[DENIERS];
+};
+
 /* How far the index has been compared with its tally. */
 enum check_state { CHECK_WAITING, CHECK_RUNNING, CHECK_WHOLE, CHECK_DAMAGED };
 
@@ -164,6 +178,7 @@ struct monitor {
     enum check_state check;
     uint64_t check_ended; /* microseconds since 1970; 0: not yet */
     struct scrub scrub;
+    struct denials denials;
 
     struct space space;
     bool grows;          /* the request in hand only makes the state grow */
@@ -264,7 +279,8 @@ struct event {
     uint8_t status;           /* exit status that vaultctl would give */
 };
 
-/* Appends one record to the transaction. *ret_seq (may be NULL) is its number. A chain that is damaged or gone starts
+/* Appends one record to the transaction. *ret_seq (may be NULL) is its number, or NO_SEQ for a denial that was only
+ * counted (denials.c). A chain that is damaged or gone starts
  * anew, so that the damage itself can be recorded; look-ups report it (lookup.c). Faults of the index. */
 int journal(struct monitor *m, const struct event *e, uint64_t *ret_seq);
 /* Makes the empty chain of a new subject (NAME_CHAIN_SUBJECT) or service (NAME_CHAIN_SERVICE), so that a missing one is
@@ -274,6 +290,17 @@ int journal_start_chain(struct monitor *m, enum name_kind kind, const char *name
 uint64_t monitor_time(struct monitor *m);
 /* The obligations as comma-separated tokens. False when they do not fit. */
 bool obligations_text(const struct decision *d, char *to, size_t size);
+
+/* ---- denials.c ---- */
+
+/* Whether one more denial of this asker gets a record of its own; if not, it has been counted. */
+bool denials_admit(struct monitor *m, const struct asker *a);
+/* Records what was counted: all of it, or what has waited long enough. Faults of the index. */
+int denials_sum(struct monitor *m, bool all);
+/* The same by the clock. Returns milliseconds until it wants to be called again, -1: not needed. */
+int denials_tick(struct monitor *m);
+/* The batch is durable, or was dropped. */
+void denials_settled(struct monitor *m, bool durable);
 
 /* ---- lookup.c: values by name ---- */
 

@@ -215,7 +215,7 @@ static int sooner(int a, int b) {
 }
 
 int monitor_turn(struct monitor *m, bool *more) {
-    int wait = sooner(space_tick(m), sooner(life_tick(m), grants_tick(m)));
+    int wait = sooner(sooner(space_tick(m), denials_tick(m)), sooner(life_tick(m), grants_tick(m)));
     bool in_hand = m->index != NULL && index_writing(m->index); /* the clock ended a grant: no waiting with that */
     int result = loop_turn(m->loop, *more || in_hand || m->replies != NULL ? 0 : wait);
     if (result != VAULT_OK)
@@ -223,6 +223,8 @@ int monitor_turn(struct monitor *m, bool *more) {
     *more = false;
     if (!m->stop)
         go_on(m, more);
+    else if ((result = denials_sum(m, true)) != VAULT_OK)
+        batch_drop(m, result);
     if (batch_finish(m) != VAULT_OK) /* answered and logged */
         *more = false;               /* what failed is tried again, but not without end */
     return VAULT_OK;

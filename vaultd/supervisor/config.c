@@ -191,16 +191,16 @@ static int take_users(node *root, bool as_root, struct config *c, char *problem)
 }
 
 static int take_limits(node *root, struct limits *l, char *problem) {
-    static const char *const known[] = {
-        "workers",      "waiting",      "unix_slots",    "per_address",   "per_service", "handshake_seconds",
-        "head_seconds", "idle_seconds", "total_seconds", "drain_seconds", NULL};
+    static const char *const known[] = {"workers",       "waiting",           "unix_slots",   "per_address",
+                                        "per_service",   "handshake_seconds", "head_seconds", "idle_seconds",
+                                        "total_seconds", "drain_seconds",     "denials",      NULL};
     const struct {
         uint32_t *to, least, most;
     } ranges[] = {
         {&l->workers, 1, 4096},       {&l->waiting, 0, 64},        {&l->unix_slots, 0, 4095},
         {&l->per_address, 1, 4096},   {&l->per_service, 1, 4096},  {&l->handshake_seconds, 1, 600},
         {&l->head_seconds, 1, 600},   {&l->idle_seconds, 1, 3600}, {&l->total_seconds, 0, 604800},
-        {&l->drain_seconds, 0, 3600},
+        {&l->drain_seconds, 0, 3600}, {&l->denials, 0, 1000000},
     };
     node *limits = yaml_member(root, "limits");
     if (limits == NULL)
@@ -288,6 +288,7 @@ int config_parse(const char *text, size_t n, bool as_root, struct config *ret, c
                                   .unix_slots = 8,
                                   .per_address = 64,
                                   .per_service = 64,
+                                  .denials = 600,
                                   .handshake_seconds = 10,
                                   .head_seconds = 15,
                                   .idle_seconds = 60,

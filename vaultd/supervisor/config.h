@@ -25,6 +25,7 @@ struct limits {
     uint32_t unix_slots;  /* of `workers`, kept for the Unix socket */
     uint32_t per_address; /* TLS clients of one address (of one /64 in IPv6) */
     uint32_t per_service;
+    uint32_t denials;                                                      /* of one service in a minute */
     uint32_t handshake_seconds, head_seconds, idle_seconds, total_seconds; /* total 0: none */
     uint32_t drain_seconds;
 };

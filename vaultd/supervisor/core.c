@@ -178,6 +178,7 @@ static bool setup_monitor(struct supervisor *s, const int fds[CORE_FILES]) {
     m->map_size = c->map_size;
     m->reserve_size = c->reserve_size;
     m->service_limit = c->limits.per_service;
+    m->denial_limit = c->limits.denials;
     return tell_with(s, CHILD_MONITOR, given, 4);
 }
 

@@ -18,6 +18,7 @@
     F(R, U32, administrator, 0) /* uid that is the first administrator on the Unix socket, beside root */              \
     F(R, U64, map_size, 0)      /* bytes of the LMDB map */                                                            \
     F(R, U32, service_limit, 0) /* connections per service */                                                          \
+    F(R, U32, denial_limit, 0)  /* denials of a service recorded one by one in a minute; 0: all */                     \
     F(R, U64, reserve_size, 0)  /* bytes of space that are kept for what must go on; 0: none */
 #define FIELDS_store_setup(F, R) F(R, U8, unused, 0)
 
