@@ -4,6 +4,7 @@ import errno
 import os
 import pathlib
 import subprocess
+import tempfile
 
 KINDS = ["tmpfs", "ext4"]
 
@@ -22,6 +23,16 @@ def mount(kind, path, megabytes):
     run("mkfs.ext4", "-q", "-F", "-m", "0", "-N", "4096", image)
     run("mount", "-o", "loop", image, path)
     path.chmod(0o711)
+
+
+def may_mount(kind):
+    """Whether this machine lets us; a container may not."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with disk(kind, pathlib.Path(folder) / "probe", 8):
+                return True
+        except (OSError, subprocess.CalledProcessError):
+            return False
 
 
 @contextlib.contextmanager

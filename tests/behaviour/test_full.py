@@ -10,17 +10,29 @@ import scene
 import small_disk
 
 
-@pytest.fixture(scope="module", params=small_disk.KINDS)
+DISKS = [pytest.param(kind, marks=pytest.mark.skipif(not small_disk.may_mount(kind), reason=f"no right to mount {kind}"))
+         for kind in small_disk.KINDS]
+needs_tmpfs, needs_ext4 = (p.marks[0] for p in DISKS)
+
+
+@pytest.fixture(scope="module", params=DISKS)
 def state(request):
     """A vault with its state on a small disk."""
     with full_world.small_vault(request.param, "state", 16) as world:
         yield world
 
 
-@pytest.fixture(scope="module", params=small_disk.KINDS)
+@pytest.fixture(scope="module", params=DISKS)
 def objects(request):
     """A vault with its objects on a small disk."""
     with full_world.small_vault(request.param, "objects", 24) as world:
+        yield world
+
+
+@pytest.fixture(scope="module")
+def twin():
+    """A vault with the second copy of its key ring on a small disk."""
+    with full_world.small_vault("tmpfs", "twin", 1) as world:
         yield world
 
 
@@ -126,31 +138,31 @@ def test_start_with_the_reserve_used_up_answers_and_goes_on_when_there_is_space(
     state.check_all(tmp_path / "after")
 
 
-def test_start_that_cannot_mend_the_key_ring_says_so_and_opens_when_there_is_space(tmp_path):
-    with full_world.small_vault("tmpfs", "twin", 1) as world:
-        vault = world.vault
-        scene.stop(vault)
-        (vault.folder / "twin" / "keyring").unlink()
-        with small_disk.Ballast(vault.folder / "twin"):
-            scene.start(vault)
-            assert vault.ctl("status")["seal"] == "sealed"
-            assert "A copy of the key ring must be written, and its disk is full." in world.log()
-        scene.wait_for(lambda: scene.seal_state(vault) == "unsealed", "the vault opens by itself")
-        world.deposit()
-        world.check_all(tmp_path / "after")
+@needs_tmpfs
+def test_rotation_needs_space_for_both_copies_of_the_key_ring(twin, tmp_path):
+    vault = twin.vault
+    with small_disk.Ballast(vault.folder / "twin"):
+        vault.ctl("key", "rotate", "kek", expect=1)
+        assert "key ring" in vault.stderr
+        twin.deposit()  # nothing else needs that disk
+        assert vault.ctl("status")["epoch"] == 1
+    vault.ctl("key", "rotate", "kek")
+    assert vault.ctl("status")["epoch"] == 2
+    twin.check_all(tmp_path / "after")
 
 
-def test_rotation_needs_space_for_both_copies_of_the_key_ring(tmp_path):
-    with full_world.small_vault("tmpfs", "twin", 1) as world:
-        vault = world.vault
-        with small_disk.Ballast(vault.folder / "twin"):
-            vault.ctl("key", "rotate", "kek", expect=1)
-            assert "key ring" in vault.stderr
-            world.deposit()  # nothing else needs that disk
-            assert vault.ctl("status")["epoch"] == 1
-        vault.ctl("key", "rotate", "kek")
-        assert vault.ctl("status")["epoch"] == 2
-        world.check_all(tmp_path / "after")
+@needs_tmpfs
+def test_start_that_cannot_mend_the_key_ring_says_so_and_opens_when_there_is_space(twin, tmp_path):
+    vault = twin.vault
+    scene.stop(vault)
+    (vault.folder / "twin" / "keyring").unlink()
+    with small_disk.Ballast(vault.folder / "twin"):
+        scene.start(vault)
+        assert vault.ctl("status")["seal"] == "sealed"
+        assert "A copy of the key ring must be written, and its disk is full." in twin.log()
+    scene.wait_for(lambda: scene.seal_state(vault) == "unsealed", "the vault opens by itself")
+    twin.deposit()
+    twin.check_all(tmp_path / "after")
 
 
 def test_full_objects_refuse_deposits_and_nothing_else(objects, tmp_path):
@@ -168,6 +180,7 @@ def test_full_objects_refuse_deposits_and_nothing_else(objects, tmp_path):
     objects.check_all(tmp_path / "after")
 
 
+@needs_ext4
 def test_one_full_disk_for_everything_is_answered_the_same(tmp_path):
     with full_world.small_vault("ext4", "everything", 32) as world:
         with world.full():

@@ -59,7 +59,7 @@ int rig_set_up(void **state) {
 
 bool rig_small_disk(unsigned kilobytes) {
     char options[64];
-    assert_true(format_string(options, sizeof(options), "size=%uk,mode=0700", kilobytes));
+    assert_true(format_string(options, sizeof(options), "size=%uk,mode=0700,nr_inodes=64", kilobytes));
     mounted = mount("tmpfs", in_folder("state"), "tmpfs", 0, options) == 0;
     return mounted;
 }

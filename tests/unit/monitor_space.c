@@ -236,6 +236,28 @@ static void reserve_that_is_gone_from_a_full_disk_is_made_when_there_is_space(vo
     assert_int_equal(reserve_on_disk(), RESERVE);
 }
 
+/* Inodes can run out before blocks do. */
+static void reserve_that_no_inode_is_left_for_is_made_later(void **state) {
+    char name[16];
+    int fd = 0;
+    (void)state;
+    NEEDS_MOUNT;
+    rig_stop();
+    assert_int_equal(unlink(in_state("reserve")), 0);
+    for (unsigned n = 0; fd >= 0; n++) {
+        assert_true(format_string(name, sizeof(name), "file-%u", n));
+        fd = open(in_state(name), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        if (fd >= 0)
+            close(fd);
+    }
+    assert_true(rig_start_unsealed());
+    assert_int_equal(m.space.state, SPACE_SHORT);
+    assert_int_equal(show_subject(), 200);
+    assert_int_equal(unlink(in_state("file-0")), 0);
+    wait_until_enough();
+    assert_int_equal(reserve_on_disk(), RESERVE);
+}
+
 #define SPACE(test) cmocka_unit_test_setup_teardown(test, space_set_up, space_tear_down)
 
 int main(void) {
@@ -249,6 +271,7 @@ int main(void) {
         SPACE(used_up_reserve_refuses_all_but_the_status),
         SPACE(gone_workers_are_settled_when_there_is_space),
         SPACE(reserve_with_holes_holds_nothing_and_is_made_again),
+        SPACE(reserve_that_no_inode_is_left_for_is_made_later),
         SPACE(reserve_that_is_gone_from_a_full_disk_is_made_when_there_is_space),
     };
     log_start("test");
