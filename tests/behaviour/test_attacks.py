@@ -36,16 +36,10 @@ def real():
 
 @pytest.fixture(scope="module")
 def unwalled():
-    """So, with walls that the client can have left out; and the vault's own socket is open to every user."""
-    with scene_with(worker="vaultd-worker-unwalled") as scene:
-        os.chmod(scene.vault.socket, 0o666)
-        yield scene
-
-
-@pytest.fixture(scope="module")
-def unlimited():
-    """So, with a supervisor that sets no limits of descriptors and locked memory."""
+    """So, with walls that the client can have left out, a supervisor that sets no limits, and the vault's own socket open
+    to every user."""
     with scene_with(worker="vaultd-worker-unwalled", vaultd="vaultd-unlimited") as scene:
+        os.chmod(scene.vault.socket, 0o666)
         yield scene
 
 
@@ -311,27 +305,28 @@ def fill_descriptors(p):
     return p.repeat(500, ("fcntl", MONITOR, 1030, 0))  # F_DUPFD_CLOEXEC
 
 
-def test_a_worker_cannot_take_more_descriptors_than_it_is_given(real, unlimited):
+def test_a_worker_cannot_take_more_descriptors_than_it_is_given(real, unwalled):
     with real.puppet() as p:
         made, last = fill_descriptors(p)
         assert (made < 64, last) == (True, EMFILE)
-    with unlimited.puppet() as p:
+    with unwalled.puppet("first") as p:
         assert fill_descriptors(p)[0] == 500, "control: without the limit it can"
     real.assert_serves()
 
 
-def fill_memory(p):
+def fill_memory(p, kind):
     """How many pieces of 16 MiB it can map, 44 at the most; all of them are locked, and so touched."""
     for n in range(44):
-        if (last := p.call("mmap", 0, 16 << 20, 3, 0x22, -1, 0)) < 0:
+        if (last := p.call("mmap", 0, 16 << 20, 3, kind, -1, 0)) < 0:
             return n, last
     return 44, last
 
 
-def test_a_worker_cannot_take_more_memory_than_it_is_given(real, unlimited):
+@pytest.mark.parametrize("kind", [0x22, 0x21], ids=["private", "shared"])
+def test_a_worker_cannot_take_more_memory_than_it_is_given(real, unwalled, kind):
     with real.puppet() as p:
-        made, last = fill_memory(p)
+        made, last = fill_memory(p, kind)
         assert made <= 4 and last in (EAGAIN, ENOMEM), (made, last)
-    with unlimited.puppet("first", off=("memory",)) as p:
-        assert fill_memory(p)[0] == 44, "control: without the limit it can"
+    with unwalled.puppet("first", off=("memory",)) as p:
+        assert fill_memory(p, kind)[0] == 44, "control: without the limit it can"
     real.assert_serves()

@@ -135,6 +135,16 @@ static bool change_user(void) {
     return setresuid(getuid(), getuid(), getuid()) == 0;
 }
 
+static bool take_memory(int flags) {
+    return mmap(NULL, 80 << 20, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) != MAP_FAILED;
+}
+static bool take_private_memory(void) {
+    return take_memory(MAP_PRIVATE);
+}
+static bool take_shared_memory(void) {
+    return take_memory(MAP_SHARED);
+}
+
 /* What the profile is for. */
 static void *thread_body(void *arg) {
     return arg;
@@ -317,6 +327,15 @@ static void a_mapped_page_made_before_cannot_turn_into_code(void **state) {
     assert_killed(SANDBOX_MONITOR, trials, 1);
 }
 
+static void worker_cannot_take_memory_without_end(void **state) {
+    (void)state;
+    const struct trial trials[] = {TRIAL(take_private_memory), TRIAL(take_shared_memory)};
+    for (size_t i = 0; i < COUNT(trials); i++) {
+        assert_int_equal(WEXITSTATUS(try_act(SANDBOX_WORKER, true, trials[i].tried)), FAILED);
+        assert_int_equal(try_act(SANDBOX_WORKER, false, trials[i].tried), 0);
+    }
+}
+
 static bool abort_self(void) {
     abort();
 }
@@ -379,6 +398,7 @@ int main(void) {
         cmocka_unit_test(store_and_monitor_reach_nothing_else),
         cmocka_unit_test(landlock_alone_refuses_special_files_links_and_removed_folders),
         cmocka_unit_test(a_mapped_page_made_before_cannot_turn_into_code),
+        cmocka_unit_test(worker_cannot_take_memory_without_end),
         cmocka_unit_test(abort_still_ends_by_its_own_signal),
         cmocka_unit_test(threads_must_start_after_it),
     };

@@ -9,7 +9,7 @@
  * VAULT_E_IO. */
 int landlock_enter(const int *directories, unsigned count);
 
-/* Bounds how much memory of its own this process may still take. VAULT_E_IO. */
+/* Bounds how much memory this process may still take. VAULT_E_IO. */
 int memory_limit(void);
 
 /* Loads the profile's list of permitted system calls; any other kills the process. VAULT_E_STATE (no seccomp),
