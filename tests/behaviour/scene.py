@@ -157,22 +157,24 @@ def processes(vault):
     return found
 
 
-def dev_vault(folder, *args):
+def dev_vault(vault, *args):
+    """With the programs that it was started with."""
+    folder, environment = vault.folder, {**os.environ, "VAULT_BIN": vault.env["PATH"].split(":")[0]}
     said = folder / "dev-vault.said"
     with said.open("wb") as out:  # no pipe: the vault would hold it open
-        status = subprocess.run([str(ROOT / "scripts" / "dev-vault"), *map(str, args)], stdin=subprocess.DEVNULL,
-                                stdout=out, stderr=subprocess.STDOUT, timeout=120).returncode
+        status = subprocess.run([str(ROOT / "scripts" / "dev-vault"), *map(str, args)], env=environment,
+                                stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, timeout=120).returncode
     assert status == 0, f"dev-vault gave {status}: {said.read_text(errors='replace')[-4000:]}"
 
 
 def stop(vault):
-    dev_vault(vault.folder, "--stop", vault.folder)
+    dev_vault(vault, "--stop", vault.folder)
 
 
 def start(vault):
     if not is_running(vault.pid):  # for dev-vault a zombie would still be running
         (vault.folder / "pid").unlink(missing_ok=True)
-    dev_vault(vault.folder, vault.folder, urllib.parse.urlsplit(vault.url).port)
+    dev_vault(vault, vault.folder, urllib.parse.urlsplit(vault.url).port)
     vault.pid = Vault(vault.folder).pid
 
 
