@@ -1,4 +1,4 @@
-"""The power goes at any moment of a deposit: below a real file system, a disk that lost all that no flush had settled."""
+"""The power goes at any flush of a deposit: below a real file system, a disk has lost all that came after it."""
 import sys
 
 import pytest

@@ -2,6 +2,7 @@
 import collections
 import contextlib
 import dataclasses
+import functools
 import random
 import subprocess
 import sys
@@ -54,7 +55,7 @@ def traced(pid):
         return any(line.startswith("TracerPid:") and line.split()[1] != "0" for line in f)
 
 
-def prepare(kind, top):
+def prepare(kind, top, before):
     """An image with an initialised vault that was stopped cleanly."""
     image = top / "image"
     disk.make_image(kind, image)
@@ -64,14 +65,17 @@ def prepare(kind, top):
             scene.dev_vault(top, point / "v", free_port())
         finally:
             claims.end(point / "v")
+        if before is not None:
+            before(point / "v")
     return image
 
 
-def record(kind, script, seed, top, no_sync=()):
-    image, log = prepare(kind, top), top / "log"
+def record(kind, script, seed, top, no_sync=(), started=claims.started, before=None):
+    """`before` is done to the vault's folder first."""
+    image, log = prepare(kind, top, before), top / "log"
     base = disk.Image.read(image)
     with disk.recorded(kind, image, log, top) as point:
-        with claims.started(point / "v") as vault, without_sync(vault, no_sync):
+        with started(point / "v") as vault, without_sync(vault, no_sync):
             day = workload.Day(vault, seed)
             script(day)
             until = time.monotonic_ns()
@@ -88,8 +92,8 @@ def record(kind, script, seed, top, no_sync=()):
 class Campaign:
     """`again`: of the disks whose files were seen before, how many are started all the same."""
 
-    def __init__(self, recording, top, limit, seed, again=0.0, patience=60):
-        self.recording, self.top, self.limit, self.seed, self.patience = recording, top, limit, seed, patience
+    def __init__(self, recording, top, limit, seed, again=0.0, look=claims.look):
+        self.recording, self.top, self.limit, self.seed, self.look = recording, top, limit, seed, look
         self.again, self.random = again, random.Random(seed)
         self.trees, self.looked = {}, {}  # image: its files; files: what was seen
         self.counts, self.states, self.problems, self.at_start = collections.Counter(), collections.Counter(), [], {}
@@ -115,7 +119,7 @@ class Campaign:
         if tree in self.looked and not again:
             return self.looked[tree]
         self.counts["started again" if again else "vaults started"] += 1
-        seen = claims.look(folder, self.recording.day, self.patience)
+        seen = self.look(folder, self.recording.day)
         return seen if again else self.looked.setdefault(tree, seen)
 
     def try_cut(self, cut, start):
@@ -147,8 +151,8 @@ class Campaign:
         return self
 
     def flushes_needed(self, promise):
-        """How many of the last flushes before the answer must be taken away until its promise is broken; None: it stands
-        without any."""
+        """How many of the last flushes before the answer must be taken away until its promise is broken; None: all of
+        them are not enough."""
         last = self.recording.epoch_of(promise)
         for back in range(1, last + 1):
             seen = self.at_start.get(last - back)
@@ -162,7 +166,8 @@ class Campaign:
 def cut_after_answers(recording, top, patience):
     """Only at the flush before each answer: where what was acknowledged is lost first, if it can be lost."""
     only = {recording.epoch_of(p) for p in recording.day.promises}
-    return Campaign(recording, top, None, 0, patience=patience).run(only)
+    look = functools.partial(claims.look, patience=patience)
+    return Campaign(recording, top, None, 0, look=look).run(only)
 
 
 def lost(recording, result):

@@ -23,6 +23,7 @@ class Seen:
     requests: set = dataclasses.field(default_factory=set)
     continued: set = dataclasses.field(default_factory=set)  # checkpoints
     generation: int = 0
+    vkey: str | None = None
 
 
 # ---- the files ----
@@ -43,8 +44,8 @@ def tree_key(folder):
 
 
 def index_key(path):
-    """The same for indexes with the same two heads, content and free pages; the rest is pages that nothing leads to, and
-    which are written before they are read again. An index that LMDB's tools cannot read is like no other."""
+    """The same for indexes with the same two heads, content and free pages; the rest is pages that nothing leads to,
+    and which are written before they are read again. An index that LMDB's tools cannot read is like no other."""
     raw, said = path.read_bytes(), []
     for tool in (["mdb_dump", "-a"], ["mdb_stat", "-fff"]):
         done = subprocess.run([*tool, str(path.parent)], capture_output=True, timeout=120)
@@ -110,7 +111,7 @@ def look_at_files(vault, seen, day):
     for f in listed["files"]:
         r = scene.Read(vault, f["subject"], f["name"])
         if not r.whole or len(r.body) != f["size"] or scene.sha256(r.body) != f["sha256"]:
-            seen.faults.append(f"{f['subject']}/{f['name']} is listed and does not read whole: {r.status}, {len(r.body)} B")
+            seen.faults.append(f"{f['subject']}/{f['name']} is listed, but its read gave {r.status}, {len(r.body)} bytes")
         else:
             seen.files[f["subject"], f["name"]] = (f["size"], f["sha256"])
 
@@ -168,7 +169,9 @@ def broken(promise, seen):
         return "the log does not continue the checkpoint"
     if promise.generation > seen.generation:
         return f"generation {seen.generation} is the newest"
-    if promise.request not in seen.requests:
+    if promise.vkey and promise.vkey != seen.vkey:
+        return f"the verifier key is {seen.vkey}"
+    if promise.request and promise.request not in seen.requests:
         return "the audit has no record of the request"
     return None
 

@@ -16,7 +16,8 @@ ENTRY = struct.Struct("=QQQQ")  # of the recorder: kind, offset, length, nanosec
 WRITE, FLUSH = 1, 2
 SIZES = {"ext4": 64 << 20, "xfs": 320 << 20}
 # All is written when the file system is made: nothing is left for the kernel to do later, in an order of its own.
-MAKE = {"ext4": ["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0"], "xfs": ["mkfs.xfs", "-q", "-f"]}
+MAKE = {"ext4": ["mkfs.ext4", "-q", "-F", "-b", "4096", "-E", "lazy_itable_init=0,lazy_journal_init=0"],
+        "xfs": ["mkfs.xfs", "-q", "-f"]}
 
 
 def run(*command):
@@ -49,9 +50,9 @@ def folder():
     try:
         yield top
     finally:
-        # Not what is below a mount that could not be ended.
-        if not any(os.path.ismount(p) for p in top.iterdir()):
-            shutil.rmtree(top, ignore_errors=True)
+        for point in top.iterdir():  # where the end of the program came while a mount was being ended
+            unmount(point)
+        shutil.rmtree(top, ignore_errors=True)
 
 
 def unmount(point):

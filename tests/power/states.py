@@ -3,7 +3,7 @@ written since any part, in any order, the last write perhaps torn."""
 import dataclasses
 import random
 
-from power.disk import ENTRY, FLUSH, SECTOR, WRITE
+from power.disk import BLOCK, ENTRY, FLUSH, SECTOR, WRITE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Write:
 
 @dataclasses.dataclass
 class Epoch:
-    """The writes between two flushes. It ends, at `until` (nanoseconds), when the second one was taken; None: the log ends."""
+    """The writes between two flushes; `until` (nanoseconds) is when the second one was taken, None where the log ends."""
     writes: list
     until: int | None = None
 
@@ -60,9 +60,10 @@ def read_log(path, until=None):
 
 
 def torn_writes(epoch, writes, rng):
-    """Every prefix, its last write torn: only its first half, and only some of its sectors."""
+    """Every prefix, its last write torn: only its first half, and only some of its sectors. Not the first block, where
+    ext4 has its superblock: it does not survive a torn one."""
     for n, write in enumerate(writes):
-        if write.sectors > 1:
+        if write.sectors > 1 and write.offset >= BLOCK:
             half = tuple(range(write.sectors // 2))
             some = tuple(s for s in range(write.sectors) if rng.random() < 0.5)
             for sectors in (half, some):

@@ -15,12 +15,13 @@ class Promise:
     """What was acknowledged at a moment (nanoseconds of the monotonic clock)."""
     at: int
     what: str
-    request: str | None = None  # the audit has a record of it
+    request: str | None  # the audit has a record of it
     file: tuple | None = None  # (subject, name, size, sha256) reads whole
     subject: str | None = None
     consent: tuple | None = None  # (version, permits) or something newer is in force
     checkpoint: str | None = None  # the log is a continuation of it
     generation: int = 0  # of the key ring, at least
+    vkey: str | None = None  # the vault is this one
 
 
 def consent(subject, research):
@@ -42,7 +43,7 @@ class Day:
         at = time.monotonic_ns()
         assert answer.status == status, (what, answer.status, answer.body)
         known = {k: v(answer) if callable(v) else v for k, v in promised.items()}
-        self.promises.append(Promise(at, what, answer.headers["Request-Id"], **known))
+        self.promises.append(Promise(at, what, **{"request": answer.headers["Request-Id"], **known}))
         return answer
 
     def add(self, subject):
@@ -90,6 +91,11 @@ def whole_day(day):
     day.read(FIRST, "small", 403)
     day.checkpoint()
     day.deposit(SECOND, "last", SMALL)
+
+
+def birth(day):
+    # The vault's first record is written without a request: there is no service yet that could have asked.
+    day.ask("init", "POST", "/v1/init", 201, request=None, vkey=lambda a: a.json()["vkey"])
 
 
 def one_deposit(day):
