@@ -110,7 +110,7 @@ class Campaign:
             with disk.mounted(self.recording.kind, path, self.top / "disk") as point:
                 tree = self.trees[key] = claims.tree_key(point / "v")
                 return self.see_tree(tree, point / "v")
-        except OSError as problem:  # of the mount
+        except disk.Refused as problem:
             self.trees[key] = str(problem)
             return self.looked.setdefault(str(problem), claims.Seen(faults=[str(problem)]))
 

@@ -20,6 +20,10 @@ MAKE = {"ext4": ["mkfs.ext4", "-q", "-F", "-b", "4096", "-E", "lazy_itable_init=
         "xfs": ["mkfs.xfs", "-q", "-f"]}
 
 
+class Refused(Exception):
+    """The file system on a disk cannot be mounted."""
+
+
 def run(*command):
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120)
     if done.returncode != 0:
@@ -72,7 +76,10 @@ def mounted(kind, device, point):
     """With the options that the file system has by itself: barriers are on."""
     point.mkdir(exist_ok=True)
     options = ["-o", "loop"] if pathlib.Path(device).is_file() else []
-    run("mount", "-t", kind, *options, device, point)
+    try:
+        run("mount", "-t", kind, *options, device, point)
+    except OSError as problem:
+        raise Refused(str(problem)) from problem
     try:
         yield point
     finally:
