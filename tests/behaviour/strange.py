@@ -109,7 +109,7 @@ def reset(sock):
 
 def drain(receive):
     """What comes until the vault ends the connection, which it must."""
-    whole = b""
+    whole = bytearray()
     try:
         while piece := receive(1 << 16):
             whole += piece
@@ -117,7 +117,7 @@ def drain(receive):
         raise AssertionError(f"the connection was still there after {PATIENCE} s") from None
     except CUT:
         pass
-    return whole
+    return bytes(whole)
 
 
 def expand(secret, label, size, hash_kind):
