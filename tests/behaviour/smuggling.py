@@ -21,7 +21,8 @@ CODINGS = {"space before colon": b"Transfer-Encoding : chunked", "tab before col
            "bare LF": b"X: y\nTransfer-Encoding: chunked", "bare CR": b"X: y\rTransfer-Encoding: chunked",
            "split name": b"Transfer-Encoding\r\n: chunked", "x": b"Transfer-Encoding: xchunked",
            "identity": b"Transfer-Encoding: identity", "list": b"Transfer-Encoding: identity, chunked",
-           "list behind": b"Transfer-Encoding: chunked, identity", "twice in a list": b"Transfer-Encoding: chunked, chunked",
+           "list behind": b"Transfer-Encoding: chunked, identity",
+           "twice in a list": b"Transfer-Encoding: chunked, chunked",
            "parameter": b"Transfer-Encoding: chunked;q=1", "quoted": b'Transfer-Encoding: "chunked"',
            "empty": b"Transfer-Encoding:", "comma": b"Transfer-Encoding: ,chunked", "gzip": b"Transfer-Encoding: gzip",
            "high byte": b"Transfer-Encoding: chunked\xff", "leading space": b" Transfer-Encoding: chunked",
@@ -34,10 +35,12 @@ CHUNKS = {"extension": FIRST + b";a=b\r\n", "bare extension": FIRST + b";\r\n", 
           "space before": b" " + FIRST + b"\r\n", "tab behind": FIRST + b"\t\r\n", "sign": b"+" + FIRST + b"\r\n",
           "minus": b"-1\r\n", "0x": b"0x" + FIRST + b"\r\n", "leading zero": b"0" + FIRST + b"\r\n",
           "LF only": FIRST + b"\n", "CR only": FIRST + b"\r", "no digits": b"\r\n", "no hex": b"g\r\n",
-          "64 bits": b"f" * 16 + b"\r\n", "past 64 bits": b"1" + b"0" * 15 + FIRST + b"\r\n", "13 digits": b"1" * 13 + b"\r\n",
+          "64 bits": b"f" * 16 + b"\r\n", "past 64 bits": b"1" + b"0" * 15 + FIRST + b"\r\n",
+          "13 digits": b"1" * 13 + b"\r\n",
           "many zeros": b"0" * 20 + FIRST + b"\r\n", "quoted": b'"' + FIRST + b'"\r\n', "underscore": b"1_7\r\n",
           "NUL": FIRST + b"\0\r\n", "LF in extension": FIRST + b";\n\r\n"}
-ENDS = {"too long": BODY + b"X\r\n0\r\n\r\n", "LF behind data": BODY + b"\n0\r\n\r\n", "CR behind data": BODY + b"\r0\r\n\r\n",
+ENDS = {"too long": BODY + b"X\r\n0\r\n\r\n", "LF behind data": BODY + b"\n0\r\n\r\n",
+        "CR behind data": BODY + b"\r0\r\n\r\n",
         "nothing behind data": BODY + b"0\r\n\r\n", "trailer": BODY + b"\r\n0\r\nHost: evil\r\n\r\n",
         "trailing coding": BODY + b"\r\n0\r\nContent-Length: 5\r\n\r\n", "zeros": BODY + b"\r\n00\r\n\r\n",
         "last extension": BODY + b"\r\n0;a\r\n\r\n", "last LF": BODY + b"\r\n0\n\r\n", "end LF": BODY + b"\r\n0\r\n\n",
@@ -47,10 +50,13 @@ LINES = {"HTTP/1.0": b"GET /v1/status HTTP/1.0", "HTTP/2.0": b"PRI * HTTP/2.0", 
          "small letters": b"GET /v1/status http/1.1", "HTTP/1.10": b"GET /v1/status HTTP/1.10",
          "two spaces": b"GET  /v1/status HTTP/1.1", "tab": b"GET\t/v1/status HTTP/1.1",
          "space in target": b"GET /v1/sta tus HTTP/1.1", "absolute": b"GET https://evil/v1/status HTTP/1.1",
-         "authority": b"CONNECT evil:443 HTTP/1.1", "asterisk": b"OPTIONS * HTTP/1.1", "empty line": b"\r\nGET /v1/status HTTP/1.1",
-         "fragment": b"GET /v1/status#x HTTP/1.1", "NUL": b"GET /v1/status\0 HTTP/1.1", "trailing space": b"GET /v1/status HTTP/1.1 ",
+         "authority": b"CONNECT evil:443 HTTP/1.1", "asterisk": b"OPTIONS * HTTP/1.1",
+         "empty line": b"\r\nGET /v1/status HTTP/1.1",
+         "fragment": b"GET /v1/status#x HTTP/1.1", "NUL": b"GET /v1/status\0 HTTP/1.1",
+         "trailing space": b"GET /v1/status HTTP/1.1 ",
          "space first": b" GET /v1/status HTTP/1.1", "CR in target": b"GET /v1/status\rX: HTTP/1.1"}
-FIELDS = {"no host": b"", "two hosts": HOST + HOST, "host with path": b"Host: vault/evil\r\n", "host with at": b"Host: a@vault\r\n",
+FIELDS = {"no host": b"", "two hosts": HOST + HOST, "host with path": b"Host: vault/evil\r\n",
+          "host with at": b"Host: a@vault\r\n",
           "no colon": HOST + b"nothing\r\n", "no name": HOST + b": x\r\n", "space in name": HOST + b"X Y: z\r\n",
           "folded": HOST + b"X: y\r\n z\r\n", "bare LF": HOST + b"X: y\nZ: a\r\n", "NUL": HOST + b"X: \0\r\n",
           "high byte": HOST + b"X: \xe9\r\n"}
@@ -61,7 +67,7 @@ def post(fields, body, target=b"POST /v1/decisions"):
 
 
 def both(name, coding, order):
-    """Content-Length and Transfer-Encoding together: one says that the second request is body, the other that it is not."""
+    """Content-Length and Transfer-Encoding together: by one the second request is body, by the other it is not."""
     inside = b"0\r\n\r\n" + VICTIM
     length = b"Content-Length: %d\r\n" % len(inside)
     fields = length + coding + b"\r\n" if order == "CL.TE" else coding + b"\r\n" + length
@@ -90,7 +96,8 @@ def corpus(target=b"POST /v1/decisions"):
         yield f"line {name}", line + b"\r\n" + HOST + b"\r\n" + VICTIM
     for name, fields in FIELDS.items():
         yield f"field {name}", b"GET /v1/status HTTP/1.1\r\n" + fields + b"\r\n" + VICTIM
-    for name, method in {"GET": b"GET /v1/policy", "DELETE": b"DELETE /v1/ethics/x", "HEAD": b"HEAD /v1/policy"}.items():
+    for name, method in {"GET": b"GET /v1/policy", "DELETE": b"DELETE /v1/ethics/x",
+                         "HEAD": b"HEAD /v1/policy"}.items():
         yield f"body of {name}", post(b"Content-Length: %d\r\n" % len(VICTIM), VICTIM, method)
         yield f"chunks of {name}", post(CHUNKED, GOOD_CHUNKS + VICTIM, method)
 

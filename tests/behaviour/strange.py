@@ -169,8 +169,8 @@ def fragmented(record, size):
 
 
 class Client:
-    """A TLS client that shakes hands by OpenSSL and then seals its own records. `fragment`: send every handshake message
-    in records of that many bytes."""
+    """A TLS client that shakes hands by OpenSSL and then seals its own records. `fragment`: send every handshake
+    message in records of that many bytes."""
 
     def __init__(self, vault, service, fragment=None, context=None, source=None, timeout=PATIENCE):
         self.socket = dial(vault, source, timeout)

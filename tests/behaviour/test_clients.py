@@ -6,7 +6,8 @@ import time
 import pytest
 
 import scene
-from strange import (ALERT, CLOSE_NOTIFY, DATA, HANDSHAKE, PATIENCE, RECORD_MAX, answers, client, crashes, dial, drain, log,
+from strange import (ALERT, CLOSE_NOTIFY, DATA, HANDSHAKE, PATIENCE, RECORD_MAX, answers, client, crashes, dial, drain,
+                     log,
                      reset, split_records)
 from test_tls import client_hello
 from vault_under_test import running_vault

@@ -68,7 +68,8 @@ def test_what_is_ambiguous_gets_one_refusal_and_the_end(filled, service, target)
     assert faults(filled, service, cases) == {}
     assert records_of_the_smuggled(filled, first) == []
     assert crashes(filled) == before
-    answer = filled.http("HEAD", scene.file_path("S-0001", "smuggled"), headers={"Purpose": scene.TREATMENT}, cert="clinic")
+    answer = filled.http("HEAD", scene.file_path("S-0001", "smuggled"), headers={"Purpose": scene.TREATMENT},
+                         cert="clinic")
     assert answer.status == 403, "a deposit was made of it"
 
 
