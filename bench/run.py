@@ -5,6 +5,7 @@ import shutil
 import sys
 import tempfile
 
+import hostile
 import hotspots
 import memory
 import ranges
@@ -12,7 +13,8 @@ import transfers
 from common import ROOT, machine, read_settings
 from servers import Nginx, Restic, Vault, make_file
 
-PARTS = ("transfers", "ranges", "memory", "profile")
+PARTS = ("transfers", "ranges", "memory", "profile", "hostile")
+OF_THEIR_OWN = {"hostile"}  # need neither the vault nor the server that the others share
 
 
 def measure(settings, parts, vault, nginx):
@@ -36,6 +38,12 @@ def measure(settings, parts, vault, nginx):
     return results
 
 
+def measure_hostile(settings):
+    found = hostile.measure(settings)
+    hostile.show(found)
+    return {"machine": machine(), "runs": settings.runs, "hostile": found}
+
+
 def write(results):
     folder = ROOT / "bench" / "results"
     folder.mkdir(exist_ok=True)
@@ -45,10 +53,14 @@ def write(results):
 
 
 def main():
-    parts = sys.argv[1:] or PARTS
+    parts = set(sys.argv[1:] or PARTS)
     settings = read_settings(tempfile.mkdtemp(prefix="vault-bench."))
     vault = nginx = None
     try:
+        if "hostile" in parts:
+            write(measure_hostile(settings))
+        if parts <= OF_THEIR_OWN:
+            return
         vault = Vault(settings.work / "vault")
         nginx = Nginx(settings.work / "nginx", vault.pki)
         write(measure(settings, parts, vault, nginx))

@@ -183,7 +183,7 @@ static int add_worker(struct rig *r) {
 static int serve_one_byte(struct stream *s) {
     char byte = 0;
     size_t n = 0;
-    int result = stream_read(s, &byte, 1, &n);
+    int result = stream_read(s, &byte, 1, 0, &n);
     return result == VAULT_OK ? stream_write(s, "+", 1) : result;
 }
 

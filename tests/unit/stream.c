@@ -53,7 +53,7 @@ static uint8_t pattern(size_t i) {
 static int read_all(struct stream *s, uint8_t *to, size_t n) {
     size_t got = 1;
     while (n > 0 && got > 0) {
-        int result = stream_read(s, to, n, &got);
+        int result = stream_read(s, to, n, 0, &got);
         if (result != VAULT_OK)
             return result;
         to += got;
@@ -102,7 +102,7 @@ static void stream_carries_bulk_whole_and_ends_in_order(void **state) {
 static int read_one(struct stream *s) {
     uint8_t byte;
     size_t n = 1;
-    int result = stream_read(s, &byte, 1, &n);
+    int result = stream_read(s, &byte, 1, 0, &n);
     return result == VAULT_OK && n == 0 ? VAULT_NOT_FOUND : result; /* stands for the orderly end */
 }
 
@@ -146,6 +146,30 @@ static void stream_read_waits_idle_time_at_most(void **state) {
     (void)state;
     expect_worker((struct client){.talk = stay_silent, .serve = read_one, .idle_ms = 300}, VAULT_E_TIMEOUT);
     assert_in_range(loop_now_ms() - before, 290, 3000);
+}
+
+/* A record's head and a part of it, a byte at a time, until the other side has spoken: there is never a pause. */
+static int drip(SSL *ssl) {
+    static const uint8_t head[] = {23, 3, 3, 0x40, 0};
+    struct pollfd p = {.fd = SSL_get_fd(ssl), .events = POLLIN};
+    uint8_t byte = 0;
+    for (size_t i = 0; poll(&p, 1, 5) == 0; i++)
+        if (write(p.fd, i < sizeof(head) ? &head[i] : &byte, 1) != 1)
+            return 1;
+    return SSL_read(ssl, &byte, 1) == 1 && byte == '!' ? 0 : 2;
+}
+
+static int read_until(struct stream *s) {
+    uint8_t byte;
+    size_t n = 0;
+    int result = stream_read(s, &byte, 1, loop_now_ms() + 300, &n);
+    int written = stream_write(s, "!", 1);
+    return written == VAULT_OK ? result : written;
+}
+
+static void record_that_drips_ends_at_the_deadline_and_leaves_the_stream_writable(void **state) {
+    (void)state;
+    expect_worker((struct client){.talk = drip, .serve = read_until, .idle_ms = 60000}, VAULT_E_TIMEOUT);
 }
 
 static int write_much(struct stream *s) {
@@ -231,13 +255,14 @@ static int send_records(SSL *ssl) {
 static int see_pending(struct stream *s) {
     uint8_t bytes[8];
     size_t n = 0;
-    if (stream_read(s, bytes, sizeof(bytes), &n) != VAULT_OK || n != 1 || bytes[0] != 'a')
+    if (stream_read(s, bytes, sizeof(bytes), 0, &n) != VAULT_OK || n != 1 || bytes[0] != 'a')
         return VAULT_NOT_FOUND;
-    if (!stream_pending(s) || stream_read(s, bytes, sizeof(bytes), &n) != VAULT_OK || bytes[0] != 'b')
+    if (!stream_pending(s) || stream_read(s, bytes, sizeof(bytes), 0, &n) != VAULT_OK || bytes[0] != 'b')
         return VAULT_EXISTS;
     if (stream_pending(s)) /* half a record is not pending */
         return VAULT_SEALED;
-    if (stream_write(s, "+", 1) != VAULT_OK || stream_read(s, bytes, sizeof(bytes), &n) != VAULT_OK || bytes[0] != 'c')
+    if (stream_write(s, "+", 1) != VAULT_OK || stream_read(s, bytes, sizeof(bytes), 0, &n) != VAULT_OK ||
+        bytes[0] != 'c')
         return VAULT_AGAIN;
     return stream_pending(s) ? VAULT_DENIED : stream_write(s, "+", 1);
 }
@@ -259,14 +284,14 @@ static void plain_stream_reads_writes_and_ends(void **state) {
     assert_int_equal(stream_open_plain(ends[0], 200, &s), VAULT_OK);
     assert_int_equal(stream_fd(s), ends[0]);
     assert_int_equal(write(ends[1], "abc", 3), 3);
-    assert_int_equal(stream_read(s, bytes, sizeof(bytes), &n), VAULT_OK);
+    assert_int_equal(stream_read(s, bytes, sizeof(bytes), 0, &n), VAULT_OK);
     assert_int_equal(n, 3);
     assert_false(stream_pending(s));
-    assert_int_equal(stream_read(s, bytes, sizeof(bytes), &n), VAULT_E_TIMEOUT);
+    assert_int_equal(stream_read(s, bytes, sizeof(bytes), 0, &n), VAULT_E_TIMEOUT);
     assert_int_equal(stream_write(s, "xyz", 3), VAULT_OK);
     assert_int_equal(read(ends[1], bytes, sizeof(bytes)), 3);
     assert_int_equal(shutdown(ends[1], SHUT_WR), 0);
-    assert_int_equal(stream_read(s, bytes, sizeof(bytes), &n), VAULT_OK);
+    assert_int_equal(stream_read(s, bytes, sizeof(bytes), 0, &n), VAULT_OK);
     assert_int_equal(n, 0);
     stream_close(&s);
     assert_null(s);
@@ -297,6 +322,7 @@ int main(void) {
         WITH_GATE(stream_carries_bulk_whole_and_ends_in_order),
         WITH_GATE(stream_read_tells_an_end_from_a_cut),
         WITH_GATE(stream_read_waits_idle_time_at_most),
+        WITH_GATE(record_that_drips_ends_at_the_deadline_and_leaves_the_stream_writable),
         WITH_GATE(stream_write_waits_idle_time_at_most),
         WITH_GATE(handshake_has_one_deadline),
         WITH_GATE(handshake_reports_what_failed),

@@ -35,7 +35,7 @@ static int receive(struct worker *w, void *to, size_t n, uint64_t until_ms, size
     size_t got = 0;
     int result = wait_readable(w, until_ms);
     if (result == VAULT_OK)
-        result = stream_read(w->stream, to, n, &got);
+        result = stream_read(w->stream, to, n, until_ms, &got);
     if (result != VAULT_OK)
         return result;
     if (got == 0)

@@ -69,6 +69,12 @@ static struct exchange *exchange_start(struct worker *w) {
     return &x;
 }
 
+/* Also a head that is no good says whether its answer may have a body. */
+static bool asks_for_head(const uint8_t *bytes, size_t n) {
+    static const char method[] = "HEAD ";
+    return n >= sizeof(method) - 1 && memcmp(bytes, method, sizeof(method) - 1) == 0;
+}
+
 static int refuse_head(struct exchange *x, const struct http_refusal *refusal) {
     x->close = true;
     return reply_problem(x, refusal->status, "http", refusal->text);
@@ -100,10 +106,12 @@ static int receive_head(struct worker *w, size_t *ret_end, struct http_refusal *
 static int serve_next(struct worker *w, struct exchange *x) {
     struct http_refusal refusal;
     size_t end = 0;
+    size_t n;
     int result = receive_head(w, &end, &refusal);
+    const uint8_t *bytes = connection_waiting(w, &n);
+    x->head_only = asks_for_head(bytes, n);
     if (result == VAULT_OK) {
-        size_t n;
-        copy_bytes(x->head_bytes, sizeof(x->head_bytes), connection_waiting(w, &n), end);
+        copy_bytes(x->head_bytes, sizeof(x->head_bytes), bytes, end);
         connection_take(w, end);
         result = http_head_parse(x->head_bytes, end, &x->head, &refusal);
     }

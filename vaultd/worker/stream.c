@@ -64,8 +64,11 @@ int stream_open_plain(int socket, uint32_t idle_ms, struct stream **ret) {
     return new_stream(socket, idle_ms, ret);
 }
 
-int stream_read(struct stream *s, void *to, size_t n, size_t *ret_n) {
-    return s->tls != NULL ? tls_read(s->tls, to, n, ret_n) : wire_read(&s->wire, to, n, ret_n);
+int stream_read(struct stream *s, void *to, size_t n, uint64_t until_ms, size_t *ret_n) {
+    s->wire.deadline = until_ms;
+    int result = s->tls != NULL ? tls_read(s->tls, to, n, ret_n) : wire_read(&s->wire, to, n, ret_n);
+    s->wire.deadline = 0;
+    return result;
 }
 
 bool stream_pending(const struct stream *s) {

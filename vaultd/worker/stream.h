@@ -20,9 +20,10 @@ int stream_open_plain(int socket, uint32_t idle_ms, struct stream **ret);
  * channel. VAULT_E_CRYPTO, VAULT_E_PROTOCOL. */
 int stream_prepare(int gate);
 
-/* Reads 1 to n bytes; *ret_n 0 at the client's orderly end. VAULT_E_TIMEOUT, VAULT_E_CLOSED (reset, or TLS cut without
- * close_notify), VAULT_E_IO. */
-int stream_read(struct stream *s, void *to, size_t n, size_t *ret_n);
+/* Reads 1 to n bytes; *ret_n 0 at the client's orderly end. VAULT_E_TIMEOUT: nothing came for the idle time, or at
+ * `until_ms` of loop_now_ms (0: never) TLS had nothing whole yet, whatever came meanwhile; the stream can still be
+ * written. VAULT_E_CLOSED (reset, or TLS cut without close_notify), VAULT_E_IO. */
+int stream_read(struct stream *s, void *to, size_t n, uint64_t until_ms, size_t *ret_n);
 /* Bytes that stream_read would give without touching the socket are there. */
 bool stream_pending(const struct stream *s);
 /* Writes all n bytes, or fails: VAULT_E_TIMEOUT, VAULT_E_CLOSED, VAULT_E_IO. */

@@ -81,10 +81,10 @@ static int bio_read(BIO *bio, char *to, size_t n, size_t *ret_n) {
     size_t got = 0;
     int result = wire_read(t->wire, to, n, &got);
     BIO_clear_retry_flags(bio);
-    if (result == VAULT_AGAIN) {
-        BIO_set_retry_read(bio);
+    if (result == VAULT_AGAIN || result == VAULT_E_TIMEOUT)
+        BIO_set_retry_read(bio); /* nothing is lost: the session can still be written */
+    if (result == VAULT_AGAIN)
         return 0;
-    }
     if (result != VAULT_OK)
         return keep_failure(t, result);
     t->ended = got == 0;
@@ -319,7 +319,12 @@ int tls_read(struct tls *t, void *to, size_t n, size_t *ret_n) {
     int code = SSL_read_ex(t->ssl, to, n, ret_n);
     if (code == 1)
         return VAULT_OK;
-    if (SSL_get_error(t->ssl, code) != SSL_ERROR_ZERO_RETURN)
+    int reason = SSL_get_error(t->ssl, code);
+    if (reason == SSL_ERROR_WANT_READ) { /* the wire was too late */
+        t->failure = VAULT_OK;
+        return VAULT_E_TIMEOUT;
+    }
+    if (reason != SSL_ERROR_ZERO_RETURN)
         return failed(t, code, "TLS read failed");
     *ret_n = 0;
     return VAULT_OK;

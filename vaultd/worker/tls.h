@@ -10,7 +10,7 @@ struct tls;
 int tls_prepare(int gate);
 /* As stream_open_tls, over a wire that outlives the session and whose deadline is set. */
 int tls_accept(struct wire *wire, int gate, struct tls **ret);
-/* As the stream functions of the same name. */
+/* As the stream functions of the same name; the time until which is the wire's deadline. */
 int tls_read(struct tls *t, void *to, size_t n, size_t *ret_n);
 int tls_write(struct tls *t, const void *from, size_t n);
 bool tls_pending(struct tls *t);

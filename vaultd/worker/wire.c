@@ -24,6 +24,10 @@ static bool would_block(void) {
     return errno == EAGAIN || errno == EWOULDBLOCK;
 }
 
+static bool is_late(const struct wire *w) {
+    return w->deadline != 0 && loop_now_ms() >= w->deadline;
+}
+
 /* When a wait that begins now ends, in loop_now_ms; UINT64_MAX: never. */
 static uint64_t wait_end(const struct wire *w) {
     uint64_t end = w->idle_ms == 0 ? UINT64_MAX : loop_now_ms() + w->idle_ms;
@@ -48,6 +52,8 @@ static int wait_ready(const struct wire *w, short events) {
 
 int wire_read(const struct wire *w, void *to, size_t n, size_t *ret_n) {
     int result = w->held ? VAULT_AGAIN : VAULT_OK;
+    if (result == VAULT_OK && is_late(w)) /* also where something always waits */
+        result = VAULT_E_TIMEOUT;
     while (result == VAULT_OK) {
         ssize_t got = recv(w->socket, to, n, MSG_DONTWAIT);
         if (got >= 0) {
