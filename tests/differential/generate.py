@@ -42,6 +42,7 @@ CODINGS = [b"Chunked", b"CHUNKED", b"chunked, chunked", b"gzip, chunked", b"chun
            b"\"chunked\"", b"",
            b"chunked,", b",chunked", b"chun\x00ked", b"\x0bchunked", b"chunked \x0c", b"cow", b"chunked\r\n "]
 LINE_ENDS = [b"\n", b"\r", b"\r\r\n", b"\n\r", b"\r\n\r\n", b" \r\n", b"\r\n ", b"\x00\r\n", b"\x0b\r\n", b"\x85\r\n"]
+CONNECTION_MAX = 32768  # what http_verdict takes
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
 BODIES = [b"", b"a", b"hello", b"0\r\n\r\n", SMUGGLED, b"\r\n", b"\x00\xff" * 10, b"5\r\nhello\r\n0\r\n\r\n",
           b"x" * 300]
@@ -154,7 +155,7 @@ class Generator:
 
     def connection(self):
         data = b"".join(self.request() for _ in range(self.random.choice([1, 1, 2, 3])))
-        return self.mutate(data) if self.random.random() < 0.25 else data
+        return (self.mutate(data) if self.random.random() < 0.25 else data)[:CONNECTION_MAX]
 
 
 def connections(seed, count):
