@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "taken.h"
 #include "vault/buffer.h"
 #include "vault/checkpoint.h"
 #include "vault/result.h"
@@ -26,6 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct checkpoint c;
     char again[CHECKPOINT_TEXT_MAX];
     if (checkpoint_verify(note, vkey, &c) == VAULT_OK) {
+        fuzz_taken++;
         /* Ed25519 is deterministic: our signature line must be in what was accepted. */
         if (checkpoint_sign(&c, seed, again) != VAULT_OK || strstr(note, strstr(again, "\n\n") + 2) == NULL)
             abort();

@@ -1,1 +1,1 @@
-vault_fuzz_test(checkpoint audit)
+vault_fuzz_test(checkpoint audit MASS 100000)

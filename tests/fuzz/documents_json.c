@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "taken.h"
 #include "vault/result.h"
 #include "vaultd/worker/documents/parse.h"
 
@@ -17,6 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             abort();
         return 0;
     }
+    fuzz_taken++;
     struct writer w = writer_of(bytes, sizeof(bytes));
     layout_encode(&layout_consent, &consent, &w);
     if (consent_check(&consent, &field) != VAULT_OK || w.bad)

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "taken.h"
 #include "vault/result.h"
 #include "vaultd/worker/documents/parse.h"
 
@@ -17,6 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             abort();
         return 0;
     }
+    fuzz_taken++;
     if (policy_check(&policy, &rule, &field) != VAULT_OK)
         abort();
     return 0;

@@ -1,1 +1,1 @@
-vault_fuzz_test(export_line audit)
+vault_fuzz_test(export_line audit MASS 200000)

@@ -1,1 +1,1 @@
-vault_fuzz_test(handshake gate_core)
+vault_fuzz_test(handshake gate_core MASS 10000)

@@ -1,1 +1,1 @@
-vault_fuzz_test(http_chunked worker_core)
+vault_fuzz_test(http_chunked worker_core MASS 500000)

@@ -1,1 +1,1 @@
-vault_fuzz_test(http_head worker_core)
+vault_fuzz_test(http_head worker_core MASS 500000)

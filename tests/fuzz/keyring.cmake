@@ -1,1 +1,1 @@
-vault_fuzz_test(keyring keys PkgConfig::libsodium)
+vault_fuzz_test(keyring keys PkgConfig::libsodium MASS 100000)

@@ -1,1 +1,1 @@
-vault_fuzz_test(manifest format)
+vault_fuzz_test(manifest format MASS 500000)

@@ -1,1 +1,1 @@
-vault_fuzz_test(message ipc)
+vault_fuzz_test(message ipc MASS 500000)

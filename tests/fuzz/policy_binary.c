@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "taken.h"
 #include "vault/decision.h"
 #include "vault/result.h"
 
@@ -31,6 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     size_t used;
     if (policy_decode(&policy, data, size) != VAULT_OK)
         return 0;
+    fuzz_taken++;
     decide_all(&policy);
     if (policy_encode(&policy, bytes, sizeof(bytes), &used) != VAULT_OK)
         return 0; /* longer than any message */

@@ -1,1 +1,1 @@
-vault_fuzz_test(policy_binary policies)
+vault_fuzz_test(policy_binary policies MASS 200000)

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "taken.h"
 #include "vault/result.h"
 #include "vaultd/worker/documents/parse.h"
 
@@ -20,6 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             abort();
         return 0;
     }
+    fuzz_taken++;
     if (purpose_check(&purpose) != VAULT_OK || !purpose_text(&purpose, text, sizeof(text)) ||
         purpose_parse(text, &again, problem) != VAULT_OK || !purpose_text(&again, back, sizeof(back)) ||
         strcmp(text, back) != 0)

@@ -128,6 +128,8 @@ static const struct {
     {HEAD("GET /a/ HTTP/1.1\r\n" H "\r\n"), 400},
     {HEAD("GET http://vault.example/a HTTP/1.1\r\n" H "\r\n"), 400},
     {HEAD("CONNECT vault.example:443 HTTP/1.1\r\n" H "\r\n"), 400},
+    {HEAD("CONNECT /v1/status HTTP/1.1\r\n" H "\r\n"), 400},
+    {HEAD("CONNECT /v1/status HTTP/1.1\r\n" H "Content-Length: 2\r\n\r\n"), 400},
     {HEAD("OPTIONS * HTTP/1.1\r\n" H "\r\n"), 400},
     {HEAD("GET a HTTP/1.1\r\n" H "\r\n"), 400},
     {HEAD("GET  / HTTP/1.1\r\n" H "\r\n"), 400},

@@ -243,6 +243,8 @@ static int parse_request_line(struct view line, struct http_head *head, struct h
     space = memchr(rest.at, ' ', rest.n);
     if (!is_token(head->method) || space == NULL)
         return refuse(ret, 400, "malformed request line");
+    if (view_is(head->method, "CONNECT")) /* others take what follows for a tunnel, whatever the fields say */
+        return refuse(ret, 400, "CONNECT asks for a tunnel");
     struct view target = {rest.at, (size_t)(space - rest.at)};
     struct view version = {space + 1, rest.n - target.n - 1};
     if (!view_is(version, "HTTP/1.1"))

@@ -1,0 +1,3 @@
+#include "taken.h"
+
+uint64_t fuzz_taken;
