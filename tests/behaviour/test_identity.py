@@ -5,23 +5,18 @@ import contextlib
 import os
 import pathlib
 import re
-import shutil
 import socket
 import ssl
 import struct
 import subprocess
-import tempfile
 import time
 import urllib.parse
 
 import pytest
 
 from scene import add_patient, deposit, processes, records, wait_for
-from vault_under_test import ROOT, running_vault
+from vault_under_test import programs_with, running_vault
 
-BUILT = pathlib.Path(os.environ.get("VAULT_BIN", ROOT / "build" / "bin")).resolve()
-HOSTILE = BUILT.parent / "tests"
-PROGRAMS = ("vaultd", "vaultd-gate", "vaultd-monitor", "vaultd-store", "vaultd-worker", "vaultctl")
 SUBJECT, NAME = "S-0001", "genome.vcf"
 VICTIM, ATTACKER = "clinic", "research"
 CUT = (OSError, ssl.SSLError)
@@ -109,18 +104,8 @@ def messages_of(recording):
 @contextlib.contextmanager
 def scene_with(**instead):
     """A vault of the real programs, but for those given."""
-    for program in instead.values():
-        assert (HOSTILE / program).exists(), f"{HOSTILE / program} is not built"
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="vault-programs-"))
-    try:
-        folder.chmod(0o755)
-        for program in PROGRAMS:
-            other = instead.get(program.removeprefix("vaultd-"))
-            (folder / program).symlink_to(HOSTILE / other if other else BUILT / program)
-        with running_vault(programs=folder) as vault:
-            yield Scene(vault)
-    finally:
-        shutil.rmtree(folder)
+    with programs_with(**instead) as programs, running_vault(programs=programs) as vault:
+        yield Scene(vault)
 
 
 @pytest.fixture(scope="module")
