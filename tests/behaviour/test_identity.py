@@ -104,7 +104,7 @@ def messages_of(recording):
 @contextlib.contextmanager
 def scene_with(**instead):
     """A vault of the real programs, but for those given."""
-    with programs_with(**instead) as folder, running_vault(programs=folder) as vault:
+    with programs_with(**instead) as programs, running_vault(programs=programs) as vault:
         yield Scene(vault)
 
 

@@ -16,6 +16,7 @@ import threading
 import time
 import unittest
 
+from sanitizers import report_in
 from vault_under_test import free_port
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -89,7 +90,9 @@ class Doubles(unittest.TestCase):
             self.process.kill()
             self.process.wait()
         self.stop_listening()
+        report = report_in(self.log()) if self.process else None
         shutil.rmtree(self.dir)
+        self.assertIsNone(report, "a sanitizer's report in the log")
 
     def stop_listening(self):
         if self.notify:
@@ -499,9 +502,14 @@ class Real(unittest.TestCase):
         self.port = free_port()
         subprocess.run([os.path.join(SOURCE, "scripts", "dev-vault"), self.dir, str(self.port)], check=True,
                        stdout=subprocess.DEVNULL, timeout=300)
+        self.addCleanup(self.look_into_log)
         self.addCleanup(subprocess.run, [os.path.join(SOURCE, "scripts", "dev-vault"), "--stop", self.dir])
         with open(os.path.join(self.dir, "pid")) as f:
             self.pid = int(f.read())
+
+    def look_into_log(self):
+        with open(os.path.join(self.dir, "vaultd.log"), errors="replace") as log:
+            self.assertIsNone(report_in(log.read()), "a sanitizer's report in the log")
 
     def ctl(self, *arguments):
         return subprocess.run([os.path.join(BIN, "vaultctl"), "--socket", os.path.join(self.dir, "vaultd.sock"),

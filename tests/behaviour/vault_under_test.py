@@ -14,6 +14,8 @@ import tempfile
 import time
 import urllib.parse
 
+from sanitizers import assert_no_report
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILT = pathlib.Path(os.environ.get("VAULT_BIN", ROOT / "build" / "bin")).resolve()
 HOSTILE = BUILT.parent / "tests"
@@ -78,6 +80,7 @@ class Vault:
         done = subprocess.run([program, *command[1:]], env=self.environment(cert), input=input, capture_output=True,
                               timeout=timeout)
         self.stderr = done.stderr.decode(errors="replace")
+        assert_no_report(self.stderr, "what vaultctl said")
         assert done.returncode == expect, (f"{' '.join(command)} gave {done.returncode}, not {expect}\n"
                                            f"{self.stderr}{done.stdout.decode(errors='replace')[:2000]}")
         if not json:
@@ -152,6 +155,22 @@ def free_port():
 
 
 @contextlib.contextmanager
+def programs_with(**instead):
+    """A folder of the real programs, but for those given: worker="vaultd-worker-liar". Both are of one build."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="vault-programs-"))
+    try:
+        folder.chmod(0o755)
+        for program in PROGRAMS:
+            other = instead.get(program.removeprefix("vaultd-"))
+            source = HOSTILE / other if other else BUILT / program
+            assert source.exists(), f"{source} is not built"
+            (folder / program).symlink_to(source)
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
 def running_vault(limits=None, programs=None, around=None):
     """Starts a vault in a new folder and ends it. The folder's path is short: a Unix socket lies in it. `limits` are
     members of the configuration's limits; `programs` is another folder of programs; `around` gives a context for the
@@ -178,21 +197,6 @@ def running_vault(limits=None, programs=None, around=None):
                 yield vault
             finally:
                 vault.stop()
+                assert_no_report((folder / "vaultd.log").read_text(errors="replace"), "the vault's log")
     finally:
         shutil.rmtree(top, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def programs_with(**instead):
-    """A folder of the real programs, but for those given: worker="vaultd-worker-liar"."""
-    for program in instead.values():
-        assert (HOSTILE / program).exists(), f"{HOSTILE / program} is not built"
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="vault-programs-"))
-    try:
-        folder.chmod(0o755)
-        for program in PROGRAMS:
-            other = instead.get(program.removeprefix("vaultd-"))
-            (folder / program).symlink_to(HOSTILE / other if other else BUILT / program)
-        yield folder
-    finally:
-        shutil.rmtree(folder)

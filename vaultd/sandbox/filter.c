@@ -211,6 +211,10 @@ int filter_enter(enum sandbox_profile profile) {
         result = VAULT_E_STATE;
     if (result == VAULT_OK)
         result = allow_profile(filter, profile);
+#ifdef VAULT_SANITIZED
+    if (result == VAULT_OK)
+        result = sanitizer_refuse(filter, profile);
+#endif
     int refused = result == VAULT_OK ? seccomp_load(filter) : 0;
     seccomp_release(filter);
     if (refused != 0) {

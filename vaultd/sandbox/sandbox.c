@@ -29,6 +29,9 @@ static int single_thread(void) {
 
 int sandbox_enter(enum sandbox_profile profile, const int *directories, unsigned count) {
     tzset(); /* reads /etc/localtime now; gmtime_r would at its first call */
+#ifdef VAULT_SANITIZED
+    sanitizer_prepare();
+#endif
     int result = single_thread();
     if (result == VAULT_OK)
         result = sandbox_start();

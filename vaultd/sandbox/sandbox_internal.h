@@ -16,4 +16,12 @@ int memory_limit(void);
  * VAULT_E_MEMORY. */
 int filter_enter(enum sandbox_profile profile);
 
+#ifdef VAULT_SANITIZED
+/* Before the walls: lets the sanitizers' runtime read what it needs for a report. */
+void sanitizer_prepare(void);
+
+/* Adds to a profile's list: calls of the runtime that are to fail and not to kill. VAULT_E_MEMORY. */
+int sanitizer_refuse(void *filter, enum sandbox_profile profile);
+#endif
+
 #endif

@@ -1,0 +1,13 @@
+# Workers with a planted fault: tests/behaviour/test_sanitized.py sees their reports, or a clean log would prove nothing.
+if(VAULT_SANITIZE MATCHES "address")
+  get_target_property(worker_folder vaultd-worker SOURCE_DIR)
+  foreach(fault overflow undefined)
+    string(TOUPPER ${fault} upper)
+    add_executable(vaultd-worker-${fault} ${worker_folder}/main.c ${CMAKE_CURRENT_SOURCE_DIR}/hostile/faulty.c)
+    target_compile_definitions(vaultd-worker-${fault} PRIVATE FAULTY_${upper})
+    target_include_directories(vaultd-worker-${fault} PRIVATE ${worker_folder})
+    target_link_libraries(vaultd-worker-${fault} PRIVATE worker_core sandbox)
+    target_link_options(vaultd-worker-${fault} PRIVATE -Wl,--wrap=stream_open_tls)
+    set_target_properties(vaultd-worker-${fault} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  endforeach()
+endif()
