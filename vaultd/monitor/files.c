@@ -286,11 +286,8 @@ int answer_request_show(struct request *q) {
     const uint8_t *wanted = q->message->request_show.wanted;
     int result = index_get_record(q->monitor->index, DB_REQUESTS, wanted, ID_SIZE, &layout_request_value, &v);
     bool visible = result == VAULT_OK && (strcmp(v.service, q->asker.name) == 0 || is_administrator(q));
-    if (result == VAULT_NOT_FOUND || (result == VAULT_OK && !visible)) {
-        answer_problem(q->monitor, q->worker, q->message, 404, NO_SEQ, NULL, "no-such-request",
-                       "This service made no such request.");
-        return VAULT_OK;
-    }
+    if (result == VAULT_NOT_FOUND || (result == VAULT_OK && !visible))
+        return refuse(q, "request.show", NULL, 404, "no-such-request", "This service made no such request.");
     if (result != VAULT_OK)
         return result;
     answer_json(q->monitor, q->worker, q->message, 200, NO_SEQ, NULL,
