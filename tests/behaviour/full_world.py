@@ -1,4 +1,4 @@
-"""What the tests of full disks share: a vault on a small disk, what grows, what must go on, and how each is answered."""
+"""What the tests of full disks share: a vault on a small disk, what grows, what must go on, how each is answered."""
 import contextlib
 import random
 
