@@ -26,7 +26,8 @@ def undo(folder):
 def started(folder):
     """The supervisor alone: scripts/dev-vault would init."""
     (folder / "vaultd.sock").unlink(missing_ok=True)
-    program = [str(pathlib.Path(read_env(folder / "env")["PATH"].split(":")[0]) / "vaultd"), "--config", str(folder / "vaultd.yaml")]
+    programs = pathlib.Path(read_env(folder / "env")["PATH"].split(":")[0])
+    program = [str(programs / "vaultd"), "--config", str(folder / "vaultd.yaml")]
     with (folder / "vaultd.log").open("ab") as log:
         process = subprocess.Popen(program, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     (folder / "pid").write_text(str(process.pid))

@@ -172,8 +172,7 @@ def cut_after_answers(recording, top, patience):
 
 def lost(recording, result):
     """What was promised before a cut and broken after it."""
-    found = {n: result.at_start[n] for n in result.at_start}
-    return [p for p in recording.day.promises if claims.broken(p, found[recording.epoch_of(p)])]
+    return [p for p in recording.day.promises if claims.broken(p, result.at_start[recording.epoch_of(p)])]
 
 
 def tell(text):

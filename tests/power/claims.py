@@ -121,7 +121,7 @@ def look_at_files(vault, seen, day):
     for f in listed["files"]:
         r = scene.Read(vault, f["subject"], f["name"])
         if not r.whole or len(r.body) != f["size"] or scene.sha256(r.body) != f["sha256"]:
-            seen.faults.append(f"{f['subject']}/{f['name']} is listed, but its read gave {r.status}, {len(r.body)} bytes")
+            seen.faults.append(f"{f['subject']}/{f['name']} is listed; its read gave {r.status}, {len(r.body)} bytes")
         else:
             seen.files[f["subject"], f["name"]] = (f["size"], f["sha256"])
 

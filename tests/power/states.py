@@ -18,7 +18,7 @@ class Write:
 
 @dataclasses.dataclass
 class Epoch:
-    """The writes between two flushes; `until` (nanoseconds) is when the second one was taken, None where the log ends."""
+    """The writes between two flushes; `until` (nanoseconds): when the second was taken, None at the end of the log."""
     writes: list
     until: int | None = None
 
