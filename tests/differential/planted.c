@@ -3,7 +3,9 @@
 #include <string.h>
 #include <strings.h>
 
-static enum { NONE, BARE_LF, LAST_LENGTH, LENGTH_FIRST } planted;
+enum { NONE, BARE_LF, LAST_LENGTH, LENGTH_FIRST };
+
+static size_t planted; /* one of these */
 
 bool planted_choose(const char *name) {
     static const char *const names[] = {"", "bare-lf", "last-length", "length-first"};
