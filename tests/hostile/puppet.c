@@ -53,7 +53,7 @@ static bool take(void *to, size_t n) {
         ssize_t raw = held == NULL ? recv(bare, at, n, 0) : 0;
         if (held == NULL)
             got = raw > 0 ? (size_t)raw : 0;
-        else if (stream_read(held, at, n, &got) != VAULT_OK)
+        else if (stream_read(held, at, n, 0, &got) != VAULT_OK)
             return false;
         if (got == 0)
             return false;
