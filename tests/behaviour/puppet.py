@@ -1,5 +1,5 @@
-"""The client of a worker that it has taken over: system calls and messages of its choice, made by that worker. The other
-end is tests/hostile/puppet.c."""
+"""The client of a worker that it has taken over: system calls and messages of its choice, made by that worker. The
+other end is tests/hostile/puppet.c."""
 import contextlib
 import pathlib
 import socket
@@ -7,7 +7,7 @@ import ssl
 import struct
 import urllib.parse
 
-from scene import CUT, wait_for
+from scene import CUT
 
 MARK = b"\0taken over\0"
 SUPERVISOR, MONITOR, STORE, GATE = 3, 4, 5, 6
@@ -18,8 +18,9 @@ PACKET_MAX = 57344
 # x86-64
 CALLS = {"read": 0, "write": 1, "close": 3, "poll": 7, "lseek": 8, "mmap": 9, "mprotect": 10, "pread64": 17,
          "getpid": 39, "socket": 41, "connect": 42, "sendto": 44, "recvfrom": 45, "sendmsg": 46, "recvmsg": 47,
-         "bind": 49, "listen": 50, "setsockopt": 54, "getsockopt": 55, "fork": 57, "execve": 59, "wait4": 61, "kill": 62,
-         "fcntl": 72, "readlink": 89, "ptrace": 101, "openat": 257, "process_vm_readv": 310, "pidfd_open": 434,
+         "bind": 49, "listen": 50, "setsockopt": 54, "getsockopt": 55, "fork": 57, "execve": 59, "wait4": 61,
+         "kill": 62, "fcntl": 72, "readlink": 89, "ptrace": 101,
+         "openat": 257, "process_vm_readv": 310, "pidfd_open": 434,
          "pidfd_getfd": 438}
 
 
@@ -131,7 +132,8 @@ class Puppet:
         self.forget()
         if not descriptors:
             return self.call("sendto", channel, packet, len(packet), NOSIGNAL | DONTWAIT, 0, 0)
-        control = struct.pack("<Qii", 16 + 4 * len(descriptors), 1, 1) + struct.pack(f"<{len(descriptors)}i", *descriptors)
+        n = len(descriptors)
+        control = struct.pack(f"<Qii{n}i", 16 + 4 * n, socket.SOL_SOCKET, socket.SCM_RIGHTS, *descriptors)
         part = struct.pack("<QQ", self.place(packet), len(packet))
         head = struct.pack("<QIIQQQQii", 0, 0, 0, self.place(part), 1, self.place(control), len(control), 0, 0)
         return self.call("sendmsg", channel, head, NOSIGNAL | DONTWAIT)
@@ -267,14 +269,6 @@ class Upload:
 
 def log(vault):
     return (vault.folder / "vaultd.log").read_text(errors="replace")
-
-
-@contextlib.contextmanager
-def said_since(vault, what):
-    """Asserts that the vault's log says this between here and a while after the end."""
-    before = len(log(vault))
-    yield
-    wait_for(lambda: what in log(vault)[before:], f"{what!r} in the log")
 
 
 @contextlib.contextmanager

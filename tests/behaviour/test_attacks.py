@@ -1,6 +1,6 @@
-"""An exploited worker against its walls. Each attack is seen to succeed with the walls that stop it left out, and to fail
-with any one of them up. The worker is tests/hostile/puppet.c: at a moment of its client's choice it makes whatever system
-call the client wants."""
+"""An exploited worker against its walls. Each attack is seen to succeed with the walls that stop it left out, and to
+fail with any one of them up. The worker is tests/hostile/puppet.c: at a moment of its client's choice it makes whatever
+system call the client wants."""
 import contextlib
 import ctypes
 import os
@@ -36,8 +36,8 @@ def real():
 
 @pytest.fixture(scope="module")
 def unwalled():
-    """So, with walls that the client can have left out, a supervisor that sets no limits, and the vault's own socket open
-    to every user."""
+    """So, with walls that the client can have left out, a supervisor that sets no limits, and the vault's own socket
+    open to every user."""
     with scene_with(worker="vaultd-worker-unwalled", vaultd="vaultd-unlimited") as scene:
         os.chmod(scene.vault.socket, 0o666)
         yield scene
@@ -170,7 +170,8 @@ def sets_a_socket_option(p, target):
     at = p.place(struct.pack("<ii", 1, 4))
     p.call("setsockopt", MONITOR, socket.SOL_SOCKET, socket.SO_PASSCRED, at, 4)
     p.poke(at, bytes(4))
-    return p.call("getsockopt", MONITOR, socket.SOL_SOCKET, socket.SO_PASSCRED, at, at + 4) == 0 and p.peek(at, 1) == b"\1"
+    asked = p.call("getsockopt", MONITOR, socket.SOL_SOCKET, socket.SO_PASSCRED, at, at + 4)
+    return asked == 0 and p.peek(at, 1) == b"\1"
 
 
 def sets_a_descriptor_flag(p, target):
@@ -204,8 +205,8 @@ ATTACKS = [
     (connects_to_the_vault, ("seccomp",)), (listens, ("seccomp", "landlock")), (forks, ("seccomp",)),
     (runs_a_program, ("seccomp", "landlock")), (traces, WALLS), (reads_memory, WALLS), (reads_proc_mem, WALLS),
     (steals_a_descriptor, WALLS), (lists_proc_fd, WALLS), (signals, ("seccomp", "landlock")),
-    (sets_a_socket_option, ("seccomp",)), (sets_a_descriptor_flag, ("seccomp",)), (makes_memory_executable, ("seccomp",)),
-    (maps_executable_memory, ("seccomp",)),
+    (sets_a_socket_option, ("seccomp",)), (sets_a_descriptor_flag, ("seccomp",)),
+    (makes_memory_executable, ("seccomp",)), (maps_executable_memory, ("seccomp",)),
 ]
 LANDLOCK_SINCE = {connects: 4, listens: 4, signals: 6}  # else ABI 2, without which nothing starts
 ON_OTHERS = (traces, reads_memory, reads_proc_mem, steals_a_descriptor, lists_proc_fd, signals)

@@ -7,8 +7,8 @@ import os
 import pytest
 
 from attacks import CONTENT, NAME, SUBJECT, scene_with
-from puppet import (MONITOR, STORE, Ended, Kind, Upload, message, object_get, open_body, open_file, page_entries, page_get,
-                    status, without)
+from puppet import (MONITOR, STORE, Ended, Kind, Upload, message, object_get, open_body, open_file, page_entries,
+                    page_get, status, without)
 from scene import deposit, give_consent, objects, records, wait_for
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may read what the store holds")
@@ -19,7 +19,7 @@ LENGTH = 1000 + 28  # of an object of 1000 bytes
 
 @pytest.fixture(scope="module")
 def scene():
-    """Monitor and store are the real ones, but have checks that can be switched off; the walls of the workers are up."""
+    """Monitor and store are the real ones, but have checks that can be switched off; the workers' walls are up."""
     with scene_with(worker="vaultd-worker-puppet", monitor="vaultd-monitor-unchecked",
                     store="vaultd-store-unchecked") as made:
         yield made
@@ -273,8 +273,8 @@ def test_a_grant_that_was_closed_gives_no_more_pages(scene):
 
 def test_a_false_acknowledgement_keeps_what_was_given_and_gets_nothing_more(scene, names):
     """The known gap (SECURITY.md). Kept until the connection ends: the key, and the objects of pages that were handed
-    out. Not reached: a further page, the file once more, anything by another connection. A worker that does not say that
-    it has stopped is ended, and the withdrawal waits for that."""
+    out. Not reached: a further page, the file once more, anything by another connection. A worker that does not say
+    that it has stopped is ended, and the withdrawal waits for that."""
     name = next(names)
     deposit(scene.vault, SUBJECT, name, CONTENT)
     with scene.puppet() as p:
