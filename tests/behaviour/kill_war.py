@@ -1,8 +1,8 @@
 """kill -9 of any process, at any moment, while clients deposit, read, change consents and rotate the wrapping key.
 
 In most rounds one process is killed as soon as a client enters a chosen phase of its request, in the others at a random
-moment. Then the vault comes back: by itself, or, where the supervisor is gone, started again. After the rounds asked for,
-phases that were not hit are aimed at again.
+moment. Then the vault comes back: by itself, or, where the supervisor is gone, started again. After the rounds asked
+for, phases that were not hit are aimed at again.
 """
 import collections
 import contextlib
@@ -211,7 +211,7 @@ class Consenter(Administrator):
     def look(self):
         r = scene.Read(self.war.vault, CHANGING, "kept", timeout=30)
         wrong = 403 if self.permits else 200
-        assert r.status != wrong, f"a read after an acknowledged {'consent' if self.permits else 'withdrawal'} gave {wrong}"
+        assert r.status != wrong, f"treatment is {self.permits}, acknowledged; a read after that gave {wrong}"
         self.war.looked[self.permits] += r.status in (200, 403)
 
 
@@ -311,7 +311,7 @@ class War:
         before = time.monotonic()
         while True:
             if not is_running(self.vault.pid):
-                scene.wait_for(lambda: not orphans(self.vault), "the end of what the supervisor had started")
+                scene.wait_for(lambda: not scene.orphans(self.vault), "the end of what the supervisor had started")
                 scene.start(self.vault)
                 self.started_again += 1
             if scene.seal_state(self.vault) == "unsealed":
@@ -347,18 +347,6 @@ class War:
             assert not client.is_alive() and client.problem is None, client.problem
 
 
-def orphans(vault):
-    """Processes of this vault that have outlived their supervisor: those that write to its log."""
-    log = str(vault.folder / "vaultd.log")
-    found = []
-    for entry in pathlib.Path("/proc").iterdir():
-        if entry.name.isdigit() and (scene.parent_and_name(entry.name)[1] or "").startswith("vaultd"):
-            with contextlib.suppress(OSError):
-                if os.readlink(entry / "fd" / "2") == log and int(entry.name) != vault.pid:
-                    found.append(int(entry.name))
-    return found
-
-
 def prepare(vault):
     for subject in [*SUBJECTS, CHANGING]:
         scene.add_patient(vault, subject)
@@ -367,34 +355,25 @@ def prepare(vault):
 
 # ---- what must hold afterwards ----
 
-def listed_files(vault):
-    files, cursor = [], ""
-    while cursor is not None:
-        page = vault.http("GET", f"/v1/files{cursor}").json()
-        files += page["files"]
-        cursor = f"?cursor={page['next']}" if page["next"] else None
-    return files
-
-
 def expect_every_hit(war):
     assert all(war.killed[kind] for kind in KINDS), war.killed
     assert all(war.landed[phase] for phase in PHASES), war.landed
 
 
 def expect_deposits_listed(war):
-    listed = {(f["subject"], f["name"]): (f["sha256"], f["size"]) for f in listed_files(war.vault)}
+    listed = {(f["subject"], f["name"]): (f["sha256"], f["size"]) for f in scene.listed_files(war.vault)}
     assert {name: listed.get(name) for name in war.deposited} == war.deposited
 
 
 def expect_files_whole(war):
     scene.give_consent(war.vault, CHANGING)
-    for f in listed_files(war.vault):
+    for f in scene.listed_files(war.vault):
         r = scene.Read(war.vault, f["subject"], f["name"])
         assert r.status == 200 and len(r.body) == f["size"] and scene.sha256(r.body) == f["sha256"], f
 
 
 def expect_objects_whole(war):
-    needed = sum(scene.objects_for(f["size"]) for f in listed_files(war.vault))
+    needed = sum(scene.objects_for(f["size"]) for f in scene.listed_files(war.vault))
     scene.wait_for(lambda: len(scene.objects(war.vault)) == needed, f"{needed} objects, when all is cleaned")
     for name, path in scene.objects(war.vault).items():
         assert scene.sha256(path.read_bytes()) == name

@@ -1,4 +1,5 @@
 """What the tests of disclosure, damage, death and withdrawal share: patients, files, records, processes, restarts."""
+import contextlib
 import hashlib
 import http.client
 import json
@@ -78,6 +79,16 @@ class Read:
 
 def sha256(content):
     return hashlib.sha256(content).hexdigest()
+
+
+def listed_files(vault):
+    """The documents of all files, as an administrator sees them."""
+    files, cursor = [], ""
+    while cursor is not None:
+        page = vault.http("GET", f"/v1/files{cursor}").json()
+        files += page["files"]
+        cursor = f"?cursor={page['next']}" if page["next"] else None
+    return files
 
 
 # ---- the audit ----
@@ -176,6 +187,17 @@ def start(vault):
         (vault.folder / "pid").unlink(missing_ok=True)
     dev_vault(vault, vault.folder, urllib.parse.urlsplit(vault.url).port)
     vault.pid = Vault(vault.folder).pid
+
+
+def orphans(vault):
+    """Processes of this vault that have outlived their supervisor: those that write to its log."""
+    log, found = str(vault.folder / "vaultd.log"), []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit() and (parent_and_name(entry)[1] or "").startswith("vaultd"):
+            with contextlib.suppress(OSError):
+                if os.readlink(f"/proc/{entry}/fd/2") == log and int(entry) != vault.pid:
+                    found.append(int(entry))
+    return found
 
 
 def seal_state(vault):

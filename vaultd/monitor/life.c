@@ -300,7 +300,12 @@ static void answer_whoever_asked(struct monitor *m, int result, const char *prob
                           "vkey", vkey));
 }
 
-/* A start that found no space is tried again, less and less often. */
+/* What may be over a moment later: no space, a disk's error, no memory. */
+static bool may_pass(int result) {
+    return result == VAULT_E_FULL || result == VAULT_E_IO || result == VAULT_E_MEMORY;
+}
+
+/* A start that failed for such a reason is tried again, less and less often. */
 static void open_later(struct monitor *m, bool again) {
     enum { FIRST_MS = 1000, LAST_MS = 30000 };
     unsigned delay = m->open_delay == 0 ? FIRST_MS : 2 * m->open_delay;
@@ -336,7 +341,7 @@ void life_credential(struct monitor *m, struct message *credential) {
     } else {
         m->sealed_by_operator = false;
     }
-    open_later(m, result == VAULT_E_FULL && use == CREDENTIAL_STARTUP);
+    open_later(m, may_pass(result) && use == CREDENTIAL_STARTUP);
     if (m->credential_worker != 0)
         answer_whoever_asked(m, result, problem, use);
     m->credential_use = CREDENTIAL_NONE;

@@ -183,7 +183,7 @@ struct monitor {
     struct space space;
     bool grows;          /* the request in hand only makes the state grow */
     bool unsettled;      /* a dropped batch may have held the end of a gone worker's uploads */
-    uint64_t open_again; /* loop_now_ms; 0: not. The start failed for want of space and is tried again then */
+    uint64_t open_again; /* loop_now_ms; 0: not. The start failed for what may pass and is tried again then */
     unsigned open_delay; /* milliseconds */
 
     bool job_wanted;   /* there may be a job to go on with */

@@ -1,0 +1,293 @@
+"""What a fault must not break: a vault with what it acknowledged, the operations faults are injected in, and the looks
+afterwards."""
+import contextlib
+import json
+import re
+import pathlib
+import shutil
+import socket
+import tempfile
+import time
+
+import fault_start
+import injection
+import scene
+from injection import Fault, Tracer
+from vault_under_test import is_running, running_vault
+
+SIZE = 70_000  # two segments
+PROCESSES = ["vaultd", "vaultd-gate", "vaultd-monitor", "vaultd-store", "vaultd-worker"]
+CORE = ["vaultd-gate", "vaultd-monitor", "vaultd-store"]
+# Deaths that the supervisor forgives within a minute, and rotations that a key ring holds.
+DEATHS_MAX, ROTATIONS_MAX, SLOW = 4, 60, 10
+# Done; sealed, or not recorded, or damaged or full; or the connection ended.
+TOLD = {200, 201, 202, 423, 500, 503, 507, "cut", "unsealed", "sealed", "no start"}
+LIMITS = {"waiting": 1, "handshake_seconds": 10, "head_seconds": 10, "idle_seconds": 20}
+
+
+class World:
+    """A vault, and all that it has acknowledged: files, answers to accesses, a consent."""
+
+    def __init__(self, vault, orders):
+        self.vault, self.orders, self.number, self.rotations, self.deaths = vault, orders, 0, 0, []
+        self.files, self.maybe, self.answers = {}, {}, []
+        self.out = self.vault.folder.parent
+        for subject in ("S-fault", "S-consent"):
+            scene.add_patient(vault, subject)
+            self.keep(subject, "kept", scene.deposit(vault, subject, "kept", self.content("kept")))
+
+    def content(self, name):
+        return (name.encode() * SIZE)[:SIZE]
+
+    def keep(self, subject, name, document):
+        self.files[subject, name] = document["sha256"]
+
+    def http(self, method, path, body=None, headers=None, cert=None):
+        """The answer, or None if there was none that is whole. Waiting without an end is a failure."""
+        try:
+            return self.vault.http(method, path, body, headers, cert=cert, timeout=injection.WAIT)
+        except (TimeoutError, socket.timeout) as hang:
+            raise AssertionError(f"{method} {path} got no answer and no end within {injection.WAIT} s") from hang
+        except scene.CUT:
+            return None
+
+    def acknowledged(self, event, answer):
+        self.answers.append((event, answer.headers["Request-Id"], answer.headers["Audit-Seq"]))
+
+    def read(self, subject, name, connection=None):
+        """What a read answers: 200 with the right bytes, or a refusal, or None. Wrong bytes are a failure."""
+        answer = self.http("GET", scene.file_path(subject, name), headers={"Purpose": scene.TREATMENT}, cert="clinic")
+        if answer is not None and answer.status == 200:
+            assert answer.body == self.content(name), f"{subject}/{name}: wrong bytes were read"
+            self.acknowledged("read", answer)
+        return answer
+
+    # ---- coming back ----
+
+    def core(self):
+        found = scene.processes(self.vault)
+        return {kind: found.get(kind) for kind in CORE}
+
+    def pids(self, process):
+        return scene.wait_for(lambda: scene.processes(self.vault).get(process), f"a {process}")
+
+    def serves(self):
+        return scene.seal_state(self.vault) == "unsealed"
+
+    def come_back(self, before, supervisor_may_go):
+        """It serves again by itself. Only a supervisor that was hit itself is started again by us."""
+        def back():
+            if not is_running(self.vault.pid):
+                assert supervisor_may_go, "the supervisor ended, and nobody had touched it"
+                scene.wait_for(lambda: not scene.orphans(self.vault), "the end of what the supervisor had started")
+                scene.start(self.vault)
+                self.deaths = []
+            state = scene.seal_state(self.vault)
+            if state == "sealed" and supervisor_may_go:  # it could not read the root key: an operator asks again
+                self.http("POST", "/v1/unseal")
+            return state == "unsealed"
+        started = time.monotonic()
+        scene.wait_for(back, "the vault serves again")
+        now = time.monotonic()
+        self.deaths = [at for at in self.deaths if now - at < 60] + [now] * (self.core() != before)
+        if len(self.deaths) >= DEATHS_MAX or now - started > SLOW:  # it waits longer after each fault of its disk
+            self.restart()
+
+    def restart(self):
+        scene.stop(self.vault)
+        scene.start(self.vault)
+        scene.wait_for(self.serves, "the vault serves after its start")
+        self.deaths = []
+
+    # ---- what must hold at any time ----
+
+    def check_all(self):
+        """Every acknowledged file is whole, nothing is half there, and the log verifies and holds every answer."""
+        listed = {(f["subject"], f["name"]): f for f in scene.listed_files(self.vault)}
+        missing = self.files.keys() - listed.keys()
+        assert not missing, f"acknowledged deposits are gone: {missing}"
+        for subject, name in listed:
+            assert (subject, name) in self.files or (subject, name) in self.maybe, f"nobody deposited {subject}/{name}"
+            assert self.read(subject, name).status == 200, f"{subject}/{name} is listed and cannot be read"
+        self.check_objects(len(listed))
+        self.check_audit()
+
+    def check_objects(self, needed):
+        scene.wait_for(lambda: len(scene.objects(self.vault)) == needed, f"{needed} objects, when all is cleaned")
+        for name, path in scene.objects(self.vault).items():
+            assert scene.sha256(path.read_bytes()) == name
+        others = [p for p in self.vault.objects.rglob("*") if p.is_file() and not re.fullmatch("[0-9a-f]{64}", p.name)]
+        assert not others, f"left among the objects: {others}"
+
+    def check_audit(self):
+        self.number += 1
+        exported = scene.verify_audit(self.vault, self.out / f"export-{self.number}")
+        by_seq = {r["seq"]: r for r in exported}
+        assert sorted(by_seq) == list(range(len(exported))), "numbers are missing in the log"
+        for event, request, seq in self.answers:
+            record = by_seq.get(int(seq), {})
+            assert record.get("request") == request and record["event"].startswith(event), (event, request, record)
+        index = self.vault.http("GET", "/v1/status").json()["index"]["state"]
+        assert index != "damaged", "the index is not what was stored"
+
+
+class Operation:
+    """Made before strace is there; then run() and, without strace, check(). Its subclasses say what they are about."""
+    answer = None
+
+    def tracer(self, process, fault, log):
+        return Tracer(self.world.pids(process), log, process, fault)
+
+    @property
+    def told(self):
+        return self.answer.status if self.answer is not None else "cut"
+
+
+class Deposit(Operation):
+    def __init__(self, world):
+        world.number += 1
+        self.world, self.name = world, f"d{world.number}"
+
+    def run(self):
+        content, path = self.world.content(self.name), scene.file_path("S-fault", self.name)
+        self.world.maybe["S-fault", self.name] = scene.sha256(content)
+        self.answer = self.world.http("PUT", path, content, cert="depositor")
+        if self.answer is not None and self.answer.status == 201:
+            self.world.keep("S-fault", self.name, self.answer.json())
+            self.world.acknowledged("deposit", self.answer)
+
+    def check(self):
+        status = self.world.read("S-fault", self.name).status
+        kept = ("S-fault", self.name) in self.world.files
+        assert status == 200 if kept else status in (200, 403), f"after {self.answer and self.answer.status}: {status}"
+
+
+class Read(Operation):
+    def __init__(self, world):
+        self.world = world
+
+    def run(self):
+        self.answer = self.world.read("S-fault", "kept")
+
+    def check(self):
+        assert self.world.read("S-fault", "kept").status == 200
+
+
+class Consent(Operation):
+    """A consent that permits what the one before does not."""
+
+    def __init__(self, world):
+        self.world = world
+        scene.give_consent(world.vault, "S-consent", treatment=self.before())
+
+    def before(self):
+        return False
+
+    def run(self):
+        document = {"subject": "S-consent", "signed": "2026-01-02", "form": "2026-1", "permits": {"treatment": True}}
+        self.answer = self.world.http("PUT", "/v1/consents/S-consent", json.dumps(document))
+
+    def check(self):
+        status = self.world.read("S-consent", "kept").status
+        told = self.answer is not None and self.answer.status == 200
+        after = 403 if self.before() else 200
+        assert status == after if told else status in (200, 403), f"after {told and self.answer.status}: {status}"
+        scene.give_consent(self.world.vault, "S-consent")
+
+
+class Withdrawal(Consent):
+    """A reader holds a grant on an open connection; after the acknowledgement neither it nor a new one may read."""
+
+    def __init__(self, world):
+        super().__init__(world)
+        self.reader = world.vault.connect("clinic", injection.WAIT)
+        assert self.range(self.reader) == 206
+
+    def before(self):
+        return True
+
+    def range(self, connection):
+        with contextlib.suppress(*scene.CUT):
+            headers = {"Purpose": scene.TREATMENT, "Range": "bytes=0-99"}
+            connection.request("GET", scene.file_path("S-consent", "kept"), headers=headers)
+            answer = connection.getresponse()
+            body = answer.read()
+            assert answer.status != 206 or body == self.world.content("kept")[:100], "wrong bytes were read"
+            return answer.status
+        return None
+
+    def run(self):
+        self.answer = self.world.http("DELETE", "/v1/consents/S-consent?purpose=treatment")
+        with contextlib.closing(self.reader):
+            status = self.range(self.reader)
+        assert status in (403, None, 503) or self.answer is None or self.answer.status != 200, \
+            f"a read after the acknowledged withdrawal gave {status}"
+
+
+class Rotation(Operation):
+    def __init__(self, world):
+        self.world = world
+        self.jobs = len(self.all_jobs())
+
+    def all_jobs(self):
+        return self.world.vault.http("GET", "/v1/jobs").json()["jobs"]
+
+    def run(self):
+        self.world.rotations += 1
+        self.answer = self.world.http("POST", "/v1/keys/rotate", json.dumps({"what": "kek"}),
+                                      {"Content-Type": "application/json"})
+        time.sleep(0.05)  # its job runs after the answer
+
+    def check(self):
+        scene.wait_for(lambda: all(j["state"] == "done" for j in self.all_jobs()), "the end of the rotation")
+        told = self.answer is not None and self.answer.status == 202
+        assert not told or len(self.all_jobs()) > self.jobs, "an acknowledged rotation is not there"
+        assert self.world.read("S-fault", "kept").status == 200
+
+
+OPERATIONS = {"deposit": Deposit, "read": Read, "consent": Consent, "withdrawal": Withdrawal, "rotation": Rotation,
+              "start": fault_start.Start}
+
+
+def traced(world, operation, process, fault, log):
+    """Runs an operation with strace on one kind of process, and looks at what is left."""
+    work = OPERATIONS[operation](world)
+    before = world.core()
+    with work.tracer(process, fault, log):
+        work.run()
+    world.come_back(before, process == "vaultd")
+    work.check()
+    return work
+
+
+def calls_of(world, operation, process):
+    """How often a process makes each call in an operation without a fault; of two runs the larger counts."""
+    most = {}
+    for _ in range(2):
+        log = world.out / "calls.log"
+        work = traced(world, operation, process, None, log)
+        assert work.told in (200, 201, 202, "unsealed"), f"{operation} without a fault: {work.told}"
+        for call, count in injection.counts_of(log).items():
+            most[call] = max(most.get(call, 0), count)
+    return most
+
+
+def try_fault(world, operation, fault: Fault):
+    """How often it landed, and what the client was told. Raises AssertionError if it broke a promise."""
+    log = world.out / "fault.log"
+    log.unlink(missing_ok=True)
+    work = traced(world, operation, fault.process, fault, log)
+    assert work.told in TOLD, f"the client was told {work.told}: {work.answer.body}"
+    return injection.landed(log, fault), work.told
+
+
+@contextlib.contextmanager
+def a_world():
+    top = pathlib.Path(tempfile.mkdtemp(prefix="traced-"))
+    top.chmod(0o711)
+    try:
+        programs, orders = fault_start.make_programs(top)
+        with running_vault(limits=LIMITS, programs=programs) as vault:
+            yield World(vault, orders)
+    finally:
+        shutil.rmtree(top, ignore_errors=True)
