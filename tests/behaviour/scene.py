@@ -168,9 +168,9 @@ def processes(vault):
     return found
 
 
-def dev_vault(vault, *args):
-    """With the programs that it was started with."""
-    folder, environment = vault.folder, {**os.environ, "VAULT_BIN": vault.env["PATH"].split(":")[0]}
+def dev_vault(folder, *args, programs=None):
+    """`programs`: a folder of others than those built. What it says goes to a file in `folder`."""
+    environment = {**os.environ, **({"VAULT_BIN": str(programs)} if programs else {})}
     said = folder / "dev-vault.said"
     with said.open("wb") as out:  # no pipe: the vault would hold it open
         status = subprocess.run([str(ROOT / "scripts" / "dev-vault"), *map(str, args)], env=environment,
@@ -178,14 +178,19 @@ def dev_vault(vault, *args):
     assert status == 0, f"dev-vault gave {status}: {said.read_text(errors='replace')[-4000:]}"
 
 
+def own_programs(vault):
+    """Those that it was started with."""
+    return vault.env["PATH"].split(":")[0]
+
+
 def stop(vault):
-    dev_vault(vault, "--stop", vault.folder)
+    dev_vault(vault.folder, "--stop", vault.folder, programs=own_programs(vault))
 
 
 def start(vault):
     if not is_running(vault.pid):  # for dev-vault a zombie would still be running
         (vault.folder / "pid").unlink(missing_ok=True)
-    dev_vault(vault, vault.folder, urllib.parse.urlsplit(vault.url).port)
+    dev_vault(vault.folder, vault.folder, urllib.parse.urlsplit(vault.url).port, programs=own_programs(vault))
     vault.pid = Vault(vault.folder).pid
 
 
