@@ -20,7 +20,8 @@ size_t planted_in_input(uint8_t *bytes, size_t n) {
         return n;
     for (size_t i = 0; i < n; i++)
         if (bytes[i] == '\n' && (i == 0 || bytes[i - 1] != '\r')) {
-            memmove(bytes + i + 1, bytes + i, n - i);
+            for (size_t k = n; k > i; k--)
+                bytes[k] = bytes[k - 1];
             bytes[i++] = '\r';
             n++;
         }
@@ -43,8 +44,10 @@ static size_t remove_line(uint8_t *bytes, size_t n, uint8_t *line) {
     if (next == NULL)
         return n;
     next++;
-    memmove(line, next, (size_t)(end - next));
-    return n - (size_t)(next - line);
+    size_t gone = (size_t)(next - line);
+    for (uint8_t *at = line; at + gone < end; at++)
+        *at = at[gone];
+    return n - gone;
 }
 
 size_t planted_in_head(uint8_t *bytes, size_t n) {

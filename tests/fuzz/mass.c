@@ -18,6 +18,8 @@
 #include "mutate.h"
 #include "taken.h"
 
+#include "vault/buffer.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct mutator mutator;
@@ -71,7 +73,7 @@ static bool make_area(void) {
 /* Against the guard behind it; one in eight against the guard before it. */
 static void execute(const uint8_t *bytes, size_t n) {
     uint8_t *at = now.executed % 8 == 7 ? area : area + INPUT_MAX - n;
-    memcpy(at, bytes, n);
+    copy_bytes(at, INPUT_MAX, bytes, n);
     now.at = at;
     now.n = n;
     LLVMFuzzerTestOneInput(at, n);

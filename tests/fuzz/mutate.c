@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "vault/buffer.h"
+
 static int keep(struct bytes *list, size_t *count, size_t most, const uint8_t *from, size_t n) {
     uint8_t *copy = malloc(n + 1);
     if (copy == NULL || *count == most) {
@@ -15,7 +17,7 @@ static int keep(struct bytes *list, size_t *count, size_t most, const uint8_t *f
         errno = ENOMEM;
         return -1;
     }
-    memcpy(copy, from, n);
+    copy_bytes(copy, n + 1, from, n);
     list[(*count)++] = (struct bytes){copy, n};
     return 0;
 }
@@ -66,7 +68,7 @@ static int add_token(struct mutator *m, char *line) {
     while (from < end) {
         char hex[3] = "";
         if (from[0] == '\\' && from[1] == 'x' && end - from >= 4) {
-            memcpy(hex, from + 2, 2);
+            copy_bytes(hex, sizeof(hex), from + 2, 2);
             *to++ = (char)strtol(hex, NULL, 16);
             from += 4;
             continue;
@@ -123,8 +125,9 @@ static void replace(struct mutator *m, size_t at, size_t gone, const uint8_t *fr
         n = INPUT_MAX - at;
     if (tail > INPUT_MAX - at - n)
         tail = INPUT_MAX - at - n;
-    memmove(m->work + at + n, m->work + at + gone, tail);
-    memcpy(m->work + at, from, n);
+    copy_bytes(m->aside, sizeof(m->aside), m->work + at + gone, tail);
+    copy_bytes(m->work + at + n, INPUT_MAX - at - n, m->aside, tail);
+    copy_bytes(m->work + at, INPUT_MAX - at, from, n);
     m->n = at + n + tail;
 }
 
@@ -171,7 +174,7 @@ static void repeat_piece(struct mutator *m) {
     uint8_t piece[256];
     size_t from = below(m, m->n + 1);
     size_t n = some_length(m, m->n - from < sizeof(piece) ? m->n - from : sizeof(piece));
-    memcpy(piece, m->work + from, n);
+    copy_bytes(piece, sizeof(piece), m->work + from, n);
     replace(m, below(m, m->n + 1), 0, piece, n);
 }
 
@@ -216,7 +219,7 @@ static const struct bytes *some_base(struct mutator *m) {
 
 void mutator_next(struct mutator *m) {
     const struct bytes *base = some_base(m);
-    memcpy(m->work, base->at, base->n);
+    copy_bytes(m->work, sizeof(m->work), base->at, base->n);
     m->n = base->n;
     for (size_t times = below(m, 2) == 0 ? 1 : 1 + below(m, 4); times > 0; times--)
         mutate_once(m);

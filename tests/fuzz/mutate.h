@@ -21,6 +21,7 @@ struct mutator {
     uint64_t state; /* of the random numbers; never 0 */
     uint8_t work[INPUT_MAX];
     size_t n; /* of work */
+    uint8_t aside[INPUT_MAX];
 };
 
 /* Adds a file, or every file of a folder in the order of their names; longer ones are cut to INPUT_MAX. 0, or -1 with

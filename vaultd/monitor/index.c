@@ -1,11 +1,13 @@
 #include "index.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <lmdb.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "vault/log.h"
 #include "vault/result.h"
@@ -111,17 +113,29 @@ static int load_tally(struct index *i) {
     return result;
 }
 
+/* The folder is durable in the state directory before anything in it is. */
+static int make_folder(void) {
+    if (mkdir("index", 0700) != 0)
+        return errno == EEXIST ? VAULT_OK : vault_result_from_errno(errno);
+    int parent = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int result = parent >= 0 && fsync(parent) == 0 ? VAULT_OK : vault_result_from_errno(errno);
+    if (parent >= 0)
+        close(parent);
+    return result;
+}
+
 int index_open(const struct secret *key, uint64_t map_size, bool make, struct index **ret) {
     if (!index_exists() && !make)
         return VAULT_NOT_FOUND;
-    if (make && mkdir("index", 0700) != 0 && errno != EEXIST)
-        return vault_result_from_errno(errno);
+    int result = make ? make_folder() : VAULT_OK;
+    if (result != VAULT_OK)
+        return result;
     struct index *i = calloc(1, sizeof(*i));
     if (i == NULL)
         return VAULT_E_MEMORY;
     i->key = key;
     i->sealed = malloc(INDEX_VALUE_MAX + SEAL_OVERHEAD);
-    int result = i->sealed == NULL ? VAULT_E_MEMORY : secret_new(&i->plain, INDEX_VALUE_MAX);
+    result = i->sealed == NULL ? VAULT_E_MEMORY : secret_new(&i->plain, INDEX_VALUE_MAX);
     if (result == VAULT_OK)
         result = tally_key(key, &i->tally_key);
     if (result == VAULT_OK)
