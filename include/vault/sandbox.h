@@ -1,9 +1,9 @@
 /* The walls around a process, put up by itself before it reads a byte from a client. docs/barriers.md.
  *
  * Every profile: no new privileges, not dumpable, no core, and a seccomp allow-list (libseccomp) that kills the process
- * on any other call. A worker can take no more than 64 MiB of memory beyond what it has. Landlock: all file-system access refused but what the profile keeps; network refused where the
- * kernel can (ABI 4), scopes where it can (ABI 6); a weaker kernel is reported in the log, a missing Landlock or
- * seccomp is VAULT_E_STATE. */
+ * on any other call. A worker can take no more than 64 MiB of memory beyond what it has. Landlock: all file-system
+ * access refused but what the profile keeps; network refused where the kernel can (ABI 4), scopes where it can (ABI 6);
+ * a weaker kernel is reported in the log, a missing Landlock or seccomp is VAULT_E_STATE. */
 #ifndef VAULT_SANDBOX_H
 #define VAULT_SANDBOX_H
 

@@ -1,5 +1,5 @@
-/* What the run of refused allocations must find: a function that does not look at what it got, and one that forgets what
- * it had when the next was refused. The third is as it should be. */
+/* What the run of refused allocations must find: a function that does not look at what it got, and one that forgets
+ * what it had when the next was refused. The third is as it should be. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

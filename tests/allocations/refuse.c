@@ -1,6 +1,7 @@
 /* Allocations that refuse once: the one whose number, from 1, is in VAULT_REFUSE_ALLOCATION. VAULT_COUNT_ALLOCATIONS
  * names a file that gets their number at the end. Only in the test program itself: not in what it forks, nor in
- * programs that it starts. That one was refused is said on standard error. tests/torture/allocations counts and refuses. */
+ * programs that it starts. That one was refused is said on standard error. tests/torture/allocations counts and
+ * refuses. */
 #include "redirect.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* Faults that every analysis must find: a block is read after it was given back, and an array past its end. Never part of
- * a program of the vault; tests/torture/static and tests/torture/valgrind look at it before anything else. */
+/* Faults that every analysis must find: a block is read after it was given back, and an array past its end. Never part
+ * of a program of the vault; tests/torture/static and tests/torture/valgrind look at it before anything else. */
 #include <stdio.h>
 #include <stdlib.h>
 

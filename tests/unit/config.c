@@ -34,12 +34,13 @@ static void assert_refused(const char *text, const char *line, const char *said)
 
 static void production_document_gives_every_value(void **state) {
     (void)state;
-    assert_int_equal(parse("mode: production\nlisten: 192.0.2.1:8443\nsocket: /run/v.sock\nadministrator: 1000\n"
-                           "programs: /usr/lib/vaultd\nmap_size: 1073741824\nreserve_size: 2097152\n"
-                           "limits: {workers: 100, waiting: 2, unix_slots: 5, per_address: 7, per_service: 9, denials: 10,\n"
-                           "  handshake_seconds: 3, head_seconds: 4, idle_seconds: 5, total_seconds: 6,\n"
-                           "  drain_seconds: 7}\n" USERS REST),
-                     VAULT_OK);
+    assert_int_equal(
+        parse("mode: production\nlisten: 192.0.2.1:8443\nsocket: /run/v.sock\nadministrator: 1000\n"
+              "programs: /usr/lib/vaultd\nmap_size: 1073741824\nreserve_size: 2097152\n"
+              "limits: {workers: 100, waiting: 2, unix_slots: 5, per_address: 7, per_service: 9, denials: 10,\n"
+              "  handshake_seconds: 3, head_seconds: 4, idle_seconds: 5, total_seconds: 6,\n"
+              "  drain_seconds: 7}\n" USERS REST),
+        VAULT_OK);
     assert_false(c.dev);
     assert_string_equal(c.listen, "192.0.2.1:8443");
     assert_string_equal(c.socket, "/run/v.sock");

@@ -15,7 +15,8 @@ void sanitizer_prepare(void) {
 }
 
 int sanitizer_refuse(void *filter, enum sandbox_profile profile) {
-    static const int everyone[] = {SCMP_SYS(ioctl), SCMP_SYS(open), SCMP_SYS(readlink), SCMP_SYS(stat), SCMP_SYS(access)};
+    static const int everyone[] = {SCMP_SYS(ioctl), SCMP_SYS(open), SCMP_SYS(readlink), SCMP_SYS(stat),
+                                   SCMP_SYS(access)};
     int result = 0;
     for (size_t i = 0; i < sizeof(everyone) / sizeof(everyone[0]) && result == 0; i++)
         result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), everyone[i], 0);
