@@ -102,7 +102,7 @@ static void close_ends(const struct ends *e) {
 static struct peers *peers_new(size_t size) {
     struct peers *p = calloc(1, sizeof(*p));
     check(p != NULL && secret_start() == VAULT_OK);
-    p->received = malloc(PEER_RECEIVED);
+    p->received = malloc(PEER_RECEIVED + 1); /* and a NUL, for who reads it as text */
     p->slots = -1;
     make_file(p, size);
     return p;
@@ -416,6 +416,7 @@ static void serve_client(struct peers *p) {
         if (p->received_n == 0)
             note(p, strncmp(p->received, "HTTP/1.1 100", 12) == 0 ? "continue" : "answered");
         p->received_n += (size_t)n;
+        p->received[p->received_n] = '\0';
         return;
     }
     p->reset = n < 0;
@@ -516,6 +517,7 @@ void forget_response(struct peers *p, const struct response *r) {
     copy_bytes(rest, left + 1, p->received + r->whole_n, left);
     copy_bytes(p->received, PEER_RECEIVED, rest, left);
     p->received_n = left;
+    p->received[left] = '\0';
     free(rest);
 }
 
