@@ -1,5 +1,6 @@
 """Whatever a known service asks wrongly is on record: under the number and the name of request that its answer has, or,
 beyond a rate, as one of a number."""
+import json
 import re
 import subprocess
 
@@ -125,6 +126,14 @@ def test_denials_beyond_the_rate_are_answered_alike_and_recorded_as_a_number(cou
     permitted = scene.Read(counting, SUBJECT, FILE, scene.RESEARCH, "research")
     assert permitted.whole and permitted.seq is not None
     assert counting.http("GET", "/v1/nothing", cert="clinic").headers["Audit-Seq"] is not None
+
+
+def test_an_inquiry_is_never_summed(counting):
+    """Its answer tells an administrator what a patient decided: each one is on record, with the subject."""
+    counting.ctl("subject", "add", "S-silent")
+    question = {"service": "clinic", "purpose": scene.TREATMENT, "subject": "S-silent"}
+    answers = [counting.http("POST", "/v1/decisions", json.dumps(question).encode(), JSON) for _ in range(2 * DENIALS)]
+    assert all(a.status == 200 and not a.json()["permitted"] and a.headers["Audit-Seq"] for a in answers), answers[0].body
 
 
 def test_what_was_counted_is_recorded_before_a_seal(counting):

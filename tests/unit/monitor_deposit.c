@@ -358,6 +358,24 @@ static void several_dropped_uploads_are_cleaned_without_being_asked(void **state
 
 #define DEPOSIT(test) cmocka_unit_test_setup_teardown(test, deposit_set_up, deposit_tear_down)
 
+/* A receipt binds no place in the manifest: a worker could name its one object without end, page after page. */
+static void object_is_named_once(void **state) {
+    (void)state;
+    struct deposit d = deposit_begin(&depositor, "S-1", "repeated");
+    deposit_announce(&depositor, &d, 4 * MEGABYTE);
+    assert_int_equal(d.page.count, 1);
+    struct deposit honest = d;
+    for (size_t n = 1; n < PAGE_CHUNKS; n++) {
+        d.page.chunks[n] = d.page.chunks[0];
+        COPY_ARRAY(d.receipts[n], d.receipts[0]);
+    }
+    d.page.count = PAGE_CHUNKS;
+    page_request(&depositor, &d, 0);
+    assert_int_equal(ask_status(&depositor), 400);
+    page_request(&depositor, &honest, 0);
+    assert_int_equal(ask(&depositor)->type, MSG_done);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         DEPOSIT(file_is_published_whole),
@@ -368,6 +386,7 @@ int main(void) {
         DEPOSIT(page_with_a_missing_receipt_is_refused),
         DEPOSIT(receipt_of_another_worker_is_refused),
         DEPOSIT(page_out_of_order_is_refused),
+        DEPOSIT(object_is_named_once),
         DEPOSIT(short_chunk_in_the_middle_is_refused),
         DEPOSIT(nothing_follows_a_short_page),
         DEPOSIT(size_that_does_not_fit_is_refused),

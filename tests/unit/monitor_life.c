@@ -339,6 +339,16 @@ static void older_ring_is_refused(void **state) {
     refused_with("The key ring is older than the index.");
 }
 
+/* It only informs: the vault opens without it. */
+static void damage_of_the_last_scrub_does_not_keep_it_sealed(void **state) {
+    (void)state;
+    assert_int_equal(batch_begin(&m), VAULT_OK);
+    assert_int_equal(index_put(m.index, DB_META, "scrub", sizeof("scrub"), "x", 1), VAULT_OK);
+    assert_int_equal(batch_finish(&m), VAULT_OK);
+    rig_stop();
+    assert_true(rig_start_unsealed());
+}
+
 #define VAULT(test) cmocka_unit_test_setup_teardown(test, vault_set_up, rig_tear_down)
 
 int main(void) {
@@ -357,6 +367,7 @@ int main(void) {
         VAULT(ring_ahead_without_intent_is_refused),
         VAULT(intent_that_never_came_to_the_ring_is_dropped),
         VAULT(older_ring_is_refused),
+        VAULT(damage_of_the_last_scrub_does_not_keep_it_sealed),
     };
     log_start("test");
     if (secret_start() != VAULT_OK)

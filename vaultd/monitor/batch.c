@@ -208,12 +208,15 @@ void batch_drop(struct monitor *m, int reason) {
         }
     grants_dropped(m);
     denials_settled(m, false);
+    check_settled(m, false);
     m->unsettled = true;
     for (struct worker *w = m->workers; w != NULL; w = w->next)
         w->uploads = 0; /* counted anew: what this batch opened and ended is not known any more */
     if (reason == VAULT_E_FULL)
         space_failed(m);
     int result = reopen(m);
+    if (result == VAULT_OK && keyring_epoch(m->keyring) != m->meta.epoch)
+        result = VAULT_E_STATE; /* the ring has taken a step that this batch was to follow: a start finishes it */
     if (result != VAULT_OK) {
         log_error("index: cannot be opened again result=\"%s\"", vault_result_name(result));
         m->stop = true;
@@ -237,6 +240,7 @@ int batch_finish(struct monitor *m) {
         }
         grants_committed(m);
         denials_settled(m, true);
+        check_settled(m, true);
     }
     for (struct ending *e = m->endings; e != NULL; e = e->next)
         e->committed = true;

@@ -12,12 +12,14 @@ json_t *check_json(const struct monitor *m) {
                      "checked", m->check_ended == 0 ? json_null() : json_time(m->check_ended));
 }
 
+/* Of how it ended; in a batch of its own, since a transaction that met a bad page commits nothing. */
 static int end(struct monitor *m, bool whole) {
     uint8_t digest[TALLY_DIGEST];
     char hex[2 * TALLY_DIGEST + 1];
     char detail[200];
     struct event e = {.name = "index.check", .outcome = whole ? "done" : "failed", .action = 'E', .detail = detail};
     m->check = whole ? CHECK_WHOLE : CHECK_DAMAGED;
+    m->check_recorded = false;
     m->check_ended = monitor_time(m);
     index_digest(m->index, digest);
     hex_encode(hex, sizeof(hex), digest, sizeof(digest));
@@ -37,7 +39,15 @@ int check_step(struct monitor *m, bool *ret_more) {
     m->check = CHECK_RUNNING;
     int result = index_check(m->index);
     *ret_more = result == VAULT_AGAIN;
-    if (result == VAULT_OK || result == VAULT_E_DAMAGED)
-        return end(m, result == VAULT_OK);
-    return result == VAULT_AGAIN ? VAULT_OK : result;
+    if (result == VAULT_AGAIN || result == VAULT_E_MEMORY)
+        return result == VAULT_AGAIN ? VAULT_OK : result;
+    return end(m, result == VAULT_OK);
+}
+
+void check_settled(struct monitor *m, bool durable) {
+    bool ended = m->check == CHECK_WHOLE || m->check == CHECK_DAMAGED;
+    if (ended && durable)
+        m->check_recorded = true;
+    else if (ended && !m->check_recorded)
+        m->check = CHECK_WAITING; /* its record was dropped: once more */
 }

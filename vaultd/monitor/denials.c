@@ -14,27 +14,25 @@ static const char *name_of(const struct asker *a) {
     return a->name[0] != '\0' ? a->name : a->san[0] != '\0' ? a->san : a->address;
 }
 
-/* The row of this name, or one that can be given to it. Rows are few: with all of them in use the last one is shared.
- */
-static struct denier *row_of(struct denials *d, const char *name, uint64_t now) {
-    struct denier *unused = NULL;
+/* The row of this name, or one that can be given to it: of those with nothing to sum the one that was denied least.
+ * NULL: every row has a sum to record first. */
+static struct denier *row_of(struct denials *d, const char *name) {
+    struct denier *least = NULL;
     for (size_t i = 0; i < DENIERS; i++) {
         struct denier *row = &d->rows[i];
         if (strcmp(row->name, name) == 0)
             return row;
-        if (unused == NULL && row->summed == 0 && now - row->since >= MINUTE_MS)
-            unused = row;
+        if (row->summed == 0 && (least == NULL || row->recorded < least->recorded))
+            least = row;
     }
-    return unused != NULL ? unused : &d->rows[DENIERS - 1];
+    return least;
 }
 
 static void begin_minute(struct denier *row, const struct asker *a, uint64_t now) {
     row->since = now;
     row->recorded = 0;
-    if (row->summed == 0) {
-        copy_string(row->name, sizeof(row->name), name_of(a));
-        row->registered = a->name[0] != '\0';
-    }
+    copy_string(row->name, sizeof(row->name), name_of(a));
+    row->registered = a->name[0] != '\0';
 }
 
 bool denials_admit(struct monitor *m, const struct asker *a) {
@@ -42,8 +40,10 @@ bool denials_admit(struct monitor *m, const struct asker *a) {
     uint64_t now = loop_now_ms();
     if (limit == 0)
         return true;
-    struct denier *row = row_of(&m->denials, name_of(a), now);
-    if (now - row->since >= MINUTE_MS || row->name[0] == '\0')
+    struct denier *row = row_of(&m->denials, name_of(a));
+    if (row == NULL)
+        return true; /* rather one record more than one in another's name */
+    if (now - row->since >= MINUTE_MS || strcmp(row->name, name_of(a)) != 0)
         begin_minute(row, a, now);
     if (row->recorded < limit) {
         row->recorded++;

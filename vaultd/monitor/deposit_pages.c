@@ -89,9 +89,10 @@ static bool receipts_are_good(const struct request *q, const struct manifest_pag
     return true;
 }
 
+/* In its turn, and of no more objects than were announced: an object is named once. */
 static bool page_fits(const struct upload_value *u, const struct msg_upload_page *p, const struct manifest_page *page) {
     bool full_so_far = u->chunks == u->pages * PAGE_CHUNKS && (u->chunks == 0 || u->last == OBJECT_MAX);
-    return p->page == u->pages && full_so_far && page->count > 0;
+    return p->page == u->pages && full_so_far && page->count > 0 && page->count <= u->announced - u->chunks;
 }
 
 /* Every object of the page was announced for this blob, so that none is missing from another. */

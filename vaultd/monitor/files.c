@@ -274,7 +274,8 @@ int answer_inquire(struct request *q) {
                       .decision = &i.decision,
                       .consent = i.has_consent ? i.consent.version : 0,
                       .detail = n->service,
-                      .state = REQUEST_ENDED};
+                      .state = REQUEST_ENDED,
+                      .tells = true};
     result = journal(q->monitor, &e, &seq);
     if (result == VAULT_OK)
         answer_json(q->monitor, q->worker, q->message, 200, seq, q->id, decision_json(q, &i, is_administrator(q)));

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <lmdb.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -95,6 +96,13 @@ static int open_environment(struct index *i, uint64_t map_size) {
     return error == 0 ? open_databases(i) : result_of(error);
 }
 
+/* Nothing can vouch for the entries any more: no count will ever agree. It is told by the check, and is no reason to
+ * stay sealed; a wrong key is noticed by who reads the rest. */
+static void forget_tally(struct index *i) {
+    log_error("index: its tally is gone or damaged");
+    randombytes_buf(i->tally.lanes, sizeof(i->tally.lanes));
+}
+
 /* An environment without any entry is new; any other has a tally. */
 static int load_tally(struct index *i) {
     uint8_t bytes[TALLY_SIZE];
@@ -103,14 +111,18 @@ static int load_tally(struct index *i) {
     int result = index_get(i, DB_META, tally_name, sizeof(tally_name), bytes, sizeof(bytes), &n);
     if (result == VAULT_NOT_FOUND) {
         result = index_next(i, DB_META, NULL, 0, NULL, 0, first, &n);
-        return result == VAULT_NOT_FOUND ? VAULT_OK : result == VAULT_OK ? VAULT_E_DAMAGED : result;
+        if (result == VAULT_NOT_FOUND)
+            return VAULT_OK;
+        result = result == VAULT_OK ? VAULT_E_DAMAGED : result;
     }
-    if (result == VAULT_OK && n != TALLY_SIZE)
-        result = VAULT_E_DAMAGED;
-    if (result == VAULT_OK)
+    if (result == VAULT_E_DAMAGED || result == VAULT_E_LIMIT || (result == VAULT_OK && n != TALLY_SIZE))
+        forget_tally(i);
+    else if (result == VAULT_OK)
         tally_decode(&i->tally, bytes);
+    else
+        return result;
     wipe(bytes, sizeof(bytes));
-    return result;
+    return VAULT_OK;
 }
 
 /* The folder is durable in the state directory before anything in it is. */
@@ -277,10 +289,17 @@ static void tally_change(struct index *i, enum index_db db, const MDB_val *k, co
     wipe(entry, sizeof(entry));
 }
 
+/* No entry of ours is larger: what a damaged page says of a value's size must not be read. */
+static bool may_be_ours(const MDB_val *k, const MDB_val *v) {
+    return k->mv_size > 0 && k->mv_size <= INDEX_KEY_MAX && v->mv_size <= INDEX_VALUE_MAX + SEAL_OVERHEAD;
+}
+
 /* Takes what is stored under the key out of the tally. VAULT_NOT_FOUND: there is nothing. */
 static int untally(struct index *i, enum index_db db, MDB_val *k) {
     MDB_val old;
     int result = result_of(mdb_get(i->write, i->dbs[db], k, &old));
+    if (result == VAULT_OK && !may_be_ours(k, &old))
+        result = VAULT_E_DAMAGED;
     if (result == VAULT_OK)
         tally_change(i, db, k, &old, tally_take);
     return result;
@@ -443,8 +462,8 @@ static int count_slice(struct index *i, size_t *entries, size_t *bytes) {
         return result;
     result = result_of(seek(cursor, NULL, 0, c->after, c->after_size, &k, &v));
     while (result == VAULT_OK && *entries < SLICE_ENTRIES && *bytes < SLICE_BYTES) {
-        if (k.mv_size > INDEX_KEY_MAX) { /* never stored here */
-            result = VAULT_E_DAMAGED;
+        if (!may_be_ours(&k, &v) || is_counted(c, (enum index_db)c->db, k.mv_data, k.mv_size)) {
+            result = VAULT_E_DAMAGED; /* never stored here, or keys go backwards and the count would have no end */
             break;
         }
         count_entry(i, &k, &v);

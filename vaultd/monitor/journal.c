@@ -177,7 +177,7 @@ int journal(struct monitor *m, const struct event *e, uint64_t *ret_seq) {
     uint8_t leaf[MERKLE_HASH];
     size_t length = 0;
     fill(m, e, &texts, &r);
-    if (e->asker != NULL && strcmp(e->outcome, "denied") == 0 && !denials_admit(m, e->asker)) {
+    if (e->asker != NULL && strcmp(e->outcome, "denied") == 0 && !e->tells && !denials_admit(m, e->asker)) {
         if (ret_seq != NULL)
             *ret_seq = NO_SEQ;
         return VAULT_OK;

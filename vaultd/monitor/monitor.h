@@ -113,6 +113,7 @@ struct scrub {
     struct scrub_value value;
     struct checked window[SCRUB_WINDOW];
     size_t count, in_hand; /* objects of the window, and those of them that are not answered */
+    bool stale;            /* the window is of a dropped batch: its answers count for nothing */
 };
 
 /* Whether the state directory has room: for everything; for what must go on; for nothing. */
@@ -177,6 +178,7 @@ struct monitor {
 
     enum check_state check;
     uint64_t check_ended; /* microseconds since 1970; 0: not yet */
+    bool check_recorded;  /* how it ended is durable in the log */
     struct scrub scrub;
     struct denials denials;
 
@@ -277,6 +279,7 @@ struct event {
     const char *detail;
     enum request_state state; /* of the request from now on, if there is one */
     uint8_t status;           /* exit status that vaultctl would give */
+    bool tells;               /* its answer tells what a patient decided: never summed (denials.c) */
 };
 
 /* Appends one record to the transaction. *ret_seq (may be NULL) is its number, or NO_SEQ for a denial that was only
@@ -442,9 +445,11 @@ int keys_agree(struct monitor *m, char problem[200]);
 
 /* ---- check.c ---- */
 
-/* One bounded slice of the check of the index, if one is wanted; its end is recorded. *ret_more: there is more to do.
- * Faults of the index. */
+/* One bounded slice of the check of the index, if one is wanted, outside any batch; its end is recorded. *ret_more:
+ * there is more to do. Faults of the index. */
 int check_step(struct monitor *m, bool *ret_more);
+/* The batch is durable, or was dropped. */
+void check_settled(struct monitor *m, bool durable);
 /* For the status: {"state", "entries", "checked"}. */
 json_t *check_json(const struct monitor *m);
 

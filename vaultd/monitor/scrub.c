@@ -14,10 +14,13 @@ static const uint8_t scrub_key[] = "scrub";
 int scrub_load(struct monitor *m) {
     struct scrub *s = &m->scrub;
     s->value = (struct scrub_value){0};
-    if (s->in_hand == 0)
-        s->count = 0;
+    s->stale = s->count > 0;
     int result = index_get_record(m->index, DB_META, scrub_key, sizeof(scrub_key), &layout_scrub_value, &s->value);
-    return result == VAULT_NOT_FOUND ? VAULT_OK : result;
+    if (result != VAULT_E_DAMAGED && result != VAULT_E_LIMIT)
+        return result == VAULT_NOT_FOUND ? VAULT_OK : result;
+    log_error("scrub: what was known of the last one is damaged");
+    s->value = (struct scrub_value){0}; /* it only informs: no reason to stay sealed */
+    return VAULT_OK;
 }
 
 static int scrub_store(struct monitor *m) {
@@ -175,8 +178,12 @@ static int end(struct monitor *m) {
 }
 
 int scrub_step(struct monitor *m, bool *ret_more) {
-    const struct scrub *s = &m->scrub;
+    struct scrub *s = &m->scrub;
     *ret_more = false;
+    if (s->in_hand == 0 && s->stale) {
+        s->count = 0;
+        s->stale = false;
+    }
     if (m->seal != SEAL_UNSEALED || !is_running(&s->value) || s->in_hand > 0)
         return VAULT_OK;
     *ret_more = true;

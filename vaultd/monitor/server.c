@@ -194,7 +194,7 @@ int monitor_start(struct monitor *m) {
 
 /* The work that nobody waits for. */
 static void go_on(struct monitor *m, bool *more) {
-    static int (*const steps[])(struct monitor *, bool *) = {jobs_step, check_step, scrub_step};
+    static int (*const steps[])(struct monitor *, bool *) = {jobs_step, scrub_step};
     if (m->space.state == SPACE_NONE)
         return;
     int result = m->unsettled && m->seal == SEAL_UNSEALED ? uploads_settle(m) : VAULT_OK;
@@ -214,6 +214,19 @@ static int sooner(int a, int b) {
     return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
+/* After the batch: a bad page that it meets must not take others' answers with it. */
+static void check_on(struct monitor *m, bool *more) {
+    bool more_of_it = false;
+    if (m->stop || m->space.state == SPACE_NONE)
+        return;
+    int result = check_step(m, &more_of_it);
+    if (result != VAULT_OK)
+        batch_drop(m, result);
+    else if (m->index != NULL && !index_writing(m->index))
+        index_end_reads(m->index);
+    *more |= more_of_it;
+}
+
 int monitor_turn(struct monitor *m, bool *more) {
     int wait = sooner(sooner(space_tick(m), denials_tick(m)), sooner(life_tick(m), grants_tick(m)));
     bool in_hand = m->index != NULL && index_writing(m->index); /* the clock ended a grant: no waiting with that */
@@ -227,6 +240,7 @@ int monitor_turn(struct monitor *m, bool *more) {
         batch_drop(m, result);
     if (batch_finish(m) != VAULT_OK) /* answered and logged */
         *more = false;               /* what failed is tried again, but not without end */
+    check_on(m, more);
     return VAULT_OK;
 }
 
