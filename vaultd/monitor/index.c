@@ -279,10 +279,15 @@ static bool is_counted(const struct count *c, enum index_db db, const void *key,
     return c->after_size > 0 && (order < 0 || (order == 0 && key_size <= c->after_size));
 }
 
+static void entry_hash(const struct index *i, enum index_db db, const MDB_val *k, const MDB_val *v,
+                       uint8_t ret[TALLY_ENTRY]) {
+    tally_hash(i->tally_key, (uint8_t)db, k->mv_data, k->mv_size, v->mv_data, v->mv_size, ret);
+}
+
 static void tally_change(struct index *i, enum index_db db, const MDB_val *k, const MDB_val *v,
                          void (*change)(struct tally *, const uint8_t *)) {
     uint8_t entry[TALLY_ENTRY];
-    tally_hash(i->tally_key, (uint8_t)db, k->mv_data, k->mv_size, v->mv_data, v->mv_size, entry);
+    entry_hash(i, db, k, v, entry);
     change(&i->tally, entry);
     if (is_counted(&i->count, db, k->mv_data, k->mv_size))
         change(&i->count.sum, entry);
@@ -444,7 +449,7 @@ static void count_entry(struct index *i, const MDB_val *k, const MDB_val *v) {
     struct count *c = &i->count;
     bool own = c->db == DB_META && k->mv_size == sizeof(tally_name) && memcmp(k->mv_data, tally_name, k->mv_size) == 0;
     if (!own) {
-        tally_hash(i->tally_key, (uint8_t)c->db, k->mv_data, k->mv_size, v->mv_data, v->mv_size, entry);
+        entry_hash(i, (enum index_db)c->db, k, v, entry);
         tally_add(&c->sum, entry);
         wipe(entry, sizeof(entry));
     }

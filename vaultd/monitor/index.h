@@ -45,8 +45,9 @@ enum index_db {
 enum { INDEX_KEY_MAX = 64, INDEX_VALUE_MAX = 57344 };
 
 /* Opens (makes, if `make`) the environment in folder `index` of the current directory; `key` is borrowed.
- * VAULT_NOT_FOUND (there is none and `make` is not set), VAULT_E_IO, VAULT_E_FULL, VAULT_E_MEMORY, VAULT_E_FORMAT.
- * Where the tally is gone or damaged it opens, and no check will find it whole. */
+ * VAULT_NOT_FOUND (there is none and `make` is not set), VAULT_E_IO, VAULT_E_FULL, VAULT_E_MEMORY, VAULT_E_FORMAT,
+ * VAULT_E_DAMAGED (LMDB finds no environment in the file). Where the tally is gone or damaged it opens, and no check
+ * will find it whole. */
 int index_open(const struct secret *key, uint64_t map_size, bool make, struct index **ret);
 /* True if folder `index` holds an environment; needs no key. */
 bool index_exists(void);

@@ -19,7 +19,7 @@ int scrub_load(struct monitor *m) {
     if (result != VAULT_E_DAMAGED && result != VAULT_E_LIMIT)
         return result == VAULT_NOT_FOUND ? VAULT_OK : result;
     log_error("scrub: what was known of the last one is damaged");
-    s->value = (struct scrub_value){0}; /* it only informs: no reason to stay sealed */
+    s->value = (struct scrub_value){0}; /* whatever was decoded of it; it only informs: no reason to stay sealed */
     return VAULT_OK;
 }
 
