@@ -20,6 +20,7 @@ PROCESSES = ["vaultd", "vaultd-gate", "vaultd-monitor", "vaultd-store", "vaultd-
 CORE = ["vaultd-gate", "vaultd-monitor", "vaultd-store"]
 # Deaths that the supervisor forgives within a minute, and rotations that a key ring holds.
 DEATHS_MAX, ROTATIONS_MAX, SLOW = 4, 60, 10
+SETTLE = 0.03
 # Done; sealed, or not recorded, or damaged or full; or the connection ended.
 TOLD = {200, 201, 202, 423, 500, 503, 507, "cut", "unsealed", "sealed", "no start"}
 LIMITS = {"waiting": 1, "handshake_seconds": 10, "head_seconds": 10, "idle_seconds": 20}
@@ -69,7 +70,12 @@ class World:
         return {kind: found.get(kind) for kind in CORE}
 
     def pids(self, process):
-        return scene.wait_for(lambda: scene.processes(self.vault).get(process), f"a {process}")
+        """Those of one kind, once two looks agree: a worker that has answered ends, and another comes."""
+        def settled():
+            before = scene.processes(self.vault).get(process)
+            time.sleep(SETTLE)
+            return before if before == scene.processes(self.vault).get(process) else None
+        return scene.wait_for(settled, f"a {process}")
 
     def serves(self):
         return scene.seal_state(self.vault) == "unsealed"
@@ -136,7 +142,7 @@ class Operation:
     answer = None
 
     def tracer(self, process, fault, log):
-        return Tracer(self.world.pids(process), log, process, fault)
+        return Tracer(lambda: self.world.pids(process), log, process, fault)
 
     @property
     def told(self):

@@ -21,6 +21,7 @@ SOCKETS = {"recvfrom", "recvmsg", "sendto", "sendmsg", "read", "write"}
 # They cannot fail or do not come back; and a close that is replaced leaves open what Linux always closes.
 WITHOUT_ERROR = {"close", "exit", "exit_group", "rt_sigreturn", "restart_syscall", "getpid", "gettid", "getppid",
                  "getuid", "geteuid", "getgid", "getegid", "sched_yield", "execve", "execveat"}
+ATTACH_GONE = "No such process"
 CALL = re.compile(r"^(?:(\d+) +)?([a-z_0-9]+)\(")
 
 
@@ -90,23 +91,35 @@ def command(log, process, fault):
 
 
 class Tracer:
-    """strace on running processes of one kind, from `with` to its end."""
+    """strace on running processes of one kind, from `with` to its end. `pids()` lists them."""
 
     def __init__(self, pids, log, process, fault=None):
-        self.pids, self.log = pids, pathlib.Path(log)
-        self.command = command(log, process, fault) + [word for pid in pids for word in ("-p", str(pid))]
+        self.pids, self.log, self.kind, self.fault = pids, pathlib.Path(log), process, fault
 
     def __enter__(self):
-        said = self.log.with_suffix(".said")
-        with said.open("wb") as out:
-            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         deadline = time.monotonic() + WAIT
-        while said.read_text(errors="replace").count(" attached") < len(self.pids):
-            assert self.process.poll() is None and time.monotonic() < deadline, said.read_text(errors="replace")
-            time.sleep(0.01)
+        while not self.attach(deadline):
+            self.end()
         return self
 
-    def __exit__(self, *_):
+    def attach(self, deadline):
+        """Whether all that were listed were there to be traced: a worker may just have ended."""
+        pids, said = self.pids(), self.log.with_suffix(".said")
+        named = [word for pid in pids for word in ("-p", str(pid))]
+        with said.open("wb") as out:
+            self.process = subprocess.Popen(command(self.log, self.kind, self.fault) + named,
+                                            stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        while (words := said.read_text(errors="replace")).count(" attached") < len(pids):
+            if ATTACH_GONE in words:
+                return False
+            assert self.process.poll() is None and time.monotonic() < deadline, words
+            time.sleep(0.01)
+        return True
+
+    def end(self):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         self.process.wait(timeout=WAIT)
+
+    def __exit__(self, *_):
+        self.end()
