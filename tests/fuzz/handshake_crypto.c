@@ -1,6 +1,6 @@
-/* For the mass execution of handshakes, nine tenths of whose time is OpenSSL's: a certificate that was parsed once is not
- * parsed again from the same bytes, and the vault's signature is random bytes, which is all that the gate compares with
- * what a worker shows. A client's proof is verified as ever. */
+/* For the mass execution of handshakes, nine tenths of whose time is OpenSSL's: a certificate that was parsed once is
+ * not parsed again from the same bytes, and the vault's signature is random bytes, which is all that the gate compares
+ * with what a worker shows. A client's proof is verified as ever. */
 #include <openssl/rand.h>
 #include <openssl/x509.h>
 #include <string.h>
