@@ -11,7 +11,7 @@ import subprocess
 import time
 import urllib.parse
 
-from vault_under_test import ROOT, Vault, is_running
+from vault_under_test import ROOT, is_running
 
 TREATMENT = "treatment"
 RESEARCH = 'research;project="P1";approval="A1"'
@@ -178,20 +178,26 @@ def dev_vault(folder, *args, programs=None):
     assert status == 0, f"dev-vault gave {status}: {said.read_text(errors='replace')[-4000:]}"
 
 
-def own_programs(vault):
-    """Those that it was started with."""
-    return vault.env["PATH"].split(":")[0]
-
-
 def stop(vault):
-    dev_vault(vault.folder, "--stop", vault.folder, programs=own_programs(vault))
+    vault.stop()
 
 
-def start(vault):
-    if not is_running(vault.pid):  # for dev-vault a zombie would still be running
-        (vault.folder / "pid").unlink(missing_ok=True)
-    dev_vault(vault.folder, vault.folder, urllib.parse.urlsplit(vault.url).port, programs=own_programs(vault))
-    vault.pid = Vault(vault.folder).pid
+def start(vault, seconds=60):
+    """As it was started before. A supervisor that ends instead of serving is an AssertionError."""
+    command = [pathlib.Path(vault.env["PATH"].split(":")[0]) / "vaultd", "--config", vault.folder / "vaultd.yaml"]
+    with (vault.folder / "vaultd.log").open("ab") as log:
+        supervisor = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+    vault.pid = supervisor.pid
+    (vault.folder / "pid").write_text(f"{vault.pid}\n")
+
+    def answers():
+        assert supervisor.poll() is None, f"vaultd ended with {supervisor.returncode} and did not serve"
+        return seal_state(vault)
+    try:
+        wait_for(answers, "vaultd answers", seconds)
+    except AssertionError:
+        supervisor.kill()
+        raise
 
 
 def orphans(vault):
