@@ -65,6 +65,19 @@ int keyring_add_generation(struct keyring *k) {
     return result;
 }
 
+int keyring_set_seal(struct keyring *k, const struct seal *s) {
+    bool stored = k->seal.kind != SEAL_BY_NOTHING;
+    if (s->kind == SEAL_BY_NOTHING || k->epoch == UINT64_MAX)
+        return VAULT_E_STATE;
+    k->seal = *s;
+    k->epoch += stored;
+    return VAULT_OK;
+}
+
+const struct seal *keyring_seal(const struct keyring *k) {
+    return &k->seal;
+}
+
 const uint8_t *keyring_vault_id(const struct keyring *k) {
     return k->vault_id;
 }

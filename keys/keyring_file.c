@@ -151,16 +151,32 @@ static int remove_leftover(const struct copy *c) {
     return result == VAULT_OK ? remove_if_there(c->directory, fresh) : result;
 }
 
+/* Reads both, and says which to try first. */
+static int read_copies(const struct keyring_place *place, struct copy *first, struct copy *twin,
+                       const struct copy **ret, const struct copy **other) {
+    int result = read_copy(place->directory, place->name, first);
+    if (result == VAULT_OK)
+        result = read_copy(place->twin_directory, place->twin_name, twin);
+    return result == VAULT_OK ? choose(first, twin, ret, other) : result;
+}
+
+int keyring_peek(const struct keyring_place *place, struct seal *ret_seal, uint8_t ret_vault[KEYRING_ID]) {
+    struct copy first_copy, twin_copy;
+    const struct copy *chosen = NULL, *other = NULL;
+    int result = read_copies(place, &first_copy, &twin_copy, &chosen, &other);
+    if (result != VAULT_OK)
+        return result;
+    *ret_seal = chosen->head.seal;
+    copy_bytes(ret_vault, KEYRING_ID, chosen->head.vault_id, KEYRING_ID);
+    return VAULT_OK;
+}
+
 int keyring_load(const struct keyring_place *place, const struct secret *root, struct keyring **ret,
                  bool *ret_repaired) {
     struct copy first_copy, twin_copy;
     const struct copy *chosen = NULL, *other = NULL;
     struct keyring *k = NULL;
-    int result = read_copy(place->directory, place->name, &first_copy);
-    if (result == VAULT_OK)
-        result = read_copy(place->twin_directory, place->twin_name, &twin_copy);
-    if (result == VAULT_OK)
-        result = choose(&first_copy, &twin_copy, &chosen, &other);
+    int result = read_copies(place, &first_copy, &twin_copy, &chosen, &other);
     if (result == VAULT_OK)
         result = open_either(&chosen, &other, root, &k);
     if (result != VAULT_OK)

@@ -9,7 +9,7 @@
 
 enum {
     MAGIC = 8,
-    HEAD = MAGIC + 4 + KEYRING_ID + 8 + 1 + 4,
+    HEAD_MAX = MAGIC + 4 + KEYRING_ID + 8 + 1 + 2 + SEAL_SIZE_MAX + 4,
     GENERATION = 4 + 8 + SECRET_KEY_SIZE,
     BODY_MAX = 4 + KEYRING_GENERATIONS * GENERATION + 3 * SECRET_KEY_SIZE,
     BODY_MIN = 4 + GENERATION + 3 * SECRET_KEY_SIZE
@@ -17,7 +17,7 @@ enum {
 
 static const char magic[MAGIC + 1] = "VAULTKEY";
 
-_Static_assert(HEAD + BODY_MAX + SEAL_OVERHEAD + RING_CHECKSUM <= RING_FILE_MAX, "the fullest ring fits its file");
+_Static_assert(HEAD_MAX + BODY_MAX + SEAL_OVERHEAD + RING_CHECKSUM <= RING_FILE_MAX, "the fullest ring fits its file");
 
 static void checksum(const uint8_t *bytes, size_t n, uint8_t ret[RING_CHECKSUM]) {
     if (crypto_generichash(ret, RING_CHECKSUM, bytes, n, NULL, 0) != 0)
@@ -35,15 +35,19 @@ int ring_head_parse(const uint8_t *bytes, size_t n, struct ring_head *ret) {
     struct reader r = reader_of(bytes + MAGIC, n - MAGIC - RING_CHECKSUM);
     if (read_u32(&r) != RING_VERSION)
         return VAULT_E_FORMAT;
-    struct ring_head head = {.bytes = bytes, .head_size = HEAD};
+    struct ring_head head = {.bytes = bytes};
     read_bytes(&r, head.vault_id, KEYRING_ID);
     head.epoch = read_u64(&r);
     uint8_t dev = read_u8(&r);
+    size_t seal_size = read_u16(&r);
+    const uint8_t *seal = read_view(&r, seal_size);
     head.sealed_size = read_u32(&r);
     if (r.bad || head.sealed_size != r.left || dev > 1 || head.epoch == 0 ||
-        head.sealed_size < BODY_MIN + SEAL_OVERHEAD || head.sealed_size > BODY_MAX + SEAL_OVERHEAD)
+        head.sealed_size < BODY_MIN + SEAL_OVERHEAD || head.sealed_size > BODY_MAX + SEAL_OVERHEAD ||
+        seal_read(seal, seal_size, &head.seal) != VAULT_OK)
         return VAULT_E_FORMAT;
     head.dev = dev == 1;
+    head.head_size = (size_t)(r.at - bytes);
     *ret = head;
     return VAULT_OK;
 }
@@ -102,6 +106,7 @@ int ring_open(const struct ring_head *head, const struct secret *root, struct ke
     COPY_ARRAY(k->vault_id, head->vault_id);
     k->epoch = head->epoch;
     k->dev = head->dev;
+    k->seal = head->seal;
     result = read_body(reader_of(secret_view(body), secret_size(body)), k);
     if (result != VAULT_OK) {
         keyring_free(&k);
@@ -127,21 +132,32 @@ static void write_body(const struct keyring *k, struct writer *w) {
     write_key(w, k->audit_seed);
 }
 
+/* What the seal of the body is bound to. */
+static void write_head(const struct keyring *k, size_t body_size, struct writer *w) {
+    uint8_t seal[SEAL_SIZE_MAX];
+    size_t seal_size = seal_write(&k->seal, seal);
+    write_bytes(w, magic, MAGIC);
+    write_u32(w, RING_VERSION);
+    write_bytes(w, k->vault_id, KEYRING_ID);
+    write_u64(w, k->epoch);
+    write_u8(w, k->dev);
+    write_u16(w, (uint16_t)seal_size);
+    write_bytes(w, seal, seal_size);
+    write_u32(w, (uint32_t)(body_size + SEAL_OVERHEAD));
+}
+
 int ring_encode(const struct keyring *k, const struct secret *root, uint8_t to[RING_FILE_MAX], size_t *ret_size) {
     CLEANUP_SECRET struct secret *body = NULL;
     size_t body_size = BODY_MIN + (k->count - 1) * (size_t)GENERATION;
+    if (k->seal.kind == SEAL_BY_NOTHING)
+        return VAULT_E_STATE;
     int result = secret_new(&body, body_size);
     if (result != VAULT_OK)
         return result;
     struct writer inner = writer_of(secret_edit(body), body_size);
     write_body(k, &inner);
     struct writer w = writer_of(to, RING_FILE_MAX);
-    write_bytes(&w, magic, MAGIC);
-    write_u32(&w, RING_VERSION);
-    write_bytes(&w, k->vault_id, KEYRING_ID);
-    write_u64(&w, k->epoch);
-    write_u8(&w, k->dev);
-    write_u32(&w, (uint32_t)(body_size + SEAL_OVERHEAD));
+    write_head(k, body_size, &w);
     result = seal_bytes(root, to, w.used, secret_view(body), body_size, to + w.used);
     if (result != VAULT_OK)
         return result;

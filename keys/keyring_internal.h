@@ -12,7 +12,7 @@
 #include "vault/keyring.h"
 
 /* The longest file of any version, a newer one's included. */
-enum { RING_FILE_MAX = 16384, RING_VERSION = 1, RING_CHECKSUM = 32 };
+enum { RING_FILE_MAX = 16384, RING_VERSION = 2, RING_CHECKSUM = 32 };
 
 struct generation {
     uint32_t number;
@@ -27,6 +27,7 @@ struct keyring {
     uint32_t count;
     struct generation generations[KEYRING_GENERATIONS];
     struct secret *index_key, *name_key, *audit_seed;
+    struct seal seal; /* of the root key; SEAL_BY_NOTHING until keyring_set_seal */
 };
 
 /* What a file says without its key: believed only as far as the checksum goes until it is opened. */
@@ -34,6 +35,7 @@ struct ring_head {
     uint8_t vault_id[KEYRING_ID];
     uint64_t epoch;
     bool dev;
+    struct seal seal;
     const uint8_t *bytes; /* the file, not owned; the associated data are its first head_size bytes */
     size_t head_size;
     size_t sealed_size;

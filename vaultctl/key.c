@@ -4,6 +4,7 @@
 
 #include "commands.h"
 #include "request.h"
+#include "share.h"
 
 static const struct column job_columns[] = {
     {"ID", "id"},       {"WHAT", "what"}, {"GENERATION", "generation"}, {"DONE", "done"}, {"TOTAL", "total"},
@@ -65,8 +66,11 @@ static int wait_for(struct call *c, json_t **job) {
 
 static int run_rotate(struct call *c) {
     json_t *job;
-    if (strcmp(c->words[0], "kek") != 0)
-        return fail(c, OUTCOME_USAGE, "'%s' cannot be rotated: 'kek' can", c->words[0]);
+    bool root = strcmp(c->words[0], "root") == 0;
+    if (!root && strcmp(c->words[0], "kek") != 0)
+        return fail(c, OUTCOME_USAGE, "'%s' cannot be rotated: 'kek' and 'root' can", c->words[0]);
+    if (root)
+        return ask_fields(c, "POST", format_text("/v1/keys/rotate"), json_pack("{s:s}", "what", "root"), seal_fields);
     int outcome = ask_json(c, "POST", format_text("/v1/keys/rotate"), json_pack("{s:s}", "what", "kek"), &job);
     if (outcome == OUTCOME_DONE && !option_given(c, "no-wait"))
         outcome = wait_for(c, &job);
@@ -100,7 +104,8 @@ const struct command command_key_rotate = {
     .synopsis = "WHAT [--no-wait]",
     .summary = "renew a key",
     .help = "Renews a key while the vault serves. WHAT is kek: the key-encryption key gets a new generation and every\n"
-            "patient's key is wrapped again. Waits for the end and shows progress.",
+            "patient's key is wrapped again; waits for the end and shows progress. Or root: the key ring is put under\n"
+            "a new root key in the same seal, at once.",
     .example = "  vaultctl key rotate kek",
     .options = rotate_options,
     .words = 1,

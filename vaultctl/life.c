@@ -4,6 +4,7 @@
 
 #include "commands.h"
 #include "request.h"
+#include "share.h"
 
 static const struct column status_fields[] = {
     {"seal", "seal"},   {"version", "version"},           {"origin", "origin"},         {"vault", "vault"},
@@ -40,7 +41,13 @@ static int run_status(struct call *c) {
 }
 
 static int run_unseal(struct call *c) {
-    return status_request(c, "POST", "/v1/unseal");
+    json_t *document = NULL;
+    int outcome = option_given(c, "share") ? shares_give(c, "/v1/unseal", &document)
+                                           : ask_json(c, "POST", format_text("/v1/unseal"), NULL, &document);
+    if (outcome == OUTCOME_DONE && !print_json(c, document))
+        print_status(document);
+    json_decref(document);
+    return outcome;
 }
 
 static int run_seal(struct call *c) {
@@ -50,8 +57,14 @@ static int run_seal(struct call *c) {
 static int run_init(struct call *c) {
     static const struct column fields[] = {
         {"vault", "vault"}, {"origin", "origin"}, {"verifier key", "vkey"}, {NULL, NULL}};
-    json_t *document;
-    int outcome = ask_json(c, "POST", format_text("/v1/init"), NULL, &document);
+    struct ceremony_request by = {.body = NULL};
+    json_t *document = NULL;
+    int outcome = option_given(c, "shares") ? ceremony_ask(c, &by) : (int)OUTCOME_DONE;
+    if (outcome == OUTCOME_DONE)
+        outcome = ask_json(c, "POST", format_text("/v1/init"), by.body, &document);
+    if (outcome == OUTCOME_DONE && option_given(c, "shares"))
+        outcome = ceremony_keep(c, &by, document);
+    ceremony_clear(&by);
     if (outcome == OUTCOME_DONE && !print_json(c, document)) {
         print_fields(document, fields);
         puts("\nKeep the verifier key where auditors find it: exports of the audit are checked against it.");
@@ -74,21 +87,27 @@ const struct command command_status = {
 const struct command command_init = {
     .name = "init",
     .area = "Life",
-    .synopsis = "",
+    .synopsis = "[--shares N --threshold K -o DIR [--to FILE...]]",
     .summary = "make the keys of a new vault",
     .help = "Makes the keys, the index and the first audit record of a new vault, and prints the verifier key of its\n"
-            "audit. A vault is initialised once.",
-    .example = "  vaultctl init",
+            "audit. A vault is initialised once. It is sealed by its credential, or by shares: N files in DIR, of which\n"
+            "any K open it. With --to each share is sealed to a custodian's public key, in that order.",
+    .example = "  vaultctl init\n"
+               "  vaultctl init --shares 5 --threshold 3 --to anna.pub,bo.pub,carl.pub,dorte.pub,eva.pub -o shares",
+    .options = ceremony_options,
     .run = run_init,
 };
 
 const struct command command_unseal = {
     .name = "unseal",
     .area = "Life",
-    .synopsis = "",
+    .synopsis = "[--share FILE...]",
     .summary = "bring the keys into memory and serve",
-    .help = "Brings the vault's keys into memory. From then on it decides and serves.",
-    .example = "  vaultctl unseal",
+    .help = "Brings the vault's keys into memory. From then on it decides and serves. A vault that is sealed by shares\n"
+            "wants as many as its threshold, from one custodian or several; 'status' shows which it has been given.",
+    .example = "  vaultctl unseal\n"
+               "  vaultctl unseal --share share-2.txt",
+    .options = share_options,
     .run = run_unseal,
 };
 

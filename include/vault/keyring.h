@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "vault/secret.h"
+#include "vault/seal.h"
 
 enum { KEYRING_ID = 16, KEYRING_GENERATIONS = 64 };
 
@@ -23,15 +23,20 @@ struct keyring_place {
  * when it was read before. VAULT_E_FORMAT, VAULT_DENIED (mode), VAULT_E_IO, VAULT_E_MEMORY. */
 int root_key_read(int fd, struct secret **ret);
 
-/* A fresh ring: random vault id, epoch 1, generation 1, random index, name and audit keys. Not stored yet. */
+/* A fresh ring: random vault id, epoch 1, generation 1, random index, name and audit keys. Not stored yet, and without
+ * a seal. */
 int keyring_new(bool dev, struct keyring **ret);
+/* What can be known without its root key: the seal and vault id of the copy that keyring_load would choose. Errors as
+ * keyring_load, but for VAULT_DENIED. Nothing of it is known to be genuine before the ring is loaded. */
+int keyring_peek(const struct keyring_place *place, struct seal *ret_seal, uint8_t ret_vault[KEYRING_ID]);
 /* Loads the newer of the two copies whose checksum is right and repairs the other (reported through *ret_repaired).
  * VAULT_NOT_FOUND (neither exists), VAULT_E_FORMAT (unknown version), VAULT_E_DAMAGED (no copy has a good checksum),
  * VAULT_DENIED (good checksum, but not sealed under this root key), VAULT_E_STATE (the copies are of two vaults),
  * VAULT_E_IO or VAULT_E_FULL (a copy cannot be read, or not be repaired: nothing is loaded). */
 int keyring_load(const struct keyring_place *place, const struct secret *root, struct keyring **ret,
                  bool *ret_repaired);
-/* Replaces both copies: each written beside, synced, renamed, folder synced. VAULT_E_IO, VAULT_E_FULL. */
+/* Replaces both copies: each written beside, synced, renamed, folder synced. `root` is the key that the ring's seal
+ * holds. VAULT_E_STATE (no seal), VAULT_E_IO, VAULT_E_FULL. */
 int keyring_store(const struct keyring *k, const struct keyring_place *place, const struct secret *root);
 /* True if either copy exists, or its place cannot be looked at. */
 bool keyring_exists(const struct keyring_place *place);
@@ -40,6 +45,12 @@ void keyring_free(struct keyring **k);
 const uint8_t *keyring_vault_id(const struct keyring *k); /* KEYRING_ID bytes */
 uint64_t keyring_epoch(const struct keyring *k);
 bool keyring_is_dev(const struct keyring *k);
+
+/* Gives the ring a seal, and with one that it had raises the epoch; to be stored under the new root key. VAULT_E_STATE.
+ */
+int keyring_set_seal(struct keyring *k, const struct seal *s);
+/* Borrowed. */
+const struct seal *keyring_seal(const struct keyring *k);
 
 /* Generations: newest is the one to wrap under. */
 uint32_t keyring_newest(const struct keyring *k);

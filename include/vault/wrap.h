@@ -10,9 +10,10 @@
 
 enum { WRAP_OWNER = 32, WRAP_SIZE = 24 + 32 + 16 };
 
-enum wrap_purpose { WRAP_SUBJECT = 1, WRAP_DATA = 2 };
+enum wrap_purpose { WRAP_SUBJECT = 1, WRAP_DATA = 2, WRAP_ROOT = 3 };
 
-/* `owner`: who the key belongs to (the subject's name hash; the blob id, zero-padded). VAULT_E_CRYPTO. */
+/* `owner`: who the key belongs to (the subject's name hash; the blob id, or for a root key the vault id,
+ * zero-padded). VAULT_E_CRYPTO. */
 int key_wrap(const struct secret *under, enum wrap_purpose purpose, const uint8_t owner[WRAP_OWNER],
              uint32_t generation, const struct secret *key, uint8_t ret[WRAP_SIZE]);
 /* VAULT_E_DAMAGED: not wrapped by this key for this purpose, owner and generation. VAULT_E_MEMORY. */

@@ -169,10 +169,19 @@ static void assert_no_leftover(const struct fixture *f) {
     assert_false(is_there(f->place.twin_directory, "twin.new"));
 }
 
+/* A ring whose seal any key opens: what matters here is the root key. */
+static struct keyring *sealed_ring(bool dev, const struct secret *root) {
+    struct keyring *k = NULL;
+    struct seal seal;
+    assert_int_equal(keyring_new(dev, &k), VAULT_OK);
+    assert_int_equal(seal_by_credential(root, keyring_vault_id(k), root, &seal), VAULT_OK);
+    assert_int_equal(keyring_set_seal(k, &seal), VAULT_OK);
+    return k;
+}
+
 /* A stored ring of one generation, epoch 1. */
 static struct keyring *stored_ring(const struct fixture *f) {
-    struct keyring *k = NULL;
-    assert_int_equal(keyring_new(true, &k), VAULT_OK);
+    struct keyring *k = sealed_ring(true, f->root);
     assert_int_equal(keyring_store(k, &f->place, f->root), VAULT_OK);
     return k;
 }
@@ -236,10 +245,48 @@ static void ring_keys_are_all_different(void **state) {
     keyring_free(&k);
 }
 
-static void ring_of_all_generations_loads_and_takes_no_more(void **state) {
+static void ring_without_a_seal_is_not_stored(void **state) {
     struct fixture *f = *state;
     struct keyring *k = NULL;
-    assert_int_equal(keyring_new(false, &k), VAULT_OK);
+    assert_int_equal(keyring_new(true, &k), VAULT_OK);
+    assert_int_equal(keyring_store(k, &f->place, f->root), VAULT_E_STATE);
+    assert_false(keyring_exists(&f->place));
+    keyring_free(&k);
+}
+
+static void seal_of_a_ring_is_known_without_its_key(void **state) {
+    struct fixture *f = *state;
+    struct keyring *k = stored_ring(f);
+    CLEANUP_SECRET struct secret *root = NULL;
+    uint8_t vault[KEYRING_ID];
+    struct seal seal;
+    assert_int_equal(keyring_peek(&f->place, &seal, vault), VAULT_OK);
+    assert_memory_equal(vault, keyring_vault_id(k), KEYRING_ID);
+    assert_int_equal(seal_open(&seal, f->root, vault, &root), VAULT_OK);
+    assert_true(secret_equal(root, f->root));
+    keyring_free(&k);
+}
+
+static void ring_under_a_new_seal_is_of_the_next_epoch(void **state) {
+    struct fixture *f = *state;
+    struct keyring *k = stored_ring(f);
+    CLEANUP_SECRET struct secret *root = NULL;
+    struct seal seal;
+    bool repaired = false;
+    assert_int_equal(secret_random(&root, SECRET_KEY_SIZE), VAULT_OK);
+    assert_int_equal(seal_again(keyring_seal(k), f->root, keyring_vault_id(k), root, &seal), VAULT_OK);
+    assert_int_equal(keyring_set_seal(k, &seal), VAULT_OK);
+    assert_int_equal(keyring_epoch(k), 2);
+    assert_int_equal(keyring_store(k, &f->place, root), VAULT_OK);
+    keyring_free(&k);
+    assert_int_equal(keyring_load(&f->place, f->root, &k, &repaired), VAULT_DENIED);
+    assert_int_equal(keyring_load(&f->place, root, &k, &repaired), VAULT_OK);
+    keyring_free(&k);
+}
+
+static void ring_of_all_generations_loads_and_takes_no_more(void **state) {
+    struct fixture *f = *state;
+    struct keyring *k = sealed_ring(false, f->root);
     for (uint32_t i = 1; i < KEYRING_GENERATIONS; i++) {
         assert_int_equal(keyring_add_generation(k), VAULT_OK);
         assert_int_equal(keyring_newest(k), i + 1);
@@ -454,8 +501,7 @@ static void copy_that_is_no_file_is_refused(void **state) {
 
 static void store_syncs_before_it_renames_and_keeps_the_order_of_copies(void **state) {
     struct fixture *f = *state;
-    struct keyring *k = NULL;
-    assert_int_equal(keyring_new(true, &k), VAULT_OK);
+    struct keyring *k = sealed_ring(true, f->root);
     forget_steps();
     assert_int_equal(keyring_store(k, &f->place, f->root), VAULT_OK);
     assert_string_equal(steps.trace, "uowfrfuowfrf");
@@ -509,9 +555,8 @@ static void first_store_killed_at_any_step_leaves_a_ring_or_none(void **state) {
     struct fixture *f = *state;
     bool killed = true;
     for (int n = 1; killed; n++) {
-        struct keyring *k = NULL, *loaded = NULL;
+        struct keyring *k = sealed_ring(true, f->root), *loaded = NULL;
         bool repaired = false;
-        assert_int_equal(keyring_new(true, &k), VAULT_OK);
         killed = store_killed_at(f, k, n);
         forget_steps();
         int result = keyring_load(&f->place, f->root, &loaded, &repaired);
@@ -563,8 +608,7 @@ static void load_reports_a_repair_that_failed(void **state) {
 
 static void store_survives_short_writes(void **state) {
     struct fixture *f = *state;
-    struct keyring *k = NULL;
-    assert_int_equal(keyring_new(true, &k), VAULT_OK);
+    struct keyring *k = sealed_ring(true, f->root);
     steps.trickle = true;
     assert_int_equal(keyring_store(k, &f->place, f->root), VAULT_OK);
     load_expecting(f, k, false);
@@ -719,7 +763,7 @@ static int write_seeds(const char *folder) {
     int dir = open(folder, O_RDONLY | O_DIRECTORY);
     assert_true(dir >= 0);
     assert_int_equal(secret_new(&root, SECRET_KEY_SIZE), VAULT_OK);
-    assert_int_equal(keyring_new(true, &k), VAULT_OK);
+    k = sealed_ring(true, root);
     for (uint32_t count = 1; count <= 3; count++) {
         char name[16];
         size_t n = 0;
@@ -739,6 +783,9 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         WITH_PLACE(ring_loads_as_stored),
         WITH_PLACE(ring_keys_are_all_different),
+        WITH_PLACE(ring_without_a_seal_is_not_stored),
+        WITH_PLACE(seal_of_a_ring_is_known_without_its_key),
+        WITH_PLACE(ring_under_a_new_seal_is_of_the_next_epoch),
         WITH_PLACE(ring_of_all_generations_loads_and_takes_no_more),
         WITH_PLACE(ring_file_is_for_its_owner_and_shows_no_key),
         WITH_PLACE(ring_that_is_not_there_is_not_found),

@@ -1,4 +1,4 @@
-/* Generations of the key-encryption key: listing, rotation, and the agreement of ring and index. */
+/* The key ring: its generations and its seal, their rotation, and the agreement of ring and index. */
 #include <string.h>
 
 #include "monitor.h"
@@ -17,7 +17,8 @@ int answer_key_list(struct request *q) {
                                                      json_time(created * 1000000), "state",
                                                      number == q->monitor->meta.generation ? "active" : "old"));
     }
-    json_t *answer = json_pack("{s:I, s:o}", "epoch", (json_int_t)keyring_epoch(k), "generations", generations);
+    json_t *answer = json_pack("{s:I, s:o, s:o}", "epoch", (json_int_t)keyring_epoch(k), "generations", generations,
+                               "seal", seals_json(q->monitor));
     return administer(q, "key.list", NULL, 'R', NULL, 200, answer);
 }
 
@@ -77,16 +78,34 @@ static int activate(struct monitor *m, struct job_value *job) {
     return result == VAULT_OK ? job_store(m, job) : result;
 }
 
+/* A change of the ring in memory, under way to be stored. */
+typedef int ring_step(struct monitor *m, const struct seal *seal, struct secret **root);
+
+static int add_generation(struct monitor *m, const struct seal *seal, struct secret **root) {
+    (void)seal;
+    (void)root;
+    return keyring_add_generation(m->keyring);
+}
+
+static int replace_seal(struct monitor *m, const struct seal *seal, struct secret **root) {
+    int result = keyring_set_seal(m->keyring, seal);
+    if (result != VAULT_OK)
+        return result;
+    secret_free(&m->root);
+    m->root = secret_move(root);
+    return VAULT_OK;
+}
+
 /* Intent in the index, then the ring, then the index: each durable before the next. */
-static int add_generation(struct request *q) {
-    struct monitor *m = q->monitor;
-    m->meta.intent = INTENT_ADD_GENERATION;
+static int ring_change(struct monitor *m, enum meta_intent intent, ring_step *step, const struct seal *seal,
+                       struct secret **root) {
+    m->meta.intent = intent;
     int result = meta_store(m);
     if (result == VAULT_OK)
         result = batch_finish(m);
     if (result != VAULT_OK)
         return result;
-    result = keyring_add_generation(m->keyring);
+    result = step(m, seal, root);
     if (result == VAULT_OK)
         result = keyring_store(m->keyring, &m->place, m->root);
     if (result != VAULT_OK) {
@@ -99,12 +118,44 @@ static int add_generation(struct request *q) {
     return batch_begin(m);
 }
 
+/* The index follows the ring, whose seal is another. */
+static int follow_seal(struct monitor *m) {
+    m->meta.epoch = keyring_epoch(m->keyring);
+    m->meta.intent = INTENT_NONE;
+    return meta_store(m);
+}
+
+int ring_reseal(struct monitor *m, const struct seal *seal, struct secret **root) {
+    int result = ring_change(m, INTENT_RESEAL, replace_seal, seal, root);
+    return result == VAULT_OK ? follow_seal(m) : result;
+}
+
+/* A new root key inside the same seal. Shares need not be shown for it; a credential is asked for. */
+static int rotate_root(struct request *q) {
+    struct monitor *m = q->monitor;
+    CLEANUP_SECRET struct secret *root = NULL;
+    struct seal seal;
+    if (keyring_seal(m->keyring)->kind == SEAL_BY_CREDENTIAL)
+        return life_reseal(q);
+    int result = secret_random(&root, SECRET_KEY_SIZE);
+    if (result == VAULT_OK)
+        result = seal_again(keyring_seal(m->keyring), NULL, keyring_vault_id(m->keyring), root, &seal);
+    if (result == VAULT_OK)
+        result = ring_reseal(m, &seal, &root);
+    return result == VAULT_OK ? administer(q, "key.rotate", NULL, 'U', "root", 200, seals_json(m)) : result;
+}
+
 int answer_key_rotate(struct request *q) {
     struct monitor *m = q->monitor;
     struct job_value job;
     char detail[64];
-    if (strcmp(q->message->key_rotate.what, "kek") != 0)
-        return refuse(q, "key.rotate", NULL, 400, "malformed", "Only 'kek' can be rotated.");
+    bool root = strcmp(q->message->key_rotate.what, "root") == 0;
+    if (!root && strcmp(q->message->key_rotate.what, "kek") != 0)
+        return refuse(q, "key.rotate", NULL, 400, "malformed", "Only 'kek' and 'root' can be rotated.");
+    if (!space_for_ring(m))
+        return refuse(q, "key.rotate", NULL, 507, "keyring-full", "There is no space for a copy of the key ring.");
+    if (root)
+        return rotate_root(q);
     int result = job_running(m, &job);
     if (result == VAULT_OK)
         return refuse(q, "key.rotate", NULL, 409, "job-running", "The rotation before has not ended yet.");
@@ -112,9 +163,7 @@ int answer_key_rotate(struct request *q) {
         return result;
     if (keyring_count(m->keyring) >= KEYRING_GENERATIONS)
         return refuse(q, "key.rotate", NULL, 409, "too-many-generations", "The key ring holds no more generations.");
-    if (!space_for_ring(m))
-        return refuse(q, "key.rotate", NULL, 507, "keyring-full", "There is no space for a copy of the key ring.");
-    result = add_generation(q);
+    result = ring_change(m, INTENT_ADD_GENERATION, add_generation, NULL, NULL);
     if (result == VAULT_OK)
         result = activate(m, &job);
     if (result != VAULT_OK)
@@ -201,6 +250,13 @@ static int disagree(char problem[200], const char *text) {
     return VAULT_E_FORMAT;
 }
 
+/* The change was made and not recorded. */
+static int reseal_recovered(struct monitor *m) {
+    struct event e = {.name = "seal.change", .outcome = "done", .action = 'U', .detail = "it was interrupted"};
+    int result = follow_seal(m);
+    return result == VAULT_OK ? journal(m, &e, NULL) : result;
+}
+
 int keys_agree(struct monitor *m, char problem[200]) {
     uint64_t ring = keyring_epoch(m->keyring);
     struct job_value job;
@@ -218,6 +274,10 @@ int keys_agree(struct monitor *m, char problem[200]) {
     if (ring == m->meta.epoch + 1 && m->meta.intent == INTENT_ADD_GENERATION) {
         log_notice("keyring: a rotation that was interrupted goes on epoch=%llu", (unsigned long long)ring);
         return activate(m, &job);
+    }
+    if (ring == m->meta.epoch + 1 && m->meta.intent == INTENT_RESEAL) {
+        log_notice("keyring: a change of its seal that was interrupted goes on epoch=%llu", (unsigned long long)ring);
+        return reseal_recovered(m);
     }
     return disagree(problem, ring < m->meta.epoch ? "The key ring is older than the index."
                                                   : "The index is older than the key ring.");

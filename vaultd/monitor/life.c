@@ -38,6 +38,7 @@ static void forget_keys(struct monitor *m) {
     index_close(&m->index);
     keyring_free(&m->keyring);
     secret_free(&m->root);
+    seals_forget(m);
     m->seal = keyring_exists(&m->place) ? SEAL_SEALED : SEAL_UNINITIALISED;
 }
 
@@ -45,8 +46,10 @@ static json_t *status_json(struct monitor *m, bool in_full) {
     static const char *const names[] = {"uninitialised", "sealed", "unsealed"};
     json_t *status =
         json_pack("{s:s, s:b, s:s}", "seal", names[m->seal], "dev", m->setup.dev != 0, "version", VAULT_VERSION);
-    if (in_full && status != NULL)
+    if (in_full && status != NULL) {
         json_object_set_new(status, "space", json_string(space_name(m)));
+        json_object_set_new(status, "root", seals_json(m));
+    }
     if (!in_full || m->seal != SEAL_UNSEALED)
         return status;
     json_t *policy =
@@ -106,15 +109,31 @@ static int want_credential(struct monitor *m, enum credential_use use) {
     return channel_send_wait(m->control, &wanted, 5000);
 }
 
+/* Shares are for people to bring; whatever else is wrong with the ring shows when it is opened. */
+static bool needs_shares(struct monitor *m, struct seal *ret) {
+    uint8_t vault[KEYRING_ID];
+    return keyring_peek(&m->place, ret, vault) == VAULT_OK && ret->kind == SEAL_BY_SHARES;
+}
+
 void life_start(struct monitor *m) {
+    struct seal seal;
     m->seal = keyring_exists(&m->place) ? SEAL_SEALED : SEAL_UNINITIALISED;
     m->sealed_by_operator = m->setup.stay_sealed != 0;
-    bool opens = m->seal == SEAL_SEALED && !m->sealed_by_operator;
+    bool opens = m->seal == SEAL_SEALED && !m->sealed_by_operator && !needs_shares(m, &seal);
     if (opens && want_credential(m, CREDENTIAL_STARTUP) == VAULT_OK)
         return;
     life_tell_state(m);
     tell_ready(m);
 }
+
+/* What opens or makes a vault: a key, or how to make shares. `shares` is filled by a birth with shares. */
+struct opening {
+    const struct secret *key;
+    const struct sealing *by;
+    json_t *shares;
+    char problem[200];
+};
+static void conclude(struct monitor *m, enum credential_use use, struct opening *o);
 
 /* Goes on in life_credential, when the supervisor has brought the root key. */
 static int begin(struct request *q, enum credential_use use) {
@@ -128,6 +147,24 @@ static int begin(struct request *q, enum credential_use use) {
     return want_credential(m, use);
 }
 
+int life_reseal(struct request *q) {
+    return begin(q, CREDENTIAL_RESEAL);
+}
+
+static int init_by_shares(struct request *q) {
+    const struct msg_init *asked = &q->message->init;
+    struct sealing by;
+    const char *problem = "";
+    if (!sealing_read(asked->shares, asked->threshold, asked->recipients, &by, &problem)) {
+        answer_problem(q->monitor, q->worker, q->message, 400, NO_SEQ, NULL, "malformed", problem);
+        return VAULT_OK;
+    }
+    q->monitor->credential_worker = q->worker->number;
+    q->monitor->credential_id = q->message->id;
+    conclude(q->monitor, CREDENTIAL_INIT, &(struct opening){.by = &by});
+    return VAULT_OK;
+}
+
 int answer_init(struct request *q) {
     if (q->monitor->seal != SEAL_UNINITIALISED || keyring_exists(&q->monitor->place)) {
         answer_problem(q->monitor, q->worker, q->message, 409, NO_SEQ, NULL, "initialised",
@@ -139,15 +176,36 @@ int answer_init(struct request *q) {
                        "There is an index but no key ring: bring back a copy of the key ring, or move the index away.");
         return VAULT_OK;
     }
+    if (q->message->init.shares != 0 || q->message->init.threshold != 0 || q->message->init.recipients[0] != '\0')
+        return init_by_shares(q);
     return begin(q, CREDENTIAL_INIT);
 }
 
+static int unseal_by_shares(struct request *q, const struct seal *seal) {
+    CLEANUP_SECRET struct secret *key = NULL;
+    int result = seals_unseal(q, seal, &key);
+    if (result != VAULT_OK)
+        return result == VAULT_AGAIN ? VAULT_OK : result;
+    q->monitor->credential_worker = q->worker->number;
+    q->monitor->credential_id = q->message->id;
+    conclude(q->monitor, CREDENTIAL_UNSEAL, &(struct opening){.key = key});
+    return VAULT_OK;
+}
+
 int answer_unseal(struct request *q) {
+    struct seal seal;
     if (q->monitor->seal == SEAL_UNSEALED)
         return answer_status(q);
     if (q->monitor->seal == SEAL_UNINITIALISED) {
         answer_problem(q->monitor, q->worker, q->message, 423, NO_SEQ, NULL, "uninitialised",
                        "The vault has not been initialised.");
+        return VAULT_OK;
+    }
+    if (needs_shares(q->monitor, &seal))
+        return unseal_by_shares(q, &seal);
+    if (q->message->unseal.share[0] != '\0') {
+        answer_problem(q->monitor, q->worker, q->message, 409, NO_SEQ, NULL, "no-shares",
+                       "The vault is not sealed by shares.");
         return VAULT_OK;
     }
     return begin(q, CREDENTIAL_UNSEAL);
@@ -192,9 +250,22 @@ static void undo_birth(struct monitor *m) {
     (void)unlinkat(m->place.directory, "index/lock.mdb", 0);
 }
 
+/* A fresh root key, sealed as was asked for. */
+static int make_root(struct monitor *m, struct opening *o) {
+    struct seal seal;
+    int result = secret_random(&m->root, SECRET_KEY_SIZE);
+    if (result != VAULT_OK)
+        return result;
+    result = o->by != NULL ? seals_make(o->by, m->root, &seal, &o->shares)
+                           : seal_by_credential(o->key, keyring_vault_id(m->keyring), m->root, &seal);
+    return result == VAULT_OK ? keyring_set_seal(m->keyring, &seal) : result;
+}
+
 /* The ring is durable before the index says that there is a vault. */
-static int give_birth(struct monitor *m) {
+static int give_birth(struct monitor *m, struct opening *o) {
     int result = keyring_new(m->setup.dev != 0, &m->keyring);
+    if (result == VAULT_OK)
+        result = make_root(m, o);
     if (result == VAULT_OK)
         result = keyring_store(m->keyring, &m->place, m->root);
     if (result == VAULT_OK)
@@ -237,9 +308,7 @@ static int recover(struct monitor *m, char problem[200]) {
     return batch_finish(m);
 }
 
-static int open_vault(struct monitor *m, char problem[200]) {
-    bool repaired = false;
-    int result = keyring_load(&m->place, m->root, &m->keyring, &repaired);
+static void explain_ring(int result, char problem[200]) {
     if (result == VAULT_DENIED)
         copy_string(problem, 200, "The key ring is not sealed under this root key.");
     if (result == VAULT_E_DAMAGED)
@@ -248,8 +317,25 @@ static int open_vault(struct monitor *m, char problem[200]) {
         copy_string(problem, 200, "The two copies of the key ring belong to different vaults.");
     if (result == VAULT_E_FULL)
         copy_string(problem, 200, "A copy of the key ring must be written, and its disk is full.");
+}
+
+static int open_ring(struct monitor *m, const struct secret *key, char problem[200]) {
+    struct seal seal;
+    uint8_t vault[KEYRING_ID];
+    bool repaired = false;
+    int result = keyring_peek(&m->place, &seal, vault);
+    if (result == VAULT_OK)
+        result = seal_open(&seal, key, vault, &m->root);
+    if (result == VAULT_OK)
+        result = keyring_load(&m->place, m->root, &m->keyring, &repaired);
     if (repaired)
         log_warning("keyring: one copy was missing, old or damaged, and was written again");
+    explain_ring(result, problem);
+    return result;
+}
+
+static int open_vault(struct monitor *m, const struct secret *key, char problem[200]) {
+    int result = open_ring(m, key, problem);
     if (result != VAULT_OK)
         return result;
     result = index_open(keyring_index_key(m->keyring), m->setup.map_size, false, &m->index);
@@ -266,12 +352,12 @@ static int open_vault(struct monitor *m, char problem[200]) {
     return result;
 }
 
-static int take_root(struct monitor *m, struct message *credential, char problem[200]) {
+static int take_credential(struct message *credential, struct secret **ret, char problem[200]) {
     if (credential->fd_count != 1) {
         (void)format_string(problem, 200, "%s", credential->credential.problem);
         return VAULT_E_STATE;
     }
-    int result = root_key_read(credential->fds[0], &m->root);
+    int result = root_key_read(credential->fds[0], ret);
     if (result == VAULT_E_FORMAT)
         copy_string(problem, 200, "The root key is not 32 bytes, 64 hex digits or base64 of 32 bytes.");
     if (result == VAULT_DENIED)
@@ -279,25 +365,25 @@ static int take_root(struct monitor *m, struct message *credential, char problem
     return result;
 }
 
-static void answer_whoever_asked(struct monitor *m, int result, const char *problem, enum credential_use use) {
+static json_t *birth_json(struct monitor *m, const struct opening *o) {
+    char vkey[CHECKPOINT_VKEY_MAX] = "";
+    (void)checkpoint_vkey(m->setup.origin, keyring_audit_seed(m->keyring), vkey);
+    return json_pack("{s:o, s:s, s:s, s:O?}", "vault", json_hex(m->meta.vault, KEYRING_ID), "origin", m->setup.origin,
+                     "vkey", vkey, "containers", o->shares);
+}
+
+static void answer_whoever_asked(struct monitor *m, int result, enum credential_use use, const struct opening *o) {
     struct worker *w = worker_find(m, m->credential_worker);
     struct message request = {.id = m->credential_id};
-    char vkey[CHECKPOINT_VKEY_MAX] = "";
+    bool full = result == VAULT_E_FULL;
     if (w == NULL)
         return;
-    if (result != VAULT_OK) {
-        bool full = result == VAULT_E_FULL;
-        answer_problem(m, w, &request, full ? 507 : 423, NO_SEQ, NULL, full ? "state-full" : "stays-sealed", problem);
-        return;
-    }
-    if (use == CREDENTIAL_UNSEAL) {
+    if (result != VAULT_OK)
+        answer_problem(m, w, &request, full ? 507 : 423, NO_SEQ, NULL, full ? "state-full" : "stays-sealed", o->problem);
+    else if (use == CREDENTIAL_INIT)
+        answer_json(m, w, &request, 201, 0, NULL, birth_json(m, o));
+    else
         answer_json(m, w, &request, 200, NO_SEQ, NULL, status_json(m, true));
-        return;
-    }
-    (void)checkpoint_vkey(m->setup.origin, keyring_audit_seed(m->keyring), vkey);
-    answer_json(m, w, &request, 201, 0, NULL,
-                json_pack("{s:o, s:s, s:s}", "vault", json_hex(m->meta.vault, KEYRING_ID), "origin", m->setup.origin,
-                          "vkey", vkey));
 }
 
 /* What may be over a moment later: no space, a disk's error, no memory. */
@@ -325,27 +411,79 @@ int life_tick(struct monitor *m) {
     return -1;
 }
 
-void life_credential(struct monitor *m, struct message *credential) {
-    char problem[200] = "";
-    enum credential_use use = m->credential_use;
-    if (use == CREDENTIAL_NONE)
-        return;
-    int result = take_root(m, credential, problem);
-    if (result == VAULT_OK)
-        result = use == CREDENTIAL_INIT ? give_birth(m) : open_vault(m, problem);
+/* The vault is open or stays closed; everybody is told. */
+static void settle(struct monitor *m, enum credential_use use, int result, struct opening *o) {
     if (result != VAULT_OK) {
-        if (problem[0] == '\0')
-            (void)format_string(problem, sizeof(problem), "The vault cannot be opened: %s.", vault_result_name(result));
-        log_error("vault: stays sealed problem=\"%s\"", problem);
+        if (o->problem[0] == '\0')
+            (void)format_string(o->problem, sizeof(o->problem), "The vault cannot be opened: %s.",
+                                vault_result_name(result));
+        log_error("vault: stays sealed problem=\"%s\"", o->problem);
         forget_keys(m);
     } else {
         m->sealed_by_operator = false;
     }
     open_later(m, may_pass(result) && use == CREDENTIAL_STARTUP);
     if (m->credential_worker != 0)
-        answer_whoever_asked(m, result, problem, use);
+        answer_whoever_asked(m, result, use, o);
     m->credential_use = CREDENTIAL_NONE;
     m->credential_worker = 0;
     life_tell_state(m);
     tell_ready(m);
+}
+
+static void conclude(struct monitor *m, enum credential_use use, struct opening *o) {
+    int result = use == CREDENTIAL_INIT ? give_birth(m, o) : open_vault(m, o->key, o->problem);
+    settle(m, use, result, o);
+    json_decref(o->shares);
+}
+
+/* A new root key, sealed by the credential. */
+static int reseal(struct monitor *m, const struct secret *credential) {
+    CLEANUP_SECRET struct secret *root = NULL;
+    struct seal seal;
+    int result = secret_random(&root, SECRET_KEY_SIZE);
+    if (result == VAULT_OK)
+        result = seal_by_credential(credential, keyring_vault_id(m->keyring), root, &seal);
+    if (result == VAULT_OK)
+        result = batch_begin(m);
+    if (result == VAULT_OK)
+        result = ring_reseal(m, &seal, &root);
+    if (result == VAULT_OK)
+        result = record_life(m, "seal.change", "by the credential");
+    seals_forget(m);
+    return result;
+}
+
+/* The vault serves on, whatever came of it. */
+static void conclude_reseal(struct monitor *m, int result, const struct secret *credential, const char *problem) {
+    struct worker *w = worker_find(m, m->credential_worker);
+    struct message request = {.id = m->credential_id};
+    bool asked_for = m->seal == SEAL_UNSEALED;
+    if (result == VAULT_OK && asked_for)
+        result = reseal(m, credential);
+    m->credential_use = CREDENTIAL_NONE;
+    m->credential_worker = 0;
+    if (w != NULL && result == VAULT_OK && asked_for)
+        answer_json(m, w, &request, 200, NO_SEQ, NULL, seals_json(m));
+    else if (w != NULL)
+        answer_problem(m, w, &request, asked_for ? 503 : 423, NO_SEQ, NULL, asked_for ? "not-sealed-anew" : "sealed",
+                       problem[0] != '\0' ? problem : "The seal was not changed.");
+    if (result < 0 && m->index != NULL && index_writing(m->index))
+        batch_drop(m, result);
+}
+
+void life_credential(struct monitor *m, struct message *credential) {
+    CLEANUP_SECRET struct secret *key = NULL;
+    struct opening o = {.key = NULL};
+    enum credential_use use = m->credential_use;
+    if (use == CREDENTIAL_NONE)
+        return;
+    int result = take_credential(credential, &key, o.problem);
+    o.key = key;
+    if (use == CREDENTIAL_RESEAL)
+        conclude_reseal(m, result, key, o.problem);
+    else if (result == VAULT_OK)
+        conclude(m, use, &o);
+    else
+        settle(m, use, result, &o);
 }

@@ -17,6 +17,7 @@
 
 #include "index.h"
 #include "values.h"
+#include "vault/crypt4gh.h"
 #include "vault/decision.h"
 #include "vault/keyring.h"
 #include "vault/loop.h"
@@ -129,7 +130,26 @@ struct space {
     uint64_t looked_at;  /* loop_now_ms */
 };
 
-enum credential_use { CREDENTIAL_NONE, CREDENTIAL_STARTUP, CREDENTIAL_INIT, CREDENTIAL_UNSEAL };
+enum credential_use { CREDENTIAL_NONE, CREDENTIAL_STARTUP, CREDENTIAL_INIT, CREDENTIAL_UNSEAL, CREDENTIAL_RESEAL };
+
+/* Shares that were shown for one purpose. */
+struct gathering {
+    struct share shares[SHARES_MAX];
+    unsigned count;
+};
+
+/* A seal that is not in force yet. SEAL_BY_NOTHING: there is none. */
+struct proposal {
+    struct seal seal;
+    struct secret *root; /* the root key that it holds */
+    struct gathering shown;
+};
+
+/* How shares are to be made. */
+struct sealing {
+    unsigned shares, threshold;
+    uint8_t recipients[SHARES_MAX][CRYPT4GH_KEY];
+};
 
 struct reply {
     uint64_t worker;
@@ -153,6 +173,10 @@ struct monitor {
 
     struct secret *root, *store_key;
     struct keyring *keyring;
+    struct secret *exchange; /* of this process: what shares are sealed to on their way in */
+    uint8_t exchange_public[CRYPT4GH_KEY];
+    struct gathering shown; /* of the seal in force: to unseal, or as a drill */
+    struct proposal proposal;
     struct index *index;
 
     uint64_t changes_before; /* index_changes at the start of the batch */
@@ -471,6 +495,31 @@ void life_start(struct monitor *m);
 /* Tries a start again that failed for want of space. Returns milliseconds until then, -1: there is none. */
 int life_tick(struct monitor *m);
 void life_tell_state(struct monitor *m);
+/* Asks for the credential, to seal a new root key by it; the answer follows. Handlers of POST /v1/keys/seal and
+ * /v1/keys/rotate. */
+int life_reseal(struct request *q);
+
+/* ---- seals.c ---- */
+
+/* Makes the exchange key. VAULT_E_CRYPTO, VAULT_E_MEMORY. */
+int seals_start(struct monitor *m);
+/* Forgets shares that were shown, and a proposed seal. */
+void seals_forget(struct monitor *m);
+/* The seal in force as status and answers tell it; null if there is none. */
+json_t *seals_json(struct monitor *m);
+/* What a request says of shares to be made; *ret_problem says what is wrong with it. */
+bool sealing_read(unsigned shares, unsigned threshold, const char *recipients, struct sealing *ret,
+                  const char **ret_problem);
+/* A seal by new shares around `root`, and the shares in containers: a list for the answer. Faults of the seal. */
+int seals_make(const struct sealing *by, const struct secret *root, struct seal *ret, json_t **ret_shares);
+/* Takes the share of an unseal request. VAULT_AGAIN: it was answered, since more are needed or this one is not good. */
+int seals_unseal(struct request *q, const struct seal *seal, struct secret **ret_key);
+
+/* ---- keys.c ---- */
+
+/* Puts the ring under a new seal and its root key, which is moved; the index follows. Within a batch, which is finished
+ * and begun anew on the way. Faults of the index and of the ring; after the latter the monitor ends. */
+int ring_reseal(struct monitor *m, const struct seal *seal, struct secret **root);
 
 /* ---- workers.c ---- */
 
@@ -543,6 +592,7 @@ request_handler answer_policy_load, answer_policy_show;
 request_handler answer_key_list, answer_key_rotate, answer_key_jobs, answer_scrub, answer_scrub_show;
 request_handler answer_audit_tail, answer_audit_checkpoint, answer_audit_export, answer_audit_records,
     answer_audit_proofs;
+request_handler answer_seal_change, answer_seal_confirm, answer_seal_drill, answer_seal_cancel;
 
 /* Records an administrative event ("done") and queues the JSON answer; takes the reference. Faults of the index. */
 int administer(struct request *q, const char *event, const char *subject, char action, const char *detail,

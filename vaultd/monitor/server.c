@@ -180,6 +180,8 @@ int monitor_start(struct monitor *m) {
     if (result == VAULT_OK)
         result = share_store_key(m);
     if (result == VAULT_OK)
+        result = seals_start(m);
+    if (result == VAULT_OK)
         result = space_start(m);
     if (result == VAULT_OK)
         result = loop_new(&m->loop);
@@ -252,6 +254,8 @@ void monitor_close(struct monitor *m) {
         worker_remove(m, m->workers->number);
     index_close(&m->index);
     keyring_free(&m->keyring);
+    seals_forget(m);
+    secret_free(&m->exchange);
     secret_free(&m->root);
     secret_free(&m->store_key);
     loop_remove(m->loop, &m->control_watch);

@@ -10,7 +10,7 @@
 
 enum { INDEX_FORMAT = 1 };
 
-enum meta_intent { INTENT_NONE = 0, INTENT_ADD_GENERATION = 1 };
+enum meta_intent { INTENT_NONE = 0, INTENT_ADD_GENERATION = 1, INTENT_RESEAL = 2 };
 
 #define FIELDS_meta_value(F, R)                                                                                        \
     F(R, U32, format, 0)                                                                                               \

@@ -62,6 +62,24 @@ static const struct member inquire[] = {
     FIELD(msg_inquire, FROM_BODY, "purpose", MEMBER_PURPOSE, MUST, purpose),
     STR(msg_inquire, FROM_BODY, "service", MEMBER_NAME, 0, service),
 };
+#define SHARES_PART(message)                                                                                           \
+    FIELD(message, FROM_BODY, "shares", MEMBER_U32, 0, shares),                                                        \
+        FIELD(message, FROM_BODY, "threshold", MEMBER_U32, 0, threshold),                                              \
+        STR(message, FROM_BODY, "recipients", MEMBER_NAMES, 0, recipients)
+static const struct member init[] = {SHARES_PART(msg_init)};
+static const struct member unseal[] = {
+    STR(msg_unseal, FROM_BODY, "share", MEMBER_TEXT, 0, share),
+};
+static const struct member seal_change[] = {
+    STR(msg_seal_change, FROM_BODY, "by", MEMBER_TEXT, MUST, by),
+    SHARES_PART(msg_seal_change),
+};
+static const struct member seal_confirm[] = {
+    STR(msg_seal_confirm, FROM_BODY, "share", MEMBER_TEXT, MUST, share),
+};
+static const struct member seal_drill[] = {
+    STR(msg_seal_drill, FROM_BODY, "share", MEMBER_TEXT, MUST, share),
+};
 static const struct member key_rotate[] = {
     STR(msg_key_rotate, FROM_BODY, "what", MEMBER_TEXT, MUST, what),
 };
@@ -123,8 +141,8 @@ _Static_assert(offsetof(struct msg_service_show, name) == offsetof(struct msg_se
 
 const struct route routes[] = {
     {"GET", "/v1/status", serve_relay, MSG_status, BODY_NONE, NO_MEMBERS},
-    {"POST", "/v1/init", serve_relay, MSG_init, BODY_JSON, NO_MEMBERS},
-    {"POST", "/v1/unseal", serve_relay, MSG_unseal, BODY_JSON, NO_MEMBERS},
+    {"POST", "/v1/init", serve_relay, MSG_init, BODY_JSON, MEMBERS(init)},
+    {"POST", "/v1/unseal", serve_relay, MSG_unseal, BODY_JSON, MEMBERS(unseal)},
     {"POST", "/v1/seal", serve_relay, MSG_seal, BODY_JSON, NO_MEMBERS},
 
     {"GET", "/v1/subjects", serve_relay, MSG_subject_list, BODY_NONE, MEMBERS(list)},
@@ -155,6 +173,10 @@ const struct route routes[] = {
 
     {"GET", "/v1/keys", serve_relay, MSG_key_list, BODY_NONE, NO_MEMBERS},
     {"POST", "/v1/keys/rotate", serve_relay, MSG_key_rotate, BODY_JSON, MEMBERS(key_rotate)},
+    {"POST", "/v1/keys/seal", serve_relay, MSG_seal_change, BODY_JSON, MEMBERS(seal_change)},
+    {"POST", "/v1/keys/seal/confirm", serve_relay, MSG_seal_confirm, BODY_JSON, MEMBERS(seal_confirm)},
+    {"POST", "/v1/keys/seal/drill", serve_relay, MSG_seal_drill, BODY_JSON, MEMBERS(seal_drill)},
+    {"DELETE", "/v1/keys/seal", serve_relay, MSG_seal_cancel, BODY_NONE, NO_MEMBERS},
     {"GET", "/v1/jobs", serve_relay, MSG_key_jobs, BODY_NONE, NO_MEMBERS},
 
     {"POST", "/v1/scrub", serve_relay, MSG_scrub, BODY_NONE, NO_MEMBERS},

@@ -9,8 +9,16 @@
 #define FIELDS_name_part(F, R) F(R, STR, name, NAME_MAX_SIZE)
 
 #define FIELDS_status(F, R) FIELDS_nothing(F, R)
-#define FIELDS_init(F, R) FIELDS_nothing(F, R)
-#define FIELDS_unseal(F, R) FIELDS_nothing(F, R)
+/* How many shares, how many of them open the vault, and for whom they are: public keys (X25519, base64url without
+ * padding) with commas between, one for each share. */
+#define FIELDS_shares_part(F, R)                                                                                       \
+    F(R, U32, shares, 0)                                                                                               \
+    F(R, U32, threshold, 0)                                                                                            \
+    F(R, STR, recipients, 32 * 44)
+/* Without shares the vault is sealed by its credential. Answer 201: {"vault", "origin", "vkey", "containers"}. */
+#define FIELDS_init(F, R) FIELDS_shares_part(F, R)
+/* A share in a Crypt4GH container to the exchange key, base64url without padding. Empty: by the credential. */
+#define FIELDS_unseal(F, R) F(R, STR, share, 800)
 #define FIELDS_seal(F, R) FIELDS_nothing(F, R)
 
 #define FIELDS_subject_add(F, R)                                                                                       \
@@ -58,8 +66,16 @@
 #define FIELDS_policy_show(F, R) FIELDS_nothing(F, R)
 
 #define FIELDS_key_list(F, R) FIELDS_nothing(F, R)
-#define FIELDS_key_rotate(F, R) F(R, STR, what, 16) /* "kek" */
+#define FIELDS_key_rotate(F, R) F(R, STR, what, 16) /* "kek", "root" */
 #define FIELDS_key_jobs(F, R) FIELDS_nothing(F, R)
+
+/* Another seal. By shares it is proposed only: it takes effect when `threshold` of them were shown back. Answer 202 with
+ * "containers", by the credential 200. */
+#define FIELDS_seal_change(F, R) F(R, STR, by, 16) /* "shares", "credential" */ FIELDS_shares_part(F, R)
+/* A share of the proposed seal; a share of the one in force, to see that it is good. As in `unseal`. */
+#define FIELDS_seal_confirm(F, R) F(R, STR, share, 800)
+#define FIELDS_seal_drill(F, R) F(R, STR, share, 800)
+#define FIELDS_seal_cancel(F, R) FIELDS_nothing(F, R)
 
 /* Begins to check the index and every object; how far the last one has got. */
 #define FIELDS_scrub(F, R) FIELDS_nothing(F, R)
@@ -122,6 +138,10 @@
     M(audit_proofs, 0x051f, 0)                                                                                         \
     M(block, 0x0520, 0)                                                                                                \
     M(scrub, 0x0521, 0)                                                                                                \
-    M(scrub_show, 0x0522, 0)
+    M(scrub_show, 0x0522, 0)                                                                                           \
+    M(seal_change, 0x0523, 0)                                                                                          \
+    M(seal_confirm, 0x0524, 0)                                                                                         \
+    M(seal_drill, 0x0525, 0)                                                                                           \
+    M(seal_cancel, 0x0526, 0)
 
 #endif

@@ -1,0 +1,56 @@
+/* Seals: how the root key is kept while the vault is closed. A seal is public; it lies in the key ring's file, and holds
+ * the root key wrapped for whatever opens it. docs/format-keyring.md.
+ *
+ * A credential is a key of 32 bytes that the service manager or a file brings. Shares open a private key (X25519) to
+ * which the root key is sealed, so that a new root key needs nobody's share. */
+#ifndef VAULT_SEAL_H
+#define VAULT_SEAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vault/secret.h"
+#include "vault/shares.h"
+
+enum seal_kind { SEAL_BY_NOTHING, SEAL_BY_CREDENTIAL, SEAL_BY_SHARES };
+
+enum {
+    SEAL_VAULT_ID = 16,
+    SEAL_PUBLIC_KEY = 32,
+    SEAL_WRAPPED = 80, /* the longest wrapped root key */
+    SEAL_SIZE_MAX = 1 + CEREMONY_SIZE_MAX + SEAL_PUBLIC_KEY + SEAL_WRAPPED
+};
+
+/* Owns nothing; no part of it is secret. */
+struct seal {
+    enum seal_kind kind;
+    struct ceremony ceremony;            /* SEAL_BY_SHARES */
+    uint8_t public_key[SEAL_PUBLIC_KEY]; /* SEAL_BY_SHARES */
+    uint8_t wrapped[SEAL_WRAPPED];       /* the root key; how many bytes, the kind says */
+};
+
+/* Seals a root key by a credential, both of SECRET_KEY_SIZE bytes. VAULT_E_CRYPTO. */
+int seal_by_credential(const struct secret *credential, const uint8_t vault[SEAL_VAULT_ID], const struct secret *root,
+                       struct seal *ret);
+/* Seals it by new shares, which are the caller's: `ret_shares` has room for `count`. VAULT_E_LIMIT (as shares_split),
+ * VAULT_E_CRYPTO, VAULT_E_MEMORY. */
+int seal_by_shares(unsigned count, unsigned threshold, const struct secret *root, struct seal *ret,
+                   struct share *ret_shares);
+/* The same seal around another root key. `key` is the credential; NULL for shares. VAULT_E_CRYPTO. */
+int seal_again(const struct seal *s, const struct secret *key, const uint8_t vault[SEAL_VAULT_ID],
+               const struct secret *root, struct seal *ret);
+
+/* Opens it with the credential, or with what shares_combine gave. VAULT_DENIED (it is another key, or the seal was
+ * changed), VAULT_E_MEMORY. */
+int seal_open(const struct seal *s, const struct secret *key, const uint8_t vault[SEAL_VAULT_ID],
+              struct secret **ret_root);
+/* Whether this key would open it; opens nothing. SEAL_BY_SHARES only; false otherwise. */
+bool seal_fits(const struct seal *s, const struct secret *key);
+
+/* Binary form: u8 kind, then public key (shares), wrapped root key, ceremony (shares). Returns its size. */
+size_t seal_write(const struct seal *s, uint8_t ret[SEAL_SIZE_MAX]);
+/* All n bytes. VAULT_E_FORMAT. */
+int seal_read(const uint8_t *bytes, size_t n, struct seal *ret);
+
+#endif
