@@ -16,7 +16,7 @@ enum {
     CEREMONY_ID = 16,
     COMMITMENT = 32, /* BLAKE2b-256 */
     CEREMONY_SIZE_MAX = CEREMONY_ID + 2 + SHARES_MAX * COMMITMENT,
-    SHARE_TEXT = 128 /* longest text form with its NUL */
+    SHARE_TEXT = 132 /* the text form with its NUL */
 };
 
 /* What may be known to everyone. Owns nothing. */
@@ -35,6 +35,7 @@ struct share {
     struct secret *value; /* SECRET_KEY_SIZE bytes */
 };
 
+/* Frees the value and leaves zeros; accepts NULL and a share that was cleared. */
 void share_clear(struct share *s);
 
 /* Splits a key of SECRET_KEY_SIZE bytes; `ret_shares` has room for `count` and holds that many afterwards, numbered
@@ -43,21 +44,22 @@ int shares_split(const struct secret *key, unsigned count, unsigned threshold, s
                  struct share *ret_shares);
 
 /* Whether this is a good share of the ceremony. VAULT_NOT_FOUND: of another ceremony; VAULT_E_DAMAGED: of this one, and
- * number, count, threshold or value are not what was committed to. */
+ * number, count, threshold or value are not what was committed to. VAULT_E_MEMORY: not known. */
 int share_check(const struct ceremony *c, const struct share *s);
 
-/* The key from exactly `c->threshold` different shares, each of which passed share_check (VAULT_E_STATE otherwise).
- * VAULT_E_MEMORY. */
+/* The key from exactly `c->threshold` different shares, each of which passes share_check (VAULT_E_STATE otherwise, and
+ * where one is NULL). VAULT_E_MEMORY. */
 int shares_combine(const struct ceremony *c, const struct share *const *given, struct secret **ret);
 
 /* The text form that people keep: one line, without newline, with a check value that finds typing errors:
- * docs/format-shares.md. The text is a secret of its length, without NUL. VAULT_E_MEMORY. */
+ * docs/format-shares.md. The text is a secret of its length, without NUL. VAULT_E_STATE (a cleared
+ * share), VAULT_E_MEMORY. */
 int share_write(const struct share *s, struct secret **ret_text);
 /* Reads it back; upper and lower case, blanks, tabs, line breaks and dashes within do not matter. VAULT_E_FORMAT (not
  * the text of a share, or a version not known), VAULT_E_DAMAGED (the check value differs: mistyped), VAULT_E_MEMORY. */
 int share_read(const void *text, size_t n, struct share *ret);
 
-/* Binary form of the ceremony: id ‖ u8 N ‖ u8 K ‖ N commitments. Returns its size. */
+/* Binary form of the ceremony: id ‖ u8 N ‖ u8 K ‖ N commitments. Returns its size. Aborts if N or K is out of range. */
 size_t ceremony_write(const struct ceremony *c, uint8_t ret[CEREMONY_SIZE_MAX]);
 /* All n bytes. VAULT_E_FORMAT. */
 int ceremony_read(const uint8_t *bytes, size_t n, struct ceremony *ret);
