@@ -29,7 +29,7 @@ int crypt4gh_seal(const uint8_t recipient[CRYPT4GH_KEY], const struct secret *co
 /* Opens such a container with a private key. *ret_packets (may be NULL) is set in each case but VAULT_E_FORMAT: how
  * many packets the header has. VAULT_E_FORMAT (no Crypt4GH, another version, cut, an edit list, more than one segment),
  * VAULT_DENIED (none of the packets is for this key), VAULT_E_DAMAGED (the content does not open), VAULT_E_LIMIT (too
- * long or too many packets), VAULT_E_MEMORY. */
+ * long or too many packets), VAULT_E_CRYPTO (a private key of another size included), VAULT_E_MEMORY. */
 int crypt4gh_open(const void *container, size_t n, const struct secret *private_key, struct secret **ret_content,
                   unsigned *ret_packets);
 
