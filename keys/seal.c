@@ -60,8 +60,8 @@ int seal_read(const uint8_t *bytes, size_t n, struct seal *ret) {
     read_bytes(&r, s.wrapped, maker->wrapped_size);
     if (r.bad)
         return VAULT_E_FORMAT;
-    int result = kind == SEAL_BY_SHARES ? ceremony_read(r.at, r.left, &s.ceremony)
-                                        : (r.left == 0 ? VAULT_OK : VAULT_E_FORMAT);
+    int result =
+        kind == SEAL_BY_SHARES ? ceremony_read(r.at, r.left, &s.ceremony) : (r.left == 0 ? VAULT_OK : VAULT_E_FORMAT);
     if (result == VAULT_OK)
         *ret = s;
     return result;

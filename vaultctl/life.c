@@ -89,9 +89,10 @@ const struct command command_init = {
     .area = "Life",
     .synopsis = "[--shares N --threshold K -o DIR [--to FILE...]]",
     .summary = "make the keys of a new vault",
-    .help = "Makes the keys, the index and the first audit record of a new vault, and prints the verifier key of its\n"
-            "audit. A vault is initialised once. It is sealed by its credential, or by shares: N files in DIR, of which\n"
-            "any K open it. With --to each share is sealed to a custodian's public key, in that order.",
+    .help =
+        "Makes the keys, the index and the first audit record of a new vault, and prints the verifier key of its\n"
+        "audit. A vault is initialised once. It is sealed by its credential, or by shares: N files in DIR, of which\n"
+        "any K open it. With --to each share is sealed to a custodian's public key, in that order.",
     .example = "  vaultctl init\n"
                "  vaultctl init --shares 5 --threshold 3 --to anna.pub,bo.pub,carl.pub,dorte.pub,eva.pub -o shares",
     .options = ceremony_options,
@@ -103,8 +104,9 @@ const struct command command_unseal = {
     .area = "Life",
     .synopsis = "[--share FILE...]",
     .summary = "bring the keys into memory and serve",
-    .help = "Brings the vault's keys into memory. From then on it decides and serves. A vault that is sealed by shares\n"
-            "wants as many as its threshold, from one custodian or several; 'status' shows which it has been given.",
+    .help =
+        "Brings the vault's keys into memory. From then on it decides and serves. A vault that is sealed by shares\n"
+        "wants as many as its threshold, from one custodian or several; 'status' shows which it has been given.",
     .example = "  vaultctl unseal\n"
                "  vaultctl unseal --share share-2.txt",
     .options = share_options,

@@ -70,11 +70,13 @@ const struct command command_key_seal = {
     .area = "Keys",
     .synopsis = "WHAT [--shares N --threshold K -o DIR [--to FILE...]]",
     .summary = "seal the root key in another way",
-    .help = "WHAT is shares: makes N shares, of which any K open the vault, as files in DIR. They take effect when K of\n"
-            "them were shown back with 'key confirm'; until then the seal before stays in force. Or credential: the\n"
-            "credential that vaultd is configured with, at once. Either puts the key ring under a new root key.",
-    .example = "  vaultctl key seal shares --shares 7 --threshold 4 -o shares\n"
-               "  vaultctl key confirm --share shares/share-1.txt,shares/share-2.txt,shares/share-3.txt,shares/share-6.txt",
+    .help =
+        "WHAT is shares: makes N shares, of which any K open the vault, as files in DIR. They take effect when K of\n"
+        "them were shown back with 'key confirm'; until then the seal before stays in force. Or credential: the\n"
+        "credential that vaultd is configured with, at once. Either puts the key ring under a new root key.",
+    .example =
+        "  vaultctl key seal shares --shares 7 --threshold 4 -o shares\n"
+        "  vaultctl key confirm --share shares/share-1.txt,shares/share-2.txt,shares/share-3.txt,shares/share-6.txt",
     .options = ceremony_options,
     .words = 1,
     .run = run_seal,
@@ -107,8 +109,9 @@ const struct command command_key_drill = {
     .area = "Keys",
     .synopsis = "--share FILE...",
     .summary = "see that the shares in force are good",
-    .help = "Shows the vault shares of the seal in force. When as many as the threshold were shown it tells whether they\n"
-            "open the seal. Nothing is opened or changed; it is recorded.",
+    .help =
+        "Shows the vault shares of the seal in force. When as many as the threshold were shown it tells whether they\n"
+        "open the seal. Nothing is opened or changed; it is recorded.",
     .example = "  vaultctl key drill --share share-1.txt,share-4.txt,share-5.txt",
     .options = share_options,
     .run = run_drill,

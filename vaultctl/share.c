@@ -29,10 +29,14 @@ const struct option share_options[] = {
 };
 
 const struct column seal_fields[] = {
-    {"sealed by", "by"},         {"ceremony", "ceremony"},
-    {"shares", "shares"},        {"threshold", "threshold"},
-    {"shown", "shown"},          {"proposed ceremony", "proposed.ceremony"},
-    {"shown of it", "proposed.shown"}, {NULL, NULL},
+    {"sealed by", "by"},
+    {"ceremony", "ceremony"},
+    {"shares", "shares"},
+    {"threshold", "threshold"},
+    {"shown", "shown"},
+    {"proposed ceremony", "proposed.ceremony"},
+    {"shown of it", "proposed.shown"},
+    {NULL, NULL},
 };
 
 /* ---- asking for a ceremony ---- */
@@ -265,8 +269,9 @@ const struct command command_share_keys = {
     .area = "Keys",
     .synopsis = "PATH [--passphrase FILE]",
     .summary = "make a custodian's key pair",
-    .help = "Makes PATH.pub and PATH.sec, a Crypt4GH key pair. Shares of the vault's root key are sealed to the public\n"
-            "one. Needs no vault.",
+    .help =
+        "Makes PATH.pub and PATH.sec, a Crypt4GH key pair. Shares of the vault's root key are sealed to the public\n"
+        "one. Needs no vault.",
     .example = "  vaultctl share keys anna",
     .options = keys_options,
     .words = 1,

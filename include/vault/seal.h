@@ -1,5 +1,5 @@
-/* Seals: how the root key is kept while the vault is closed. A seal is public; it lies in the key ring's file, and holds
- * the root key wrapped for whatever opens it. docs/format-keyring.md.
+/* Seals: how the root key is kept while the vault is closed. A seal is public; it lies in the key ring's file, and
+ * holds the root key wrapped for whatever opens it. docs/format-keyring.md.
  *
  * A credential is a key of 32 bytes that the service manager or a file brings. Shares open a private key (X25519) to
  * which the root key is sealed, so that a new root key needs nobody's share. */

@@ -379,7 +379,8 @@ static void answer_whoever_asked(struct monitor *m, int result, enum credential_
     if (w == NULL)
         return;
     if (result != VAULT_OK)
-        answer_problem(m, w, &request, full ? 507 : 423, NO_SEQ, NULL, full ? "state-full" : "stays-sealed", o->problem);
+        answer_problem(m, w, &request, full ? 507 : 423, NO_SEQ, NULL, full ? "state-full" : "stays-sealed",
+                       o->problem);
     else if (use == CREDENTIAL_INIT)
         answer_json(m, w, &request, 201, 0, NULL, birth_json(m, o));
     else

@@ -70,8 +70,7 @@ static bool open_share(struct monitor *m, const char *text, struct share *ret, s
     int result = share_read(secret_view(content), secret_size(content), ret);
     if (result == VAULT_E_DAMAGED)
         return reject(problem, 400, "share-mistyped", "The share's check value differs: it is mistyped.");
-    return result == VAULT_OK ||
-           reject(problem, 400, "share-malformed", "What was given is not the text of a share.");
+    return result == VAULT_OK || reject(problem, 400, "share-malformed", "What was given is not the text of a share.");
 }
 
 static bool is_repeated(const struct gathering *g, const struct share *s) {
@@ -94,7 +93,8 @@ static bool check_share(const struct ceremony *c, const struct gathering *g, con
     if (result == VAULT_OK)
         (void)format_string(problem->text, sizeof(problem->text), "Share %u was given before.", s->number);
     else if (result == VAULT_NOT_FOUND)
-        (void)format_string(problem->text, sizeof(problem->text), "Share %u is of another ceremony, %s.", s->number, id);
+        (void)format_string(problem->text, sizeof(problem->text), "Share %u is of another ceremony, %s.", s->number,
+                            id);
     else
         (void)format_string(problem->text, sizeof(problem->text),
                             "Share %u is not the one that the ceremony made under this number.", s->number);
@@ -141,8 +141,8 @@ json_t *seals_json(struct monitor *m) {
         seal = *keyring_seal(m->keyring);
     else if (keyring_peek(&m->place, &seal, vault) != VAULT_OK)
         return json_null();
-    json_t *told = seal.kind == SEAL_BY_SHARES ? ceremony_json(&seal.ceremony, &m->shown)
-                                               : json_pack("{s:s}", "by", "credential");
+    json_t *told =
+        seal.kind == SEAL_BY_SHARES ? ceremony_json(&seal.ceremony, &m->shown) : json_pack("{s:s}", "by", "credential");
     json_object_set_new(told, "exchange", json_base64(m->exchange_public, CRYPT4GH_KEY));
     if (m->proposal.seal.kind != SEAL_BY_NOTHING)
         json_object_set_new(told, "proposed", ceremony_json(&m->proposal.seal.ceremony, &m->proposal.shown));
@@ -151,7 +151,8 @@ json_t *seals_json(struct monitor *m) {
 
 /* ---- making shares ---- */
 
-bool sealing_read(unsigned shares, unsigned threshold, const char *recipients, struct sealing *ret, const char **problem) {
+bool sealing_read(unsigned shares, unsigned threshold, const char *recipients, struct sealing *ret,
+                  const char **problem) {
     struct sealing s = {.shares = shares, .threshold = threshold};
     unsigned count = 0;
     size_t n = 0;
@@ -180,8 +181,9 @@ static int append_container(const struct share *share, const uint8_t recipient[C
         result = crypt4gh_seal(recipient, text, container, &n);
     if (result != VAULT_OK)
         return result;
-    json_array_append_new(list, json_pack("{s:i, s:o, s:o}", "number", share->number, "recipient",
-                                          json_base64(recipient, CRYPT4GH_KEY), "container", json_base64(container, n)));
+    json_array_append_new(list,
+                          json_pack("{s:i, s:o, s:o}", "number", share->number, "recipient",
+                                    json_base64(recipient, CRYPT4GH_KEY), "container", json_base64(container, n)));
     return VAULT_OK;
 }
 
@@ -250,7 +252,7 @@ static int describe(const struct ceremony *c, char ret[100]) {
     char id[2 * CEREMONY_ID + 1];
     hex_encode(id, sizeof(id), c->id, CEREMONY_ID);
     return format_string(ret, 100, "%u shares, threshold %u, ceremony %s", c->count, c->threshold, id) ? VAULT_OK
-                                                                                                     : VAULT_E_STATE;
+                                                                                                       : VAULT_E_STATE;
 }
 
 static int propose(struct request *q) {

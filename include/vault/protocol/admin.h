@@ -69,8 +69,8 @@
 #define FIELDS_key_rotate(F, R) F(R, STR, what, 16) /* "kek", "root" */
 #define FIELDS_key_jobs(F, R) FIELDS_nothing(F, R)
 
-/* Another seal. By shares it is proposed only: it takes effect when `threshold` of them were shown back. Answer 202 with
- * "containers", by the credential 200. */
+/* Another seal. By shares it is proposed only: it takes effect when `threshold` of them were shown back. Answer 202
+ * with "containers", by the credential 200. */
 #define FIELDS_seal_change(F, R) F(R, STR, by, 16) /* "shares", "credential" */ FIELDS_shares_part(F, R)
 /* A share of the proposed seal; a share of the one in force, to see that it is good. As in `unseal`. */
 #define FIELDS_seal_confirm(F, R) F(R, STR, share, 800)
