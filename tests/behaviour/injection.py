@@ -10,6 +10,8 @@ import signal
 import subprocess
 import time
 
+from vault_under_test import is_running
+
 WAIT = 60
 DEATH, LIE = "KILL", "LIE "
 MEMORY = {"mmap", "mremap", "brk", "mprotect", "mlock", "munlock", "madvise", "munmap", "mlockall"}
@@ -21,6 +23,7 @@ SOCKETS = {"recvfrom", "recvmsg", "sendto", "sendmsg", "read", "write"}
 # They cannot fail or do not come back; and a close that is replaced leaves open what Linux always closes.
 WITHOUT_ERROR = {"close", "exit", "exit_group", "rt_sigreturn", "restart_syscall", "getpid", "gettid", "getppid",
                  "getuid", "geteuid", "getgid", "getegid", "sched_yield", "execve", "execveat"}
+NOT_ATTACHED = re.compile(r"^strace: attach: ptrace\(PTRACE_SEIZE, (\d+)\)", re.MULTILINE)
 CALL = re.compile(r"^(?:(\d+) +)?([a-z_0-9]+)\(")
 
 
@@ -101,10 +104,15 @@ class Tracer:
         with said.open("wb") as out:
             self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         deadline = time.monotonic() + WAIT
-        while said.read_text(errors="replace").count(" attached") < len(self.pids):
+        while not self.attached(said.read_text(errors="replace")):
             assert self.process.poll() is None and time.monotonic() < deadline, said.read_text(errors="replace")
             time.sleep(0.01)
         return self
+
+    def attached(self, said):
+        """To one at the least, and to each that is still there: a worker ends by itself once its client is gone."""
+        gone = sum(not is_running(int(pid)) for pid in NOT_ATTACHED.findall(said))
+        return " attached" in said and said.count(" attached") + gone >= len(self.pids)
 
     def __exit__(self, *_):
         if self.process.poll() is None:
