@@ -18,7 +18,7 @@ import time
 import unittest
 
 from sanitizers import report_in
-from vault_under_test import free_port
+from vault_under_test import own_port
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BIN = os.environ.get("VAULT_BIN", os.path.join(SOURCE, "build", "bin"))
@@ -92,7 +92,7 @@ class Doubles(unittest.TestCase):
             self.write(name, "x\n")
         os.chmod(self.path("server.key"), 0o600)
         os.chmod(self.path("root.key"), 0o600)
-        self.port = free_port()
+        self.port = own_port()
         self.process = None
         self.notify = None
 
@@ -522,7 +522,7 @@ class Real(unittest.TestCase):
         self.assertEqual(missing, [], "not built")
         self.dir = tempfile.mkdtemp(prefix="vault-real-")
         self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
-        self.port = free_port()
+        self.port = own_port()
         subprocess.run([os.path.join(SOURCE, "scripts", "dev-vault"), self.dir, str(self.port)], check=True,
                        stdout=subprocess.DEVNULL, timeout=300)
         self.addCleanup(self.look_into_log)
