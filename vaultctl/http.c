@@ -16,7 +16,7 @@ enum {
     CONNECT_SECONDS = 15,
     EXPECT_MILLISECONDS = 5000,
     TRANSFER_BUFFER = 256 << 10,
-    REFUSAL_MILLISECONDS = 1000
+    REFUSAL_MILLISECONDS = 5000
 };
 
 volatile sig_atomic_t interrupted;

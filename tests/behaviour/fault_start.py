@@ -91,12 +91,13 @@ class Start:
             assert time.monotonic() - started < injection.WAIT, "the start came to no end"
             self.told = "no start"
             return
-        self.told = scene.wait_for(self.what_is_there, "somebody answers")
+        self.told = scene.wait_for(self.state, "somebody answers")
 
-    def what_is_there(self):
-        """A supervisor may also end once it served."""
-        ended = self.process == "vaultd" and not is_running(self.world.vault.pid)
-        return "no start" if ended else scene.seal_state(self.world.vault)
+    def state(self):
+        """A supervisor may also be hit after the first answer, by which it counts as started: then nobody answers."""
+        state = scene.seal_state(self.world.vault)
+        ended = state is None and self.process == "vaultd" and not is_running(self.world.vault.pid)
+        return "cut" if ended else state
 
     def check(self):
         """Whoever could not read the root key says so and stays sealed, until it is asked again."""

@@ -20,7 +20,6 @@ PROCESSES = ["vaultd", "vaultd-gate", "vaultd-monitor", "vaultd-store", "vaultd-
 CORE = ["vaultd-gate", "vaultd-monitor", "vaultd-store"]
 # Deaths that the supervisor forgives within a minute, and rotations that a key ring holds.
 DEATHS_MAX, ROTATIONS_MAX, SLOW = 4, 60, 10
-SETTLE = 0.03
 # Done; sealed, or not recorded, or damaged or full; or the connection ended.
 TOLD = {200, 201, 202, 423, 500, 503, 507, "cut", "unsealed", "sealed", "no start"}
 LIMITS = {"waiting": 1, "handshake_seconds": 10, "head_seconds": 10, "idle_seconds": 20}
@@ -69,13 +68,15 @@ class World:
         found = scene.processes(self.vault)
         return {kind: found.get(kind) for kind in CORE}
 
-    def pids(self, process):
-        """Those of one kind, once two looks agree: a worker that has answered ends, and another comes."""
+    def pids(self, process, clients=0):
+        """Of workers those that wait and those of so many clients: the one of a client that is gone ends by itself, and
+        the next one that waits may not be born yet."""
+        count = clients + LIMITS["waiting"] if process == "vaultd-worker" else 1
+
         def settled():
-            before = scene.processes(self.vault).get(process)
-            time.sleep(SETTLE)
-            return before if before == scene.processes(self.vault).get(process) else None
-        return scene.wait_for(settled, f"a {process}")
+            found = scene.processes(self.vault).get(process, [])
+            return found if len(found) == count else None
+        return scene.wait_for(settled, f"{count} of {process}")
 
     def serves(self):
         return scene.seal_state(self.vault) == "unsealed"
@@ -93,7 +94,7 @@ class World:
                 self.http("POST", "/v1/unseal")
             return state == "unsealed"
         started = time.monotonic()
-        scene.wait_for(back, "the vault serves again")
+        scene.wait_for(back, "the vault serves again", 120)  # a disk's faults are waited out for longer and longer
         now = time.monotonic()
         self.deaths = [at for at in self.deaths if now - at < 60] + [now] * (self.core() != before)
         if len(self.deaths) >= DEATHS_MAX or now - started > SLOW:  # it waits longer after each fault of its disk
@@ -140,9 +141,10 @@ class World:
 class Operation:
     """Made before strace is there; then run() and, without strace, check(). Its subclasses say what they are about."""
     answer = None
+    clients = 0  # with a connection open before the operation begins
 
     def tracer(self, process, fault, log):
-        return Tracer(lambda: self.world.pids(process), log, process, fault)
+        return Tracer(lambda: self.world.pids(process, self.clients), log, process, fault)
 
     @property
     def told(self):
@@ -203,6 +205,7 @@ class Consent(Operation):
 
 class Withdrawal(Consent):
     """A reader holds a grant on an open connection; after the acknowledgement neither it nor a new one may read."""
+    clients = 1
 
     def __init__(self, world):
         super().__init__(world)

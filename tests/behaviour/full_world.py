@@ -129,6 +129,6 @@ def small_vault(kind, where, megabytes):
     def around(folder):
         return small_disk.disk(kind, folder if where == "everything" else folder / where, megabytes)
 
-    with running_vault(around=around) as vault:
+    with running_vault(limits={"idle_seconds": 600}, around=around) as vault:  # a reader waits while a disk is filled
         folder = vault.folder if where == "everything" else vault.folder / where
         yield World(vault, small_disk.Ballast(folder))

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 
-WAIT = 60
+WAIT, END = 60, 10
 DEATH, LIE = "KILL", "LIE "
 MEMORY = {"mmap", "mremap", "brk", "mprotect", "mlock", "munlock", "madvise", "munmap", "mlockall"}
 SYNC = {"fsync", "fdatasync", "msync"}
@@ -117,9 +117,14 @@ class Tracer:
         return True
 
     def end(self):
+        """strace sometimes waits for ever for a thread of what it killed, and the supervisor then for strace."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        self.process.wait(timeout=WAIT)
+        try:
+            self.process.wait(timeout=END)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
 
     def __exit__(self, *_):
         self.end()

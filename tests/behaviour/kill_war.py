@@ -316,7 +316,7 @@ class War:
                 self.started_again += 1
             if scene.seal_state(self.vault) == "unsealed":
                 break
-            assert time.monotonic() - before < 60, f"does not serve again after the death of {kind}"
+            assert time.monotonic() - before < 120, f"does not serve again after the death of {kind}"
             time.sleep(0.02)
         self.serving.set()
 
@@ -342,7 +342,7 @@ class War:
             self.over.set()
             self.serving.set()
             for client in self.clients:
-                client.join(timeout=60)
+                client.join(timeout=120)
         for client in self.clients:
             assert not client.is_alive() and client.problem is None, client.problem
 

@@ -101,7 +101,7 @@ def records(vault, first=0):
     return [json.loads(line) for line in answer.body.splitlines()]
 
 
-def wait_for_record(vault, seconds=30, first=0, **members):
+def wait_for_record(vault, seconds=60, first=0, **members):
     """The first record that has these members; some are written a moment after the client saw the end."""
     def found():
         return next((r for r in records(vault, first) if all(r.get(k) == v for k, v in members.items())), None)
@@ -174,7 +174,7 @@ def dev_vault(folder, *args, programs=None):
     said = folder / "dev-vault.said"
     with said.open("wb") as out:  # no pipe: the vault would hold it open
         status = subprocess.run([str(ROOT / "scripts" / "dev-vault"), *map(str, args)], env=environment,
-                                stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, timeout=120).returncode
+                                stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, timeout=300).returncode
     assert status == 0, f"dev-vault gave {status}: {said.read_text(errors='replace')[-4000:]}"
 
 
@@ -214,6 +214,6 @@ def orphans(vault):
 def seal_state(vault):
     """`unsealed` if it serves, None if nobody answers."""
     try:
-        return vault.http("GET", "/v1/status", timeout=10).json()["seal"]
+        return vault.http("GET", "/v1/status", timeout=30).json()["seal"]
     except (*CUT, ValueError):
         return None

@@ -31,7 +31,7 @@ def stalled_request(vault, extra):
     context.load_cert_chain(*vault.cert("clinic"))
     plain = socket.socket()
     plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
-    plain.settimeout(20)
+    plain.settimeout(60)
     plain.connect((host, int(port)))
     client = context.wrap_socket(plain, server_hostname=host)
     client.sendall((f"GET /v1/subjects/S-1/files/small.bam HTTP/1.1\r\nHost: {host}\r\n"

@@ -91,6 +91,8 @@ def test_scrub_while_deposits_and_removals_go_on_tells_of_no_damage(filled):
     finally:
         over.set()
         thread.join()
+    needed = sum(scene.objects_for(f["size"]) for f in scene.listed_files(filled))
+    scene.wait_for(lambda: count(filled) == needed, "the removal of what the broken deposits left")
 
 
 def test_scrub_goes_on_after_a_restart(filled):
@@ -100,8 +102,8 @@ def test_scrub_goes_on_after_a_restart(filled):
     filled.ctl("scrub", "--no-wait")
     [monitor] = scene.processes(filled)["vaultd-monitor"]
     os.kill(monitor, signal.SIGKILL)
-    scene.wait_for(lambda: scene.seal_state(filled) == "unsealed" and
-                   scene.processes(filled).get("vaultd-monitor") != [monitor], "another monitor")
+    scene.wait_for(lambda: scene.processes(filled).get("vaultd-monitor", [monitor]) != [monitor] and
+                   scene.seal_state(filled) == "unsealed", "another monitor")
     scene.wait_for(lambda: filled.http("GET", "/v1/scrub").json()["state"] == "done", "the scrub's end")
     said = filled.http("GET", "/v1/scrub").json()
     assert said["objects"]["damaged"] == said["objects"]["missing"] == 0 and said["objects"]["done"] == before

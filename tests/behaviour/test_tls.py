@@ -16,15 +16,23 @@ from scene import CUT, processes, wait_for
 from vault_under_test import ROOT, running_vault
 
 REQUEST = b"GET /v1/status HTTP/1.1\r\nHost: vault\r\nConnection: close\r\n\r\n"
-HANDSHAKE_SECONDS = 2
+HANDSHAKE_SECONDS, PATIENCE = 2, 60
 
 
 @pytest.fixture(scope="module")
 def vault():
-    with running_vault(limits={"handshake_seconds": HANDSHAKE_SECONDS, "head_seconds": 600,
-                               "idle_seconds": 3600}) as v:
+    """A vault that gives its clients time, however busy the machine is."""
+    with running_vault(limits={"handshake_seconds": 600, "head_seconds": 600, "idle_seconds": 3600}) as v:
         # Certificates of the right authority: one of a service that nobody registered.
         pki(v, "stranger")
+        yield v
+
+
+@pytest.fixture(scope="module")
+def hasty():
+    """A vault that soon loses patience with a handshake, and with nothing else."""
+    with running_vault(limits={"handshake_seconds": HANDSHAKE_SECONDS, "head_seconds": 600,
+                               "idle_seconds": 3600}) as v:
         yield v
 
 
@@ -40,9 +48,9 @@ def crashes(vault):
     return log(vault).count("crashed: ")
 
 
-def dial(vault, timeout=30):
+def dial(vault):
     url = urllib.parse.urlsplit(vault.url)
-    return socket.create_connection((url.hostname, url.port), timeout=timeout)
+    return socket.create_connection((url.hostname, url.port), timeout=PATIENCE)
 
 
 def read_all(session):
@@ -193,11 +201,12 @@ def ended(plain):
 
 
 @pytest.mark.parametrize("pause", [0.1, 60], ids=["dribbling", "silent"])
-def test_slow_handshake_ends_at_its_deadline(vault, pause):
+def test_slow_handshake_ends_at_its_deadline(hasty, pause):
     """Only that can end it: the time for a head and for silence begins after the handshake."""
-    hello = client_hello(vault)
-    next_byte, patience = time.monotonic(), time.monotonic() + 60
-    with dial(vault, timeout=0.02) as plain:
+    hello = client_hello(hasty)
+    next_byte, patience = time.monotonic(), time.monotonic() + PATIENCE
+    with dial(hasty) as plain:
+        plain.settimeout(0.02)
         while not ended(plain):
             assert time.monotonic() < patience, "the connection is still there"
             if hello and time.monotonic() >= next_byte:
@@ -256,7 +265,7 @@ def test_openssl_client_reconnects_with_full_handshakes(vault):
     certificate, key = vault.cert("clinic")
     command = ["openssl", "s_client", "-connect", f"{url.hostname}:{url.port}", "-CAfile", vault.ca, "-cert", certificate,
                "-key", key, "-reconnect"]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
     assert done.stdout.count(b"New, TLSv1.3") == 6, done.stdout[-3000:]
     assert b"Reused" not in done.stdout
 
@@ -272,13 +281,13 @@ def idle_connection(vault, service):
     return connection
 
 
-def assert_ends(connection, seconds=60):
+def assert_ends(connection):
     """The vault ends this idle connection, long before its idle time is over."""
-    connection.sock.settimeout(seconds)
+    connection.sock.settimeout(PATIENCE)
     try:
         assert connection.sock.recv(1) == b""
     except TimeoutError:
-        raise AssertionError(f"the connection was still there after {seconds} s") from None
+        raise AssertionError(f"the connection was still there after {PATIENCE} s") from None
     except CUT:
         pass
 
@@ -319,7 +328,7 @@ def test_broken_trust_leaves_the_old_in_force(vault, name, content):
         put_in_place(path, content)
         try:
             wait_for(lambda: "the former authorities and revocation lists stay in force" in log(vault)[said:],
-                     "the error in the log", 15)
+                     "the error in the log")
             assert "not usable" in log(vault)[said:]
             idle.request("GET", "/v1/status")
             assert idle.getresponse().status == 200
@@ -334,7 +343,7 @@ def test_broken_trust_leaves_the_old_in_force(vault, name, content):
             said = len(log(vault))
             put_in_place(path, good)
             wait_for(lambda: "new authorities and revocation lists are in force" in log(vault)[said:],
-                     "the good files to be taken again", 15)
+                     "the good files to be taken again")
 
 
 def test_another_authority_ends_those_of_the_old_one(vault):
@@ -349,5 +358,5 @@ def test_another_authority_ends_those_of_the_old_one(vault):
         finally:
             put_in_place(path, good)
             wait_for(lambda: log(vault)[said:].count("new authorities and revocation lists are in force") == 2,
-                     "the old authority to be taken again", 15)
+                     "the old authority to be taken again")
     vault.ctl("status", cert="clinic")

@@ -380,14 +380,16 @@ def test_get_that_breaks_off_asks_why_and_leaves_no_file(ask, vault, out, fate, 
 def test_interrupted_get_leaves_no_file(vault, out, number):
     gate = threading.Event()
     vault.answers["GET"] = content_answer(bytes(100_000), cut=50_000, wait=gate)
+    # By its default: what a script has started in the background ignores SIGINT, and so would all that it starts.
     child = subprocess.Popen([PROGRAM, "--socket", vault.socket, "get", "S/f", "--purpose", "treatment", "-o", out / "f"],
-                             stderr=subprocess.PIPE, env=environment())
-    deadline = time.monotonic() + 20
+                             stderr=subprocess.PIPE, env=environment(),
+                             preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))
+    deadline = time.monotonic() + 60
     while not any(p.stat().st_size for p in out.iterdir()) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert len(os.listdir(out)) == 1
     child.send_signal(number)
-    child.communicate(timeout=20)
+    child.communicate(timeout=60)
     gate.set()
     assert child.returncode == -number and os.listdir(out) == []
 
@@ -401,7 +403,7 @@ def test_get_keeps_devices_and_refuses_folders(ask, vault, out):
     assert len(vault.requests) == before
     with open("/dev/full", "wb") as full:
         done = subprocess.run([PROGRAM, "--socket", vault.socket, "get", "S/f", "--purpose", "treatment"], stdout=full,
-                              stderr=subprocess.PIPE, env=environment(), timeout=30)
+                              stderr=subprocess.PIPE, env=environment(), timeout=60)
     assert done.returncode == 1 and b"No space" in done.stderr
     assert ask("get", "S/f", "--purpose", "treatment", "--json").returncode == 2
 
@@ -603,5 +605,5 @@ def test_completion_agrees_with_help():
 def test_completion_completes(line, expected):
     script = (f'source "{ROOT}/dist/bash-completion/vaultctl"; COMP_WORDS=({line}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1));'
               ' _vaultctl; printf "%s\\n" "${COMPREPLY[@]}"')
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=20)
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == expected, done.stderr

@@ -40,7 +40,7 @@ def content():
 @pytest.fixture(scope="module")
 def library(content):
     """A vault, and what makes a patient with a file, a project and a service of their own for each test."""
-    with running_vault() as vault:
+    with running_vault(limits={"idle_seconds": 600}) as vault:  # some clients wait while much else happens
         yield Library(vault, content[:SIZE])
 
 

@@ -59,7 +59,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(answer.body if answer.cut is None else answer.body[:answer.cut])
         self.wfile.flush()
         if answer.wait is not None:
-            answer.wait.wait(20)
+            answer.wait.wait(120)  # longer than any test waits
         if answer.cut is not None:
             self.close_connection = True
 

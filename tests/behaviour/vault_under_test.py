@@ -20,8 +20,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILT = pathlib.Path(os.environ.get("VAULT_BIN", ROOT / "build" / "bin")).resolve()
 HOSTILE = BUILT.parent / "tests"
 PROGRAMS = ("vaultd", "vaultd-gate", "vaultd-monitor", "vaultd-store", "vaultd-worker", "vaultctl")
-START_SECONDS = 90
-STOP_SECONDS = 30
+START_SECONDS = 300
+STOP_SECONDS = 90
+OWN_PORTS = []  # the sockets that hold them
 
 
 class Answer:
@@ -145,12 +146,31 @@ def wait_until_gone(pid):
 
 
 def free_port():
+    """For now: it is anybody's again."""
+    with contextlib.closing(bound_socket()) as s:
+        return s.getsockname()[1]
+
+
+def own_port():
+    """It stays ours while this process lives: other tests run at the same time, and a vault takes its port long after it
+    was found, and is down at times. A socket that is bound keeps others away, but not a vault: both permit it, ours only
+    now that it has the port alone."""
+    s = bound_socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    OWN_PORTS.append(s)
+    return s.getsockname()[1]
+
+
+def bound_socket():
     """Below the ports that the kernel gives to outgoing connections: while the vault is down, a client that asks for it
     could otherwise be given this very port, and connect to itself."""
     for port in random.SystemRandom().sample(range(20000, 32000), 100):
-        with contextlib.suppress(OSError), socket.socket() as s:
+        s = socket.socket()
+        try:
             s.bind(("127.0.0.1", port))
-            return port
+            return s
+        except OSError:
+            s.close()
     raise AssertionError("no free port")
 
 
@@ -187,7 +207,7 @@ def running_vault(limits=None, programs=None, around=None):
                 lines = [f"  {name}: {value}\n" for name, value in limits.items()]
                 (folder / "limits.yaml").write_text("limits:\n" + "".join(lines))
             with said.open("wb") as out:  # no pipe: what stays running would hold it open
-                done = subprocess.run([ROOT / "scripts" / "dev-vault", folder, str(free_port())], env=environment,
+                done = subprocess.run([ROOT / "scripts" / "dev-vault", folder, str(own_port())], env=environment,
                                       stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
                                       timeout=START_SECONDS)
             words = said.read_text(errors="replace")[-4000:]
