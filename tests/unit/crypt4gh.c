@@ -230,20 +230,23 @@ static void recipient_of_small_order_is_refused(void **state) {
     secret_free(&s);
 }
 
-/* Anybody can compute the key of such a packet: it must not count as one for us. */
+/* Anybody can compute the key of such a packet, or guess what is there where there is none: it must not count as one
+ * for us. */
 static void packet_of_a_writer_of_small_order_is_ignored(void **state) {
     (void)state;
-    uint8_t joined[96] = {0}, hash[64], payload[40] = {0};
+    uint8_t joined[96] = {0}, keys[2][64] = {{0}}, payload[40] = {0};
     copy_bytes(joined + 32, 32, public_key, 32);
-    assert_int_equal(crypto_generichash(hash, sizeof(hash), joined, sizeof(joined), NULL, 0), 0);
+    assert_int_equal(crypto_generichash(keys[0], sizeof(keys[0]), joined, sizeof(joined), NULL, 0), 0);
     copy_bytes(payload + 8, 32, data_key, 32);
-    struct writer w = write_header(1);
-    write_u32(&w, PACKET);
-    write_u32(&w, 0);
-    write_bytes(&w, joined + 64, 32);
-    write_box(&w, hash, payload, sizeof(payload));
-    write_body(&w);
-    assert_result(w, VAULT_DENIED, 1);
+    for (size_t i = 0; i < 2; i++) {
+        struct writer w = write_header(1);
+        write_u32(&w, PACKET);
+        write_u32(&w, 0);
+        write_bytes(&w, joined + 64, 32);
+        write_box(&w, keys[i], payload, sizeof(payload));
+        write_body(&w);
+        assert_result(w, VAULT_DENIED, 1);
+    }
 }
 
 static void every_flipped_bit_is_refused(void **state) {
@@ -360,7 +363,7 @@ static void unknown_and_short_payloads_are_refused(void **state) {
     const struct {
         uint32_t type, method;
         size_t n;
-    } payloads[] = {{2, 0, 40}, {0, 1, 40}, {0, 0, 39}, {0, 0, 8}, {0, 0, 7}, {0, 0, 1}};
+    } payloads[] = {{1, 0, 40}, {2, 0, 40}, {0, 1, 40}, {0, 0, 39}, {0, 0, 8}, {0, 0, 7}, {0, 0, 1}};
     for (size_t i = 0; i < sizeof(payloads) / sizeof(payloads[0]); i++) {
         struct writer w = write_header(1);
         write_payload(&w, public_key, payloads[i].type, payloads[i].method, data_key, payloads[i].n);
