@@ -43,6 +43,17 @@ def test_a_start_goes_on_after_an_error_in_the_monitor(world):
     assert landed and told in ("sealed", "unsealed")
 
 
+def test_an_index_that_cannot_be_looked_at_is_not_taken_for_none(world):
+    """Else a start would stay sealed and tell the operator to move the key ring away. It is the last look by a path;
+    strace does not see paths in the memory of the monitor."""
+    log = world.out / "calls.log"
+    fault_world.traced(world, "start", "vaultd-monitor", None, log)
+    looks = [line for line in log.read_text().splitlines() if "newfstatat(" in line]
+    at = max(i + 1 for i, line in enumerate(looks) if "newfstatat(AT_FDCWD" in line)
+    landed, _ = fault_world.try_fault(world, "start", Fault("vaultd-monitor", "newfstatat", "EIO", at))
+    assert landed
+
+
 def test_nothing_breaks_at_calls_picked_by_chance(world):
     chance = random.Random(SEED)
     print(f"\nFAULT_SEED={SEED}")

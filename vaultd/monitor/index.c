@@ -66,7 +66,7 @@ static int result_of(int error) {
 
 bool index_exists(void) {
     struct stat s;
-    return stat("index/data.mdb", &s) == 0;
+    return stat("index/data.mdb", &s) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
 static int open_databases(struct index *i) {

@@ -49,7 +49,7 @@ enum { INDEX_KEY_MAX = 64, INDEX_VALUE_MAX = 57344 };
  * VAULT_E_DAMAGED (LMDB finds no environment in the file). Where the tally is gone or damaged it opens, and no check
  * will find it whole. */
 int index_open(const struct secret *key, uint64_t map_size, bool make, struct index **ret);
-/* True if folder `index` holds an environment; needs no key. */
+/* True if folder `index` holds an environment, or it cannot be looked at; needs no key. */
 bool index_exists(void);
 /* Aborts what is under way. Accepts NULL and a pointer to NULL. */
 void index_close(struct index **i);
