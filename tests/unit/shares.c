@@ -377,11 +377,35 @@ static void changed_share_is_damaged(void **state) {
     assert_int_equal(share_check(&f->c, s), VAULT_OK);
 }
 
+/* Also where the beginning is right. */
 static void value_of_another_size_is_damaged(void **state) {
+    static const size_t sizes[] = {1, 16, 31, 33, 64};
     struct fixture *f = *state;
-    secret_free(&f->shares[0].value);
-    assert_int_equal(secret_new(&f->shares[0].value, SECRET_KEY_SIZE - 1), VAULT_OK);
-    assert_int_equal(share_check(&f->c, &f->shares[0]), VAULT_E_DAMAGED);
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct share odd = f->shares[0];
+        size_t n = sizes[i] < SECRET_KEY_SIZE ? sizes[i] : SECRET_KEY_SIZE;
+        assert_int_equal(secret_new(&odd.value, sizes[i]), VAULT_OK);
+        copy_bytes(secret_edit(odd.value), sizes[i], secret_view(f->shares[0].value), n);
+        assert_int_equal(share_check(&f->c, &odd), VAULT_E_DAMAGED);
+        share_clear(&odd);
+    }
+}
+
+/* Above all a ceremony with a lower threshold: fewer shares than it takes would give a key, and not the right one. */
+static void share_does_not_fit_a_changed_ceremony(void **state) {
+    struct fixture *f = *state;
+    uint8_t *const fields[] = {&f->c.count, &f->c.threshold};
+    const struct share *given[SHARES_MAX] = {&f->shares[0], &f->shares[1], &f->shares[2]};
+    struct secret *key = NULL;
+    for (size_t i = 0; i < 2; i++) {
+        for (unsigned by = 1; by <= 255; by++) {
+            *fields[i] ^= (uint8_t)by;
+            assert_int_equal(share_check(&f->c, &f->shares[0]), VAULT_E_DAMAGED);
+            assert_int_equal(shares_combine(&f->c, given, &key), VAULT_E_STATE);
+            assert_null(key);
+            *fields[i] ^= (uint8_t)by;
+        }
+    }
 }
 
 /* A ceremony's public part lies where somebody may change it: along with a share it does not get through. */
@@ -757,6 +781,7 @@ int main(void) {
         WITH_CEREMONY(share_of_another_ceremony_is_not_found),
         WITH_CEREMONY(changed_share_is_damaged),
         WITH_CEREMONY(value_of_another_size_is_damaged),
+        WITH_CEREMONY(share_does_not_fit_a_changed_ceremony),
         WITH_CEREMONY(commitment_binds_everything),
         WITH_CEREMONY(each_bit_of_a_commitment_counts),
         WITH_CEREMONY(text_reads_back),
