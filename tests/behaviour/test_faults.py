@@ -37,9 +37,11 @@ def test_a_key_ring_that_cannot_be_synced_is_read_again(world):
     assert landed and told != 202
 
 
-def test_a_start_goes_on_after_an_error_in_the_monitor(world):
-    """It may answer as sealed in between, but nobody has to unseal it."""
-    landed, told = fault_world.try_fault(world, "start", Fault("vaultd-monitor", "fdatasync", "EIO", 1))
+@pytest.mark.parametrize("call, at", [("fdatasync", 1), ("sendmsg", 2)])
+def test_a_start_goes_on_after_an_error_in_the_monitor(world, call, at):
+    """It may answer as sealed in between, but nobody has to unseal it. The second message that it sends asks the
+    supervisor for the root key."""
+    landed, told = fault_world.try_fault(world, "start", Fault("vaultd-monitor", call, "EIO", at))
     assert landed and told in ("sealed", "unsealed")
 
 

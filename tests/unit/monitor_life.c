@@ -232,7 +232,7 @@ static struct keyring_place place_of(void) {
     return place;
 }
 
-static struct secret *root_secret(void) {
+static struct secret *credential(void) {
     char path[128];
     struct secret *secret = NULL;
     assert_true(format_string(path, sizeof(path), "%s/root.key", rig_folder()));
@@ -242,28 +242,59 @@ static struct secret *root_secret(void) {
     return secret;
 }
 
-/* With the vault stopped: a ring of another vault, or this ring a generation ahead. */
-static void replace_ring(bool ahead) {
-    struct keyring_place place = place_of();
-    struct secret *secret = root_secret();
+static struct keyring *ring_on_disk(const struct keyring_place *place, const struct secret *key,
+                                    struct secret **ret_root) {
     struct keyring *ring = NULL;
+    struct seal seal;
+    uint8_t vault[KEYRING_ID];
     bool repaired = false;
-    if (ahead) {
-        assert_int_equal(keyring_load(&place, secret, &ring, &repaired), VAULT_OK);
+    assert_int_equal(keyring_peek(place, &seal, vault), VAULT_OK);
+    assert_int_equal(seal_open(&seal, key, vault, ret_root), VAULT_OK);
+    assert_int_equal(keyring_load(place, *ret_root, &ring, &repaired), VAULT_OK);
+    return ring;
+}
+
+/* A ring of another vault that the same credential opens. */
+static struct keyring *foreign_ring(const struct secret *key, struct secret **ret_root) {
+    struct keyring *ring = NULL;
+    struct seal seal;
+    assert_int_equal(keyring_new(false, &ring), VAULT_OK);
+    assert_int_equal(secret_random(ret_root, SECRET_KEY_SIZE), VAULT_OK);
+    assert_int_equal(seal_by_credential(key, keyring_vault_id(ring), *ret_root, &seal), VAULT_OK);
+    assert_int_equal(keyring_set_seal(ring, &seal), VAULT_OK);
+    return ring;
+}
+
+/* Under a new root key, as a change of the seal leaves it. */
+static void reseal(struct keyring *ring, const struct secret *key, struct secret **root) {
+    struct seal seal;
+    secret_free(root);
+    assert_int_equal(secret_random(root, SECRET_KEY_SIZE), VAULT_OK);
+    assert_int_equal(seal_again(keyring_seal(ring), key, keyring_vault_id(ring), *root, &seal), VAULT_OK);
+    assert_int_equal(keyring_set_seal(ring, &seal), VAULT_OK);
+}
+
+/* With the vault stopped: a ring of another vault, or this ring a generation or a seal ahead. */
+enum other_ring { OF_ANOTHER_VAULT, GENERATION_AHEAD, SEAL_AHEAD };
+static void replace_ring(enum other_ring other) {
+    struct keyring_place place = place_of();
+    CLEANUP_SECRET struct secret *key = credential();
+    CLEANUP_SECRET struct secret *root = NULL;
+    struct keyring *ring =
+        other == OF_ANOTHER_VAULT ? foreign_ring(key, &root) : ring_on_disk(&place, key, &root);
+    if (other == GENERATION_AHEAD)
         assert_int_equal(keyring_add_generation(ring), VAULT_OK);
-    } else {
-        assert_int_equal(keyring_new(false, &ring), VAULT_OK);
-    }
-    assert_int_equal(keyring_store(ring, &place, secret), VAULT_OK);
+    if (other == SEAL_AHEAD)
+        reseal(ring, key, &root);
+    assert_int_equal(keyring_store(ring, &place, root), VAULT_OK);
     keyring_free(&ring);
-    secret_free(&secret);
     close(place.directory);
     close(place.twin_directory);
 }
 
-static void set_intent(void) {
+static void set_intent(enum meta_intent intent) {
     assert_int_equal(batch_begin(&m), VAULT_OK);
-    m.meta.intent = INTENT_ADD_GENERATION;
+    m.meta.intent = intent;
     assert_int_equal(meta_store(&m), VAULT_OK);
     assert_int_equal(batch_finish(&m), VAULT_OK);
 }

@@ -102,11 +102,17 @@ int answer_seal(struct request *q) {
     return VAULT_OK;
 }
 
+/* Without a word to the supervisor this process is of no use: another one begins again. */
 static int want_credential(struct monitor *m, enum credential_use use) {
     static struct message wanted;
     message_init(&wanted, MSG_credential_wanted, 0);
     m->credential_use = use;
-    return channel_send_wait(m->control, &wanted, 5000);
+    int result = channel_send_wait(m->control, &wanted, 5000);
+    if (result != VAULT_OK) {
+        m->stop = true;
+        m->exit_status = 1;
+    }
+    return result;
 }
 
 /* Shares are for people to bring; whatever else is wrong with the ring shows when it is opened. */
@@ -119,9 +125,10 @@ void life_start(struct monitor *m) {
     struct seal seal;
     m->seal = keyring_exists(&m->place) ? SEAL_SEALED : SEAL_UNINITIALISED;
     m->sealed_by_operator = m->setup.stay_sealed != 0;
-    bool opens = m->seal == SEAL_SEALED && !m->sealed_by_operator && !needs_shares(m, &seal);
-    if (opens && want_credential(m, CREDENTIAL_STARTUP) == VAULT_OK)
+    if (m->seal == SEAL_SEALED && !m->sealed_by_operator && !needs_shares(m, &seal)) {
+        (void)want_credential(m, CREDENTIAL_STARTUP);
         return;
+    }
     life_tell_state(m);
     tell_ready(m);
 }
@@ -408,7 +415,7 @@ int life_tick(struct monitor *m) {
     if (m->open_again > now)
         return (int)(m->open_again - now);
     m->open_again = 0;
-    (void)want_credential(m, CREDENTIAL_STARTUP); /* without the supervisor the loop ends anyway */
+    (void)want_credential(m, CREDENTIAL_STARTUP);
     return -1;
 }
 
