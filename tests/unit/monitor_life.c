@@ -266,11 +266,11 @@ static struct keyring *foreign_ring(const struct secret *key, struct secret **re
 }
 
 /* Under a new root key, as a change of the seal leaves it. */
-static void reseal(struct keyring *ring, const struct secret *key, struct secret **root) {
+static void reseal(struct keyring *ring, const struct secret *key, struct secret **root_key) {
     struct seal seal;
-    secret_free(root);
-    assert_int_equal(secret_random(root, SECRET_KEY_SIZE), VAULT_OK);
-    assert_int_equal(seal_again(keyring_seal(ring), key, keyring_vault_id(ring), *root, &seal), VAULT_OK);
+    secret_free(root_key);
+    assert_int_equal(secret_random(root_key, SECRET_KEY_SIZE), VAULT_OK);
+    assert_int_equal(seal_again(keyring_seal(ring), key, keyring_vault_id(ring), *root_key, &seal), VAULT_OK);
     assert_int_equal(keyring_set_seal(ring, &seal), VAULT_OK);
 }
 
@@ -279,14 +279,14 @@ enum other_ring { OF_ANOTHER_VAULT, GENERATION_AHEAD, SEAL_AHEAD };
 static void replace_ring(enum other_ring other) {
     struct keyring_place place = place_of();
     CLEANUP_SECRET struct secret *key = credential();
-    CLEANUP_SECRET struct secret *root = NULL;
+    CLEANUP_SECRET struct secret *root_key = NULL;
     struct keyring *ring =
-        other == OF_ANOTHER_VAULT ? foreign_ring(key, &root) : ring_on_disk(&place, key, &root);
+        other == OF_ANOTHER_VAULT ? foreign_ring(key, &root_key) : ring_on_disk(&place, key, &root_key);
     if (other == GENERATION_AHEAD)
         assert_int_equal(keyring_add_generation(ring), VAULT_OK);
     if (other == SEAL_AHEAD)
-        reseal(ring, key, &root);
-    assert_int_equal(keyring_store(ring, &place, root), VAULT_OK);
+        reseal(ring, key, &root_key);
+    assert_int_equal(keyring_store(ring, &place, root_key), VAULT_OK);
     keyring_free(&ring);
     close(place.directory);
     close(place.twin_directory);
@@ -310,15 +310,15 @@ static void refused_with(const char *problem) {
 static void ring_of_another_vault_is_refused(void **state) {
     (void)state;
     rig_stop();
-    replace_ring(false);
+    replace_ring(OF_ANOTHER_VAULT);
     refused_with("does not open with this key ring");
 }
 
 static void ring_ahead_with_intent_is_finished(void **state) {
     (void)state;
-    set_intent();
+    set_intent(INTENT_ADD_GENERATION);
     rig_stop();
-    replace_ring(true);
+    replace_ring(GENERATION_AHEAD);
     assert_true(rig_start_unsealed());
     turns(4);
     assert_int_equal(m.meta.generation, 2);
@@ -327,22 +327,49 @@ static void ring_ahead_with_intent_is_finished(void **state) {
     assert_int_equal(audit_count("\"event\":\"key.rotated\"", NULL), 1);
 }
 
+static void ring_under_a_new_seal_with_intent_is_finished(void **state) {
+    (void)state;
+    set_intent(INTENT_RESEAL);
+    rig_stop();
+    replace_ring(SEAL_AHEAD);
+    assert_true(rig_start_unsealed());
+    assert_int_equal(m.meta.intent, INTENT_NONE);
+    assert_int_equal(m.meta.epoch, keyring_epoch(m.keyring));
+    assert_int_equal(audit_count("\"event\":\"seal.change\"", NULL), 1);
+}
+
 static void ring_ahead_without_intent_is_refused(void **state) {
     (void)state;
     rig_stop();
-    replace_ring(true);
+    replace_ring(GENERATION_AHEAD);
     refused_with("The index is older than the key ring.");
+}
+
+static void ring_under_a_new_seal_without_intent_is_refused(void **state) {
+    (void)state;
+    rig_stop();
+    replace_ring(SEAL_AHEAD);
+    refused_with("The index is older than the key ring.");
+}
+
+static void reseal_that_never_came_to_the_ring_is_dropped(void **state) {
+    (void)state;
+    set_intent(INTENT_RESEAL);
+    rig_stop();
+    assert_true(rig_start_unsealed());
+    assert_int_equal(m.meta.intent, INTENT_NONE);
+    assert_int_equal(audit_count("\"event\":\"seal.change\"", NULL), 0);
 }
 
 static void intent_that_never_came_to_the_ring_is_dropped(void **state) {
     (void)state;
-    set_intent();
+    set_intent(INTENT_ADD_GENERATION);
     rig_stop();
     assert_true(rig_start_unsealed());
     assert_int_equal(m.meta.intent, INTENT_NONE);
     assert_int_equal(m.meta.generation, 1);
     rig_stop();
-    replace_ring(true);
+    replace_ring(GENERATION_AHEAD);
     refused_with("The index is older than the key ring.");
 }
 
@@ -396,6 +423,9 @@ int main(void) {
         VAULT(ring_of_another_vault_is_refused),
         VAULT(ring_ahead_with_intent_is_finished),
         VAULT(ring_ahead_without_intent_is_refused),
+        VAULT(ring_under_a_new_seal_with_intent_is_finished),
+        VAULT(ring_under_a_new_seal_without_intent_is_refused),
+        VAULT(reseal_that_never_came_to_the_ring_is_dropped),
         VAULT(intent_that_never_came_to_the_ring_is_dropped),
         VAULT(older_ring_is_refused),
         VAULT(damage_of_the_last_scrub_does_not_keep_it_sealed),
