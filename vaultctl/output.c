@@ -140,11 +140,21 @@ static void print_padded(const char *text, size_t width) {
         putchar(' ');
 }
 
+/* Whether the document says anything of it, be it null. */
+static bool is_told(const json_t *document, const struct column *k) {
+    char top[32];
+    (void)format_string(top, sizeof(top), "%.*s", (int)strcspn(k->member, "."), k->member);
+    return member_at(document, k->member) != NULL || json_is_null(json_object_get(document, top));
+}
+
 void print_fields(const json_t *document, const struct column *columns) {
     size_t width = 0;
     for (const struct column *k = columns; k->title != NULL; k++)
-        width = strlen(k->title) > width ? strlen(k->title) : width;
+        if (is_told(document, k) && strlen(k->title) > width)
+            width = strlen(k->title);
     for (const struct column *k = columns; k->title != NULL; k++) {
+        if (!is_told(document, k))
+            continue;
         char *text = value_text(member_at(document, k->member));
         print_padded(k->title, width + 2);
         print_clean(stdout, text);
