@@ -254,8 +254,28 @@ class Rotation(Operation):
         assert self.world.read("S-fault", "kept").status == 200
 
 
+class Reseal(Operation):
+    """The key ring under a new root key, sealed by the credential."""
+
+    def __init__(self, world):
+        self.world = world
+        self.epoch = self.now()
+
+    def now(self):
+        return self.world.vault.http("GET", "/v1/keys").json()["epoch"]
+
+    def run(self):
+        self.answer = self.world.http("POST", "/v1/keys/seal", json.dumps({"by": "credential"}),
+                                      {"Content-Type": "application/json"})
+
+    def check(self):
+        told = self.answer is not None and self.answer.status == 200
+        assert self.now() in ((self.epoch + 1,) if told else (self.epoch, self.epoch + 1)), f"epoch {self.now()}"
+        assert self.world.read("S-fault", "kept").status == 200
+
+
 OPERATIONS = {"deposit": Deposit, "read": Read, "consent": Consent, "withdrawal": Withdrawal, "rotation": Rotation,
-              "start": fault_start.Start}
+              "reseal": Reseal, "start": fault_start.Start}
 
 
 def traced(world, operation, process, fault, log):

@@ -1,5 +1,4 @@
-/* Birth, opening and closing of the vault; its status. */
-#include <sodium.h>
+/* The vault's state as it is asked for and told: init, unseal, seal, status. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -133,13 +132,6 @@ void life_start(struct monitor *m) {
     tell_ready(m);
 }
 
-/* What opens or makes a vault: a key, or how to make shares. `shares` is filled by a birth with shares. */
-struct opening {
-    const struct secret *key;
-    const struct sealing *by;
-    json_t *shares;
-    char problem[200];
-};
 static void conclude(struct monitor *m, enum credential_use use, struct opening *o);
 
 /* Goes on in life_credential, when the supervisor has brought the root key. */
@@ -216,147 +208,6 @@ int answer_unseal(struct request *q) {
         return VAULT_OK;
     }
     return begin(q, CREDENTIAL_UNSEAL);
-}
-
-static int record_life(struct monitor *m, const char *event, const char *detail) {
-    struct asker local = {0};
-    (void)format_string(local.name, sizeof(local.name), "unix:0");
-    struct event e = {.name = event, .outcome = "done", .action = 'E', .detail = detail};
-    if (m->credential_worker != 0) {
-        const struct worker *w = worker_find(m, m->credential_worker);
-        if (w != NULL)
-            (void)find_asker(m, w, &local); /* a local peer, whose look-up cannot fail */
-        e.asker = &local;
-    }
-    return journal(m, &e, NULL);
-}
-
-static int first_transaction(struct monitor *m) {
-    m->meta = (struct meta_value){.format = INDEX_FORMAT,
-                                  .epoch = keyring_epoch(m->keyring),
-                                  .dev = m->setup.dev,
-                                  .generation = keyring_newest(m->keyring)};
-    COPY_ARRAY(m->meta.vault, keyring_vault_id(m->keyring));
-    m->tree = (struct merkle_fold){0};
-    m->last_time = 0;
-    m->has_policy = m->policy_damaged = false;
-    int result = batch_begin(m);
-    if (result == VAULT_OK)
-        result = meta_store(m);
-    if (result == VAULT_OK)
-        result = record_life(m, "vault.init", m->setup.dev != 0 ? "throw-away vault" : NULL);
-    return result == VAULT_OK ? batch_finish(m) : result;
-}
-
-/* A birth that failed leaves nothing: what it made holds no data yet, and the next init can begin anew. */
-static void undo_birth(struct monitor *m) {
-    index_close(&m->index);
-    (void)unlinkat(m->place.directory, m->place.name, 0);
-    (void)unlinkat(m->place.twin_directory, m->place.twin_name, 0);
-    (void)unlinkat(m->place.directory, "index/data.mdb", 0);
-    (void)unlinkat(m->place.directory, "index/lock.mdb", 0);
-}
-
-/* A fresh root key, sealed as was asked for. */
-static int make_root(struct monitor *m, struct opening *o) {
-    struct seal seal;
-    int result = secret_random(&m->root, SECRET_KEY_SIZE);
-    if (result != VAULT_OK)
-        return result;
-    result = o->by != NULL ? seals_make(o->by, m->root, &seal, &o->shares)
-                           : seal_by_credential(o->key, keyring_vault_id(m->keyring), m->root, &seal);
-    return result == VAULT_OK ? keyring_set_seal(m->keyring, &seal) : result;
-}
-
-/* The ring is durable before the index says that there is a vault. */
-static int give_birth(struct monitor *m, struct opening *o) {
-    int result = keyring_new(m->setup.dev != 0, &m->keyring);
-    if (result == VAULT_OK)
-        result = make_root(m, o);
-    if (result == VAULT_OK)
-        result = keyring_store(m->keyring, &m->place, m->root);
-    if (result == VAULT_OK)
-        result = index_open(keyring_index_key(m->keyring), m->setup.map_size, true, &m->index);
-    if (result == VAULT_OK) {
-        m->seal = SEAL_UNSEALED;
-        result = first_transaction(m);
-    }
-    if (result != VAULT_OK)
-        undo_birth(m);
-    return result;
-}
-
-static const char index_is_foreign[] =
-    "The index does not open with this key ring: it is damaged, or the ring is of another vault.";
-
-/* Everything that a crash left half done is settled before the first request. */
-static int recover(struct monitor *m, char problem[200]) {
-    int result = monitor_reload(m);
-    if (result == VAULT_NOT_FOUND)
-        copy_string(problem, 200,
-                    "The init was interrupted: remove the key ring, its twin and the index, and init again.");
-    if (result == VAULT_E_DAMAGED)
-        copy_string(problem, 200, index_is_foreign);
-    if (result == VAULT_OK)
-        result = batch_begin(m);
-    if (result == VAULT_OK)
-        result = keys_agree(m, problem);
-    if (result == VAULT_OK)
-        result = grants_recover(m);
-    if (result == VAULT_OK)
-        result = uploads_recover(m);
-    if (result == VAULT_OK)
-        result = record_life(m, "vault.unseal", NULL);
-    if (result != VAULT_OK)
-        return result;
-    m->seal = SEAL_UNSEALED;
-    m->job_wanted = true;
-    m->check = CHECK_WAITING;
-    return batch_finish(m);
-}
-
-static void explain_ring(int result, char problem[200]) {
-    if (result == VAULT_DENIED)
-        copy_string(problem, 200, "The key ring is not sealed under this root key.");
-    if (result == VAULT_E_DAMAGED)
-        copy_string(problem, 200, "Both copies of the key ring are damaged.");
-    if (result == VAULT_E_STATE)
-        copy_string(problem, 200, "The two copies of the key ring belong to different vaults.");
-    if (result == VAULT_E_FULL)
-        copy_string(problem, 200, "A copy of the key ring must be written, and its disk is full.");
-}
-
-static int open_ring(struct monitor *m, const struct secret *key, char problem[200]) {
-    struct seal seal;
-    uint8_t vault[KEYRING_ID];
-    bool repaired = false;
-    int result = keyring_peek(&m->place, &seal, vault);
-    if (result == VAULT_OK)
-        result = seal_open(&seal, key, vault, &m->root);
-    if (result == VAULT_OK)
-        result = keyring_load(&m->place, m->root, &m->keyring, &repaired);
-    if (repaired)
-        log_warning("keyring: one copy was missing, old or damaged, and was written again");
-    explain_ring(result, problem);
-    return result;
-}
-
-static int open_vault(struct monitor *m, const struct secret *key, char problem[200]) {
-    int result = open_ring(m, key, problem);
-    if (result != VAULT_OK)
-        return result;
-    result = index_open(keyring_index_key(m->keyring), m->setup.map_size, false, &m->index);
-    if (result == VAULT_NOT_FOUND) {
-        copy_string(problem, 200, "There is a key ring but no index: bring back the index, or move the key ring away.");
-        return VAULT_E_FORMAT;
-    }
-    if (result == VAULT_E_DAMAGED)
-        copy_string(problem, 200, index_is_foreign);
-    if (result == VAULT_OK)
-        result = recover(m, problem);
-    if (result == VAULT_E_FULL)
-        copy_string(problem, 200, "The state directory is full.");
-    return result;
 }
 
 static int take_credential(struct message *credential, struct secret **ret, char problem[200]) {
@@ -440,7 +291,7 @@ static void settle(struct monitor *m, enum credential_use use, int result, struc
 }
 
 static void conclude(struct monitor *m, enum credential_use use, struct opening *o) {
-    int result = use == CREDENTIAL_INIT ? give_birth(m, o) : open_vault(m, o->key, o->problem);
+    int result = use == CREDENTIAL_INIT ? vault_make(m, o) : vault_open(m, o->key, o->problem);
     settle(m, use, result, o);
     json_decref(o->shares);
 }
@@ -457,7 +308,7 @@ static int reseal(struct monitor *m, const struct secret *credential) {
     if (result == VAULT_OK)
         result = ring_reseal(m, &seal, &root);
     if (result == VAULT_OK)
-        result = record_life(m, "seal.change", "by the credential");
+        result = life_record(m, "seal.change", "by the credential");
     seals_forget(m);
     return result;
 }

@@ -499,6 +499,25 @@ void life_tell_state(struct monitor *m);
  * /v1/keys/rotate. */
 int life_reseal(struct request *q);
 
+/* ---- opening.c ---- */
+
+/* What opens or makes a vault: a key, or how to make shares. `shares` is what was made, for the answer; `problem` says
+ * why it stays closed. */
+struct opening {
+    const struct secret *key;
+    const struct sealing *by;
+    json_t *shares;
+    char problem[200];
+};
+/* Makes the ring and the index, and the first record. What a failure leaves holds no data and is removed. Faults of the
+ * seal, the ring and the index. */
+int vault_make(struct monitor *m, struct opening *o);
+/* Opens the seal, the ring and the index, and settles what a crash left half done. VAULT_DENIED (it is another key),
+ * and faults of the ring and the index; `problem` is filled where there is more to say. */
+int vault_open(struct monitor *m, const struct secret *key, char problem[200]);
+/* Records an event of the vault's life, by whoever asked for the credential. Faults of the index. */
+int life_record(struct monitor *m, const char *event, const char *detail);
+
 /* ---- seals.c ---- */
 
 /* Makes the exchange key. VAULT_E_CRYPTO, VAULT_E_MEMORY. */
