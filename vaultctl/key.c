@@ -64,13 +64,19 @@ static int wait_for(struct call *c, json_t **job) {
     return outcome;
 }
 
+static int rotate_root(struct call *c) {
+    json_t *seal = NULL;
+    int outcome = ask_json(c, "POST", format_text("/v1/keys/rotate"), json_pack("{s:s}", "what", "root"), &seal);
+    return seal_show(c, outcome, seal);
+}
+
 static int run_rotate(struct call *c) {
     json_t *job;
     bool root = strcmp(c->words[0], "root") == 0;
     if (!root && strcmp(c->words[0], "kek") != 0)
         return fail(c, OUTCOME_USAGE, "'%s' cannot be rotated: 'kek' and 'root' can", c->words[0]);
     if (root)
-        return ask_fields(c, "POST", format_text("/v1/keys/rotate"), json_pack("{s:s}", "what", "root"), seal_fields);
+        return rotate_root(c);
     int outcome = ask_json(c, "POST", format_text("/v1/keys/rotate"), json_pack("{s:s}", "what", "kek"), &job);
     if (outcome == OUTCOME_DONE && !option_given(c, "no-wait"))
         outcome = wait_for(c, &job);

@@ -24,7 +24,7 @@ static const struct column status_fields[] = {
 static void print_status(const json_t *document) {
     if (json_is_true(json_object_get(document, "dev")))
         puts("This is a development vault: no data of patients here.");
-    print_fields(document, status_fields); /* most members are told to administrative roles only */
+    print_told_fields(document, status_fields); /* most members are told to administrative roles only */
 }
 
 static int status_request(struct call *c, const char *method, const char *path) {

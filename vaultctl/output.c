@@ -140,6 +140,21 @@ static void print_padded(const char *text, size_t width) {
         putchar(' ');
 }
 
+enum { FIELDS_MAX = 24 };
+
+void print_fields(const json_t *document, const struct column *columns) {
+    size_t width = 0;
+    for (const struct column *k = columns; k->title != NULL; k++)
+        width = strlen(k->title) > width ? strlen(k->title) : width;
+    for (const struct column *k = columns; k->title != NULL; k++) {
+        char *text = value_text(member_at(document, k->member));
+        print_padded(k->title, width + 2);
+        print_clean(stdout, text);
+        putchar('\n');
+        free(text);
+    }
+}
+
 /* Whether the document says anything of it, be it null. */
 static bool is_told(const json_t *document, const struct column *k) {
     char top[32];
@@ -147,20 +162,13 @@ static bool is_told(const json_t *document, const struct column *k) {
     return member_at(document, k->member) != NULL || json_is_null(json_object_get(document, top));
 }
 
-void print_fields(const json_t *document, const struct column *columns) {
-    size_t width = 0;
-    for (const struct column *k = columns; k->title != NULL; k++)
-        if (is_told(document, k) && strlen(k->title) > width)
-            width = strlen(k->title);
-    for (const struct column *k = columns; k->title != NULL; k++) {
-        if (!is_told(document, k))
-            continue;
-        char *text = value_text(member_at(document, k->member));
-        print_padded(k->title, width + 2);
-        print_clean(stdout, text);
-        putchar('\n');
-        free(text);
-    }
+void print_told_fields(const json_t *document, const struct column *columns) {
+    struct column told[FIELDS_MAX + 1] = {{NULL, NULL}};
+    size_t count = 0;
+    for (const struct column *k = columns; k->title != NULL && count < FIELDS_MAX; k++)
+        if (is_told(document, k))
+            told[count++] = *k;
+    print_fields(document, told);
 }
 
 static size_t column_width(const json_t *rows, const struct column *k) {

@@ -30,6 +30,8 @@ char *value_text(const json_t *value);
 const json_t *member_at(const json_t *document, const char *path);
 /* "title: value" lines, aligned. Ends at a column without a title. */
 void print_fields(const json_t *document, const struct column *columns);
+/* The same, without what the document does not tell. At most 24. */
+void print_told_fields(const json_t *document, const struct column *columns);
 /* A table with a heading; "none" if there are no rows. */
 void print_table(const json_t *rows, const struct column *columns);
 

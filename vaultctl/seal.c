@@ -4,9 +4,20 @@
 #include "commands.h"
 #include "share.h"
 
-static int show(struct call *c, int outcome, json_t *document) {
+static const struct column seal_fields[] = {
+    {"sealed by", "by"},
+    {"ceremony", "ceremony"},
+    {"shares", "shares"},
+    {"threshold", "threshold"},
+    {"shown", "shown"},
+    {"proposed ceremony", "proposed.ceremony"},
+    {"shown of it", "proposed.shown"},
+    {NULL, NULL},
+};
+
+int seal_show(struct call *c, int outcome, json_t *document) {
     if (outcome == OUTCOME_DONE && !print_json(c, document))
-        print_fields(document, seal_fields);
+        print_told_fields(document, seal_fields);
     json_decref(document);
     return outcome;
 }
@@ -22,7 +33,7 @@ static int propose(struct call *c) {
     if (outcome == OUTCOME_DONE)
         outcome = ceremony_keep(c, &by, document);
     ceremony_clear(&by);
-    return show(c, outcome, document);
+    return seal_show(c, outcome, document);
 }
 
 static int run_seal(struct call *c) {
@@ -32,7 +43,7 @@ static int run_seal(struct call *c) {
     if (strcmp(c->words[0], "credential") != 0)
         return fail(c, OUTCOME_USAGE, "'%s' is no seal: 'shares' and 'credential' are", c->words[0]);
     int outcome = ask_json(c, "POST", format_text("/v1/keys/seal"), json_pack("{s:s}", "by", "credential"), &document);
-    return show(c, outcome, document);
+    return seal_show(c, outcome, document);
 }
 
 static int run_shares(struct call *c, const char *path) {
@@ -40,7 +51,7 @@ static int run_shares(struct call *c, const char *path) {
     if (!option_given(c, "share"))
         return fail(c, OUTCOME_USAGE, "which share? --share FILE");
     int outcome = shares_give(c, path, &document);
-    return show(c, outcome, document);
+    return seal_show(c, outcome, document);
 }
 
 static int run_confirm(struct call *c) {
@@ -48,7 +59,9 @@ static int run_confirm(struct call *c) {
 }
 
 static int run_cancel(struct call *c) {
-    return ask_fields(c, "DELETE", format_text("/v1/keys/seal"), NULL, seal_fields);
+    json_t *document = NULL;
+    int outcome = ask_json(c, "DELETE", format_text("/v1/keys/seal"), NULL, &document);
+    return seal_show(c, outcome, document);
 }
 
 static int run_drill(struct call *c) {
@@ -62,7 +75,7 @@ static int run_drill(struct call *c) {
         json_decref(document);
         return outcome;
     }
-    return show(c, outcome, document);
+    return seal_show(c, outcome, document);
 }
 
 const struct command command_key_seal = {

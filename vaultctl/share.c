@@ -28,17 +28,6 @@ const struct option share_options[] = {
     {NULL, 0, NULL, NULL, 0},
 };
 
-const struct column seal_fields[] = {
-    {"sealed by", "by"},
-    {"ceremony", "ceremony"},
-    {"shares", "shares"},
-    {"threshold", "threshold"},
-    {"shown", "shown"},
-    {"proposed ceremony", "proposed.ceremony"},
-    {"shown of it", "proposed.shown"},
-    {NULL, NULL},
-};
-
 /* ---- asking for a ceremony ---- */
 
 static int recipient_of_file(struct call *c, const char *path, json_t *list) {

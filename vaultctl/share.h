@@ -8,8 +8,8 @@
 
 /* --shares, --threshold, --to, -o; and --share. */
 extern const struct option ceremony_options[], share_options[];
-/* How a seal is shown. */
-extern const struct column seal_fields[];
+/* Shows a seal document, whose reference it takes, if the outcome is OUTCOME_DONE; which it returns. */
+int seal_show(struct call *c, int outcome, json_t *document);
 
 /* A ceremony that is asked for. Owns its body until the request took it, and the key. */
 struct ceremony_request {

@@ -73,7 +73,7 @@ def digest(content):
 
 def test_help_of_every_command_has_an_example():
     names = command_names()
-    assert len(names) == 37
+    assert len(names) == 43
     for name in names:
         done = run(*name.split(), "--help")
         assert done.returncode == 0 and done.stderr == b""
@@ -89,7 +89,7 @@ def test_help_of_every_command_has_an_example():
     (["get", "S/f", "--purpose", "treatment", "--range", "9-3"], "--range"),
     (["get", "S/f", "--purpose", "treatment\nX: y"], "--purpose"),
     (["put", "x", "--subject", "S\x01"], "--subject"), (["put", "x"], "--subject"), (["subject", "change", "S"], "--opt-out"),
-    (["policy", "explain", "--purpose", "treatment"], "--file"), (["key", "rotate", "root"], "root"),
+    (["policy", "explain", "--purpose", "treatment"], "--file"), (["key", "rotate", "moon"], "moon"),
     (["audit", "export", "--format", "csv", "-o", "x"], "csv"), (["audit", "tail", "-n", "none"], "-n"),
     (["audit", "verify", "x", "--key", "nonsense"], "--key"), (["--socket", "/s", "--url", "https://x", "status"], "--url"),
     (["--url", "http://x", "status"], "--url"), ([], "command"), (["subject"], "subject"),
