@@ -1,4 +1,6 @@
 """The seal of the root key: shares that custodians hold, changed, drilled and lost, on a real vault."""
+import base64
+import hashlib
 import os
 import signal
 
@@ -8,6 +10,7 @@ import scene
 from vault_under_test import running_vault
 
 COUNT, THRESHOLD = 5, 3
+KEY = base64.urlsafe_b64encode(bytes([9]) + bytes(31)).decode().rstrip("=")  # a good public key
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +82,8 @@ def test_threshold_of_shares_opens_and_fewer_do_not(sealed):
     assert not reads(sealed)
     assert unseal(sealed, sealed.shares[4])["seal"] == "unsealed"
     assert reads(sealed)
+    detail = f"ceremony {root(sealed)['ceremony']}, shares 1 2 5"
+    assert scene.wait_for_record(sealed, event="vault.unseal", detail=detail)
 
 
 def test_without_a_share_it_stays_closed_and_says_what_is_missing(sealed):
@@ -109,7 +114,6 @@ def test_wrong_share_is_named_and_the_others_still_open(sealed, tmp_path, kind, 
 
 def test_share_that_is_well_formed_and_wrong_is_named(sealed, tmp_path):
     """A share of another ceremony with this one's id, number and a right check value: only the commitment tells."""
-    import hashlib
     bytes_of = bytearray.fromhex(sealed.shares[1].read_text().strip().removeprefix("vshare1-").replace("-", ""))
     bytes_of[30] ^= 1
     body = bytes(bytes_of[:-4])
@@ -217,16 +221,26 @@ def test_shares_sealed_to_custodians_open_with_their_keys_only(sealed, tmp_path)
 
 @pytest.mark.parametrize("body, status", [
     ({"by": "shares", "shares": 1, "threshold": 1, "recipients": []}, 400),
-    ({"by": "shares", "shares": 3, "threshold": 4, "recipients": ["A" * 43] * 3}, 400),
-    ({"by": "shares", "shares": 33, "threshold": 3, "recipients": ["A" * 43] * 32}, 400),
-    ({"by": "shares", "shares": 3, "threshold": 2, "recipients": ["A" * 43] * 2}, 400),
-    ({"by": "shares", "shares": 2, "threshold": 2, "recipients": ["A" * 43, "B" * 40]}, 400),
-    ({"by": "shares", "shares": 2, "threshold": 2, "recipients": ["A" * 43, "_" * 43, "B" * 43]}, 400),
+    ({"by": "shares", "shares": 3, "threshold": 4, "recipients": [KEY] * 3}, 400),
+    ({"by": "shares", "shares": 33, "threshold": 3, "recipients": [KEY] * 32}, 400),
+    ({"by": "shares", "shares": 3, "threshold": 2, "recipients": [KEY] * 2}, 400),
+    ({"by": "shares", "shares": 2, "threshold": 2, "recipients": [KEY, "B" * 40]}, 400),
+    ({"by": "shares", "shares": 2, "threshold": 2, "recipients": [KEY, "_" * 43]}, 400),
+    ({"by": "shares", "shares": 2, "threshold": 2, "recipients": [KEY] * 3}, 400),
+    ({"by": "shares", "shares": 2, "threshold": 2, "recipients": [KEY, "A" * 43]}, 400),  # of small order
     ({"by": "moon"}, 400), ({}, 400)])
 def test_impossible_ceremony_is_refused_and_nothing_is_proposed(sealed, body, status):
     answer = sealed.http("POST", "/v1/keys/seal", scene.json.dumps(body), {"Content-Type": "application/json"})
     assert answer.status == status, answer.body
     assert "proposed" not in root(sealed)
+
+
+def test_good_keys_make_a_ceremony(sealed):
+    """The control of the one before."""
+    body = {"by": "shares", "shares": 3, "threshold": 2, "recipients": [KEY] * 3}
+    answer = sealed.http("POST", "/v1/keys/seal", scene.json.dumps(body), {"Content-Type": "application/json"})
+    assert answer.status == 202 and len(answer.json()["containers"]) == 3
+    sealed.ctl("key", "cancel")
 
 
 def test_only_custodians_may_change_the_seal(sealed):

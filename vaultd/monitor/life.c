@@ -182,12 +182,14 @@ int answer_init(struct request *q) {
 
 static int unseal_by_shares(struct request *q, const struct seal *seal) {
     CLEANUP_SECRET struct secret *key = NULL;
-    int result = seals_unseal(q, seal, &key);
+    struct opening o = {.key = NULL};
+    int result = seals_unseal(q, seal, &key, o.detail);
     if (result != VAULT_OK)
         return result == VAULT_AGAIN ? VAULT_OK : result;
     q->monitor->credential_worker = q->worker->number;
     q->monitor->credential_id = q->message->id;
-    conclude(q->monitor, CREDENTIAL_UNSEAL, &(struct opening){.key = key});
+    o.key = key;
+    conclude(q->monitor, CREDENTIAL_UNSEAL, &o);
     return VAULT_OK;
 }
 
@@ -291,7 +293,7 @@ static void settle(struct monitor *m, enum credential_use use, int result, struc
 }
 
 static void conclude(struct monitor *m, enum credential_use use, struct opening *o) {
-    int result = use == CREDENTIAL_INIT ? vault_make(m, o) : vault_open(m, o->key, o->problem);
+    int result = use == CREDENTIAL_INIT ? vault_make(m, o) : vault_open(m, o);
     settle(m, use, result, o);
     json_decref(o->shares);
 }

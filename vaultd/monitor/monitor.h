@@ -501,20 +501,22 @@ int life_reseal(struct request *q);
 
 /* ---- opening.c ---- */
 
-/* What opens or makes a vault: a key, or how to make shares. `shares` is what was made, for the answer; `problem` says
- * why it stays closed. */
+/* What opens or makes a vault: a key, or how to make shares. `shares` is what was made, for the answer; `detail` who
+ * opened it, for the record; `problem` why it stays closed. */
+enum { OPENING_DETAIL = 160 };
 struct opening {
     const struct secret *key;
     const struct sealing *by;
     json_t *shares;
+    char detail[OPENING_DETAIL];
     char problem[200];
 };
 /* Makes the ring and the index, and the first record. What a failure leaves holds no data and is removed. Faults of the
  * seal, the ring and the index. */
 int vault_make(struct monitor *m, struct opening *o);
 /* Opens the seal, the ring and the index, and settles what a crash left half done. VAULT_DENIED (it is another key),
- * and faults of the ring and the index; `problem` is filled where there is more to say. */
-int vault_open(struct monitor *m, const struct secret *key, char problem[200]);
+ * and faults of the ring and the index; o->problem is filled where there is more to say. */
+int vault_open(struct monitor *m, struct opening *o);
 /* Records an event of the vault's life, by whoever asked for the credential. Faults of the index. */
 int life_record(struct monitor *m, const char *event, const char *detail);
 
@@ -532,7 +534,7 @@ bool sealing_read(unsigned shares, unsigned threshold, const char *recipients, s
 /* A seal by new shares around `root`, and the shares in containers: a list for the answer. Faults of the seal. */
 int seals_make(const struct sealing *by, const struct secret *root, struct seal *ret, json_t **ret_shares);
 /* Takes the share of an unseal request. VAULT_AGAIN: it was answered, since more are needed or this one is not good. */
-int seals_unseal(struct request *q, const struct seal *seal, struct secret **ret_key);
+int seals_unseal(struct request *q, const struct seal *seal, struct secret **ret_key, char ret_detail[OPENING_DETAIL]);
 
 /* ---- keys.c ---- */
 

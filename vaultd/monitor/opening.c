@@ -78,7 +78,8 @@ static const char index_is_foreign[] =
     "The index does not open with this key ring: it is damaged, or the ring is of another vault.";
 
 /* Everything that a crash left half done is settled before the first request. */
-static int recover(struct monitor *m, char problem[200]) {
+static int recover(struct monitor *m, struct opening *o) {
+    char *problem = o->problem;
     int result = monitor_reload(m);
     if (result == VAULT_NOT_FOUND)
         copy_string(problem, 200,
@@ -94,7 +95,7 @@ static int recover(struct monitor *m, char problem[200]) {
     if (result == VAULT_OK)
         result = uploads_recover(m);
     if (result == VAULT_OK)
-        result = life_record(m, "vault.unseal", NULL);
+        result = life_record(m, "vault.unseal", o->detail);
     if (result != VAULT_OK)
         return result;
     m->seal = SEAL_UNSEALED;
@@ -129,20 +130,21 @@ static int open_ring(struct monitor *m, const struct secret *key, char problem[2
     return result;
 }
 
-int vault_open(struct monitor *m, const struct secret *key, char problem[200]) {
-    int result = open_ring(m, key, problem);
+int vault_open(struct monitor *m, struct opening *o) {
+    int result = open_ring(m, o->key, o->problem);
     if (result != VAULT_OK)
         return result;
     result = index_open(keyring_index_key(m->keyring), m->setup.map_size, false, &m->index);
     if (result == VAULT_NOT_FOUND) {
-        copy_string(problem, 200, "There is a key ring but no index: bring back the index, or move the key ring away.");
+        copy_string(o->problem, sizeof(o->problem),
+                    "There is a key ring but no index: bring back the index, or move the key ring away.");
         return VAULT_E_FORMAT;
     }
     if (result == VAULT_E_DAMAGED)
-        copy_string(problem, 200, index_is_foreign);
+        copy_string(o->problem, sizeof(o->problem), index_is_foreign);
     if (result == VAULT_OK)
-        result = recover(m, problem);
+        result = recover(m, o);
     if (result == VAULT_E_FULL)
-        copy_string(problem, 200, "The state directory is full.");
+        copy_string(o->problem, sizeof(o->problem), "The state directory is full.");
     return result;
 }

@@ -151,21 +151,34 @@ json_t *seals_json(struct monitor *m) {
 
 /* ---- making shares ---- */
 
+/* X25519 with a point of small order gives zero whatever the other key is: nothing can be sealed to it. */
+static bool can_be_sealed_to(const uint8_t key[CRYPT4GH_KEY]) {
+    static const uint8_t any[crypto_scalarmult_SCALARBYTES] = {1};
+    uint8_t shared[crypto_scalarmult_BYTES];
+    return crypto_scalarmult(shared, any, key) == 0;
+}
+
+/* One key for each share, and nothing behind them. */
+static bool read_recipients(const char *at, struct sealing *s) {
+    for (unsigned i = 0; i < s->shares; i++) {
+        size_t n = 0;
+        at += i > 0 && *at == ',' ? 1 : 0;
+        if (sodium_base642bin(s->recipients[i], CRYPT4GH_KEY, at, strcspn(at, ","), NULL, &n, &at, BASE64) != 0 ||
+            n != CRYPT4GH_KEY || !can_be_sealed_to(s->recipients[i]))
+            return false;
+    }
+    return *at == '\0';
+}
+
 bool sealing_read(unsigned shares, unsigned threshold, const char *recipients, struct sealing *ret,
-                  const char **problem) {
+                  const char **ret_problem) {
     struct sealing s = {.shares = shares, .threshold = threshold};
-    unsigned count = 0;
-    size_t n = 0;
     if (shares < 2 || shares > SHARES_MAX || threshold < 2 || threshold > shares) {
-        *problem = "There are 2 to 32 shares, and the threshold is 2 or more and no more than there are shares.";
+        *ret_problem = "There are 2 to 32 shares, and the threshold is 2 or more and no more than there are shares.";
         return false;
     }
-    for (const char *at = recipients; *at != '\0' && count < shares; count++, at += *at == ',' ? 1 : 0)
-        if (sodium_base642bin(s.recipients[count], CRYPT4GH_KEY, at, strcspn(at, ","), NULL, &n, &at, BASE64) != 0 ||
-            n != CRYPT4GH_KEY || (*at != ',' && *at != '\0'))
-            break;
-    if (count != shares || recipients[0] == '\0' || strcspn(recipients, "") == 0) {
-        *problem = "`recipients` must be one public key for each share: 32 bytes in base64url without padding.";
+    if (!read_recipients(recipients, &s)) {
+        *ret_problem = "`recipients` must be one X25519 public key for each share, in base64url without padding.";
         return false;
     }
     *ret = s;
@@ -207,7 +220,18 @@ int seals_make(const struct sealing *by, const struct secret *root, struct seal 
 
 /* ---- opening the vault ---- */
 
-int seals_unseal(struct request *q, const struct seal *seal, struct secret **ret_key) {
+/* Which shares were shown, for the record. */
+static void name_shown(const struct ceremony *c, const struct gathering *g, char *to, size_t size) {
+    char id[2 * CEREMONY_ID + 1];
+    hex_encode(id, sizeof(id), c->id, CEREMONY_ID);
+    (void)format_string(to, size, "ceremony %s, shares", id);
+    for (unsigned i = 0; i < g->count; i++) {
+        size_t used = strlen(to);
+        (void)format_string(to + used, size - used, " %u", g->shares[i].number);
+    }
+}
+
+int seals_unseal(struct request *q, const struct seal *seal, struct secret **ret_key, char ret_detail[OPENING_DETAIL]) {
     struct monitor *m = q->monitor;
     struct share_problem problem = {0};
     const char *text = q->message->unseal.share;
@@ -221,6 +245,7 @@ int seals_unseal(struct request *q, const struct seal *seal, struct secret **ret
     log_notice("unseal: a share was given shown=%u threshold=%u", m->shown.count, seal->ceremony.threshold);
     if (m->shown.count < seal->ceremony.threshold)
         return answer_status(q) == VAULT_OK ? VAULT_AGAIN : VAULT_E_STATE;
+    name_shown(&seal->ceremony, &m->shown, ret_detail, OPENING_DETAIL);
     return gathered_key(&seal->ceremony, &m->shown, ret_key);
 }
 
