@@ -267,3 +267,13 @@ def test_new_vault_is_born_with_shares(tmp_path):
         assert scene.seal_state(vault) == "sealed"
         assert unseal(vault, shares[2], shares[0])["seal"] == "unsealed"
         assert vault.ctl("key", "list")["generations"][0]["generation"] == 1
+
+
+def test_shares_that_cannot_be_kept_are_not_proposed_and_leave_nothing(sealed, tmp_path):
+    there = tmp_path / "there"
+    there.mkdir()
+    sealed.ctl("key", "seal", "shares", "--shares", 3, "--threshold", 2, "-o", there, expect=1)
+    assert "cannot make the folder" in sealed.stderr and "proposed" not in root(sealed)
+    refused = tmp_path / "refused"
+    sealed.ctl("key", "seal", "shares", "--shares", 3, "--threshold", 2, "-o", refused, cert="auditor", expect=3)
+    assert not refused.exists()
