@@ -54,6 +54,15 @@ static int run_seal(struct call *c) {
     return status_request(c, "POST", "/v1/seal");
 }
 
+static int keep_first_shares(struct call *c, const struct ceremony_request *by, json_t *document) {
+    int outcome = ceremony_keep(c, by, document);
+    if (outcome != OUTCOME_DONE)
+        (void)fail(c, outcome,
+                   "the vault is made and open, but its shares are not kept: make others with 'key seal shares' before "
+                   "it is sealed or stopped, or it will never open again");
+    return outcome;
+}
+
 static int run_init(struct call *c) {
     static const struct column fields[] = {
         {"vault", "vault"}, {"origin", "origin"}, {"verifier key", "vkey"}, {NULL, NULL}};
@@ -63,7 +72,7 @@ static int run_init(struct call *c) {
     if (outcome == OUTCOME_DONE)
         outcome = ask_json(c, "POST", format_text("/v1/init"), by.body, &document);
     if (outcome == OUTCOME_DONE && option_given(c, "shares"))
-        outcome = ceremony_keep(c, &by, document);
+        outcome = keep_first_shares(c, &by, document);
     ceremony_clear(&by);
     if (outcome == OUTCOME_DONE && !print_json(c, document)) {
         print_fields(document, fields);

@@ -72,24 +72,34 @@ static int recipient_of_our_own(struct call *c, uint64_t shares, struct secret *
     return OUTCOME_DONE;
 }
 
+/* Made before anything is asked for, so that shares which exist can be kept. */
+static int make_folder(struct call *c, const char *folder) {
+    if (mkdir(folder, 0700) == 0)
+        return OUTCOME_DONE;
+    return fail(c, OUTCOME_FAILED, "cannot make the folder '%s': %s", folder, strerror(errno));
+}
+
 int ceremony_ask(struct call *c, struct ceremony_request *ret) {
     uint64_t shares = 0, threshold = 0;
     const char *count = option_text(c, "shares"), *needed = option_text(c, "threshold");
-    json_t *recipients = json_array();
     if (count == NULL || needed == NULL || option_text(c, "output") == NULL)
         return fail(c, OUTCOME_USAGE, "shares need --shares, --threshold and -o");
     if (!number_parse(count, SHARES_MAX, &shares) || !number_parse(needed, SHARES_MAX, &threshold) || threshold < 2 ||
         threshold > shares)
         return fail(c, OUTCOME_USAGE, "there are 2 to 32 shares, and the threshold is 2 or more, at most the shares");
+    json_t *recipients = json_array();
     int outcome = option_given(c, "to") ? recipients_of_files(c, recipients)
                                         : recipient_of_our_own(c, shares, &ret->key, recipients);
     if (outcome == OUTCOME_DONE && json_array_size(recipients) != shares)
         outcome = fail(c, OUTCOME_USAGE, "there are %zu public keys for %llu shares", json_array_size(recipients),
                        (unsigned long long)shares);
+    if (outcome == OUTCOME_DONE)
+        outcome = make_folder(c, option_text(c, "output"));
     if (outcome != OUTCOME_DONE) {
         json_decref(recipients);
         return outcome;
     }
+    ret->folder = option_text(c, "output");
     ret->body = json_pack("{s:I, s:I, s:o}", "shares", (json_int_t)shares, "threshold", (json_int_t)threshold,
                           "recipients", recipients);
     return OUTCOME_DONE;
@@ -97,11 +107,18 @@ int ceremony_ask(struct call *c, struct ceremony_request *ret) {
 
 void ceremony_clear(struct ceremony_request *by) {
     secret_free(&by->key);
+    if (by->folder != NULL)
+        (void)rmdir(by->folder); /* stays if there are shares in it */
 }
 
 /* ---- keeping its shares ---- */
 
-static int keep_share(struct call *c, const struct ceremony_request *by, const char *folder, const json_t *share) {
+static char *share_path(const struct ceremony_request *by, const json_t *share) {
+    return format_text("%s/share-%lld.%s", by->folder, json_integer_value(json_object_get(share, "number")),
+                       by->key != NULL ? "txt" : "c4gh");
+}
+
+static int keep_share(struct call *c, const struct ceremony_request *by, const json_t *share) {
     CLEANUP_SECRET struct secret *text = NULL;
     uint8_t container[CRYPT4GH_SMALL_MAX];
     size_t n = 0;
@@ -109,25 +126,34 @@ static int keep_share(struct call *c, const struct ceremony_request *by, const c
         return fail(c, OUTCOME_FAILED, "the vault's answer holds no share");
     if (by->key != NULL && crypt4gh_open(container, n, by->key, &text, NULL) != VAULT_OK)
         return fail(c, OUTCOME_FAILED, "a share in the vault's answer does not open");
-    char *path = format_text("%s/share-%lld.%s", folder, json_integer_value(json_object_get(share, "number")),
-                             by->key != NULL ? "txt" : "c4gh");
+    char *path = share_path(by, share);
     int outcome = by->key != NULL ? new_file_write(c, path, secret_view(text), secret_size(text))
                                   : new_file_write(c, path, container, n);
     free(path);
     return outcome;
 }
 
+static void remove_shares(const struct ceremony_request *by, const json_t *shares) {
+    size_t i;
+    const json_t *share;
+    json_array_foreach(shares, i, share) {
+        char *path = share_path(by, share);
+        (void)unlink(path);
+        free(path);
+    }
+}
+
 int ceremony_keep(struct call *c, const struct ceremony_request *by, json_t *answer) {
-    const char *folder = option_text(c, "output");
+    const json_t *shares = json_object_get(answer, "containers");
     int outcome = OUTCOME_DONE;
     size_t i;
     const json_t *share;
-    if (mkdir(folder, 0700) != 0 && errno != EEXIST)
-        return fail(c, OUTCOME_FAILED, "cannot make the folder '%s': %s", folder, strerror(errno));
-    json_array_foreach(json_object_get(answer, "containers"), i, share) {
+    json_array_foreach(shares, i, share) {
         if (outcome == OUTCOME_DONE)
-            outcome = keep_share(c, by, folder, share);
+            outcome = keep_share(c, by, share);
     }
+    if (outcome != OUTCOME_DONE)
+        remove_shares(by, shares); /* the folder is ours: nothing else was in it */
     json_object_del(answer, "containers");
     return outcome;
 }

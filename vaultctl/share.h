@@ -11,13 +11,15 @@ extern const struct option ceremony_options[], share_options[];
 /* Shows a seal document, whose reference it takes, if the outcome is OUTCOME_DONE; which it returns. */
 int seal_show(struct call *c, int outcome, json_t *document);
 
-/* A ceremony that is asked for. Owns its body until the request took it, and the key. */
+/* A ceremony that is asked for. Owns its body until the request took it, the key, and the folder until there are shares
+ * in it. */
 struct ceremony_request {
     json_t *body;       /* {"shares", "threshold", "recipients"} */
+    const char *folder; /* of -o; made by us */
     struct secret *key; /* private key for this ceremony where the shares are to be in the clear; NULL with --to */
 };
 
-/* What the options say. OUTCOME_USAGE or OUTCOME_FAILED after a complaint. */
+/* What the options say, and the folder, which must be new. OUTCOME_USAGE or OUTCOME_FAILED after a complaint. */
 int ceremony_ask(struct call *c, struct ceremony_request *ret);
 /* Writes the shares of an answer to the folder -o, and takes them out of the answer. OUTCOME_FAILED after a complaint,
  * and then no file is left. */
