@@ -42,7 +42,7 @@ static int run_status(struct call *c) {
 
 static int run_unseal(struct call *c) {
     json_t *document = NULL;
-    int outcome = option_given(c, "share") ? shares_give(c, "/v1/unseal", &document)
+    int outcome = option_given(c, "share") ? shares_give(c, SHARE_UNSEAL, &document)
                                            : ask_json(c, "POST", format_text("/v1/unseal"), NULL, &document);
     if (outcome == OUTCOME_DONE && !print_json(c, document))
         print_status(document);
@@ -68,7 +68,7 @@ static int run_init(struct call *c) {
         {"vault", "vault"}, {"origin", "origin"}, {"verifier key", "vkey"}, {NULL, NULL}};
     struct ceremony_request by = {.body = NULL};
     json_t *document = NULL;
-    int outcome = option_given(c, "shares") ? ceremony_ask(c, &by) : (int)OUTCOME_DONE;
+    int outcome = option_given(c, "shares") ? ceremony_ask(c, &by) : ceremony_not_meant(c, "--shares");
     if (outcome == OUTCOME_DONE)
         outcome = ask_json(c, "POST", format_text("/v1/init"), by.body, &document);
     if (outcome == OUTCOME_DONE && option_given(c, "shares"))

@@ -42,7 +42,9 @@ static int run_seal(struct call *c) {
         return propose(c);
     if (strcmp(c->words[0], "credential") != 0)
         return fail(c, OUTCOME_USAGE, "'%s' is no seal: 'shares' and 'credential' are", c->words[0]);
-    int outcome = ask_json(c, "POST", format_text("/v1/keys/seal"), json_pack("{s:s}", "by", "credential"), &document);
+    int outcome = ceremony_not_meant(c, "'shares'");
+    if (outcome == OUTCOME_DONE)
+        outcome = ask_json(c, "POST", format_text("/v1/keys/seal"), json_pack("{s:s}", "by", "credential"), &document);
     return seal_show(c, outcome, document);
 }
 
@@ -55,7 +57,7 @@ static int run_shares(struct call *c, const char *path) {
 }
 
 static int run_confirm(struct call *c) {
-    return run_shares(c, "/v1/keys/seal/confirm");
+    return run_shares(c, SHARE_CONFIRM);
 }
 
 static int run_cancel(struct call *c) {
@@ -68,7 +70,7 @@ static int run_drill(struct call *c) {
     json_t *document = NULL;
     if (!option_given(c, "share"))
         return fail(c, OUTCOME_USAGE, "which share? --share FILE");
-    int outcome = shares_give(c, "/v1/keys/seal/drill", &document);
+    int outcome = shares_give(c, SHARE_DRILL, &document);
     bool passed = json_object_get(document, "drill") != NULL;
     if (outcome == OUTCOME_DONE && passed && !print_json(c, document)) {
         puts("The shares open the seal.");

@@ -100,8 +100,17 @@ int ceremony_ask(struct call *c, struct ceremony_request *ret) {
         return outcome;
     }
     ret->folder = option_text(c, "output");
+    ret->count = shares;
     ret->body = json_pack("{s:I, s:I, s:o}", "shares", (json_int_t)shares, "threshold", (json_int_t)threshold,
                           "recipients", recipients);
+    return OUTCOME_DONE;
+}
+
+int ceremony_not_meant(struct call *c, const char *why) {
+    static const char *const names[] = {"shares", "threshold", "to", "output"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (option_given(c, names[i]))
+            return fail(c, OUTCOME_USAGE, "--%s goes with %s", names[i], why);
     return OUTCOME_DONE;
 }
 
@@ -145,7 +154,9 @@ static void remove_shares(const struct ceremony_request *by, const json_t *share
 
 int ceremony_keep(struct call *c, const struct ceremony_request *by, json_t *answer) {
     const json_t *shares = json_object_get(answer, "containers");
-    int outcome = OUTCOME_DONE;
+    int outcome = json_array_size(shares) == by->count
+                      ? (int)OUTCOME_DONE
+                      : fail(c, OUTCOME_FAILED, "the vault's answer does not hold each share");
     size_t i;
     const json_t *share;
     json_array_foreach(shares, i, share) {
@@ -190,6 +201,14 @@ static int give(struct call *c, const char *path, const uint8_t key[CRYPT4GH_KEY
     return outcome;
 }
 
+/* The vault is open, the drill is over, or the proposed seal is in force: another share would begin anew. */
+static bool is_complete(const char *path, const json_t *answer) {
+    const char *state = json_string_value(json_object_get(answer, "seal"));
+    if (strcmp(path, SHARE_CONFIRM) == 0)
+        return json_object_get(answer, "proposed") == NULL;
+    return json_object_get(answer, "drill") != NULL || (state != NULL && strcmp(state, "unsealed") == 0);
+}
+
 int shares_give(struct call *c, const char *path, json_t **ret) {
     uint8_t key[CRYPT4GH_KEY];
     json_t *files = option_list(c, "share");
@@ -197,7 +216,7 @@ int shares_give(struct call *c, const char *path, json_t **ret) {
     size_t i;
     const json_t *file;
     json_array_foreach(files, i, file) {
-        if (outcome == OUTCOME_DONE)
+        if (outcome == OUTCOME_DONE && (*ret == NULL || !is_complete(path, *ret)))
             outcome = give(c, path, key, json_string_value(file), ret);
     }
     json_decref(files);

@@ -16,6 +16,7 @@ int seal_show(struct call *c, int outcome, json_t *document);
 struct ceremony_request {
     json_t *body;       /* {"shares", "threshold", "recipients"} */
     const char *folder; /* of -o; made by us */
+    size_t count;       /* of shares */
     struct secret *key; /* private key for this ceremony where the shares are to be in the clear; NULL with --to */
 };
 
@@ -25,8 +26,13 @@ int ceremony_ask(struct call *c, struct ceremony_request *ret);
  * and then no file is left. */
 int ceremony_keep(struct call *c, const struct ceremony_request *by, json_t *answer);
 void ceremony_clear(struct ceremony_request *by);
+/* OUTCOME_USAGE after a complaint if there is an option of a ceremony where none is asked for. */
+int ceremony_not_meant(struct call *c, const char *why);
 
-/* Sends each --share to `path`; *ret is the answer to the last one, or to the first that opened or completed. */
+#define SHARE_UNSEAL "/v1/unseal"
+#define SHARE_CONFIRM "/v1/keys/seal/confirm"
+#define SHARE_DRILL "/v1/keys/seal/drill"
+/* Sends each --share to one of these until there are enough; *ret is the answer to the last one sent. */
 int shares_give(struct call *c, const char *path, json_t **ret);
 
 /* ---- share_files.c ---- */

@@ -28,9 +28,11 @@ static ssize_t read_some(int fd, uint8_t *to) {
 int secret_file_read(struct call *c, const char *path, struct secret **ret) {
     CLEANUP_SECRET struct secret *whole = NULL;
     bool standard = strcmp(path, "-") == 0;
+    if (secret_new(&whole, SECRET_FILE_MAX + 1) != VAULT_OK)
+        return fail(c, OUTCOME_FAILED, "out of locked memory");
     int fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || secret_new(&whole, SECRET_FILE_MAX + 1) != VAULT_OK)
-        return fail(c, OUTCOME_FAILED, "cannot read '%s': %s", path, fd < 0 ? strerror(errno) : "out of memory");
+    if (fd < 0)
+        return fail(c, OUTCOME_FAILED, "cannot read '%s': %s", path, strerror(errno));
     ssize_t n = read_some(fd, secret_edit(whole));
     int reason = errno;
     if (!standard)

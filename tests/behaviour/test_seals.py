@@ -277,3 +277,24 @@ def test_shares_that_cannot_be_kept_are_not_proposed_and_leave_nothing(sealed, t
     refused = tmp_path / "refused"
     sealed.ctl("key", "seal", "shares", "--shares", 3, "--threshold", 2, "-o", refused, cert="auditor", expect=3)
     assert not refused.exists()
+
+
+def test_more_shares_than_are_needed_do_no_harm(sealed):
+    new = change(sealed, "all")
+    assert confirm(sealed, new)["shares"] == COUNT
+    sealed.shares = new
+    assert sealed.ctl("key", "drill", *options(new)) == {"drill": "passed", "threshold": THRESHOLD}
+    assert root(sealed)["shown"] == []
+    close(sealed)
+    assert unseal(sealed, *new)["seal"] == "unsealed"
+
+
+def test_container_that_was_seen_before_a_seal_is_worth_nothing_after_it(sealed):
+    before = root(sealed)["exchange"]
+    close(sealed)
+    assert root(sealed)["exchange"] != before
+
+
+@pytest.mark.parametrize("words", [("init", "--threshold", 3), ("key", "seal", "credential", "--shares", 3)])
+def test_options_of_a_ceremony_that_is_none_are_refused(sealed, words):
+    sealed.ctl(*words, expect=2)

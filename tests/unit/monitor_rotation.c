@@ -193,7 +193,7 @@ static void ring_that_cannot_be_stored_ends_the_core_and_the_next_finishes(void 
     rotate_request(&root);
     send_now(&root);
     turn();
-    assert_int_equal(status_of(received(&root)), 503);
+    assert_null(received(&root)); /* nobody knows yet whether the ring was changed */
     assert_true(m.stop);
     assert_int_equal(m.exit_status, 74);
     m.place.twin_directory = directory;

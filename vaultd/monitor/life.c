@@ -38,6 +38,8 @@ static void forget_keys(struct monitor *m) {
     keyring_free(&m->keyring);
     secret_free(&m->root);
     seals_forget(m);
+    if (seals_start(m) != VAULT_OK) /* what was sealed to the key before is worth nothing from now on */
+        log_error("seal: the exchange key could not be renewed");
     m->seal = keyring_exists(&m->place) ? SEAL_SEALED : SEAL_UNINITIALISED;
 }
 
@@ -134,16 +136,22 @@ void life_start(struct monitor *m) {
 
 static void conclude(struct monitor *m, enum credential_use use, struct opening *o);
 
-/* Goes on in life_credential, when the supervisor has brought the root key. */
-static int begin(struct request *q, enum credential_use use) {
+/* Whoever asks now will be answered by settle(). False if it was answered, since another waits for that. */
+static bool take_turn(struct request *q) {
     struct monitor *m = q->monitor;
     if (m->credential_use != CREDENTIAL_NONE) {
         answer_problem(m, q->worker, q->message, 409, NO_SEQ, NULL, "under-way", "This is under way already.");
-        return VAULT_OK;
+        return false;
     }
     m->credential_worker = q->worker->number;
     m->credential_id = q->message->id;
-    return want_credential(m, use);
+    m->credential_asker = q->asker;
+    return true;
+}
+
+/* Goes on in life_credential, when the supervisor has brought the root key. */
+static int begin(struct request *q, enum credential_use use) {
+    return take_turn(q) ? want_credential(q->monitor, use) : VAULT_OK;
 }
 
 int life_reseal(struct request *q) {
@@ -158,9 +166,8 @@ static int init_by_shares(struct request *q) {
         answer_problem(q->monitor, q->worker, q->message, 400, NO_SEQ, NULL, "malformed", problem);
         return VAULT_OK;
     }
-    q->monitor->credential_worker = q->worker->number;
-    q->monitor->credential_id = q->message->id;
-    conclude(q->monitor, CREDENTIAL_INIT, &(struct opening){.by = &by});
+    if (take_turn(q))
+        conclude(q->monitor, CREDENTIAL_INIT, &(struct opening){.by = &by});
     return VAULT_OK;
 }
 
@@ -186,10 +193,9 @@ static int unseal_by_shares(struct request *q, const struct seal *seal) {
     int result = seals_unseal(q, seal, &key, o.detail);
     if (result != VAULT_OK)
         return result == VAULT_AGAIN ? VAULT_OK : result;
-    q->monitor->credential_worker = q->worker->number;
-    q->monitor->credential_id = q->message->id;
     o.key = key;
-    conclude(q->monitor, CREDENTIAL_UNSEAL, &o);
+    if (take_turn(q))
+        conclude(q->monitor, CREDENTIAL_UNSEAL, &o);
     return VAULT_OK;
 }
 

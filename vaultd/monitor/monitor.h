@@ -170,6 +170,7 @@ struct monitor {
     bool ready_sent;
     enum credential_use credential_use;
     uint64_t credential_worker, credential_id;
+    struct asker credential_asker; /* as it was when it asked */
 
     struct secret *root, *store_key;
     struct keyring *keyring;
@@ -522,7 +523,7 @@ int life_record(struct monitor *m, const char *event, const char *detail);
 
 /* ---- seals.c ---- */
 
-/* Makes the exchange key. VAULT_E_CRYPTO, VAULT_E_MEMORY. */
+/* Makes the exchange key, instead of one that is there. VAULT_E_CRYPTO, VAULT_E_MEMORY: as before. */
 int seals_start(struct monitor *m);
 /* Forgets shares that were shown, and a proposed seal. */
 void seals_forget(struct monitor *m);

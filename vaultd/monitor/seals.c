@@ -19,10 +19,13 @@ static json_t *json_base64(const uint8_t *bytes, size_t n) {
 /* ---- the exchange key ---- */
 
 int seals_start(struct monitor *m) {
-    int result = secret_random(&m->exchange, SECRET_KEY_SIZE);
-    if (result == VAULT_OK && crypto_scalarmult_base(m->exchange_public, secret_view(m->exchange)) != 0)
-        result = VAULT_E_CRYPTO;
-    return result;
+    struct secret *key = NULL;
+    int result = secret_random(&key, SECRET_KEY_SIZE);
+    if (result != VAULT_OK)
+        return result;
+    secret_free(&m->exchange);
+    m->exchange = secret_move(&key);
+    return crypto_scalarmult_base(m->exchange_public, secret_view(m->exchange)) == 0 ? VAULT_OK : VAULT_E_CRYPTO;
 }
 
 /* ---- shares that are shown ---- */
@@ -58,16 +61,26 @@ static bool reject(struct share_problem *ret, unsigned status, const char *rule,
     return false;
 }
 
+/* Nothing is said of the share. */
+static bool reject_without_memory(struct share_problem *ret) {
+    return reject(ret, 503, "internal", "The vault could not complete the request; the share may be good.");
+}
+
 /* The share in a container that only this process can open. */
 static bool open_share(struct monitor *m, const char *text, struct share *ret, struct share_problem *problem) {
     CLEANUP_SECRET struct secret *content = NULL;
     uint8_t container[CRYPT4GH_SMALL_MAX];
     size_t n = 0;
-    if (sodium_base642bin(container, sizeof(container), text, strlen(text), NULL, &n, NULL, BASE64) != 0 ||
-        crypt4gh_open(container, n, m->exchange, &content, NULL) != VAULT_OK)
+    bool decoded = sodium_base642bin(container, sizeof(container), text, strlen(text), NULL, &n, NULL, BASE64) == 0;
+    int result = decoded ? crypt4gh_open(container, n, m->exchange, &content, NULL) : VAULT_E_FORMAT;
+    if (result == VAULT_E_MEMORY)
+        return reject_without_memory(problem);
+    if (result != VAULT_OK)
         return reject(problem, 400, "share-unreadable",
                       "The share is not sealed to the exchange key that `status` shows now.");
-    int result = share_read(secret_view(content), secret_size(content), ret);
+    result = share_read(secret_view(content), secret_size(content), ret);
+    if (result == VAULT_E_MEMORY)
+        return reject_without_memory(problem);
     if (result == VAULT_E_DAMAGED)
         return reject(problem, 400, "share-mistyped", "The share's check value differs: it is mistyped.");
     return result == VAULT_OK || reject(problem, 400, "share-malformed", "What was given is not the text of a share.");
@@ -87,6 +100,8 @@ static bool check_share(const struct ceremony *c, const struct gathering *g, con
     int result = share_check(c, s);
     if (result == VAULT_OK && !is_repeated(g, s))
         return true;
+    if (result == VAULT_E_MEMORY)
+        return reject_without_memory(problem);
     problem->status = 409;
     problem->rule = result == VAULT_OK ? "share-repeated" : result == VAULT_NOT_FOUND ? "share-foreign" : "share-wrong";
     hex_encode(id, sizeof(id), s->ceremony, CEREMONY_ID);
@@ -324,6 +339,8 @@ int answer_seal_confirm(struct request *q) {
     char detail[100];
     if (p->seal.kind == SEAL_BY_NOTHING)
         return refuse(q, "seal.confirm", NULL, 409, "nothing-proposed", "No new seal is proposed.");
+    if (!space_for_ring(m)) /* it may be days since it was proposed */
+        return refuse(q, "seal.confirm", NULL, 507, "keyring-full", "There is no space for a copy of the key ring.");
     if (!take_share(m, q->message->seal_confirm.share, &p->seal.ceremony, &p->shown, &problem))
         return refuse(q, "seal.confirm", NULL, problem.status, problem.rule, problem.text);
     if (p->shown.count < p->seal.ceremony.threshold)

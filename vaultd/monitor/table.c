@@ -151,6 +151,11 @@ static int admit(struct request *q, const struct entry *e, bool *ret_refused) {
 static void answer_fault(struct request *q, uint64_t changes_before, int fault) {
     struct monitor *m = q->monitor;
     bool damaged = fault == VAULT_E_DAMAGED;
+    if (m->stop) { /* whether the key ring was changed is known after the next start; no answer is better than a wrong
+                      one */
+        log_error("request: not answered type=%s", message_name(q->message->type));
+        return;
+    }
     log_error("request: failed type=%s result=\"%s\"", message_name(q->message->type), vault_result_name(fault));
     bool whole = m->index != NULL && index_writing(m->index) && index_changes(m->index) == changes_before;
     bool claimed = fault == VAULT_E_LIMIT || fault == VAULT_E_FORMAT; /* more than any honest worker asks for */
