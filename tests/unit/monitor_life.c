@@ -294,7 +294,7 @@ static void replace_ring(enum other_ring other) {
 
 static void set_intent(enum meta_intent intent) {
     assert_int_equal(batch_begin(&m), VAULT_OK);
-    m.meta.intent = intent;
+    m.meta.intent = (uint8_t)intent;
     assert_int_equal(meta_store(&m), VAULT_OK);
     assert_int_equal(batch_finish(&m), VAULT_OK);
 }

@@ -99,7 +99,7 @@ static int replace_seal(struct monitor *m, const struct seal *seal, struct secre
 /* Intent in the index, then the ring, then the index: each durable before the next. */
 static int ring_change(struct monitor *m, enum meta_intent intent, ring_step *step, const struct seal *seal,
                        struct secret **root) {
-    m->meta.intent = intent;
+    m->meta.intent = (uint8_t)intent;
     int result = meta_store(m);
     if (result == VAULT_OK)
         result = batch_finish(m);
