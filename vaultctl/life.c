@@ -57,7 +57,7 @@ static int run_seal(struct call *c) {
 static int keep_first_shares(struct call *c, const struct ceremony_request *by, json_t *document) {
     int outcome = ceremony_keep(c, by, document);
     if (outcome != OUTCOME_DONE)
-        (void)fail(c, outcome,
+        (void)fail(c, (enum outcome)outcome,
                    "the vault is made and open, but its shares are not kept: make others with 'key seal shares' before "
                    "it is sealed or stopped, or it will never open again");
     return outcome;
