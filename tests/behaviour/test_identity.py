@@ -2,6 +2,7 @@
 workers' memory holds. The lying worker is tests/hostile/liar.c, the gate that believes it vaultd-gate-unchecked."""
 import base64
 import contextlib
+import ctypes
 import os
 import pathlib
 import re
@@ -265,10 +266,28 @@ def forms_of_key(path):
     return {"number": number, "limbs": number[::-1], "PEM, first line": pem[first:64], "PEM, second line": second}
 
 
-def forms_of_root(path):
-    written = pathlib.Path(path).read_text().strip()
-    key = bytes.fromhex(written)
-    return {"bytes": key, "hex": written.encode(), "reversed": key[::-1]}
+def forms_of(key):
+    return {"bytes": key, "hex": key.hex().encode(), "reversed": key[::-1]}
+
+
+def credential_of(vault):
+    return bytes.fromhex((vault.folder / "root.key").read_text().strip())
+
+
+def root_key_of(vault):
+    """Unwrapped with the credential, as docs/format-keyring.md says."""
+    ring = (vault.state / "keyring").read_bytes()
+    vault_id, (size,) = ring[12:28], struct.unpack_from("<H", ring, 37)
+    seal = ring[39:39 + size]
+    assert seal[0] == 1, "not sealed by a credential"
+    bound = b"vault-wrap-1" + bytes([3]) + vault_id.ljust(32, b"\0") + bytes(4)
+    root = ctypes.create_string_buffer(32)
+    nonce, sealed = seal[1:25], seal[25:]
+    opened = ctypes.CDLL("libsodium.so.23").crypto_aead_xchacha20poly1305_ietf_decrypt(
+        root, None, None, sealed, ctypes.c_ulonglong(len(sealed)), bound, ctypes.c_ulonglong(len(bound)), nonce,
+        credential_of(vault))
+    assert opened == 0
+    return root.raw
 
 
 @contextlib.contextmanager
@@ -313,11 +332,13 @@ def test_only_the_gate_holds_the_servers_key(vault):
 
 
 @needs_root
-def test_only_the_monitor_holds_the_root_key(vault):
-    forms = forms_of_root(vault.folder / "root.key")
+def test_only_the_monitor_holds_the_root_key_and_nobody_its_credential(vault):
+    root, credential = forms_of(root_key_of(vault)), forms_of(credential_of(vault))
     with busy(vault):
-        found = {name: [where(pid, forms) for pid in pids] for name, pids in processes(vault).items()}
+        found = {name: [where(pid, root) for pid in pids] for name, pids in processes(vault).items()}
+        left = {name: [where(pid, credential) for pid in pids] for name, pids in processes(vault).items()}
     monitor = found.pop("vaultd-monitor")
     assert monitor[0], "control: the scan does not find the key where it is"
+    assert not any(holds for each in left.values() for holds in each), left
     assert len(found["vaultd-worker"]) >= 5
     assert all(not holds for each in found.values() for holds in each), found
