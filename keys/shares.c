@@ -1,4 +1,4 @@
-#include "shares_internal.h"
+#include "vault/shares.h"
 
 #include <libgfshare.h>
 #include <sodium.h>

@@ -1,4 +1,4 @@
-#include "shares_internal.h"
+#include "vault/shares.h"
 
 #include <sodium.h>
 #include <stdlib.h>

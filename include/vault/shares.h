@@ -6,6 +6,7 @@
 #ifndef VAULT_SHARES_H
 #define VAULT_SHARES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,6 +38,9 @@ struct share {
 
 /* Frees the value and leaves zeros; accepts NULL and a share that was cleared. */
 void share_clear(struct share *s);
+
+/* Whether there may be a ceremony of that many shares with that threshold. */
+bool shares_in_range(unsigned count, unsigned threshold);
 
 /* Splits a key of SECRET_KEY_SIZE bytes; `ret_shares` has room for `count` and holds that many afterwards, numbered
  * from 1. VAULT_E_LIMIT (count or threshold out of range, key of another size), VAULT_E_MEMORY. */

@@ -78,15 +78,6 @@ static int activate(struct monitor *m, struct job_value *job) {
     return result == VAULT_OK ? job_store(m, job) : result;
 }
 
-/* A change of the ring in memory, under way to be stored. */
-typedef int ring_step(struct monitor *m, const struct seal *seal, struct secret **root);
-
-static int add_generation(struct monitor *m, const struct seal *seal, struct secret **root) {
-    (void)seal;
-    (void)root;
-    return keyring_add_generation(m->keyring);
-}
-
 static int replace_seal(struct monitor *m, const struct seal *seal, struct secret **root) {
     int result = keyring_set_seal(m->keyring, seal);
     if (result != VAULT_OK)
@@ -96,16 +87,16 @@ static int replace_seal(struct monitor *m, const struct seal *seal, struct secre
     return VAULT_OK;
 }
 
-/* Intent in the index, then the ring, then the index: each durable before the next. */
-static int ring_change(struct monitor *m, enum meta_intent intent, ring_step *step, const struct seal *seal,
-                       struct secret **root) {
+/* Intent in the index, then the ring, then the index: each durable before the next. The ring gets a seal with its root
+ * key, or without one the next generation. */
+static int ring_change(struct monitor *m, enum meta_intent intent, const struct seal *seal, struct secret **root) {
     m->meta.intent = (uint8_t)intent;
     int result = meta_store(m);
     if (result == VAULT_OK)
         result = batch_finish(m);
     if (result != VAULT_OK)
         return result;
-    result = step(m, seal, root);
+    result = seal != NULL ? replace_seal(m, seal, root) : keyring_add_generation(m->keyring);
     if (result == VAULT_OK)
         result = keyring_store(m->keyring, &m->place, m->root);
     if (result != VAULT_OK) {
@@ -126,7 +117,7 @@ static int follow_seal(struct monitor *m) {
 }
 
 int ring_reseal(struct monitor *m, const struct seal *seal, struct secret **root) {
-    int result = ring_change(m, INTENT_RESEAL, replace_seal, seal, root);
+    int result = ring_change(m, INTENT_RESEAL, seal, root);
     return result == VAULT_OK ? follow_seal(m) : result;
 }
 
@@ -163,7 +154,7 @@ int answer_key_rotate(struct request *q) {
         return result;
     if (keyring_count(m->keyring) >= KEYRING_GENERATIONS)
         return refuse(q, "key.rotate", NULL, 409, "too-many-generations", "The key ring holds no more generations.");
-    result = ring_change(m, INTENT_ADD_GENERATION, add_generation, NULL, NULL);
+    result = ring_change(m, INTENT_ADD_GENERATION, NULL, NULL);
     if (result == VAULT_OK)
         result = activate(m, &job);
     if (result != VAULT_OK)

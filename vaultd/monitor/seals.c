@@ -188,7 +188,7 @@ static bool read_recipients(const char *at, struct sealing *s) {
 bool sealing_read(unsigned shares, unsigned threshold, const char *recipients, struct sealing *ret,
                   const char **ret_problem) {
     struct sealing s = {.shares = shares, .threshold = threshold};
-    if (shares < 2 || shares > SHARES_MAX || threshold < 2 || threshold > shares) {
+    if (!shares_in_range(shares, threshold)) {
         *ret_problem = "There are 2 to 32 shares, and the threshold is 2 or more and no more than there are shares.";
         return false;
     }
