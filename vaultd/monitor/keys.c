@@ -1,7 +1,7 @@
 /* The key ring: its generations and its seal, their rotation, and the agreement of ring and index. */
 #include <string.h>
 
-#include "monitor.h"
+#include "jobs.h"
 #include "vault/log.h"
 #include "vault/result.h"
 
@@ -22,60 +22,13 @@ int answer_key_list(struct request *q) {
     return administer(q, "key.list", NULL, 'R', NULL, 200, answer);
 }
 
-static json_t *job_json(const struct job_value *j) {
-    return json_pack("{s:i, s:s, s:i, s:I, s:I, s:s}", "id", (int)j->number, "what", j->what, "generation",
-                     (int)j->generation, "done", (json_int_t)j->done, "total", (json_int_t)j->total, "state",
-                     j->ended != 0 ? "done" : "running");
-}
-
-static int job_load(struct monitor *m, uint32_t number, struct job_value *ret) {
-    uint8_t key[4];
-    put_be32(key, number);
-    int result = index_get_record(m->index, DB_JOBS, key, sizeof(key), &layout_job_value, ret);
-    return result == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : result;
-}
-
-static int job_store(struct monitor *m, const struct job_value *j) {
-    uint8_t key[4];
-    put_be32(key, j->number);
-    return index_put_record(m->index, DB_JOBS, key, sizeof(key), &layout_job_value, j);
-}
-
-int answer_key_jobs(struct request *q) {
-    enum { SHOWN = 50 };
-    struct job_value j;
-    json_t *jobs = json_array();
-    uint32_t last = q->monitor->meta.jobs;
-    for (uint32_t n = last; n > 0 && last - n < SHOWN; n--) {
-        int result = job_load(q->monitor, n, &j);
-        if (result != VAULT_OK) {
-            json_decref(jobs);
-            return result;
-        }
-        json_array_append_new(jobs, job_json(&j));
-    }
-    answer_json(q->monitor, q->worker, q->message, 200, NO_SEQ, NULL, json_pack("{s:o}", "jobs", jobs));
-    return VAULT_OK;
-}
-
-static int job_running(struct monitor *m, struct job_value *ret) {
-    if (m->meta.jobs == 0)
-        return VAULT_NOT_FOUND;
-    int result = job_load(m, m->meta.jobs, ret);
-    return result == VAULT_OK && ret->ended != 0 ? VAULT_NOT_FOUND : result;
-}
-
 /* The index follows the ring: the new generation is active, and the job that rewraps to it exists. */
 static int activate(struct monitor *m, struct job_value *job) {
     m->meta.epoch = keyring_epoch(m->keyring);
     m->meta.generation = keyring_newest(m->keyring);
     m->meta.intent = INTENT_NONE;
-    m->meta.jobs++;
-    *job = (struct job_value){.number = m->meta.jobs, .generation = m->meta.generation, .total = m->meta.subjects};
-    copy_string(job->what, sizeof(job->what), "kek");
-    m->job_wanted = true;
-    int result = meta_store(m);
-    return result == VAULT_OK ? job_store(m, job) : result;
+    *job = (struct job_value){.generation = m->meta.generation, .total = m->meta.subjects};
+    return job_begin(m, &job_kek, job);
 }
 
 static int replace_seal(struct monitor *m, const struct seal *seal, struct secret **root) {
@@ -140,6 +93,7 @@ int answer_key_rotate(struct request *q) {
     struct monitor *m = q->monitor;
     struct job_value job;
     char detail[64];
+    bool running = false;
     bool root = strcmp(q->message->key_rotate.what, "root") == 0;
     if (!root && strcmp(q->message->key_rotate.what, "kek") != 0)
         return refuse(q, "key.rotate", NULL, 400, "malformed", "Only 'kek' and 'root' can be rotated.");
@@ -147,11 +101,11 @@ int answer_key_rotate(struct request *q) {
         return refuse(q, "key.rotate", NULL, 507, "keyring-full", "There is no space for a copy of the key ring.");
     if (root)
         return rotate_root(q);
-    int result = job_running(m, &job);
-    if (result == VAULT_OK)
-        return refuse(q, "key.rotate", NULL, 409, "job-running", "The rotation before has not ended yet.");
-    if (result != VAULT_NOT_FOUND)
+    int result = job_is_open(m, &job_kek, &running);
+    if (result != VAULT_OK)
         return result;
+    if (running)
+        return refuse(q, "key.rotate", NULL, 409, "job-running", "The rotation before has not ended yet.");
     if (keyring_count(m->keyring) >= KEYRING_GENERATIONS)
         return refuse(q, "key.rotate", NULL, 409, "too-many-generations", "The key ring holds no more generations.");
     result = ring_change(m, INTENT_ADD_GENERATION, NULL, NULL);
@@ -182,28 +136,23 @@ static int rewrap(struct monitor *m, const uint8_t owner[HASH_SIZE], uint32_t ge
                               : result;
 }
 
-static int job_end(struct monitor *m, struct job_value *j) {
+static int kek_end(struct monitor *m, const struct job_value *j) {
     char detail[96];
     struct event e = {.name = "key.rotated", .outcome = "done", .action = 'U', .detail = detail};
-    j->ended = 1;
     if (!format_string(detail, sizeof(detail), "kek to generation %u, %llu subjects", j->generation,
                        (unsigned long long)j->done))
         return VAULT_E_STATE;
-    int result = job_store(m, j);
-    return result == VAULT_OK ? journal(m, &e, NULL) : result;
+    return journal(m, &e, NULL);
 }
 
 /* Rewraps the next subjects. A damaged one is left as it is and said so: the others must not wait for it. */
-static int job_step(struct monitor *m, struct job_value *j) {
+static int kek_step(struct monitor *m, struct job_value *j) {
     uint8_t key[INDEX_KEY_MAX];
     size_t size = 0;
     for (unsigned n = 0; n < STEP_SUBJECTS; n++) {
         int result = index_next(m->index, DB_SUBJECTS, NULL, 0, j->cursor, j->cursor_size, key, &size);
-        if (result == VAULT_NOT_FOUND)
-            return job_end(m, j);
-        if (result != VAULT_OK)
-            return result;
-        result = size == HASH_SIZE ? rewrap(m, key, j->generation) : VAULT_E_DAMAGED;
+        if (result == VAULT_OK)
+            result = size == HASH_SIZE ? rewrap(m, key, j->generation) : VAULT_E_DAMAGED;
         if (result == VAULT_E_DAMAGED)
             log_error("rotation: a subject's entry is damaged and was not rewrapped");
         else if (result != VAULT_OK)
@@ -212,29 +161,10 @@ static int job_step(struct monitor *m, struct job_value *j) {
         j->cursor_size = (uint32_t)size;
         j->done++;
     }
-    return job_store(m, j);
+    return VAULT_OK;
 }
 
-int jobs_step(struct monitor *m, bool *ret_more) {
-    struct job_value j;
-    *ret_more = false;
-    if (m->seal != SEAL_UNSEALED || !m->job_wanted || m->space.state != SPACE_ENOUGH)
-        return VAULT_OK;
-    int result = job_running(m, &j);
-    if (result == VAULT_E_DAMAGED)
-        log_error("rotation: the job's entry is damaged, and nobody goes on with it");
-    if (result == VAULT_NOT_FOUND || result == VAULT_E_DAMAGED) {
-        m->job_wanted = false;
-        return VAULT_OK;
-    }
-    if (result != VAULT_OK)
-        return result;
-    result = batch_begin(m);
-    if (result == VAULT_OK)
-        result = job_step(m, &j);
-    *ret_more = result == VAULT_OK && j.ended == 0;
-    return result;
-}
+const struct job_kind job_kek = {"kek", kek_step, kek_end};
 
 static int disagree(char problem[200], const char *text) {
     copy_string(problem, 200, text);

@@ -213,7 +213,6 @@ struct monitor {
     uint64_t open_again; /* loop_now_ms; 0: not. The start failed for what may pass and is tried again then */
     unsigned open_delay; /* milliseconds */
 
-    bool job_wanted;   /* there may be a job to go on with */
     bool clean_wanted; /* there may be dropped uploads */
     bool cleaning;     /* an object_remove is under way */
     uint8_t cleaning_upload[ID_SIZE];
@@ -460,10 +459,13 @@ int uploads_settle(struct monitor *m);
 bool uploads_clean(struct monitor *m);
 void uploads_object_removed(struct monitor *m, const struct msg_object_removed *removed);
 
-/* ---- keys.c ---- */
+/* ---- jobs.c ---- */
 
 /* One bounded step of the job that runs, if one does. *ret_more: there is more to do. Faults of the index. */
 int jobs_step(struct monitor *m, bool *ret_more);
+
+/* ---- keys.c ---- */
+
 /* At unseal: ring and index agree, or are one step apart with a matching intent, which is finished here.
  * VAULT_E_FORMAT with a problem text otherwise. */
 int keys_agree(struct monitor *m, char problem[200]);

@@ -8,7 +8,7 @@
 #include "vault/manifest.h"
 #include "vault/wrap.h"
 
-enum { INDEX_FORMAT = 1 };
+enum { INDEX_FORMAT = 2 };
 
 enum meta_intent { INTENT_NONE = 0, INTENT_ADD_GENERATION = 1, INTENT_RESEAL = 2 };
 
@@ -23,6 +23,7 @@ enum meta_intent { INTENT_NONE = 0, INTENT_ADD_GENERATION = 1, INTENT_RESEAL = 2
     F(R, U64, policy_record, 0) /* number of the record that put it in force */                                        \
     F(R, U64, stores, 0)        /* how often this value was stored: the tree's value says so too */                    \
     F(R, U32, jobs, 0)          /* number of the last job */                                                           \
+    F(R, U32, jobs_ended, 0)    /* jobs up to this number have ended */                                                \
     F(R, U64, subjects, 0)                                                                                             \
     F(R, U64, files, 0)
 DECLARE_RECORD(meta_value);
