@@ -1,6 +1,7 @@
 """Rounds of tests/torture/clients. Progress on stderr; a table and a summary on stdout."""
 import collections
 import pathlib
+import subprocess
 import sys
 import time
 
@@ -11,7 +12,7 @@ import scene  # noqa: E402
 import smuggling  # noqa: E402
 import test_smuggling  # noqa: E402
 from strange import crashes  # noqa: E402
-from vault_under_test import running_vault  # noqa: E402
+from vault_under_test import ROOT, running_vault  # noqa: E402
 
 SMUGGLED, FUZZED = 150, 400
 SIZE = 32 << 20
@@ -59,7 +60,8 @@ def flood(vault, tally, content):
 
 def main(rounds):
     tally, content = Tally(), bytes(range(256)) * (SIZE // 256)
-    with running_vault(limits={"idle_seconds": 10}) as vault:
+    with running_vault(limits={"idle_seconds": 10, "denials": 0}) as vault:  # every refusal is to have its record
+        subprocess.run([ROOT / "scripts" / "test-pki", vault.folder / "pki", "stranger"], check=True, capture_output=True)
         scene.add_patient(vault, floods.SUBJECT)
         scene.deposit(vault, floods.SUBJECT, floods.NAME, content)
         for seed in range(100, 100 + rounds):
