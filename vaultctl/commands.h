@@ -5,13 +5,15 @@
 #include "command.h"
 
 extern const struct command command_status, command_init, command_unseal, command_seal;
-extern const struct command command_subject_add, command_subject_show, command_subject_list, command_subject_change;
+extern const struct command command_subject_add, command_subject_show, command_subject_list, command_subject_change,
+    command_subject_shred, command_remove;
 extern const struct command command_consent_set, command_consent_show, command_consent_withdraw;
 extern const struct command command_service_add, command_service_list, command_service_show, command_service_revoke;
 extern const struct command command_project_add, command_project_list, command_project_close;
 extern const struct command command_ethics_add, command_ethics_list, command_ethics_revoke;
 extern const struct command command_policy_load, command_policy_show, command_policy_explain;
 extern const struct command command_put, command_get, command_list, command_show;
+extern const struct command command_pending_list, command_pending_approve, command_pending_refuse;
 extern const struct command command_key_list, command_key_rotate, command_key_jobs;
 extern const struct command command_key_seal, command_key_confirm, command_key_cancel, command_key_drill;
 extern const struct command command_share_keys, command_share_open;

@@ -72,12 +72,13 @@ static int rotate_root(struct call *c) {
 
 static int run_rotate(struct call *c) {
     json_t *job;
-    bool root = strcmp(c->words[0], "root") == 0;
-    if (!root && strcmp(c->words[0], "kek") != 0)
-        return fail(c, OUTCOME_USAGE, "'%s' cannot be rotated: 'kek' and 'root' can", c->words[0]);
+    const char *what = c->words[0];
+    bool root = strcmp(what, "root") == 0;
+    if (!root && strcmp(what, "kek") != 0 && strcmp(what, "subject") != 0)
+        return fail(c, OUTCOME_USAGE, "'%s' cannot be rotated: 'kek', 'root' and 'subject' can", what);
     if (root)
         return rotate_root(c);
-    int outcome = ask_json(c, "POST", format_text("/v1/keys/rotate"), json_pack("{s:s}", "what", "kek"), &job);
+    int outcome = ask_json(c, "POST", format_text("/v1/keys/rotate"), json_pack("{s:s}", "what", what), &job);
     if (outcome == OUTCOME_DONE && !option_given(c, "no-wait"))
         outcome = wait_for(c, &job);
     if (outcome == OUTCOME_DONE && !print_json(c, job)) {
@@ -109,9 +110,11 @@ const struct command command_key_rotate = {
     .area = "Keys",
     .synopsis = "WHAT [--no-wait]",
     .summary = "renew a key",
-    .help = "Renews a key while the vault serves. WHAT is kek: the key-encryption key gets a new generation and every\n"
-            "patient's key is wrapped again; waits for the end and shows progress. Or root: the key ring is put under\n"
-            "a new root key in the same seal, at once.",
+    .help =
+        "Renews a key while the vault serves. WHAT is kek: the key-encryption key gets a new generation and every\n"
+        "patient's key is wrapped again. Or subject: every patient gets a new key, and the keys of their files are\n"
+        "wrapped again. Both wait for the end and show progress. Or root: the key ring is put under a new root\n"
+        "key in the same seal, at once.",
     .example = "  vaultctl key rotate kek",
     .options = rotate_options,
     .words = 1,

@@ -34,7 +34,7 @@ static int run_load(struct call *c) {
                              .body_size = size,
                              .upload_size = -1};
     outcome = ask(c, &r, &a);
-    if (outcome == OUTCOME_DONE && !print_json(c, a.document))
+    if (outcome == OUTCOME_DONE && !print_json(c, a.document) && !print_pending(a.document))
         print_policy(a.document);
     answer_clear(&a);
     free(text);
@@ -118,7 +118,8 @@ const struct command command_policy_load = {
     .synopsis = "FILE",
     .summary = "put a policy in force",
     .help =
-        "Puts the policy document in FILE (YAML, '-' for standard input) in force. Running reads are decided again.",
+        "Puts the policy document in FILE (YAML, '-' for standard input) in force. Running reads are decided again.\n"
+        "Once there is a second operator, it waits for the approval of another person ('pending').",
     .example = "  vaultctl policy load policies/national.yaml",
     .words = 1,
     .run = run_load,

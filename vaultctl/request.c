@@ -129,10 +129,22 @@ int ask_pages(struct call *c, char *path, const char *header, const char *member
     return outcome;
 }
 
+bool print_pending(const json_t *document) {
+    static const struct column fields[] = {{"pending", "pending"}, {"what", "what"},       {"subject", "subject"},
+                                           {"detail", "detail"},   {"expires", "expires"}, {NULL, NULL}};
+    const json_t *number = json_object_get(document, "pending");
+    if (!json_is_integer(number))
+        return false;
+    print_told_fields(document, fields);
+    printf("Nothing is done yet: another person must approve it, with 'vaultctl pending approve %lld'.\n",
+           (long long)json_integer_value(number));
+    return true;
+}
+
 int ask_fields(struct call *c, const char *method, char *path, json_t *body, const struct column *fields) {
     json_t *document;
     int outcome = ask_json(c, method, path, body, &document);
-    if (outcome == OUTCOME_DONE && !print_json(c, document))
+    if (outcome == OUTCOME_DONE && !print_json(c, document) && !print_pending(document))
         print_fields(document, fields);
     json_decref(document);
     return outcome;

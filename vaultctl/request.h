@@ -20,7 +20,11 @@ int ask_json(struct call *c, const char *method, char *path, json_t *body, json_
 /* All pages of a list: GET path, following `next`. *ret is {"member": [...]}. Frees `path`. */
 int ask_pages(struct call *c, char *path, const char *header, const char *member, json_t **ret);
 
-/* A request as ask_json makes it, and its answer shown: as fields, or with --json as it came. Returns the outcome. */
+/* Shows a document that says that the request waits for a second person, and how that one approves it; false if it says
+ * something else. */
+bool print_pending(const json_t *document);
+/* A request as ask_json makes it, and its answer shown: as fields (or as what waits for a second person), or with
+ * --json as it came. Returns the outcome. */
 int ask_fields(struct call *c, const char *method, char *path, json_t *body, const struct column *fields);
 /* GET path, and the list in its answer shown as a table, or with --json the whole answer. Frees `path`. */
 int ask_rows(struct call *c, char *path, const char *member, const struct column *columns);

@@ -44,7 +44,9 @@ const struct command command_service_add = {
     .area = "Services",
     .synopsis = "NAME --san URI --role R... [--purpose P...]",
     .summary = "make a service known",
-    .help = "Makes a service known: which certificate it comes with, which roles it has, which purposes it may claim.",
+    .help =
+        "Makes a service known: which certificate it comes with, which roles it has, which purposes it may claim.\n"
+        "Once there is a second operator, an administrative role waits for the approval of another person ('pending').",
     .example = "  vaultctl service add clinic --san urn:vault:service:clinic --role reader --purpose treatment",
     .options = add_options,
     .words = 1,

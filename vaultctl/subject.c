@@ -3,8 +3,8 @@
 #include "request.h"
 
 static const struct column fields[] = {
-    {"subject", "subject"}, {"opted out", "opt_out"},        {"added", "added"}, {"key generation", "generation"},
-    {"files", "files"},     {"consent in force", "consent"}, {NULL, NULL},
+    {"subject", "subject"}, {"opted out", "opt_out"},        {"added", "added"},       {"key generation", "generation"},
+    {"files", "files"},     {"consent in force", "consent"}, {"shredded", "shredded"}, {NULL, NULL},
 };
 static const struct column columns[] = {
     {"SUBJECT", "subject"}, {"OPTED OUT", "opt_out"}, {"CONSENT", "consent"},
@@ -16,16 +16,42 @@ static int run_add(struct call *c) {
     return ask_fields(c, "POST", format_text("/v1/subjects"), body, fields);
 }
 
-static int run_show(struct call *c) {
-    return ask_fields(c, "GET", resource("/v1/subjects", c->words[0]), NULL, fields);
-}
-
 static int run_change(struct call *c) {
     bool opt_out = option_given(c, "opt-out");
     if (opt_out == option_given(c, "no-opt-out"))
         return fail(c, OUTCOME_USAGE, "one of --opt-out and --no-opt-out is needed");
     json_t *body = json_pack("{s:b}", "opt_out", opt_out);
     return ask_fields(c, "PATCH", resource("/v1/subjects", c->words[0]), body, fields);
+}
+
+static const struct column shred_columns[] = {
+    {"SHREDDED", "what"}, {"FILE", "name"}, {"APPROVED", "approved"}, {"STATE", "state"}, {NULL, NULL}};
+
+static int run_show(struct call *c) {
+    json_t *document;
+    int outcome = ask_json(c, "GET", resource("/v1/subjects", c->words[0]), NULL, &document);
+    if (outcome == OUTCOME_DONE && !print_json(c, document)) {
+        const json_t *shreds = json_object_get(document, "shreds");
+        print_fields(document, fields);
+        if (json_array_size(shreds) > 0) {
+            putchar('\n');
+            print_table(shreds, shred_columns);
+            puts("Copies that were delivered before, and keys that were given away, are beyond this.");
+        }
+    }
+    json_decref(document);
+    return outcome;
+}
+
+static int run_shred(struct call *c) {
+    return ask_fields(c, "DELETE", resource("/v1/subjects", c->words[0]), NULL, fields);
+}
+
+static int run_remove(struct call *c) {
+    struct file_name f;
+    if (!file_name_parse(c->words[0], &f))
+        return fail(c, OUTCOME_USAGE, "'%s' is neither a file id (32 hex digits) nor SUBJECT/NAME", c->words[0]);
+    return ask_fields(c, "DELETE", file_path(&f), NULL, fields);
 }
 
 static int run_list(struct call *c) {
@@ -60,7 +86,7 @@ const struct command command_subject_show = {
     .area = "Subjects and consent",
     .synopsis = "SUBJECT",
     .summary = "what the vault knows of a patient",
-    .help = "Shows a patient's opt-out, number of files and the version of the consent in force.",
+    .help = "Shows a patient's opt-out, number of files, the version of the consent in force, and what was shredded.",
     .example = "  vaultctl subject show S-0001",
     .words = 1,
     .run = run_show,
@@ -86,4 +112,33 @@ const struct command command_subject_change = {
     .options = change_options,
     .words = 1,
     .run = run_change,
+};
+
+const struct command command_subject_shred = {
+    .name = "subject shred",
+    .area = "Subjects and consent",
+    .synopsis = "SUBJECT",
+    .summary = "delete a patient's key and files, for good",
+    .help =
+        "Asks for a patient's key to be deleted and the files to be removed. Another person must approve it "
+        "('pending').\n"
+        "It is final when the generation of the key-encryption key that wrapped the key is retired: 'subject show'\n"
+        "says so. The consents and the audit stay.",
+    .example = "  vaultctl subject shred S-0001",
+    .words = 1,
+    .run = run_shred,
+};
+
+const struct command command_remove = {
+    .name = "remove",
+    .area = "Files",
+    .synopsis = "FILE",
+    .summary = "shred one file, for good",
+    .help =
+        "Asks for one file to be shredded: it is removed, and the patient's other files get under a new key of the\n"
+        "patient. Another person must approve it ('pending'). 'subject show' says how final it is.\n"
+        "FILE is a file id or SUBJECT/NAME.",
+    .example = "  vaultctl remove S-0001/tumour.cram",
+    .words = 1,
+    .run = run_remove,
 };

@@ -191,9 +191,9 @@ def programs_with(**instead):
 
 
 @contextlib.contextmanager
-def running_vault(limits=None, programs=None, around=None):
+def running_vault(limits=None, programs=None, around=None, settings=None):
     """Starts a vault in a new folder and ends it. The folder's path is short: a Unix socket lies in it. `limits` are
-    members of the configuration's limits; `programs` is another folder of programs; `around` gives a context for the
+    members of the configuration's limits, `settings` of the configuration itself; `programs` is another folder of programs; `around` gives a context for the
     folder that holds while the vault runs."""
     top = pathlib.Path(tempfile.mkdtemp(prefix="vault-"))
     top.chmod(0o711)  # its processes run as other users
@@ -203,9 +203,11 @@ def running_vault(limits=None, programs=None, around=None):
     try:
         folder.mkdir()
         with around(folder) if around else contextlib.nullcontext():
+            lines = [f"{name}: {value}\n" for name, value in (settings or {}).items()]
             if limits:
-                lines = [f"  {name}: {value}\n" for name, value in limits.items()]
-                (folder / "limits.yaml").write_text("limits:\n" + "".join(lines))
+                lines += ["limits:\n", *(f"  {name}: {value}\n" for name, value in limits.items())]
+            if lines:
+                (folder / "limits.yaml").write_text("".join(lines))
             with said.open("wb") as out:  # no pipe: what stays running would hold it open
                 done = subprocess.run([ROOT / "scripts" / "dev-vault", folder, str(own_port())], env=environment,
                                       stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,

@@ -3,28 +3,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "monitor.h"
+#include "subject_keys.h"
 #include "vault/log.h"
 #include "vault/result.h"
 #include "vault/token.h"
 
 enum { GRANTS_PER_WORKER = 32 }; /* an honest worker keeps half of that */
 
-/* Unwraps the blob's data key by way of its subject's key. VAULT_E_DAMAGED when any link of the chain is. */
+/* A blob says whose it is; its key by way of that subject's. VAULT_E_DAMAGED when any link of the chain is. */
 static int data_key(struct monitor *m, const struct subject_value *s, const uint8_t blob_id[ID_SIZE],
                     const struct blob_value *blob, struct secret **ret) {
-    uint8_t owner[WRAP_OWNER] = {0};
     uint8_t subject[HASH_SIZE];
-    CLEANUP_SECRET struct secret *subject_key = NULL;
-    const struct secret *kek = keyring_kek(m->keyring, s->generation);
     name_hash(m, NAME_SUBJECT, s->subject, NULL, subject);
-    if (kek == NULL || memcmp(subject, blob->subject, HASH_SIZE) != 0)
+    if (memcmp(subject, blob->subject, HASH_SIZE) != 0)
         return VAULT_E_DAMAGED;
-    int result = key_unwrap(kek, WRAP_SUBJECT, subject, s->generation, s->key, &subject_key);
-    copy_bytes(owner, sizeof(owner), blob_id, ID_SIZE);
-    if (result == VAULT_OK)
-        result = key_unwrap(subject_key, WRAP_DATA, owner, blob->generation, blob->key, ret);
-    return result;
+    return data_key_open(m, s, blob_id, blob->generation, blob->key, ret);
 }
 
 static int record_open(struct request *q, const struct inquiry *i, const char *purpose, uint64_t *ret_seq) {

@@ -15,7 +15,7 @@ static int look_up_subject(struct monitor *m, const char *name, struct inquiry *
     int result = known_or_not(find_subject(m, name, &i->subject), &i->subject_known);
     if (result != VAULT_OK || !i->subject_known)
         return result;
-    q->subject.known = true;
+    q->subject.known = i->subject.shredded == 0; /* for whoever asks it is as if it never was */
     q->subject.opted_out = i->subject.opt_out != 0;
     if (i->subject.consent == 0)
         return VAULT_OK;

@@ -1,6 +1,6 @@
 #include <stdlib.h>
 
-#include "monitor.h"
+#include "pending.h"
 #include "vault/log.h"
 #include "vault/result.h"
 
@@ -97,6 +97,8 @@ int monitor_reload(struct monitor *m) {
         result = policy_reload(m);
     if (result == VAULT_OK)
         result = scrub_load(m);
+    if (result == VAULT_OK)
+        result = pending_load(m);
     return result;
 }
 

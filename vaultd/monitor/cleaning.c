@@ -7,8 +7,12 @@
 #include "vault/log.h"
 #include "vault/result.h"
 
-#define ANYBODY UINT64_MAX
-#define GONE (UINT64_MAX - 1)
+/* Whose uploads are meant. */
+struct whose {
+    enum { WORKERS, GONE, SUBJECTS, EVERYBODYS } kind;
+    uint64_t worker;
+    const char *subject;
+};
 
 int upload_drop(struct monitor *m, const uint8_t id[ID_SIZE]) {
     static struct upload_value u;
@@ -35,12 +39,16 @@ static int drop_unfinished(struct monitor *m, const uint8_t id[ID_SIZE], const s
     return result == VAULT_OK ? upload_drop(m, id) : result;
 }
 
-static bool is_of(struct monitor *m, const struct upload_value *u, uint64_t worker) {
-    return worker == u->worker || (worker == GONE && worker_find(m, u->worker) == NULL) || worker == ANYBODY;
+static bool is_of(struct monitor *m, const struct upload_value *u, const struct whose *w) {
+    switch (w->kind) {
+    case WORKERS: return u->worker == w->worker;
+    case GONE: return worker_find(m, u->worker) == NULL;
+    case SUBJECTS: return strcmp(u->subject, w->subject) == 0;
+    default: return true;
+    }
 }
 
-/* Goes through the uploads of a worker, of whoever is gone, or of anybody. */
-static int drop_all_of(struct monitor *m, uint64_t worker, const char *why) {
+static int drop_all_of(struct monitor *m, struct whose whose, const char *why) {
     static struct upload_value u;
     uint8_t key[INDEX_KEY_MAX];
     size_t size = 0;
@@ -50,7 +58,7 @@ static int drop_all_of(struct monitor *m, uint64_t worker, const char *why) {
         if (result == VAULT_E_DAMAGED) {
             log_error("upload: its entry is damaged and left alone");
             result = VAULT_OK;
-        } else if (result == VAULT_OK && u.state == UPLOAD_OPEN && is_of(m, &u, worker)) {
+        } else if (result == VAULT_OK && u.state == UPLOAD_OPEN && is_of(m, &u, &whose)) {
             result = drop_unfinished(m, key, &u, why);
         }
         if (result == VAULT_OK)
@@ -60,18 +68,22 @@ static int drop_all_of(struct monitor *m, uint64_t worker, const char *why) {
 }
 
 int uploads_drop_of_worker(struct monitor *m, uint64_t worker) {
-    return drop_all_of(m, worker, "the connection ended");
+    return drop_all_of(m, (struct whose){.kind = WORKERS, .worker = worker}, "the connection ended");
+}
+
+int uploads_drop_of_subject(struct monitor *m, const char *subject) {
+    return drop_all_of(m, (struct whose){.kind = SUBJECTS, .subject = subject}, "the subject was shredded");
 }
 
 int uploads_recover(struct monitor *m) {
     m->clean_wanted = true;
-    return drop_all_of(m, ANYBODY, "the vault ended while it was written");
+    return drop_all_of(m, (struct whose){.kind = EVERYBODYS}, "the vault ended while it was written");
 }
 
 int uploads_settle(struct monitor *m) {
     int result = batch_begin(m);
     if (result == VAULT_OK)
-        result = drop_all_of(m, GONE, "the connection ended");
+        result = drop_all_of(m, (struct whose){.kind = GONE}, "the connection ended");
     m->unsettled = result != VAULT_OK;
     return result;
 }

@@ -79,6 +79,8 @@ int answer_consent_set(struct request *q) {
         return refuse(q, "consent.set", NULL, 404, "no-such-subject", "There is no such subject.");
     if (result != VAULT_OK)
         return result;
+    if (s.shredded != 0)
+        return refuse(q, "consent.set", document.subject, 409, "shredded", "The subject was shredded.");
     value = (struct consent_value){0};
     CONSENT_COPY(&value, &document);
     result = put_version(q->monitor, &s, &value);

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "monitor.h"
+#include "subject_keys.h"
 #include "vault/result.h"
 #include "vault/token.h"
 
@@ -47,20 +47,12 @@ static int record_create(struct request *q, const struct inquiry *i, uint64_t *r
 
 /* A fresh data key for a fresh blob, wrapped under its subject's key. */
 static int new_key(struct monitor *m, const struct subject_value *s, struct upload_value *u, struct secret **ret) {
-    uint8_t owner[WRAP_OWNER] = {0};
-    uint8_t subject[HASH_SIZE];
-    CLEANUP_SECRET struct secret *subject_key = NULL;
     CLEANUP_SECRET struct secret *key = NULL;
-    const struct secret *kek = keyring_kek(m->keyring, s->generation);
-    name_hash(m, NAME_SUBJECT, s->subject, NULL, subject);
     randombytes_buf(u->blob, sizeof(u->blob));
-    copy_bytes(owner, sizeof(owner), u->blob, ID_SIZE);
-    int result =
-        kek == NULL ? VAULT_E_DAMAGED : key_unwrap(kek, WRAP_SUBJECT, subject, s->generation, s->key, &subject_key);
+    u->key_number = s->key_number;
+    int result = secret_random(&key, SECRET_KEY_SIZE);
     if (result == VAULT_OK)
-        result = secret_random(&key, SECRET_KEY_SIZE);
-    if (result == VAULT_OK)
-        result = key_wrap(subject_key, WRAP_DATA, owner, 1, key, u->key);
+        result = data_key_wrap(m, s, u->blob, key, u->key);
     if (result == VAULT_OK)
         *ret = secret_move(&key);
     return result;
@@ -178,26 +170,22 @@ static int put_names(struct monitor *m, const struct file_value *f) {
     return index_put_record(m->index, DB_DATASET_FILES, listed, sizeof(listed), &layout_mark_value, &mark);
 }
 
-static int put_blob(struct monitor *m, const struct upload_value *u, const struct file_value *f) {
-    struct blob_value blob = {.generation = 1, .size = f->size, .chunks = u->chunks};
+/* The subject's key may have made way for another since the deposit began. */
+static int put_blob(struct monitor *m, const struct subject_value *s, const struct upload_value *u,
+                    const struct file_value *f) {
+    struct blob_value blob = {.generation = u->key_number, .size = f->size, .chunks = u->chunks};
     COPY_ARRAY(blob.file, f->file);
     name_hash(m, NAME_SUBJECT, u->subject, NULL, blob.subject);
     COPY_ARRAY(blob.key, u->key);
-    return index_put_record(m->index, DB_BLOBS, u->blob, ID_SIZE, &layout_blob_value, &blob);
+    int result = data_key_rewrap(m, s, u->blob, &blob.generation, blob.key);
+    return result == VAULT_OK ? index_put_record(m->index, DB_BLOBS, u->blob, ID_SIZE, &layout_blob_value, &blob)
+                              : result;
 }
 
-static int count_file(struct monitor *m, const char *subject) {
-    static struct subject_value s;
-    uint8_t key[HASH_SIZE];
-    int result = find_subject(m, subject, &s);
-    if (result == VAULT_NOT_FOUND)
-        result = VAULT_E_DAMAGED;
-    if (result != VAULT_OK)
-        return result;
-    s.files++;
+static int count_file(struct monitor *m, struct subject_value *s) {
+    s->files++;
     m->meta.files++;
-    name_hash(m, NAME_SUBJECT, subject, NULL, key);
-    result = index_put_record(m->index, DB_SUBJECTS, key, HASH_SIZE, &layout_subject_value, &s);
+    int result = subject_store(m, s);
     return result == VAULT_OK ? meta_store(m) : result;
 }
 
@@ -230,6 +218,7 @@ static int record_end(struct request *q, const struct upload_value *u, const cha
 
 static int publish(struct request *q, const struct upload_value *u) {
     static struct file_value f;
+    static struct subject_value s;
     struct monitor *m = q->monitor;
     const struct msg_upload_commit *c = &q->message->upload_commit;
     uint64_t seq = NO_SEQ;
@@ -242,13 +231,17 @@ static int publish(struct request *q, const struct upload_value *u) {
     copy_string(f.tags, sizeof(f.tags), u->tags);
     copy_string(f.service, sizeof(f.service), u->service);
     COPY_ARRAY(f.sha256, c->sha256);
-    int result = put_blob(m, u, &f);
-    if (result == VAULT_OK)
-        result = index_put_record(m->index, DB_FILES, f.file, ID_SIZE, &layout_file_value, &f);
+    int result = index_put_record(m->index, DB_FILES, f.file, ID_SIZE, &layout_file_value, &f);
     if (result == VAULT_OK)
         result = put_names(m, &f);
     if (result == VAULT_OK)
-        result = count_file(m, u->subject);
+        result = find_subject(m, u->subject, &s);
+    if (result == VAULT_NOT_FOUND)
+        result = VAULT_E_DAMAGED;
+    if (result == VAULT_OK)
+        result = put_blob(m, &s, u, &f);
+    if (result == VAULT_OK)
+        result = count_file(m, &s);
     if (result == VAULT_OK)
         result = leave_marks(q, u);
     if (result == VAULT_OK)

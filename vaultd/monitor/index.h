@@ -39,6 +39,9 @@ enum index_db {
     DB_NODES,          /* u8 level ‖ be64 index -> 32-byte hash */
     DB_OBJECTS,        /* address -> object_value */
     DB_NAMES,          /* hash of a SAN, project or approval -> mark_value: there is one */
+    DB_PENDING,        /* be32 number -> pending_value */
+    DB_SHREDS,         /* hash of the subject ‖ be32 number -> shred_value */
+    DB_REMOVED,        /* blob id -> removed_value */
     DB_COUNT
 };
 

@@ -5,7 +5,7 @@
 #include "vault/log.h"
 #include "vault/result.h"
 
-static const struct job_kind *const kinds[] = {&job_kek};
+static const struct job_kind *const kinds[] = {&job_kek, &job_turn, &job_shred};
 
 static const struct job_kind *kind_of(const struct job_value *j) {
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)

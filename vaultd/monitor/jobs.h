@@ -16,6 +16,10 @@ struct job_kind {
 
 /* keys.c: subjects' keys to another generation of the key-encryption key. */
 extern const struct job_kind job_kek;
+/* turns.c: subjects to another key of their own. */
+extern const struct job_kind job_turn;
+/* shreds.c: the files of a shredded subject. */
+extern const struct job_kind job_shred;
 
 /* Puts a job at the end of the queue, with everything but its number filled in. Faults of the index. */
 int job_begin(struct monitor *m, const struct job_kind *kind, struct job_value *j);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "jobs.h"
+#include "subject_keys.h"
 #include "vault/log.h"
 #include "vault/result.h"
 
@@ -89,14 +90,29 @@ static int rotate_root(struct request *q) {
     return result == VAULT_OK ? administer(q, "key.rotate", NULL, 'U', "root", 200, seals_json(m)) : result;
 }
 
+/* Every subject gets a new key. */
+static int rotate_subjects(struct request *q) {
+    struct monitor *m = q->monitor;
+    struct job_value job = {.total = m->meta.subjects};
+    bool running = false;
+    int result = job_is_open(m, &job_turn, &running);
+    if (result == VAULT_OK && running)
+        return refuse(q, "key.rotate", NULL, 409, "job-running", "The rotation before has not ended yet.");
+    if (result == VAULT_OK)
+        result = job_begin(m, &job_turn, &job);
+    return result == VAULT_OK ? administer(q, "key.rotate", NULL, 'U', "subject", 202, job_json(&job)) : result;
+}
+
 int answer_key_rotate(struct request *q) {
     struct monitor *m = q->monitor;
     struct job_value job;
     char detail[64];
     bool running = false;
     bool root = strcmp(q->message->key_rotate.what, "root") == 0;
+    if (strcmp(q->message->key_rotate.what, "subject") == 0)
+        return rotate_subjects(q);
     if (!root && strcmp(q->message->key_rotate.what, "kek") != 0)
-        return refuse(q, "key.rotate", NULL, 400, "malformed", "Only 'kek' and 'root' can be rotated.");
+        return refuse(q, "key.rotate", NULL, 400, "malformed", "'kek', 'root' and 'subject' can be rotated.");
     if (!space_for_ring(m))
         return refuse(q, "key.rotate", NULL, 507, "keyring-full", "There is no space for a copy of the key ring.");
     if (root)
@@ -118,21 +134,13 @@ int answer_key_rotate(struct request *q) {
     return administer(q, "key.rotate", NULL, 'U', detail, 202, job_json(&job));
 }
 
-static int rewrap(struct monitor *m, const uint8_t owner[HASH_SIZE], uint32_t generation) {
+static int rewrap(struct monitor *m, const uint8_t subject[HASH_SIZE], uint32_t generation) {
     static struct subject_value s;
-    CLEANUP_SECRET struct secret *key = NULL;
-    int result = index_get_record(m->index, DB_SUBJECTS, owner, HASH_SIZE, &layout_subject_value, &s);
+    int result = index_get_record(m->index, DB_SUBJECTS, subject, HASH_SIZE, &layout_subject_value, &s);
     if (result != VAULT_OK || s.generation == generation)
         return result;
-    const struct secret *old = keyring_kek(m->keyring, s.generation);
-    const struct secret *new = keyring_kek(m->keyring, generation);
-    if (old == NULL || new == NULL)
-        return VAULT_E_DAMAGED;
-    result = key_unwrap(old, WRAP_SUBJECT, owner, s.generation, s.key, &key);
-    if (result == VAULT_OK)
-        result = key_wrap(new, WRAP_SUBJECT, owner, generation, key, s.key);
-    s.generation = generation;
-    return result == VAULT_OK ? index_put_record(m->index, DB_SUBJECTS, owner, HASH_SIZE, &layout_subject_value, &s)
+    result = subject_key_rewrap(m, &s, generation);
+    return result == VAULT_OK ? index_put_record(m->index, DB_SUBJECTS, subject, HASH_SIZE, &layout_subject_value, &s)
                               : result;
 }
 

@@ -25,6 +25,8 @@
 #include "vault/message.h"
 
 struct request;
+/* Queues exactly one answer and returns VAULT_OK, or queues none and returns a fault. */
+typedef int request_handler(struct request *q);
 
 /* Who asks, as far as it is known; looked up anew for each request. */
 struct asker {
@@ -213,8 +215,12 @@ struct monitor {
     uint64_t open_again; /* loop_now_ms; 0: not. The start failed for what may pass and is tried again then */
     unsigned open_delay; /* milliseconds */
 
-    bool clean_wanted; /* there may be dropped uploads */
-    bool cleaning;     /* an object_remove is under way */
+    uint64_t pending_expires; /* microseconds since 1970, the first of what waits for approval; 0: nothing does */
+    unsigned pending_count;
+
+    bool removal_wanted; /* there may be removed files */
+    bool clean_wanted;   /* there may be dropped uploads */
+    bool cleaning;       /* an object_remove is under way */
     uint8_t cleaning_upload[ID_SIZE];
     uint8_t cleaning_blob[ID_SIZE];
 };
@@ -452,6 +458,7 @@ int upload_refuse(struct request *q);
 int upload_drop(struct monitor *m, const uint8_t id[ID_SIZE]);
 /* The same for what a gone worker left unfinished, and at start for what a crash left. Faults of the index. */
 int uploads_drop_of_worker(struct monitor *m, uint64_t worker);
+int uploads_drop_of_subject(struct monitor *m, const char *subject);
 int uploads_recover(struct monitor *m);
 /* The same for all gone workers, where a dropped batch may have held it. Faults of the index. */
 int uploads_settle(struct monitor *m);
@@ -557,6 +564,8 @@ void worker_kill(struct monitor *m, uint64_t number, enum worker_end why);
 
 /* One message of a worker. */
 void table_dispatch(struct monitor *m, struct worker *w, struct message *request);
+/* The handler of a type, and the roles of which it needs one; NULL if workers may not ask this. */
+request_handler *table_handler(enum message_type type, uint32_t *ret_roles);
 
 /* ---- answers.c ---- */
 
@@ -598,9 +607,8 @@ struct request {
     /* What the request is about, as far as the handler has got: for the record of a failure. */
     const char *subject;
     const uint8_t *file;
+    const char *asked_by; /* who asked for what this asker approves (pending.h); NULL: it is the asker's own request */
 };
-/* Queues exactly one answer and returns VAULT_OK, or queues none and returns a fault. */
-typedef int request_handler(struct request *q);
 
 request_handler answer_open, answer_page_get, answer_grant_close;
 request_handler answer_upload_create, answer_upload_announce, answer_upload_page, answer_upload_commit,
@@ -617,6 +625,8 @@ request_handler answer_key_list, answer_key_rotate, answer_key_jobs, answer_scru
 request_handler answer_audit_tail, answer_audit_checkpoint, answer_audit_export, answer_audit_records,
     answer_audit_proofs;
 request_handler answer_seal_change, answer_seal_confirm, answer_seal_drill, answer_seal_cancel;
+request_handler answer_subject_shred, answer_file_remove;
+request_handler answer_pending_list, answer_pending_approve, answer_pending_refuse;
 
 /* Records an administrative event ("done") and queues the JSON answer; takes the reference. Faults of the index. */
 int administer(struct request *q, const char *event, const char *subject, char action, const char *detail,

@@ -93,6 +93,7 @@ static int recover(struct monitor *m, struct opening *o) {
     if (result != VAULT_OK)
         return result;
     m->seal = SEAL_UNSEALED;
+    m->removal_wanted = true;
     m->check = CHECK_WAITING;
     return batch_finish(m);
 }

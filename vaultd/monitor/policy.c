@@ -1,6 +1,6 @@
 #include <sodium.h>
 
-#include "monitor.h"
+#include "pending.h"
 #include "vault/result.h"
 
 static const char *effect_name(unsigned effect) {
@@ -46,6 +46,22 @@ static int put_in_force(struct monitor *m, const struct policy *p, struct policy
     return VAULT_OK;
 }
 
+/* What an approver must know of it: its name, and the hash that `policy show` gives once it is in force. */
+static int ask_for_approval(struct request *q, const struct policy *p) {
+    static uint8_t encoded[BLOCK_MAX];
+    uint8_t hash[HASH_SIZE];
+    char hex[2 * HASH_SIZE + 1];
+    char detail[200];
+    size_t n = 0;
+    int result = policy_encode(p, encoded, sizeof(encoded), &n);
+    if (result != VAULT_OK)
+        return result;
+    crypto_generichash(hash, sizeof(hash), encoded, n, NULL, 0);
+    hex_encode(hex, sizeof(hex), hash, sizeof(hash));
+    return format_string(detail, sizeof(detail), "%s, %s", p->name, hex) ? pending_ask(q, "policy.load", NULL, detail)
+                                                                         : VAULT_E_STATE;
+}
+
 int answer_policy_load(struct request *q) {
     static struct policy p;
     static struct policy_value v;
@@ -54,6 +70,8 @@ int answer_policy_load(struct request *q) {
     struct grant_filter filter = {.cause = "the policy was changed", .asked_by = q->worker->number};
     if (policy_decode(&p, l->policy, l->policy_size) != VAULT_OK)
         return refuse(q, "policy.load", NULL, 400, "malformed", "The policy is malformed.");
+    if (pending_needed(q))
+        return ask_for_approval(q, &p);
     v = (struct policy_value){0};
     int result = put_in_force(q->monitor, &p, &v);
     if (result == VAULT_OK)

@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "monitor.h"
+#include "pending.h"
+#include "shreds.h"
 #include "vault/log.h"
 #include "vault/result.h"
 
@@ -196,7 +197,7 @@ int monitor_start(struct monitor *m) {
 
 /* The work that nobody waits for. */
 static void go_on(struct monitor *m, bool *more) {
-    static int (*const steps[])(struct monitor *, bool *) = {jobs_step, scrub_step};
+    static int (*const steps[])(struct monitor *, bool *) = {jobs_step, removal_step, scrub_step};
     if (m->space.state == SPACE_NONE)
         return;
     int result = m->unsettled && m->seal == SEAL_UNSEALED ? uploads_settle(m) : VAULT_OK;
@@ -231,6 +232,7 @@ static void check_on(struct monitor *m, bool *more) {
 
 int monitor_turn(struct monitor *m, bool *more) {
     int wait = sooner(sooner(space_tick(m), denials_tick(m)), sooner(life_tick(m), grants_tick(m)));
+    wait = sooner(wait, pending_tick(m));
     bool in_hand = m->index != NULL && index_writing(m->index); /* the clock ended a grant: no waiting with that */
     int result = loop_turn(m->loop, *more || in_hand || m->replies != NULL ? 0 : wait);
     if (result != VAULT_OK)

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "listing.h"
+#include "pending.h"
 #include "vault/result.h"
 
 static json_t *service_json(struct request *q, const void *record) {
@@ -12,9 +13,12 @@ static json_t *service_json(struct request *q, const void *record) {
                      "revoked", s->revoked != 0);
 }
 
+enum {
+    ADMINISTRATIVE = 1u << ROLE_REGISTRAR | 1u << ROLE_AUDITOR | 1u << ROLE_CUSTODIAN | 1u << ROLE_OPERATOR,
+    APPROVING = 1u << ROLE_OPERATOR /* of what an operator may ask */
+};
+
 static const char *field_at_fault(const struct msg_service_add *a) {
-    const uint32_t administrative =
-        1u << ROLE_REGISTRAR | 1u << ROLE_AUDITOR | 1u << ROLE_CUSTODIAN | 1u << ROLE_OPERATOR;
     if (!name_is_good(a->name) || strncmp(a->name, "unix:", 5) == 0)
         return "The name is malformed.";
     if (a->san[0] == '\0' || strchr(a->san, ':') == NULL)
@@ -23,7 +27,7 @@ static const char *field_at_fault(const struct msg_service_add *a) {
         return "At least one known role is needed.";
     if (a->purposes >> (PURPOSE_RESEARCH + 1) != 0 || (a->purposes & 1) != 0)
         return "A purpose is unknown.";
-    if ((a->roles & administrative) != 0 && (a->roles & (1u << ROLE_READER | 1u << ROLE_DEPOSITOR)) != 0)
+    if ((a->roles & ADMINISTRATIVE) != 0 && (a->roles & (1u << ROLE_READER | 1u << ROLE_DEPOSITOR)) != 0)
         return "Administrative roles and access to content do not go together.";
     if ((a->roles & 1u << ROLE_READER) != 0 && a->purposes == 0)
         return "A reader needs at least one purpose.";
@@ -44,6 +48,17 @@ static int taken(struct monitor *m, const struct msg_service_add *a, const uint8
     return VAULT_OK;
 }
 
+static int ask_for_approval(struct request *q) {
+    const struct msg_service_add *a = &q->message->service_add;
+    char detail[200];
+    size_t used = 0;
+    for (unsigned role = 0; role < ROLE_COUNT; role++)
+        if ((a->roles >> role & 1) != 0 && format_string(detail + used, sizeof(detail) - used, "%s ", role_name(role)))
+            used += strlen(detail + used);
+    (void)format_string(detail + used, sizeof(detail) - used, "%s", a->san); /* cut where it is too long */
+    return pending_ask(q, "service.add", NULL, detail);
+}
+
 int answer_service_add(struct request *q) {
     static struct service_value s;
     const struct msg_service_add *a = &q->message->service_add;
@@ -59,6 +74,10 @@ int answer_service_add(struct request *q) {
     int result = taken(m, a, san, &exists);
     if (result == VAULT_OK && exists)
         return refuse(q, "service.add", NULL, 409, "exists", "The name or the SAN belongs to a service already.");
+    if (!format_string(detail, sizeof(detail), "%s %s", a->name, a->san))
+        return VAULT_E_STATE;
+    if (result == VAULT_OK && (a->roles & ADMINISTRATIVE) != 0 && pending_needed(q))
+        return ask_for_approval(q);
     s = (struct service_value){.roles = a->roles, .purposes = a->purposes, .added = monitor_time(m)};
     copy_string(s.name, sizeof(s.name), a->name);
     copy_string(s.san, sizeof(s.san), a->san);
@@ -69,8 +88,10 @@ int answer_service_add(struct request *q) {
         result = journal_start_chain(m, NAME_CHAIN_SERVICE, s.name);
     if (result == VAULT_OK)
         result = service_make_current(m, &s);
-    if (!format_string(detail, sizeof(detail), "%s %s", s.name, s.san))
-        result = VAULT_E_STATE;
+    if (result == VAULT_OK && (a->roles & APPROVING) != 0 && m->meta.four_eyes == 0) {
+        m->meta.four_eyes = 1; /* for good: from now on there is a second person */
+        result = meta_store(m);
+    }
     return result == VAULT_OK ? administer(q, "service.add", NULL, 'C', detail, 201, service_json(q, &s)) : result;
 }
 
@@ -97,13 +118,37 @@ int answer_service_show(struct request *q) {
     return result == VAULT_OK ? administer(q, "service.show", NULL, 'R', s.name, 200, service_json(q, &s)) : result;
 }
 
+/* Whether somebody else is left who could approve requests. Faults of the index. */
+static int another_approves(struct monitor *m, const struct service_value *but, bool *ret) {
+    static struct service_value s;
+    uint8_t key[INDEX_KEY_MAX];
+    size_t size = 0;
+    *ret = false;
+    int result = index_next(m->index, DB_SERVICES, NULL, 0, NULL, 0, key, &size);
+    while (result == VAULT_OK && !*ret) {
+        result = index_get_record(m->index, DB_SERVICES, key, size, &layout_service_value, &s);
+        *ret = result == VAULT_OK && s.revoked == 0 && (s.roles & APPROVING) != 0 && strcmp(s.name, but->name) != 0;
+        if (result == VAULT_OK || result == VAULT_E_DAMAGED)
+            result = index_next(m->index, DB_SERVICES, NULL, 0, key, size, key, &size);
+    }
+    return result == VAULT_NOT_FOUND ? VAULT_OK : result;
+}
+
 int answer_service_revoke(struct request *q) {
     static struct service_value s;
+    bool approvers = true;
     int result = find_service(q->monitor, q->message->service_revoke.name, &s);
     if (result == VAULT_NOT_FOUND)
         return no_such_service(q, "service.revoke");
     if (result != VAULT_OK)
         return result;
+    if ((s.roles & APPROVING) != 0 && s.revoked == 0)
+        result = another_approves(q->monitor, &s, &approvers);
+    if (result != VAULT_OK)
+        return result;
+    if (!approvers)
+        return refuse(q, "service.revoke", NULL, 409, "last-approver",
+                      "Nobody else could approve requests. Add another first, or revoke its certificate.");
     s.revoked = 1;
     struct grant_filter filter = {.service = s.name, .cause = "the service was revoked", .asked_by = q->worker->number};
     result = service_store(q->monitor, &s);

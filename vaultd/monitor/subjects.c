@@ -1,23 +1,15 @@
 #include "listing.h"
+#include "shreds.h"
+#include "subject_keys.h"
 #include "vault/result.h"
 
 static json_t *subject_json(struct request *q, const void *record) {
     const struct subject_value *s = record;
     (void)q;
-    return json_pack("{s:s, s:b, s:o, s:i, s:I, s:o}", "subject", s->subject, "opt_out", s->opt_out != 0, "added",
+    return json_pack("{s:s, s:b, s:o, s:i, s:I, s:o, s:o}", "subject", s->subject, "opt_out", s->opt_out != 0, "added",
                      json_time(s->added), "generation", (int)s->generation, "files", (json_int_t)s->files, "consent",
-                     s->consent == 0 ? json_null() : json_integer((json_int_t)s->consent));
-}
-
-/* A key of its own for each subject, wrapped under the newest generation. */
-static int give_key(struct monitor *m, struct subject_value *s) {
-    uint8_t owner[HASH_SIZE];
-    CLEANUP_SECRET struct secret *key = NULL;
-    s->generation = m->meta.generation;
-    const struct secret *kek = keyring_kek(m->keyring, s->generation);
-    name_hash(m, NAME_SUBJECT, s->subject, NULL, owner);
-    int result = kek == NULL ? VAULT_E_DAMAGED : secret_random(&key, SECRET_KEY_SIZE);
-    return result == VAULT_OK ? key_wrap(kek, WRAP_SUBJECT, owner, s->generation, key, s->key) : result;
+                     s->consent == 0 ? json_null() : json_integer((json_int_t)s->consent), "shredded",
+                     s->shredded == 0 ? json_null() : json_time(s->shredded));
 }
 
 int answer_subject_add(struct request *q) {
@@ -35,7 +27,7 @@ int answer_subject_add(struct request *q) {
     s = (struct subject_value){.added = monitor_time(m), .opt_out = a->opt_out != 0};
     copy_string(s.subject, sizeof(s.subject), a->subject);
     m->meta.subjects++;
-    result = give_key(m, &s);
+    result = subject_key_give(m, &s);
     if (result == VAULT_OK)
         result = journal_start_chain(m, NAME_CHAIN_SUBJECT, s.subject);
     if (result == VAULT_OK)
@@ -85,10 +77,20 @@ int answer_subject_change(struct request *q) {
 
 int answer_subject_show(struct request *q) {
     static struct subject_value s;
+    json_t *shreds = NULL;
     int result = find_subject(q->monitor, q->message->subject_show.subject, &s);
     if (result == VAULT_NOT_FOUND)
         return no_such_subject(q, "subject.show");
-    return result == VAULT_OK ? administer(q, "subject.show", s.subject, 'R', NULL, 200, subject_json(q, &s)) : result;
+    if (result == VAULT_OK)
+        result = shreds_json(q->monitor, &s, &shreds);
+    if (result != VAULT_OK)
+        return result;
+    json_t *answer = subject_json(q, &s);
+    if (answer == NULL || json_object_set_new(answer, "shreds", shreds) != 0) {
+        json_decref(answer);
+        return VAULT_E_MEMORY;
+    }
+    return administer(q, "subject.show", s.subject, 'R', NULL, 200, answer);
 }
 
 int answer_subject_list(struct request *q) {

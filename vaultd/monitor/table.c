@@ -45,6 +45,8 @@ static const struct entry table[] = {
     {MSG_seal, UNSEALED, RECORD, CUSTODIAN | OPERATOR, answer_seal},
     {MSG_subject_add, UNSEALED, GROWTH, REGISTRAR, answer_subject_add},
     {MSG_subject_change, UNSEALED, RECORD, REGISTRAR, answer_subject_change},
+    {MSG_subject_shred, UNSEALED, RECORD, REGISTRAR | CUSTODIAN, answer_subject_shred},
+    {MSG_file_remove, UNSEALED, RECORD, REGISTRAR | CUSTODIAN, answer_file_remove},
     {MSG_subject_show, UNSEALED, RECORD, REGISTRAR | AUDITOR | OPERATOR, answer_subject_show},
     {MSG_subject_list, UNSEALED, RECORD, REGISTRAR | AUDITOR | OPERATOR, answer_subject_list},
     {MSG_consent_set, UNSEALED, RECORD, REGISTRAR, answer_consent_set},
@@ -69,6 +71,9 @@ static const struct entry table[] = {
     {MSG_seal_confirm, UNSEALED, GROWTH, CUSTODIAN, answer_seal_confirm},
     {MSG_seal_drill, UNSEALED, RECORD, CUSTODIAN, answer_seal_drill},
     {MSG_seal_cancel, UNSEALED, RECORD, CUSTODIAN, answer_seal_cancel},
+    {MSG_pending_list, UNSEALED, RECORD, REGISTRAR | AUDITOR | CUSTODIAN | OPERATOR, answer_pending_list},
+    {MSG_pending_approve, UNSEALED, RECORD, REGISTRAR | CUSTODIAN | OPERATOR, answer_pending_approve},
+    {MSG_pending_refuse, UNSEALED, RECORD, REGISTRAR | CUSTODIAN | OPERATOR, answer_pending_refuse},
     {MSG_scrub, UNSEALED, RECORD, OPERATOR | CUSTODIAN, answer_scrub},
     {MSG_scrub_show, UNSEALED, NOTHING, OPERATOR | CUSTODIAN | AUDITOR, answer_scrub_show},
     {MSG_audit_tail, UNSEALED, RECORD, AUDITOR, answer_audit_tail},
@@ -83,6 +88,14 @@ static const struct entry *entry_of(unsigned type) {
         if (table[i].type == type)
             return &table[i];
     return NULL;
+}
+
+request_handler *table_handler(enum message_type type, uint32_t *ret_roles) {
+    const struct entry *e = entry_of(type);
+    if (e == NULL)
+        return NULL;
+    *ret_roles = e->roles;
+    return e->handler;
 }
 
 static void answer_sealed(struct request *q) {

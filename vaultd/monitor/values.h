@@ -24,18 +24,29 @@ enum meta_intent { INTENT_NONE = 0, INTENT_ADD_GENERATION = 1, INTENT_RESEAL = 2
     F(R, U64, stores, 0)        /* how often this value was stored: the tree's value says so too */                    \
     F(R, U32, jobs, 0)          /* number of the last job */                                                           \
     F(R, U32, jobs_ended, 0)    /* jobs up to this number have ended */                                                \
+    F(R, U32, pending, 0)       /* number of the last request that waits, or waited, for approval */                   \
+    F(R, U8, four_eyes, 0)      /* 1: there was somebody who could approve (services.c) */                             \
     F(R, U64, subjects, 0)                                                                                             \
     F(R, U64, files, 0)
 DECLARE_RECORD(meta_value);
+
+/* A subject's key makes way for another: some data keys are still under the key before, or must stay under it, since a
+ * file is damaged. */
+enum turning { TURN_NONE = 0, TURN_UNDER_WAY = 1, TURN_INCOMPLETE = 2 };
 
 #define FIELDS_subject_value(F, R)                                                                                     \
     F(R, STR, subject, NAME_MAX_SIZE)                                                                                  \
     F(R, U64, added, 0)                                                                                                \
     F(R, U8, opt_out, 0)                                                                                               \
-    F(R, U32, generation, 0)    /* of the key-encryption key that wraps this subject's key */                          \
-    F(R, FIXED, key, WRAP_SIZE) /* wrapped subject key */                                                              \
-    F(R, U32, consent, 0)       /* version in force; 0: none was given */                                              \
-    F(R, U64, current, 0)       /* number of the record that made consent and opt-out what they are */                 \
+    F(R, U32, generation, 0)        /* of the key-encryption key that wraps this subject's key */                      \
+    F(R, FIXED, key, WRAP_SIZE)     /* wrapped subject key */                                                          \
+    F(R, U32, key_number, 0)        /* which key of this subject it is, from 1 */                                      \
+    F(R, U8, turning, 0)            /* enum turning */                                                                 \
+    F(R, FIXED, old_key, WRAP_SIZE) /* turning: the key before */                                                      \
+    F(R, U64, shredded, 0)          /* when; 0: not. Its keys are gone then */                                         \
+    F(R, U32, shreds, 0)            /* number of the last shred_value */                                               \
+    F(R, U32, consent, 0)           /* version in force; 0: none was given */                                          \
+    F(R, U64, current, 0)           /* number of the record that made consent and opt-out what they are */             \
     F(R, U64, files, 0)
 DECLARE_RECORD(subject_value);
 
@@ -141,6 +152,7 @@ enum upload_state { UPLOAD_OPEN = 0, UPLOAD_DROPPED = 1, UPLOAD_PUBLISHED = 2 };
     F(R, U8, has_digest, 0)                                                                                            \
     F(R, FIXED, digest, HASH_SIZE)                                                                                     \
     F(R, FIXED, key, WRAP_SIZE) /* wrapped data key of the blob to be */                                               \
+    F(R, U32, key_number, 0)    /* of the subject's key that wraps it */                                               \
     F(R, U32, pages, 0)         /* manifest pages stored */                                                            \
     F(R, U32, chunks, 0)        /* entries in them */                                                                  \
     F(R, U32, last, 0)          /* object length of the last entry */                                                  \
@@ -171,12 +183,45 @@ DECLARE_RECORD(request_value);
 #define FIELDS_job_value(F, R)                                                                                         \
     F(R, U32, number, 0)                                                                                               \
     F(R, STR, what, 16)                                                                                                \
-    F(R, U32, generation, 0) /* the target */                                                                          \
-    F(R, BYTES, cursor, 64)  /* last key done */                                                                       \
+    F(R, U32, generation, 0)      /* kek: the target; subject, of one: the number of the key that is to go */          \
+    F(R, FIXED, owner, HASH_SIZE) /* hash of the subject, where it is about one */                                     \
+    F(R, BYTES, cursor, 64)       /* last key done */                                                                  \
     F(R, U64, done, 0)                                                                                                 \
     F(R, U64, total, 0)                                                                                                \
     F(R, U8, ended, 0)
 DECLARE_RECORD(job_value);
+
+/* A subject or one file of it was shredded. */
+#define FIELDS_shred_value(F, R)                                                                                       \
+    F(R, U32, number, 0)           /* within the subject, from 1 */                                                    \
+    F(R, STR, name, NAME_MAX_SIZE) /* of the file; empty: the whole subject */                                         \
+    F(R, FIXED, file, ID_SIZE)                                                                                         \
+    F(R, U64, approved, 0)                                                                                             \
+    F(R, STR, asked_by, NAME_MAX_SIZE)                                                                                 \
+    F(R, STR, approved_by, NAME_MAX_SIZE)                                                                              \
+    F(R, U32, key_number, 0) /* the file's key was under this key of the subject */                                    \
+    F(R, U64, forgotten, 0)  /* when that key was forgotten; 0: not yet */                                             \
+    F(R, U32, generation, 0) /* forgotten: the last generation that wrapped it */
+DECLARE_RECORD(shred_value);
+
+/* A blob that no file has any more: its objects and pages go. */
+#define FIELDS_removed_value(F, R)                                                                                     \
+    F(R, FIXED, upload, ID_SIZE) /* under which cleaning finds what to remove */                                       \
+    F(R, STR, subject, NAME_MAX_SIZE)                                                                                  \
+    F(R, U32, pages, 0)                                                                                                \
+    F(R, U32, marked, 0) /* pages whose objects are marked */
+DECLARE_RECORD(removed_value);
+
+#define FIELDS_pending_value(F, R)                                                                                     \
+    F(R, U32, number, 0)                                                                                               \
+    F(R, U64, asked, 0)                                                                                                \
+    F(R, U64, expires, 0)                                                                                              \
+    F(R, STR, asker, NAME_MAX_SIZE)                                                                                    \
+    F(R, STR, what, 32) /* the event that it would be */                                                               \
+    F(R, STR, subject, NAME_MAX_SIZE)                                                                                  \
+    F(R, STR, detail, 200)                                                                                             \
+    F(R, BYTES, message, BLOCK_MAX + 64) /* the request as it came: message_encode */
+DECLARE_RECORD(pending_value);
 
 /* Times in microseconds since 1970. */
 #define FIELDS_scrub_value(F, R)                                                                                       \

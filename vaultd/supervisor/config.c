@@ -253,8 +253,9 @@ static int take_places(node *root, struct config *c, char *problem) {
 
 static int take_all(node *root, bool as_root, struct config *c, char *problem) {
     static const char *const known[] = {
-        "mode",     "origin",        "listen", "socket",   "state",  "objects",  "keyring_twin", "tls",
-        "root_key", "administrator", "users",  "programs", "limits", "map_size", "reserve_size", NULL};
+        "mode",     "origin",        "listen",          "socket", "state",    "objects", "keyring_twin", "tls",
+        "root_key", "administrator", "approve_seconds", "users",  "programs", "limits",  "map_size",     "reserve_size",
+        NULL};
     int result = yaml_need_map(root, known, problem);
     if (result == VAULT_OK)
         result = take_mode(root, c, problem);
@@ -270,6 +271,8 @@ static int take_all(node *root, bool as_root, struct config *c, char *problem) {
         result = take_root_key(root, c, problem);
     if (result == VAULT_OK)
         result = take_u32(root, "administrator", 0, UINT32_MAX - 1, &c->administrator, problem);
+    if (result == VAULT_OK)
+        result = take_u32(root, "approve_seconds", 1, 31 * 86400, &c->approve_seconds, problem);
     if (result == VAULT_OK)
         result = take_users(root, as_root, c, problem);
     if (result == VAULT_OK)
@@ -294,6 +297,7 @@ int config_parse(const char *text, size_t n, bool as_root, struct config *ret, c
                                   .idle_seconds = 60,
                                   .total_seconds = 0,
                                   .drain_seconds = 10},
+                       .approve_seconds = 3 * 86400,
                        .map_size = 64ULL << 30,
                        .reserve_size = 64ULL << 20};
     struct yaml_tree *tree = NULL;

@@ -46,6 +46,7 @@ struct config {
     char root_key[CONFIG_PATH_MAX + 1]; /* a path; or empty: */
     char root_credential[65];           /* a name in $CREDENTIALS_DIRECTORY */
     uint32_t administrator;
+    uint32_t approve_seconds;
     struct identity users[CHILD_KINDS];
     char programs[CONFIG_PATH_MAX + 1];
     struct limits limits;

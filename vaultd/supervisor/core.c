@@ -175,6 +175,7 @@ static bool setup_monitor(struct supervisor *s, const int fds[CORE_FILES]) {
     copy_string(m->origin, sizeof(m->origin), c->origin);
     copy_string(m->twin, sizeof(m->twin), c->twin_name);
     m->administrator = c->administrator;
+    m->approve_seconds = c->approve_seconds;
     m->map_size = c->map_size;
     m->reserve_size = c->reserve_size;
     m->service_limit = c->limits.per_service;

@@ -16,6 +16,7 @@ static uint64_t patience(enum message_type type) {
     case MSG_project_close:
     case MSG_ethics_revoke:
     case MSG_policy_load:
+    case MSG_pending_approve:
     case MSG_init:
     case MSG_unseal:
     case MSG_seal: return SLOW_ANSWER_MS;

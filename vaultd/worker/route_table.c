@@ -21,6 +21,9 @@ static const struct member subject_change[] = {
 static const struct member subject_show[] = {
     STR(msg_subject_show, FROM_PATH, "subject", MEMBER_NAME, MUST, subject),
 };
+static const struct member subject_shred[] = {
+    STR(msg_subject_shred, FROM_PATH, "subject", MEMBER_NAME, MUST, subject),
+};
 /* Every paged list has its cursor at the same place. */
 static const struct member list[] = {
     STR(msg_subject_list, FROM_QUERY, "cursor", MEMBER_TEXT, 0, cursor),
@@ -83,6 +86,10 @@ static const struct member seal_drill[] = {
 static const struct member key_rotate[] = {
     STR(msg_key_rotate, FROM_BODY, "what", MEMBER_TEXT, MUST, what),
 };
+/* Both decisions hold a number and nothing else. */
+static const struct member pending[] = {
+    FIELD(msg_pending_approve, FROM_PATH, "pending", MEMBER_U32, MUST, number),
+};
 static const struct member audit_tail[] = {
     FIELD(msg_audit_tail, FROM_QUERY, "count", MEMBER_U32, 0, count),
 };
@@ -120,6 +127,13 @@ static const struct member open_by_name[] = {
     STR(msg_open, FROM_PATH, "name", MEMBER_FILE_NAME, MUST, name),
     FIELD(msg_open, FROM_HEADER, "purpose", MEMBER_PURPOSE, MUST, purpose),
 };
+static const struct member remove_by_id[] = {
+    FIELD(msg_file_remove, FROM_PATH, "file", MEMBER_ID, MUST, file),
+};
+static const struct member remove_by_name[] = {
+    STR(msg_file_remove, FROM_PATH, "subject", MEMBER_NAME, MUST, subject),
+    STR(msg_file_remove, FROM_PATH, "name", MEMBER_FILE_NAME, MUST, name),
+};
 static const struct member deposit[] = {
     STR(msg_upload_create, FROM_PATH, "subject", MEMBER_NAME, MUST, subject),
     STR(msg_upload_create, FROM_PATH, "name", MEMBER_FILE_NAME, MUST, name),
@@ -138,6 +152,8 @@ _Static_assert(offsetof(struct msg_service_show, name) == offsetof(struct msg_se
                    offsetof(struct msg_service_show, name) == offsetof(struct msg_project_close, name) &&
                    offsetof(struct msg_service_show, name) == offsetof(struct msg_ethics_revoke, name),
                "names lie at the same place");
+_Static_assert(offsetof(struct msg_pending_approve, number) == offsetof(struct msg_pending_refuse, number),
+               "numbers lie at the same place");
 
 const struct route routes[] = {
     {"GET", "/v1/status", serve_relay, MSG_status, BODY_NONE, NO_MEMBERS},
@@ -149,6 +165,7 @@ const struct route routes[] = {
     {"POST", "/v1/subjects", serve_relay, MSG_subject_add, BODY_JSON, MEMBERS(subject_add)},
     {"GET", "/v1/subjects/{subject}", serve_relay, MSG_subject_show, BODY_NONE, MEMBERS(subject_show)},
     {"PATCH", "/v1/subjects/{subject}", serve_relay, MSG_subject_change, BODY_JSON, MEMBERS(subject_change)},
+    {"DELETE", "/v1/subjects/{subject}", serve_relay, MSG_subject_shred, BODY_NONE, MEMBERS(subject_shred)},
 
     {"GET", "/v1/consents/{subject}", serve_relay, MSG_consent_show, BODY_NONE, MEMBERS(consent_show)},
     {"PUT", "/v1/consents/{subject}", serve_consent, MSG_consent_set, BODY_RAW, NO_MEMBERS},
@@ -179,6 +196,10 @@ const struct route routes[] = {
     {"DELETE", "/v1/keys/seal", serve_relay, MSG_seal_cancel, BODY_NONE, NO_MEMBERS},
     {"GET", "/v1/jobs", serve_relay, MSG_key_jobs, BODY_NONE, NO_MEMBERS},
 
+    {"GET", "/v1/pending", serve_relay, MSG_pending_list, BODY_NONE, NO_MEMBERS},
+    {"POST", "/v1/pending/{pending}/approve", serve_relay, MSG_pending_approve, BODY_NONE, MEMBERS(pending)},
+    {"POST", "/v1/pending/{pending}/refuse", serve_relay, MSG_pending_refuse, BODY_NONE, MEMBERS(pending)},
+
     {"POST", "/v1/scrub", serve_relay, MSG_scrub, BODY_NONE, NO_MEMBERS},
     {"GET", "/v1/scrub", serve_relay, MSG_scrub_show, BODY_NONE, NO_MEMBERS},
 
@@ -190,6 +211,8 @@ const struct route routes[] = {
 
     {"GET", "/v1/files", serve_relay, MSG_file_list, BODY_NONE, MEMBERS(file_list)},
     {"GET", "/v1/files/{file}", serve_content, MSG_open, BODY_NONE, MEMBERS(open_by_id)},
+    {"DELETE", "/v1/files/{file}", serve_relay, MSG_file_remove, BODY_NONE, MEMBERS(remove_by_id)},
+    {"DELETE", "/v1/subjects/{subject}/files/{name}", serve_relay, MSG_file_remove, BODY_NONE, MEMBERS(remove_by_name)},
     {"GET", "/v1/files/{file}/metadata", serve_relay, MSG_file_show, BODY_NONE, MEMBERS(file_show)},
     {"GET", "/v1/subjects/{subject}/files/{name}", serve_content, MSG_open, BODY_NONE, MEMBERS(open_by_name)},
     {"PUT", "/v1/subjects/{subject}/files/{name}", serve_deposit, MSG_upload_create, BODY_RAW, MEMBERS(deposit)},

@@ -28,6 +28,10 @@
     F(R, STR, subject, NAME_MAX_SIZE)                                                                                  \
     F(R, U8, opt_out, 0)
 #define FIELDS_subject_show(F, R) F(R, STR, subject, NAME_MAX_SIZE)
+/* The subject's key is deleted, or one file's; both wait for a second person. An approved one is answered when the
+ * last byte of every stream that it ends has gone. */
+#define FIELDS_subject_shred(F, R) F(R, STR, subject, NAME_MAX_SIZE)
+#define FIELDS_file_remove(F, R) FIELDS_file_part(F, R)
 #define FIELDS_subject_list(F, R) FIELDS_cursor_part(F, R)
 
 /* A consent document, already parsed; the fields are struct consent of vault/documents.h, encoded. */
@@ -66,7 +70,7 @@
 #define FIELDS_policy_show(F, R) FIELDS_nothing(F, R)
 
 #define FIELDS_key_list(F, R) FIELDS_nothing(F, R)
-#define FIELDS_key_rotate(F, R) F(R, STR, what, 16) /* "kek", "root" */
+#define FIELDS_key_rotate(F, R) F(R, STR, what, 16) /* "kek", "root", "subject" */
 #define FIELDS_key_jobs(F, R) FIELDS_nothing(F, R)
 
 /* Another seal. By shares it is proposed only: it takes effect when `threshold` of them were shown back. Answer 202
@@ -76,6 +80,11 @@
 #define FIELDS_seal_confirm(F, R) F(R, STR, share, 800)
 #define FIELDS_seal_drill(F, R) F(R, STR, share, 800)
 #define FIELDS_seal_cancel(F, R) FIELDS_nothing(F, R)
+
+/* Requests that wait for a second person, and what that one says. An approved request is answered as itself. */
+#define FIELDS_pending_list(F, R) FIELDS_nothing(F, R)
+#define FIELDS_pending_approve(F, R) F(R, U32, number, 0)
+#define FIELDS_pending_refuse(F, R) F(R, U32, number, 0)
 
 /* Begins to check the index and every object; how far the last one has got. */
 #define FIELDS_scrub(F, R) FIELDS_nothing(F, R)
@@ -142,6 +151,11 @@
     M(seal_change, 0x0523, 0)                                                                                          \
     M(seal_confirm, 0x0524, 0)                                                                                         \
     M(seal_drill, 0x0525, 0)                                                                                           \
-    M(seal_cancel, 0x0526, 0)
+    M(seal_cancel, 0x0526, 0)                                                                                          \
+    M(pending_list, 0x0530, 0)                                                                                         \
+    M(pending_approve, 0x0531, 0)                                                                                      \
+    M(pending_refuse, 0x0532, 0)                                                                                       \
+    M(subject_shred, 0x0533, 0)                                                                                        \
+    M(file_remove, 0x0534, 0)
 
 #endif

@@ -11,15 +11,16 @@
  *   store:   object directory, channel to the monitor */
 #define FIELDS_gate_setup(F, R) F(R, U8, unused, 0)
 #define FIELDS_monitor_setup(F, R)                                                                                     \
-    F(R, U8, dev, 0)            /* 1: a throw-away vault */                                                            \
-    F(R, U8, stay_sealed, 0)    /* 1: an operator sealed it; do not unseal at start */                                 \
-    F(R, STR, origin, 200)      /* origin line of the audit checkpoints, e.g. "genome.example/vault" */                \
-    F(R, STR, twin, 255)        /* file name of the key ring's twin in its directory */                                \
-    F(R, U32, administrator, 0) /* uid that is the first administrator on the Unix socket, beside root */              \
-    F(R, U64, map_size, 0)      /* bytes of the LMDB map */                                                            \
-    F(R, U32, service_limit, 0) /* connections per service */                                                          \
-    F(R, U32, denial_limit, 0)  /* denials of a service recorded one by one in a minute; 0: all */                     \
-    F(R, U64, reserve_size, 0)  /* bytes of space that are kept for what must go on; 0: none */
+    F(R, U8, dev, 0)              /* 1: a throw-away vault */                                                          \
+    F(R, U8, stay_sealed, 0)      /* 1: an operator sealed it; do not unseal at start */                               \
+    F(R, STR, origin, 200)        /* origin line of the audit checkpoints, e.g. "genome.example/vault" */              \
+    F(R, STR, twin, 255)          /* file name of the key ring's twin in its directory */                              \
+    F(R, U32, administrator, 0)   /* uid that is the first administrator on the Unix socket, beside root */            \
+    F(R, U32, approve_seconds, 0) /* for a second person to approve a request */                                       \
+    F(R, U64, map_size, 0)        /* bytes of the LMDB map */                                                          \
+    F(R, U32, service_limit, 0)   /* connections per service */                                                        \
+    F(R, U32, denial_limit, 0)    /* denials of a service recorded one by one in a minute; 0: all */                   \
+    F(R, U64, reserve_size, 0)    /* bytes of space that are kept for what must go on; 0: none */
 #define FIELDS_store_setup(F, R) F(R, U8, unused, 0)
 
 /* Gate only: new client CA and CRL files (2 descriptors). Sent when either file changed. */
