@@ -59,7 +59,7 @@ const struct command command_pending_approve = {
     .help =
         "Approves a request, which then takes effect. Nobody approves their own, everybody on the vault's own host\n"
         "counts as one, and who approves was known to the vault before the request was made.",
-    .example = "  VAULT_CERT=operator2.pem VAULT_KEY=operator2.key vaultctl pending approve 7",
+    .example = "  vaultctl pending approve 7 --cert operator2.pem --key operator2.key --url https://vault.example",
     .words = 1,
     .run = run_approve,
 };

@@ -51,7 +51,7 @@ class World:
         self.made += 1
         n = self.made
         return [("subject", "add", f"S-new-{n}"), ("project", "add", f"P-new-{n}", "--service", "research"),
-                ("service", "add", f"new-{n}", "--san", f"urn:vault:service:new-{n}", "--role", "auditor"),
+                ("service", "add", f"new-{n}", "--san", f"urn:vault:service:new-{n}", "--role", "depositor"),
                 ("ethics", "add", f"A-new-{n}", "--project", "P1"), ("key", "rotate", "kek", "--no-wait")]
 
     # ---- what goes on ----

@@ -193,7 +193,7 @@ class Library:
         elif command[0] == "deposit":
             scene.deposit(self.vault, INDEX_SUBJECT, INDEX_FILE, INDEX_CONTENT)
         else:
-            self.vault.ctl(*command)
+            scene.administer(self.vault, *command)
         after = index_tools.dump(self.index)[0]
         for database in databases:
             new = set(after[database]) - set(before[database])

@@ -56,7 +56,7 @@ class Replay:
         """Makes the change; the entries of the index before and after it."""
         index = self.vault.state / "index"
         before, _ = index_tools.dump(index)
-        self.vault.ctl(*command, **options)
+        scene.administer(self.vault, *command, **options)
         assert self.read().status in (401, 403)
         self.stop()
         after, headers = index_tools.dump(index)

@@ -82,8 +82,8 @@ def test_help_of_every_command_has_an_example():
 
 
 @pytest.mark.parametrize("words, named", [
-    (["frob"], "frob"), (["gc"], "gc"), (["subject", "shred", "S"], "subject shred"),
-    (["pending", "list"], "pending"), (["policy", "replay", "3"], "policy replay"),
+    (["frob"], "frob"), (["gc"], "gc"), (["backup", "D"], "backup"), (["subject", "shred"], "SUBJECT"),
+    (["pending", "approve", "x"], "x"), (["remove", "nothing"], "nothing"), (["policy", "replay", "3"], "policy replay"),
     (["status", "--frob"], "--frob"), (["get", "S/f", "--purpose", "treatment", "--crypt4gh-to", "k"], "--crypt4gh-to"),
     (["get", "S/f"], "--purpose"), (["get", "nothing", "--purpose", "treatment"], "nothing"),
     (["get", "S/f", "--purpose", "treatment", "--range", "9-3"], "--range"),
@@ -599,7 +599,7 @@ def test_completion_agrees_with_help():
 
 
 @pytest.mark.parametrize("line, expected", [
-    ("vaultctl su", ["subject"]), ("vaultctl subject s", ["show"]), ("vaultctl get --pu", ["--purpose"]),
+    ("vaultctl su", ["subject"]), ("vaultctl subject sho", ["show"]), ("vaultctl get --pu", ["--purpose"]),
     ("vaultctl --json audit ver", ["verify"]),
 ])
 def test_completion_completes(line, expected):

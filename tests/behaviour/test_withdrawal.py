@@ -278,11 +278,11 @@ def test_a_policy_without_permits_cuts_every_running_read(library):
     try:
         with contextlib.closing(case.slow_read()) as read, \
                 contextlib.closing(SlowRead(case.vault, case.subject, scene.TREATMENT, "clinic")) as clinic:
-            case.vault.ctl("policy", "load", "-", input=NO_PERMIT.encode())
+            scene.administer(case.vault, "policy", "load", "-", input=NO_PERMIT.encode())
             expect_cut(case, read)
             assert clinic.server_side() is None and clinic.rest()[1]
     finally:
-        case.vault.ctl("policy", "load", ROOT / "policies" / "denmark.yaml")
+        scene.administer(case.vault, "policy", "load", ROOT / "policies" / "denmark.yaml")
 
 
 def test_a_revoked_certificate_ends_a_running_read(library):
