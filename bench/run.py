@@ -9,12 +9,13 @@ import hostile
 import hotspots
 import memory
 import ranges
+import rotation
 import transfers
 from common import ROOT, machine, read_settings
 from servers import Nginx, Restic, Vault, make_file
 
-PARTS = ("transfers", "ranges", "memory", "profile", "hostile")
-OF_THEIR_OWN = {"hostile"}  # need neither the vault nor the server that the others share
+PARTS = ("transfers", "ranges", "memory", "profile", "hostile", "rotation")
+OF_THEIR_OWN = {"hostile": hostile, "rotation": rotation}  # need neither the vault nor the server that the others share
 
 
 def measure(settings, parts, vault, nginx):
@@ -38,10 +39,11 @@ def measure(settings, parts, vault, nginx):
     return results
 
 
-def measure_hostile(settings):
-    found = hostile.measure(settings)
-    hostile.show(found)
-    return {"machine": machine(), "runs": settings.runs, "hostile": found}
+def measure_alone(settings, name):
+    part = OF_THEIR_OWN[name]
+    found = part.measure(settings)
+    part.show(found)
+    return {"machine": machine(), "runs": settings.runs, name: found}
 
 
 def write(results):
@@ -57,9 +59,9 @@ def main():
     settings = read_settings(tempfile.mkdtemp(prefix="vault-bench."))
     vault = nginx = None
     try:
-        if "hostile" in parts:
-            write(measure_hostile(settings))
-        if parts <= OF_THEIR_OWN:
+        for name in parts & OF_THEIR_OWN.keys():
+            write(measure_alone(settings, name))
+        if parts <= OF_THEIR_OWN.keys():
             return
         vault = Vault(settings.work / "vault")
         nginx = Nginx(settings.work / "nginx", vault.pki)

@@ -234,6 +234,8 @@ class Withdrawal(Consent):
 
 
 class Rotation(Operation):
+    what = "kek"
+
     def __init__(self, world):
         self.world = world
         self.last = self.last_job()
@@ -246,8 +248,8 @@ class Rotation(Operation):
         return max((job["id"] for job in self.all_jobs()), default=0)
 
     def run(self):
-        self.world.rotations += 1
-        self.answer = self.world.http("POST", "/v1/keys/rotate", json.dumps({"what": "kek"}),
+        self.world.rotations += self.what == "kek"
+        self.answer = self.world.http("POST", "/v1/keys/rotate", json.dumps({"what": self.what}),
                                       {"Content-Type": "application/json"})
         time.sleep(0.05)  # its job runs after the answer
 
@@ -256,6 +258,42 @@ class Rotation(Operation):
         told = self.answer is not None and self.answer.status == 202
         assert not told or self.last_job() > self.last, "an acknowledged rotation is not there"
         assert self.world.read("S-fault", "kept").status == 200
+
+
+class Turn(Rotation):
+    """Every subject gets a new key."""
+    what = "subject"
+
+
+class Shred(Operation):
+    """One file of two is shredded, or a subject with both: approved or not at all, and nothing of it is left half."""
+
+    def __init__(self, world):
+        world.number += 1
+        self.world, self.subject, self.whole_subject = world, f"S-shred-{world.number}", world.number % 2 == 0
+        scene.add_patient(world.vault, self.subject)
+        for name in ("goes", "other"):
+            world.keep(self.subject, name, scene.deposit(world.vault, self.subject, name, world.content(name)))
+        path = f"/v1/subjects/{self.subject}" if self.whole_subject else scene.file_path(self.subject, "goes")
+        self.pending = world.vault.http("DELETE", path).json()["pending"]
+
+    def run(self):
+        self.answer = self.world.http("POST", f"/v1/pending/{self.pending}/approve", cert="operator2")
+        time.sleep(0.1)  # its job and the cleaning run after the answer
+
+    def check(self):
+        jobs = Rotation(self.world)
+        scene.wait_for(lambda: all(j["state"] == "done" for j in jobs.all_jobs()), "the end of the shred")
+        shreds = self.world.vault.http("GET", f"/v1/subjects/{self.subject}").json()["shreds"]
+        told = self.answer is not None and self.answer.status == 200
+        assert len(shreds) == 1 if told else len(shreds) in (0, 1), f"after {self.answer and self.answer.status}: {shreds}"
+        gone = [] if not shreds else ["goes", "other"] if self.whole_subject else ["goes"]
+        for name in ("goes", "other"):
+            status = self.world.read(self.subject, name).status
+            assert status == (403 if name in gone else 200), f"{name} is {status}, and gone are {gone}"
+            if name in gone:
+                del self.world.files[self.subject, name]
+        assert not shreds or "retired" in shreds[0]["state"], shreds
 
 
 class Reseal(Operation):
@@ -279,7 +317,7 @@ class Reseal(Operation):
 
 
 OPERATIONS = {"deposit": Deposit, "read": Read, "consent": Consent, "withdrawal": Withdrawal, "rotation": Rotation,
-              "reseal": Reseal, "start": fault_start.Start}
+              "turn": Turn, "shred": Shred, "reseal": Reseal, "start": fault_start.Start}
 
 
 def traced(world, operation, process, fault, log):

@@ -8,7 +8,7 @@
 #include "vault/log.h"
 #include "vault/result.h"
 
-enum { PEERS = 50, ROUNDS = 6, SUBJECTS = PEERS * ROUNDS + 1 };
+enum { PEERS = 50, ROUNDS = 60, SUBJECTS = PEERS * ROUNDS + 1 };
 
 static struct peer clinic;
 static uint8_t file[ID_SIZE];
@@ -79,7 +79,7 @@ static unsigned subjects_under(uint32_t generation) {
 
 static void finish(void) {
     bool more = true;
-    for (unsigned n = 0; n < 20 && more; n++)
+    for (unsigned n = 0; n < 400 && more; n++)
         assert_int_equal(monitor_turn(&m, &more), VAULT_OK);
     assert_false(more);
 }
@@ -98,7 +98,7 @@ static void rotation_rewraps_all_while_reading_goes_on(void **state) {
     struct secret *after = key_of_the_file();
     assert_true(secret_equal(before, during));
     assert_true(secret_equal(before, after));
-    assert_int_equal(audit_count("\"event\":\"key.rotated\"", "301 subjects", NULL), 1);
+    assert_int_equal(audit_count("\"event\":\"key.rotated\"", "3001 subjects", NULL), 1);
     secret_free(&before);
     secret_free(&during);
     secret_free(&after);
@@ -118,7 +118,7 @@ static void rotation_goes_on_after_a_restart(void **state) {
     assert_int_equal(subjects_under(2), SUBJECTS);
     request(&root, MSG_key_jobs);
     struct message *answer = ask(&root);
-    assert_true(says(answer, "\"done\":301"));
+    assert_true(says(answer, "\"done\":3001"));
     assert_true(says(answer, "\"state\":\"done\""));
     clinic = peer_tls(SAN_OF("clinic"));
     struct secret *after = key_of_the_file();

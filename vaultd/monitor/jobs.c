@@ -5,6 +5,8 @@
 #include "vault/log.h"
 #include "vault/result.h"
 
+enum { SLICE_MS = 4 };
+
 static const struct job_kind *const kinds[] = {&job_kek, &job_turn, &job_shred};
 
 static const struct job_kind *kind_of(const struct job_value *j) {
@@ -81,9 +83,13 @@ static int give_up(struct monitor *m) {
     return result == VAULT_OK ? journal(m, &e, NULL) : result;
 }
 
-static int step(struct monitor *m, struct job_value *j) {
+/* Steps for as long as others may have to wait: one slice is one transaction, whose commit costs as much. */
+static int run_slice(struct monitor *m, struct job_value *j) {
     const struct job_kind *kind = kind_of(j);
-    int result = kind->step(m, j);
+    uint64_t until = loop_now_ms() + SLICE_MS;
+    int result = VAULT_OK;
+    while (result == VAULT_OK && loop_now_ms() < until)
+        result = kind->step(m, j);
     if (result == VAULT_NOT_FOUND) {
         j->ended = 1;
         m->meta.jobs_ended++;
@@ -103,7 +109,7 @@ int jobs_step(struct monitor *m, bool *ret_more) {
     if (result == VAULT_OK)
         result = job_load(m, m->meta.jobs_ended + 1, &j);
     if (result == VAULT_OK)
-        result = step(m, &j);
+        result = run_slice(m, &j);
     else if (result == VAULT_E_DAMAGED)
         result = give_up(m);
     *ret_more = result == VAULT_OK && m->meta.jobs_ended < m->meta.jobs;

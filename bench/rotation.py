@@ -1,0 +1,145 @@
+"""Rotation of the key-encryption key over many subjects, while a clinic reads and opens files: how long it takes, how much
+the read slows down, and how long a new grant waits."""
+import json
+import multiprocessing
+import os
+import statistics
+import sys
+import threading
+import time
+
+from common import ROOT
+
+sys.path.insert(0, str(ROOT / "tests" / "behaviour"))
+import scene  # noqa: E402
+from vault_under_test import running_vault  # noqa: E402
+
+FILLERS, SMALL, BIG = 6, 40, 256 << 20
+SUBJECT = "S-bench"
+
+
+def fill(vault, first, last):
+    connection = vault.connect("operator2")
+    for n in range(first, last):
+        connection.request("POST", "/v1/subjects", json.dumps({"subject": f"N-{n:08}"}),
+                           {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.status == 201, answer.status
+    connection.close()
+
+
+def add_subjects(vault, count):
+    """Through the front door, on several connections, so that they share transactions."""
+    started, parts = time.monotonic(), [count * i // FILLERS for i in range(FILLERS + 1)]
+    fillers = [multiprocessing.Process(target=fill, args=(vault, a, b)) for a, b in zip(parts, parts[1:])]
+    for filler in fillers:
+        filler.start()
+    for filler in fillers:
+        filler.join()
+        assert filler.exitcode == 0
+    return time.monotonic() - started
+
+
+class Client(threading.Thread):
+    """Does something over and over until it is told to stop."""
+
+    def __init__(self, vault):
+        super().__init__()
+        self.vault, self.ending = vault, threading.Event()
+
+    def run(self):
+        self.connection = self.vault.connect("clinic")
+        while not self.ending.is_set():
+            self.once()
+        self.connection.close()
+
+    def stop(self):
+        self.ending.set()
+        self.join()
+
+    def get(self, name, headers=None):
+        self.connection.request("GET", scene.file_path(SUBJECT, name),
+                                headers={"Purpose": scene.TREATMENT, **(headers or {})})
+        return self.connection.getresponse()
+
+
+class Reader(Client):
+    bytes = 0
+
+    def once(self):
+        answer = self.get("big")
+        buffer = bytearray(1 << 20)
+        while not self.ending.is_set() and (n := answer.readinto(buffer)):
+            self.bytes += n
+        if self.ending.is_set():
+            self.connection.close()
+
+
+class Opener(Client):
+    """Every file in turn: more than a connection keeps, so that each is a new grant, decided and recorded."""
+
+    def __init__(self, vault):
+        super().__init__(vault)
+        self.waits, self.next = [], 0
+
+    def once(self):
+        self.next = (self.next + 1) % SMALL
+        started = time.monotonic()
+        answer = self.get(f"small-{self.next}", {"Range": "bytes=0-0"})
+        assert answer.status == 206 and len(answer.read()) == 1
+        self.waits.append(time.monotonic() - started)
+        time.sleep(0.01)
+
+
+def watched(vault, work):
+    """Seconds that the work takes, bytes a second that are read meanwhile, and the waits for new grants."""
+    reader, opener = Reader(vault), Opener(vault)
+    reader.start()
+    opener.start()
+    time.sleep(1)
+    before, opener.waits = reader.bytes, []
+    started = time.monotonic()
+    work()
+    seconds = time.monotonic() - started
+    rate, waits = (reader.bytes - before) / seconds, sorted(opener.waits)
+    reader.stop()
+    opener.stop()
+    return seconds, rate, waits
+
+
+def rotate(vault):
+    assert vault.ctl("key", "rotate", "kek", timeout=3600)["state"] == "done"
+
+
+def measure(settings):
+    count = int(os.environ.get("BENCH_SUBJECTS", "1000000"))
+    with running_vault(settings={"map_size": 16 << 30}) as vault:
+        scene.add_patient(vault, SUBJECT)
+        scene.deposit(vault, SUBJECT, "big", bytes(BIG))
+        for n in range(SMALL):
+            scene.deposit(vault, SUBJECT, f"small-{n}", b"small")
+        added = add_subjects(vault, count)
+        print(f"{count} subjects in {added:.0f} s", file=sys.stderr)
+        rounds = []
+        for _ in range(settings.runs):
+            calm = watched(vault, lambda: time.sleep(10))
+            rounds.append((calm, watched(vault, lambda: rotate(vault))))
+        wait = lambda w, part: round(1000 * w[min(len(w) - 1, int(part * len(w)))], 1)
+        return {"subjects": count, "added_s": round(added, 1),
+                "seconds": round(statistics.median(r[0] for _, r in rounds), 1),
+                "read_ratio": round(statistics.median(r[1] / c[1] for c, r in rounds), 2),
+                "read_mb_s": round(statistics.median(c[1] for c, _ in rounds) / 1e6),
+                "grant_ms": {"calm": {"median": statistics.median(wait(c[2], 0.5) for c, _ in rounds),
+                                      "worst": max(wait(c[2], 1) for c, _ in rounds)},
+                             "rotating": {"median": statistics.median(wait(r[2], 0.5) for _, r in rounds),
+                                          "p99": statistics.median(wait(r[2], 0.99) for _, r in rounds),
+                                          "worst": max(wait(r[2], 1) for _, r in rounds)}}}
+
+
+def show(result):
+    grant = result["grant_ms"]
+    print(f"\nrotation of the key-encryption key over {result['subjects']} subjects: {result['seconds']} s, "
+          f"read {result['read_ratio']} of {result['read_mb_s']} MB/s")
+    print(f"a new grant waits, in ms: calm {grant['calm']['median']} (worst {grant['calm']['worst']}), "
+          f"rotating {grant['rotating']['median']} (p99 {grant['rotating']['p99']}, worst {grant['rotating']['worst']})")
