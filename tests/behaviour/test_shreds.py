@@ -112,6 +112,7 @@ def test_a_policy_and_an_administrator_need_two(vault):
     assert waits["what"] == "policy.load" and vault.http("GET", "/v1/policy").json()["hash"] == before
     loaded = approve(vault, waits["pending"]).json()
     assert waits["detail"].endswith(loaded["hash"]) and vault.http("GET", "/v1/policy").json()["hash"] == loaded["hash"]
+    assert rule(approve(vault, waits["pending"])) == "no-such-pending"  # once is enough
     reader = vault.ctl("service", "add", "reader9", "--san", "urn:x:reader9", "--role", "reader", "--purpose", "treatment")
     assert reader["name"] == "reader9"  # no administrator
     waits = vault.ctl("service", "add", "auditor9", "--san", "urn:x:auditor9", "--role", "auditor")
@@ -237,6 +238,7 @@ def test_a_deposit_under_way_comes_to_nothing(vault):
     finally:
         connection.close()
     assert vault.http("GET", "/v1/subjects/S-late").json()["files"] == 0
+    scene.wait_for_record(vault, event="deposit.close", subject="S-late", detail="the subject was shredded")
 
 
 # ---- a file ----
@@ -291,6 +293,28 @@ def test_every_subject_gets_a_new_key_while_clients_read(vault):
     for subject, name in (("S-turn-1", "a.cram"), ("S-turn-2", "a.cram")):
         assert is_whole(vault, subject, name)
     assert vault.ctl("key", "jobs")["jobs"][0]["done"] >= 2
+
+
+def test_a_deposit_that_began_under_the_key_before_ends_well(vault):
+    scene.add_patient(vault, "S-slow")
+    scene.deposit(vault, "S-slow", "first.cram", GENOME + b"first.cram")
+    connection = vault.connect("depositor")
+    content = GENOME + b"slow.cram"
+    connection.putrequest("PUT", scene.file_path("S-slow", "slow.cram"))
+    connection.putheader("Content-Length", str(len(content)))
+    connection.endheaders()
+    connection.send(content[:5000000])
+    wait_for(lambda: any(r["event"] == "deposit" and r.get("subject") == "S-slow" and "detail" not in r
+                         for r in scene.records(vault)[-5:]), "the deposit")
+    vault.ctl("key", "rotate", "subject")
+    connection.send(content[5000000:])
+    assert connection.getresponse().status == 201
+    connection.close()
+    for name in ("first.cram", "slow.cram"):
+        assert is_whole(vault, "S-slow", name)
+    vault.ctl("key", "rotate", "subject")
+    for name in ("first.cram", "slow.cram"):
+        assert is_whole(vault, "S-slow", name)
 
 
 def test_the_log_is_whole(vault, tmp_path):
