@@ -65,6 +65,18 @@ int keyring_add_generation(struct keyring *k) {
     return result;
 }
 
+int keyring_retire(struct keyring *k) {
+    uint32_t last = k->count - 1;
+    if (last == 0)
+        return VAULT_NOT_FOUND;
+    for (uint32_t i = 0; i < last; i++)
+        secret_free(&k->generations[i].key);
+    k->generations[0] = k->generations[last];
+    k->generations[last] = (struct generation){0};
+    k->count = 1;
+    return VAULT_OK;
+}
+
 int keyring_set_seal(struct keyring *k, const struct seal *s) {
     bool stored = k->seal.kind != SEAL_BY_NOTHING;
     if (s->kind == SEAL_BY_NOTHING || k->epoch == UINT64_MAX)

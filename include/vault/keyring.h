@@ -59,6 +59,9 @@ uint32_t keyring_count(const struct keyring *k);
 uint32_t keyring_generation(const struct keyring *k, uint32_t i, uint64_t *ret_created);
 /* Borrowed; NULL if the ring has no such generation. */
 const struct secret *keyring_kek(const struct keyring *k, uint32_t generation);
+/* Forgets every generation but the newest. The ring is to get another seal around another root key before it is stored:
+ * older copies of it hold what is forgotten here. VAULT_NOT_FOUND (there is only one). */
+int keyring_retire(struct keyring *k);
 /* Adds the next generation and raises the epoch; store it before the index uses it. VAULT_E_LIMIT, VAULT_E_MEMORY. */
 int keyring_add_generation(struct keyring *k);
 

@@ -345,6 +345,44 @@ static void missing_copy_is_repaired(void **state) {
     keyring_free(&k);
 }
 
+static void retired_generations_are_in_no_copy_under_the_new_root_key(void **state) {
+    struct fixture *f = *state;
+    struct keyring *k = stored_ring(f);
+    struct secret *root = NULL;
+    struct seal seal;
+    uint8_t old[RING_FILE_MAX];
+    uint64_t created = 0;
+    size_t n = slurp(f->place.directory, "keyring", old, sizeof(old));
+    assert_int_equal(keyring_retire(k), VAULT_NOT_FOUND);
+    assert_int_equal(keyring_add_generation(k), VAULT_OK);
+    assert_int_equal(keyring_add_generation(k), VAULT_OK);
+    assert_int_equal(keyring_retire(k), VAULT_OK);
+    assert_int_equal(keyring_count(k), 1);
+    assert_int_equal(keyring_generation(k, 0, &created), 3);
+    assert_null(keyring_kek(k, 1));
+    assert_null(keyring_kek(k, 2));
+    assert_int_equal(secret_random(&root, SECRET_KEY_SIZE), VAULT_OK);
+    assert_int_equal(seal_again(keyring_seal(k), f->root, keyring_vault_id(k), root, &seal), VAULT_OK);
+    assert_int_equal(keyring_set_seal(k, &seal), VAULT_OK);
+    assert_int_equal(keyring_store(k, &f->place, root), VAULT_OK);
+    struct secret *first = f->root;
+    f->root = root;
+    load_expecting(f, k, false);
+    assert_int_equal(keyring_add_generation(k), VAULT_OK);
+    assert_int_equal(keyring_newest(k), 4);
+    keyring_free(&k);
+    /* An older copy has them still, for whoever has the root key of then. */
+    put(f->place.directory, "keyring", old, n);
+    put(f->place.twin_directory, "twin", old, n);
+    bool repaired = false;
+    assert_int_equal(keyring_load(&f->place, root, &k, &repaired), VAULT_DENIED);
+    assert_int_equal(keyring_load(&f->place, first, &k, &repaired), VAULT_OK);
+    assert_non_null(keyring_kek(k, 1));
+    keyring_free(&k);
+    f->root = first;
+    secret_free(&root);
+}
+
 static void older_copy_is_repaired_from_the_newer(void **state) {
     struct fixture *f = *state;
     uint8_t old[RING_FILE_MAX];
@@ -797,6 +835,7 @@ int main(int argc, char **argv) {
         WITH_PLACE(ring_loads_as_stored),
         WITH_PLACE(ring_keys_are_all_different),
         WITH_PLACE(ring_without_a_seal_is_not_stored),
+        WITH_PLACE(retired_generations_are_in_no_copy_under_the_new_root_key),
         WITH_PLACE(seal_of_a_ring_is_known_without_its_key),
         WITH_PLACE(ring_under_a_new_seal_is_of_the_next_epoch),
         WITH_PLACE(ring_of_all_generations_loads_and_takes_no_more),
