@@ -491,6 +491,15 @@ class Doubles(unittest.TestCase):
             os.mkdir(self.path("objects"), 0o700)
             self.assertIn("does not belong", self.check().stderr)
 
+    def test_answer_that_nobody_gets_is_a_failure(self):
+        self.configure()
+        for arguments in (["--help"], ["--version"], ["--config", self.path("vaultd.yaml"), "--check"]):
+            with open("/dev/full", "w") as full:
+                run = subprocess.run([os.path.join(BIN, "vaultd"), *arguments], stdout=full, stderr=subprocess.PIPE,
+                                     text=True, timeout=PATIENCE)
+            self.assertEqual(run.returncode, 1, arguments)
+            self.assertIn("standard output", run.stderr)
+
     def test_root_key_open_to_others_is_not_given_out(self):
         self.configure()
         os.chmod(self.path("root.key"), 0o604)

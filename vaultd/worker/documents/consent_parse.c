@@ -12,7 +12,7 @@ struct parse {
     char *problem;
 };
 
-#define REFUSE(p, ...) refuse((p)->problem, CONSENT_PROBLEM, __VA_ARGS__)
+#define REFUSE(p, ...) (refuse((p)->problem, CONSENT_PROBLEM, __VA_ARGS__), VAULT_E_FORMAT)
 
 /* A string of at most `most` bytes of clean text. */
 static int get_text(struct parse *p, const char *member, const json_t *value, char *to, size_t most) {
@@ -245,7 +245,7 @@ int consent_parse(const char *json, size_t n, const char *subject_expected, stru
     struct parse p = {.subject = subject_expected, .problem = problem};
     json_error_t error;
     if (n > CONSENT_TEXT_LIMIT) {
-        REFUSE(&p, "a document of more than %d bytes", CONSENT_TEXT_LIMIT);
+        refuse(problem, CONSENT_PROBLEM, "a document of more than %d bytes", CONSENT_TEXT_LIMIT);
         return VAULT_E_LIMIT;
     }
     if (!is_shallow(json, n))
@@ -254,7 +254,7 @@ int consent_parse(const char *json, size_t n, const char *subject_expected, stru
     int result = document == NULL ? not_json(&p, &error) : get_document(&p, document);
     json_decref(document);
     if (result == VAULT_E_MEMORY)
-        REFUSE(&p, "no memory");
+        refuse(problem, CONSENT_PROBLEM, "no memory");
     if (result == VAULT_OK)
         *ret = p.consent;
     return result;

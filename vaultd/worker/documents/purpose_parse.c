@@ -19,8 +19,9 @@ struct scan {
 
 /* The place is counted from 1. */
 #define REFUSE(s, what, ...)                                                                                           \
-    refuse((s)->problem, PURPOSE_PROBLEM, "Purpose, character %zu: " what, (size_t)((s)->at - (s)->header) + 1,        \
-           ##__VA_ARGS__)
+    (refuse((s)->problem, PURPOSE_PROBLEM, "Purpose, character %zu: " what, (size_t)((s)->at - (s)->header) + 1,       \
+            ##__VA_ARGS__),                                                                                            \
+     VAULT_E_FORMAT)
 
 static void skip_spaces(struct scan *s) {
     s->at += strspn(s->at, " ");
