@@ -12,7 +12,7 @@ struct parse {
     char *problem;
 };
 
-#define REFUSE(p, ...) (refuse((p)->problem, CONSENT_PROBLEM, __VA_ARGS__), VAULT_E_FORMAT)
+#define REFUSE(p, ...) refuse((p)->problem, CONSENT_PROBLEM, __VA_ARGS__)
 
 /* A string of at most `most` bytes of clean text. */
 static int get_text(struct parse *p, const char *member, const json_t *value, char *to, size_t most) {
@@ -116,28 +116,31 @@ static bool insert_term(uint32_t *terms, size_t count, uint32_t term) {
     return true;
 }
 
-static int get_terms(struct parse *p, const json_t *list, uint32_t terms[CONSENT_TERMS]) {
-    for (size_t i = 0; i < json_array_size(list); i++) {
+static int get_terms(struct parse *p, const json_t *list, uint32_t terms[CONSENT_TERMS], size_t *ret_count) {
+    size_t count = json_array_size(list);
+    for (size_t i = 0; i < count; i++) {
         uint32_t term;
         if (!duo_term(json_array_get(list, i), &term))
             return REFUSE(p, "permits.research[%zu]: not a DUO term (DUO: and seven digits)", i);
         if (!insert_term(terms, i, term))
             return REFUSE(p, "permits.research[%zu]: named twice", i);
     }
+    *ret_count = count;
     return VAULT_OK;
 }
 
 static int get_research(struct parse *p, const json_t *list) {
     uint32_t terms[CONSENT_TERMS];
+    size_t count = 0;
     if (!json_is_array(list))
         return REFUSE(p, "permits.research: not a list");
     if (json_array_size(list) > CONSENT_TERMS)
         return REFUSE(p, "permits.research: more than %d terms", CONSENT_TERMS);
-    int result = get_terms(p, list, terms);
+    int result = get_terms(p, list, terms, &count);
     if (result != VAULT_OK)
         return result;
     struct writer w = writer_of(p->consent.research, sizeof(p->consent.research));
-    for (size_t i = 0; i < json_array_size(list); i++)
+    for (size_t i = 0; i < count; i++)
         write_u32(&w, terms[i]);
     p->consent.research_size = (uint32_t)w.used;
     return VAULT_OK;
@@ -245,7 +248,7 @@ int consent_parse(const char *json, size_t n, const char *subject_expected, stru
     struct parse p = {.subject = subject_expected, .problem = problem};
     json_error_t error;
     if (n > CONSENT_TEXT_LIMIT) {
-        refuse(problem, CONSENT_PROBLEM, "a document of more than %d bytes", CONSENT_TEXT_LIMIT);
+        REFUSE(&p, "a document of more than %d bytes", CONSENT_TEXT_LIMIT);
         return VAULT_E_LIMIT;
     }
     if (!is_shallow(json, n))
@@ -254,7 +257,7 @@ int consent_parse(const char *json, size_t n, const char *subject_expected, stru
     int result = document == NULL ? not_json(&p, &error) : get_document(&p, document);
     json_decref(document);
     if (result == VAULT_E_MEMORY)
-        refuse(problem, CONSENT_PROBLEM, "no memory");
+        REFUSE(&p, "no memory");
     if (result == VAULT_OK)
         *ret = p.consent;
     return result;

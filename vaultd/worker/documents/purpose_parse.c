@@ -19,9 +19,8 @@ struct scan {
 
 /* The place is counted from 1. */
 #define REFUSE(s, what, ...)                                                                                           \
-    (refuse((s)->problem, PURPOSE_PROBLEM, "Purpose, character %zu: " what, (size_t)((s)->at - (s)->header) + 1,       \
-            ##__VA_ARGS__),                                                                                            \
-     VAULT_E_FORMAT)
+    refuse((s)->problem, PURPOSE_PROBLEM, "Purpose, character %zu: " what, (size_t)((s)->at - (s)->header) + 1,        \
+           ##__VA_ARGS__)
 
 static void skip_spaces(struct scan *s) {
     s->at += strspn(s->at, " ");

@@ -5,8 +5,9 @@
 #include <string.h>
 
 #include "vault/fields.h"
+#include "vault/result.h"
 
-void refuse(char *problem, size_t size, const char *format, ...) {
+int refuse(char *problem, size_t size, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     int n = vsnprintf(problem, size, format, arguments);
@@ -15,4 +16,5 @@ void refuse(char *problem, size_t size, const char *format, ...) {
         problem[0] = '\0';
     for (size_t length = strlen(problem); length > 0 && !text_is_clean(problem, length);)
         problem[--length] = '\0';
+    return VAULT_E_FORMAT;
 }

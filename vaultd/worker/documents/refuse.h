@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-/* Writes the problem, cut where it does not fit and never in the middle of a character. */
-void refuse(char *problem, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Writes the problem, cut where it does not fit and never in the middle of a character. Gives VAULT_E_FORMAT. */
+int refuse(char *problem, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 #endif
