@@ -1,5 +1,7 @@
 #include "vault/seal.h"
 
+#include <stdlib.h>
+
 #include "seal_internal.h"
 #include "vault/buffer.h"
 #include "vault/result.h"
@@ -37,13 +39,16 @@ int seal_open(const struct seal *s, const struct secret *key, const uint8_t vaul
 size_t seal_write(const struct seal *s, uint8_t ret[SEAL_SIZE_MAX]) {
     uint8_t ceremony[CEREMONY_SIZE_MAX];
     struct writer w = writer_of(ret, SEAL_SIZE_MAX);
+    const struct seal_maker *maker = maker_of((uint8_t)s->kind);
+    if (maker == NULL)
+        abort();
     write_u8(&w, (uint8_t)s->kind);
     if (s->kind == SEAL_BY_SHARES) {
         write_bytes(&w, s->public_key, SEAL_PUBLIC_KEY);
         write_bytes(&w, s->wrapped, seal_of_shares.wrapped_size);
         write_bytes(&w, ceremony, ceremony_write(&s->ceremony, ceremony));
     } else {
-        write_bytes(&w, s->wrapped, maker_of((uint8_t)s->kind)->wrapped_size);
+        write_bytes(&w, s->wrapped, maker->wrapped_size);
     }
     return w.used;
 }

@@ -99,10 +99,8 @@ static int show_checkpoint(struct call *c, const json_t *document) {
     if (outcome != OUTCOME_DONE || print_json(c, document))
         return outcome;
     if (path == NULL)
-        fputs(note, stdout);
-    fputs("verifier key ", stderr);
-    print_clean(stderr, vkey);
-    fputc('\n', stderr);
+        printf("%s", note);
+    print_line(stderr, "verifier key ", vkey);
     return OUTCOME_DONE;
 }
 

@@ -179,9 +179,8 @@ static bool take_number(const json_t *document, const char *name, uint64_t *ret)
 static void print_summary(const struct export *e) {
     printf("exported      %llu records (%llu to before %llu) of a log of %llu\n", (unsigned long long)(e->to - e->from),
            (unsigned long long)e->from, (unsigned long long)e->to, (unsigned long long)e->size);
-    fputs("verifier key  ", stdout);
-    print_clean(stdout, e->vkey);
-    puts("\nWhoever verifies the export must have the verifier key from elsewhere, not from the export's sender.");
+    print_line(stdout, "verifier key  ", e->vkey);
+    puts("Whoever verifies the export must have the verifier key from elsewhere, not from the export's sender.");
 }
 
 static int take_export(struct call *c, struct export *e, json_t *document) {

@@ -62,9 +62,8 @@ static json_t *report_document(const struct audit_report *r, int result) {
 
 static void print_report(const struct audit_report *r) {
     puts("verified");
-    fputs("origin     ", stdout);
-    print_clean(stdout, r->origin);
-    printf("\nrecords    %llu", (unsigned long long)r->records);
+    print_line(stdout, "origin     ", r->origin);
+    printf("records    %llu", (unsigned long long)r->records);
     if (r->records > 0)
         printf(" (%llu to %llu)", (unsigned long long)r->first, (unsigned long long)r->last);
     printf("\ntree size  %llu\n", (unsigned long long)r->tree_size);

@@ -1,17 +1,18 @@
 #include "command.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "names.h"
 
 static void print_options(const struct option *options) {
     for (const struct option *o = options; o != NULL && o->name != NULL; o++) {
-        char left[48];
-        char letter[8] = "    ";
-        if (o->letter != 0)
-            snprintf(letter, sizeof(letter), "-%c, ", o->letter);
-        snprintf(left, sizeof(left), "%s--%s%s%s", letter, o->name, o->value != NULL ? " " : "",
-                 o->value != NULL ? o->value : "");
+        const char letter[] = {'-', o->letter, ',', ' ', '\0'};
+        char *left = format_text("%s--%s%s%s", o->letter != 0 ? letter : "    ", o->name, o->value != NULL ? " " : "",
+                                 o->value != NULL ? o->value : "");
         printf("  %-24s %s\n", left, o->help);
+        free(left);
     }
 }
 
@@ -57,12 +58,13 @@ void help_print(const struct call *c, const struct command *const *commands) {
            "'vaultctl COMMAND --help' explains a command.\n");
 }
 
+/* The exit status says that the usage was wrong, whoever cannot read this. */
 void help_hint(const struct call *c) {
     if (c->command != NULL)
-        fprintf(stderr, "Usage: vaultctl %s%s%s\n", c->command->name, c->command->synopsis[0] != '\0' ? " " : "",
-                c->command->synopsis);
-    fprintf(stderr, "See 'vaultctl%s%s --help'.\n", c->command != NULL || c->group != NULL ? " " : "",
-            c->command != NULL ? c->command->name
-            : c->group != NULL ? c->group
-                               : "");
+        (void)fprintf(stderr, "Usage: vaultctl %s%s%s\n", c->command->name, c->command->synopsis[0] != '\0' ? " " : "",
+                      c->command->synopsis);
+    (void)fprintf(stderr, "See 'vaultctl%s%s --help'.\n", c->command != NULL || c->group != NULL ? " " : "",
+                  c->command != NULL ? c->command->name
+                  : c->group != NULL ? c->group
+                                     : "");
 }

@@ -100,13 +100,14 @@ static bool gather(struct http_answer *a, const char *bytes, size_t n) {
 
 static size_t take_body(char *bytes, size_t unit, size_t count, void *context) {
     struct exchange *x = context;
+    struct http_answer *a = x->answer;
     size_t n = unit * count;
     long status = 0;
     curl_easy_getinfo(x->session->curl, CURLINFO_RESPONSE_CODE, &status);
     if (x->request->sink == NULL || outcome_of_status(status, false) != OUTCOME_DONE)
-        return gather(x->answer, bytes, n) ? n : 0;
+        return gather(a, bytes, n) ? n : 0;
     if (!x->request->sink(x->request->context, bytes, n)) {
-        x->answer->sink_failed = true;
+        a->sink_failed = true;
         return 0;
     }
     return n;

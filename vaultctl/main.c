@@ -18,7 +18,7 @@ static void take_signal(int number) {
 }
 
 /* An interruption must end in clean-up first: unfinished files are removed by the code that made them. */
-static void watch_signals(void) {
+static bool watch_signals(void) {
     struct sigaction action = {.sa_handler = take_signal};
     sigemptyset(&action.sa_mask);
     static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
@@ -28,14 +28,14 @@ static void watch_signals(void) {
         if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
             sigaction(numbers[i], &action, NULL);
     }
-    signal(SIGPIPE, SIG_IGN);
+    return signal(SIGPIPE, SIG_IGN) != SIG_ERR;
 }
 
 static void die_by_signal(void) {
     if (signal_taken == 0)
         return;
-    signal(signal_taken, SIG_DFL);
-    raise(signal_taken);
+    if (signal(signal_taken, SIG_DFL) != SIG_ERR)
+        (void)raise(signal_taken); /* does not return, unless the caller has it blocked */
 }
 
 static int print_version(struct call *c) {
@@ -65,9 +65,8 @@ static int run(struct call *c, int argc, char **argv) {
 
 int main(int argc, char **argv) {
     static struct call call;
-    watch_signals();
-    if (secret_start() != 0 || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
-        fputs("vaultctl: a library does not start\n", stderr);
+    if (!watch_signals() || secret_start() != 0 || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+        (void)fputs("vaultctl: a library does not start\n", stderr); /* the exit status tells of it too */
         return OUTCOME_FAILED;
     }
     int outcome = run(&call, argc, argv);

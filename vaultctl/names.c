@@ -114,7 +114,7 @@ char *format_text(const char *format, ...) {
     int n = vasprintf(&text, format, arguments);
     va_end(arguments);
     if (n < 0) {
-        fputs("vaultctl: out of memory\n", stderr);
+        (void)fputs("vaultctl: out of memory\n", stderr); /* the exit status tells of it too */
         exit(1);
     }
     return text;

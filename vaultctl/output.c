@@ -7,16 +7,23 @@
 #include "names.h"
 #include "vault/buffer.h"
 
+/* Whether standard output took everything, main() asks at the end; of standard error nobody could be told. */
 void print_clean(FILE *to, const char *text) {
     for (const char *p = text; *p != '\0'; p++)
-        fputc((unsigned char)*p < 0x20 || *p == 0x7f ? '?' : *p, to);
+        (void)fputc((unsigned char)*p < 0x20 || *p == 0x7f ? '?' : *p, to);
+}
+
+void print_line(FILE *to, const char *label, const char *text) {
+    (void)fputs(label, to);
+    print_clean(to, text);
+    (void)fputc('\n', to);
 }
 
 bool print_json(struct call *c, const json_t *document) {
     if (!c->json)
         return false;
     if (!c->answered && json_dumpf(document, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER) == 0)
-        fputc('\n', stdout);
+        putchar('\n');
     c->answered = true;
     return true;
 }
@@ -37,9 +44,7 @@ int fail(struct call *c, enum outcome outcome, const char *format, ...) {
     va_end(arguments);
     if (n < 0)
         text[0] = '\0';
-    fputs("vaultctl: ", stderr);
-    print_clean(stderr, text);
-    fputc('\n', stderr);
+    print_line(stderr, "vaultctl: ", text);
     print_problem(c, outcome, text);
     return (int)outcome;
 }
@@ -54,11 +59,9 @@ static void print_reasons(const json_t *problem) {
         const char *text = json_string_value(json_object_get(reason, "text"));
         if (detail != NULL && text != NULL && strcmp(detail, text) == 0)
             continue;
-        fputs("  ", stderr);
-        print_clean(stderr, rule != NULL ? rule : "-");
-        fputs(": ", stderr);
-        print_clean(stderr, text != NULL ? text : "-");
-        fputc('\n', stderr);
+        char *line = format_text("%s: %s", rule != NULL ? rule : "-", text != NULL ? text : "-");
+        print_line(stderr, "  ", line);
+        free(line);
     }
 }
 
@@ -68,21 +71,17 @@ int fail_answer(struct call *c, enum outcome outcome, const struct http_answer *
     if (a->error[0] != '\0') {
         (void)fail(c, outcome, "%s", a->error);
     } else {
-        fputs("vaultctl: ", stderr);
-        print_clean(stderr, title != NULL ? title : outcome_title(outcome));
-        fputs(detail != NULL ? ": " : "", stderr);
-        print_clean(stderr, detail != NULL ? detail : "");
-        fputc('\n', stderr);
+        char *line = format_text("%s%s%s", title != NULL ? title : outcome_title(outcome), detail != NULL ? ": " : "",
+                                 detail != NULL ? detail : "");
+        print_line(stderr, "vaultctl: ", line);
+        free(line);
         print_reasons(a->document);
         if (a->request_id[0] != '\0')
             json_object_set_new(a->document, "request", json_string(a->request_id));
         print_json(c, a->document);
     }
-    if (a->request_id[0] != '\0') {
-        fputs("  request ", stderr);
-        print_clean(stderr, a->request_id);
-        fputc('\n', stderr);
-    }
+    if (a->request_id[0] != '\0')
+        print_line(stderr, "  request ", a->request_id);
     return (int)outcome;
 }
 

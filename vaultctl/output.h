@@ -24,6 +24,8 @@ bool print_json(struct call *c, const json_t *document);
 
 /* Text from elsewhere, control characters replaced: a name must not be able to drive a terminal. */
 void print_clean(FILE *to, const char *text);
+/* A line of it behind a label that is ours. */
+void print_line(FILE *to, const char *label, const char *text);
 /* A value for people: numbers, yes and no, lists with commas, "-" for nothing. Owned by the caller. */
 char *value_text(const json_t *value);
 /* The value at a path of members; NULL if absent. */

@@ -82,9 +82,7 @@ static void print_decision(const json_t *document) {
     }
     if (json_array_size(obligations) > 0) {
         char *text = value_text(obligations);
-        fputs("\nobligations  ", stdout);
-        print_clean(stdout, text);
-        putchar('\n');
+        print_line(stdout, "\nobligations  ", text);
         free(text);
     }
 }

@@ -29,6 +29,7 @@ static double seconds_between(const struct timespec *from, const struct timespec
     return (double)(to->tv_sec - from->tv_sec) + (double)(to->tv_nsec - from->tv_nsec) / 1e9;
 }
 
+/* What is drawn is for the eye only: whether the terminal took it changes nothing. */
 static void draw_bytes(const struct progress *p, uint64_t done, uint64_t total, double seconds) {
     char now[24];
     char all[24];
@@ -37,10 +38,10 @@ static void draw_bytes(const struct progress *p, uint64_t done, uint64_t total, 
     size_text(total, all);
     size_text((uint64_t)((double)done / (seconds > 0 ? seconds : 1)), rate);
     if (total > 0)
-        fprintf(stderr, "\r%s %3.0f %%  %s of %s  %s/s\033[K", p->label, 100.0 * (double)done / (double)total, now, all,
-                rate);
+        (void)fprintf(stderr, "\r%s %3.0f %%  %s of %s  %s/s\033[K", p->label, 100.0 * (double)done / (double)total,
+                      now, all, rate);
     else
-        fprintf(stderr, "\r%s %s  %s/s\033[K", p->label, now, rate);
+        (void)fprintf(stderr, "\r%s %s  %s/s\033[K", p->label, now, rate);
 }
 
 void progress_move(struct progress *p, uint64_t done, uint64_t total) {
@@ -53,13 +54,13 @@ void progress_move(struct progress *p, uint64_t done, uint64_t total) {
     if (strcmp(p->unit, "B") == 0)
         draw_bytes(p, done, total, seconds_between(&p->began, &now));
     else
-        fprintf(stderr, "\r%s %llu of %llu %s\033[K", p->label, (unsigned long long)done, (unsigned long long)total,
-                p->unit);
-    fflush(stderr);
+        (void)fprintf(stderr, "\r%s %llu of %llu %s\033[K", p->label, (unsigned long long)done,
+                      (unsigned long long)total, p->unit);
+    (void)fflush(stderr);
 }
 
 void progress_end(struct progress *p) {
     if (p->shown && p->drawn.tv_sec != 0)
-        fprintf(stderr, "\r\033[K");
+        (void)fprintf(stderr, "\r\033[K");
     p->drawn = (struct timespec){0};
 }

@@ -48,7 +48,8 @@ int seal_open(const struct seal *s, const struct secret *key, const uint8_t vaul
 /* Whether this key would open it; opens nothing. SEAL_BY_SHARES only; false otherwise. */
 bool seal_fits(const struct seal *s, const struct secret *key);
 
-/* Binary form: u8 kind, then public key (shares), wrapped root key, ceremony (shares). Returns its size. */
+/* Binary form: u8 kind, then public key (shares), wrapped root key, ceremony (shares). Returns its size. Aborts where
+ * there is nothing to write: SEAL_BY_NOTHING. */
 size_t seal_write(const struct seal *s, uint8_t ret[SEAL_SIZE_MAX]);
 /* All n bytes. VAULT_E_FORMAT. */
 int seal_read(const uint8_t *bytes, size_t n, struct seal *ret);

@@ -5,6 +5,7 @@
 VAULT_BIN names the folder of the built programs (build/bin).
 """
 import contextlib
+import json
 import os
 import re
 import resource
@@ -491,6 +492,29 @@ class Doubles(unittest.TestCase):
             os.mkdir(self.path("objects"), 0o700)
             self.assertIn("does not belong", self.check().stderr)
 
+    def test_answer_that_nobody_gets_is_a_failure(self):
+        self.configure()
+        for arguments in (["--help"], ["--version"], ["--config", self.path("vaultd.yaml"), "--check"]):
+            with open("/dev/full", "w") as full:
+                run = subprocess.run([os.path.join(BIN, "vaultd"), *arguments], stdout=full, stderr=subprocess.PIPE,
+                                     text=True, timeout=PATIENCE)
+            self.assertEqual(run.returncode, 1, arguments)
+            self.assertIn("standard output", run.stderr)
+
+    def test_journal_gets_events_only_where_the_log_is_its_stream(self):
+        self.configure()
+        self.write("log", "")
+        log = os.stat(self.path("log"))
+        for inode, in_the_log in ((log.st_ino, False), (log.st_ino + 1, True)):
+            self.start(JOURNAL_STREAM=f"{log.st_dev}:{inode}")
+            gate = children(self.process.pid)["gate"]
+            os.kill(gate[0], signal.SIGSEGV)
+            wait_until(lambda: children(self.process.pid).get("gate", gate) != gate, "a new gate")
+            self.assertEqual("died: process=gate" in self.log(), in_the_log, self.log())
+            self.process.terminate()
+            self.process.wait()
+            self.stop_listening()
+
     def test_root_key_open_to_others_is_not_given_out(self):
         self.configure()
         os.chmod(self.path("root.key"), 0o604)
@@ -540,6 +564,10 @@ class Real(unittest.TestCase):
 
     def serves(self):
         return self.ctl("status").returncode == 0 and "unsealed" in self.ctl("status").stdout
+
+    def test_status_tells_the_version_of_the_programs(self):
+        version = subprocess.run([os.path.join(BIN, "vaultd"), "--version"], capture_output=True, text=True).stdout
+        self.assertEqual(version, f"vaultd {json.loads(self.ctl('status', '--json').stdout)['version']}\n")
 
     def test_each_core_child_comes_back(self):
         for name in ("gate", "monitor", "store"):

@@ -146,6 +146,8 @@ static int read_pair(struct verification *v, struct export_pair *p) {
 struct share {
     struct verification *v;
     size_t first, end;
+    pthread_t thread;
+    bool started; /* the thread has it */
 };
 
 static void *check_share(void *context) {
@@ -159,19 +161,17 @@ static void *check_share(void *context) {
  * had, its share is done here. */
 static void check_batch(struct verification *v, size_t n) {
     struct share shares[THREADS_MAX];
-    pthread_t threads[THREADS_MAX];
-    bool started[THREADS_MAX] = {false};
     size_t count = n < BATCH ? 1 : v->threads;
     for (size_t i = 0; i < count; i++) {
-        shares[i] = (struct share){v, n * i / count, n * (i + 1) / count};
-        started[i] = i > 0 && pthread_create(&threads[i], NULL, check_share, &shares[i]) == 0;
+        shares[i] = (struct share){.v = v, .first = n * i / count, .end = n * (i + 1) / count};
+        shares[i].started = i > 0 && pthread_create(&shares[i].thread, NULL, check_share, &shares[i]) == 0;
     }
     for (size_t i = 0; i < count; i++)
-        if (!started[i])
+        if (!shares[i].started)
             check_share(&shares[i]);
     for (size_t i = 0; i < count; i++)
-        if (started[i])
-            pthread_join(threads[i], NULL);
+        if (shares[i].started)
+            pthread_join(shares[i].thread, NULL);
 }
 
 /* What the trusted checkpoint's first records are: seen in the proof of the record after them, or by folding them. */

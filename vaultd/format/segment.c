@@ -56,7 +56,7 @@ int segment_seal(struct cipher *c, const uint8_t base[NONCE_SIZE], uint32_t inde
     nonce_at(base, index, to);
     bool sealed = EVP_EncryptInit_ex(c->context, NULL, NULL, NULL, to) == 1 &&
                   EVP_EncryptUpdate(c->context, to + NONCE_SIZE, &body, plain, (int)n) == 1 &&
-                  EVP_EncryptFinal_ex(c->context, to + NONCE_SIZE + body, &rest) == 1 && (size_t)(body + rest) == n &&
+                  EVP_EncryptFinal_ex(c->context, to + NONCE_SIZE + body, &rest) == 1 && body + rest == (int)n &&
                   EVP_CIPHER_CTX_ctrl(c->context, EVP_CTRL_AEAD_GET_TAG, TAG_SIZE, to + NONCE_SIZE + n) == 1;
     if (!sealed) {
         wipe(to, n + SEGMENT_OVERHEAD);
@@ -78,7 +78,7 @@ static int open_body(struct cipher *c, const uint8_t *sealed, size_t plain, uint
         return VAULT_E_CRYPTO;
     if (EVP_DecryptFinal_ex(c->context, to + body, &rest) != 1)
         return VAULT_E_DAMAGED;
-    return (size_t)(body + rest) == plain ? VAULT_OK : VAULT_E_CRYPTO;
+    return body + rest == (int)plain ? VAULT_OK : VAULT_E_CRYPTO;
 }
 
 int segment_open(struct cipher *c, const uint8_t base[NONCE_SIZE], uint32_t index, const uint8_t *sealed, size_t n,

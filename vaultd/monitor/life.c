@@ -8,8 +8,6 @@
 #include "vault/log.h"
 #include "vault/result.h"
 
-#define VAULT_VERSION "0.1.0"
-
 void life_tell_state(struct monitor *m) {
     static struct message state;
     message_init(&state, MSG_state, 0);

@@ -2,6 +2,7 @@
  * (docs/decisions/0005-lock-right.md), and memory shared with nobody is not among a process's own data, so that the
  * limit is of its addresses. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -15,12 +16,15 @@
 
 /* Pages of addresses that the process has: the first number of the kernel's line. */
 static int mapped_pages(unsigned long *ret) {
+    char line[128];
+    char *end = line;
     FILE *f = fopen("/proc/self/statm", "re");
     if (f == NULL)
         return VAULT_E_IO;
-    int found = fscanf(f, "%lu", ret);
+    if (fgets(line, sizeof(line), f) != NULL)
+        *ret = strtoul(line, &end, 10);
     (void)fclose(f);
-    return found == 1 ? VAULT_OK : VAULT_E_IO;
+    return end != line ? VAULT_OK : VAULT_E_IO;
 }
 
 int memory_limit(void) {

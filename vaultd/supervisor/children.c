@@ -84,11 +84,10 @@ static bool die_with(pid_t parent) {
     return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && getppid() == parent;
 }
 
-static void reset_signals(void) {
+static bool reset_signals(void) {
     sigset_t none;
     sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    signal(SIGPIPE, SIG_IGN);
+    return sigprocmask(SIG_SETMASK, &none, NULL) == 0 && signal(SIGPIPE, SIG_IGN) != SIG_ERR;
 }
 
 /* Nothing of ours; a throw-away vault keeps what configures sanitizers and coverage. */
@@ -119,7 +118,8 @@ static const char *failing_step(const struct config *c, enum child_kind kind, co
     if (!format_string(name, sizeof(name), "vaultd-%s", child_name(kind)) ||
         !format_string(path, sizeof(path), "%s/%s", c->programs, name))
         return "name";
-    reset_signals();
+    if (!reset_signals())
+        return "signals";
     child_environment(c->dev, environment);
     int program = open(path, O_PATH | O_CLOEXEC);
     if (program < 0)

@@ -1,7 +1,9 @@
 /* vaultd: starts and watches the vault's processes. docs/configuration.md. */
+#include <errno.h>
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "paths.h"
@@ -53,6 +55,14 @@ static void check_root_key(const struct config *config) {
         close(fd);
 }
 
+/* The exit status of an answer on standard output, of which `written` is what printf said. */
+static int answered(int written) {
+    if (written >= 0 && fflush(stdout) == 0)
+        return 0;
+    log_error("standard output cannot be written: error=%s", strerror(errno));
+    return 1;
+}
+
 static int check_and_run(const struct arguments *arguments) {
     static struct config config;
     char problem[CONFIG_PROBLEM_SIZE] = "";
@@ -64,8 +74,7 @@ static int check_and_run(const struct arguments *arguments) {
         return EXIT_BAD_CONFIGURATION;
     if (arguments->check) {
         check_root_key(&config);
-        printf("%s: good\n", arguments->config);
-        return 0;
+        return answered(printf("%s: good\n", arguments->config));
     }
     if (geteuid() != 0)
         log_notice("start: not root: every process runs as this user, and only the sandbox keeps them apart");
@@ -78,13 +87,11 @@ int main(int argc, char **argv) {
     struct arguments arguments = {0};
     log_start("supervisor");
     if (parse_arguments(argc, argv, &arguments) != VAULT_OK) {
-        fputs(usage, stderr);
+        (void)fputs(usage, stderr); /* the exit status says it too */
         return EXIT_WRONG_USAGE;
     }
-    if (arguments.help || arguments.version) {
-        fputs(arguments.help ? usage : "vaultd " VAULT_VERSION "\n", stdout);
-        return 0;
-    }
+    if (arguments.help || arguments.version)
+        return answered(fputs(arguments.help ? usage : "vaultd " VAULT_VERSION "\n", stdout));
     if (secret_start() != VAULT_OK) {
         log_error("start: no locked memory");
         return 1;

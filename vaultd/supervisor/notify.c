@@ -2,29 +2,30 @@
 
 #include <inttypes.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #define SD_JOURNAL_SUPPRESS_LOCATION
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-journal.h>
 
+#include "vault/buffer.h"
 #include "vault/loop.h"
 
 static bool journal;         /* standard error is the journal's stream */
 static uint64_t interval_ms; /* between signs of life; 0: nobody waits */
 static uint64_t last_sign_ms;
 
-/* JOURNAL_STREAM is "device:inode" of the stream that the journal made for us. */
+/* JOURNAL_STREAM is "device:inode", both decimal, of the stream that the journal made for us. */
 static bool stderr_is_journal(void) {
     const char *stream = getenv("JOURNAL_STREAM");
     struct stat here;
-    if (stream == NULL || fstat(STDERR_FILENO, &here) != 0)
-        return false;
-    unsigned long long device = 0;
-    unsigned long long inode = 0;
-    return sscanf(stream, "%llu:%llu", &device, &inode) == 2 && device == here.st_dev && inode == here.st_ino;
+    char ours[48];
+    return stream != NULL && fstat(STDERR_FILENO, &here) == 0 &&
+           format_string(ours, sizeof(ours), "%llu:%llu", (unsigned long long)here.st_dev,
+                         (unsigned long long)here.st_ino) &&
+           strcmp(stream, ours) == 0;
 }
 
 void notify_start(void) {
@@ -45,7 +46,7 @@ void notify_ready(void) {
 
 void notify_reloading(void) {
     char text[96];
-    snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, loop_now_ms() * 1000);
+    (void)format_string(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, loop_now_ms() * 1000);
     notify(text);
 }
 
@@ -55,7 +56,7 @@ void notify_stopping(void) {
 
 void notify_status(const char *text) {
     char line[256];
-    snprintf(line, sizeof(line), "STATUS=%s", text);
+    (void)format_string(line, sizeof(line), "STATUS=%s", text); /* cut where it is too long */
     notify(line);
 }
 

@@ -109,7 +109,8 @@ static int send_segments(struct exchange *x, struct grant *grant, uint64_t first
 
 /* Sends head and bytes. Anything but VAULT_OK: the answer is cut short, and the client must not take it for whole. */
 static int send_content(struct exchange *x, struct reply *r, struct grant *grant, uint64_t first, uint64_t last) {
-    reply_field(r, "Content-Length", "%llu", (unsigned long long)(last - first + 1));
+    unsigned long long size = last - first + 1;
+    reply_field(r, "Content-Length", "%llu", size);
     grant->ranges++;
     int result = reply_send_head(x, r);
     if (result == VAULT_OK)

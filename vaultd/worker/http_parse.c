@@ -74,7 +74,9 @@ static bool is_one_of(char c, const char *set) {
 }
 
 static char lower(char c) {
-    return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+    if (c >= 'A' && c <= 'Z')
+        return (char)(c + ('a' - 'A'));
+    return c;
 }
 
 /* RFC 9110, 5.6.2 */
@@ -140,7 +142,7 @@ static int hex_pair(struct view v) {
 int http_decode(struct view from, char *to, size_t size) {
     size_t used = 0;
     for (size_t i = 0; i < from.n; used++) {
-        int value = from.at[i];
+        int value = (unsigned char)from.at[i];
         if (used + 1 >= size)
             return VAULT_E_LIMIT;
         if (from.at[i] == '%') {

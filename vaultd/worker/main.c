@@ -30,7 +30,10 @@ static int prepare(void) {
         log_error("memory cannot be locked; raise RLIMIT_MEMLOCK (LimitMEMLOCK=): error=%s", strerror(errno));
         return VAULT_E_MEMORY;
     }
-    signal(SIGPIPE, SIG_IGN);
+    if (signal(SIGPIPE, SIG_IGN) == SIG_ERR) {
+        log_error("cannot start: SIGPIPE cannot be ignored: error=%s", strerror(errno));
+        return VAULT_E_IO;
+    }
     return sandbox_enter(SANDBOX_WORKER, NULL, 0);
 }
 

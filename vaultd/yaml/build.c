@@ -15,16 +15,16 @@ struct builder {
     size_t depth;
     char *key; /* owned; read, its value not yet */
     unsigned documents;
-    const yaml_event_t *event;
+    yaml_event_t event; /* the one being taken */
     char *problem;
 };
 
 static unsigned line_of(const struct builder *b) {
-    return (unsigned)b->event->start_mark.line + 1;
+    return (unsigned)b->event.start_mark.line + 1;
 }
 
 static unsigned column_of(const struct builder *b) {
-    return (unsigned)b->event->start_mark.column + 1;
+    return (unsigned)b->event.start_mark.column + 1;
 }
 
 #define REFUSE(b, ...) refuse_at(line_of(b), column_of(b), (b)->problem, __VA_ARGS__)
@@ -53,13 +53,14 @@ static int keep_text(const char *text, size_t n, char **ret) {
 }
 
 static int add_key(struct builder *b) {
-    const char *text = (const char *)b->event->data.scalar.value;
-    size_t n = b->event->data.scalar.length;
-    if (b->event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE || !key_is_good(text, n))
+    const char *text = (const char *)b->event.data.scalar.value;
+    size_t n = b->event.data.scalar.length;
+    const struct yaml_node *map = inside(b);
+    if (b->event.data.scalar.style != YAML_PLAIN_SCALAR_STYLE || !key_is_good(text, n))
         return REFUSE(b, "a key must be plain text of [A-Za-z0-9_.-], at most %d bytes", YAML_KEY_LIMIT);
-    if (yaml_member(inside(b), text) != NULL)
+    if (yaml_member(map, text) != NULL)
         return REFUSE(b, "duplicate key '%s'", text);
-    if (inside(b)->count == YAML_MEMBERS_LIMIT)
+    if (map->count == YAML_MEMBERS_LIMIT)
         return REFUSE(b, "more than %d members in a map", YAML_MEMBERS_LIMIT);
     return keep_text(text, n, &b->key);
 }
@@ -86,10 +87,10 @@ static int add_node(struct builder *b, enum yaml_kind kind, struct yaml_node **r
 }
 
 static int add_scalar(struct builder *b) {
-    const char *text = (const char *)b->event->data.scalar.value;
-    size_t n = b->event->data.scalar.length;
+    const char *text = (const char *)b->event.data.scalar.value;
+    size_t n = b->event.data.scalar.length;
     struct yaml_node *node;
-    if (b->event->data.scalar.anchor != NULL || b->event->data.scalar.tag != NULL)
+    if (b->event.data.scalar.anchor != NULL || b->event.data.scalar.tag != NULL)
         return REFUSE(b, "anchors and tags are not allowed");
     if (key_expected(b))
         return add_key(b);
@@ -100,7 +101,7 @@ static int add_scalar(struct builder *b) {
     int result = add_node(b, YAML_IS_SCALAR, &node);
     if (result != VAULT_OK)
         return result;
-    node->plain = b->event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+    node->plain = b->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
     return keep_text(text, n, &node->text);
 }
 
@@ -121,14 +122,14 @@ static int start(struct builder *b, enum yaml_kind kind, bool marked) {
 static int start_document(struct builder *b) {
     if (b->documents++ > 0)
         return REFUSE(b, "a second document");
-    if (b->event->data.document_start.version_directive != NULL ||
-        b->event->data.document_start.tag_directives.start != b->event->data.document_start.tag_directives.end)
+    if (b->event.data.document_start.version_directive != NULL ||
+        b->event.data.document_start.tag_directives.start != b->event.data.document_start.tag_directives.end)
         return REFUSE(b, "directives are not allowed");
     return VAULT_OK;
 }
 
 static int take_event(struct builder *b) {
-    const yaml_event_t *e = b->event;
+    const yaml_event_t *e = &b->event;
     switch (e->type) {
     case YAML_DOCUMENT_START_EVENT: return start_document(b);
     case YAML_ALIAS_EVENT: return REFUSE(b, "aliases are not allowed");
@@ -165,13 +166,11 @@ static int parser_failed(const yaml_parser_t *parser, const char *text, size_t n
 
 static int take_events(yaml_parser_t *parser, struct builder *b, const char *text, size_t n) {
     for (bool ended = false; !ended;) {
-        yaml_event_t event;
-        if (!yaml_parser_parse(parser, &event))
+        if (!yaml_parser_parse(parser, &b->event))
             return parser_failed(parser, text, n, b->problem);
-        b->event = &event;
-        ended = event.type == YAML_STREAM_END_EVENT;
+        ended = b->event.type == YAML_STREAM_END_EVENT;
         int result = take_event(b);
-        yaml_event_delete(&event);
+        yaml_event_delete(&b->event);
         if (result != VAULT_OK)
             return result;
     }

@@ -116,28 +116,31 @@ static bool insert_term(uint32_t *terms, size_t count, uint32_t term) {
     return true;
 }
 
-static int get_terms(struct parse *p, const json_t *list, uint32_t terms[CONSENT_TERMS]) {
-    for (size_t i = 0; i < json_array_size(list); i++) {
+static int get_terms(struct parse *p, const json_t *list, uint32_t terms[CONSENT_TERMS], size_t *ret_count) {
+    size_t count = json_array_size(list);
+    for (size_t i = 0; i < count; i++) {
         uint32_t term;
         if (!duo_term(json_array_get(list, i), &term))
             return REFUSE(p, "permits.research[%zu]: not a DUO term (DUO: and seven digits)", i);
         if (!insert_term(terms, i, term))
             return REFUSE(p, "permits.research[%zu]: named twice", i);
     }
+    *ret_count = count;
     return VAULT_OK;
 }
 
 static int get_research(struct parse *p, const json_t *list) {
     uint32_t terms[CONSENT_TERMS];
+    size_t count = 0;
     if (!json_is_array(list))
         return REFUSE(p, "permits.research: not a list");
     if (json_array_size(list) > CONSENT_TERMS)
         return REFUSE(p, "permits.research: more than %d terms", CONSENT_TERMS);
-    int result = get_terms(p, list, terms);
+    int result = get_terms(p, list, terms, &count);
     if (result != VAULT_OK)
         return result;
     struct writer w = writer_of(p->consent.research, sizeof(p->consent.research));
-    for (size_t i = 0; i < json_array_size(list); i++)
+    for (size_t i = 0; i < count; i++)
         write_u32(&w, terms[i]);
     p->consent.research_size = (uint32_t)w.used;
     return VAULT_OK;
