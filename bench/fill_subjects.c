@@ -59,7 +59,7 @@ static int fill(struct monitor *m, unsigned count) {
 int main(int argc, char **argv) {
     static struct monitor m;
     if (argc != 5 || secret_start() != VAULT_OK || chdir(argv[1]) != 0) {
-        fprintf(stderr, "usage: fill_subjects STATE TWIN_FOLDER ROOT_KEY COUNT\n");
+        (void)fprintf(stderr, "usage: fill_subjects STATE TWIN_FOLDER ROOT_KEY COUNT\n");
         return 2;
     }
     m.replies_end = &m.replies;
@@ -78,6 +78,6 @@ int main(int argc, char **argv) {
     keyring_free(&m.keyring);
     secret_free(&m.root);
     if (result != VAULT_OK)
-        fprintf(stderr, "fill_subjects: %s\n", vault_result_name(result));
+        (void)fprintf(stderr, "fill_subjects: %s\n", vault_result_name(result));
     return result == VAULT_OK ? 0 : 1;
 }

@@ -71,7 +71,7 @@ static void arguments_collect_repeated_options(void **state) {
 static void arguments_refuse_by_name(void **state) {
     (void)state;
     expect_refusal(PARSE("gc"), "'gc'");
-    expect_refusal(PARSE("subject", "shred", "S"), "'subject shred'");
+    expect_refusal(PARSE("subject", "drop", "S"), "'subject drop'");
     expect_refusal(PARSE("get", "S/f"), "--purpose");
     expect_refusal(PARSE("get", "--purpose", "treatment"), "FILE");
     expect_refusal(PARSE("consent", "set", "S"), "FILE");

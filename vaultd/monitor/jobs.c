@@ -22,13 +22,10 @@ json_t *job_json(const struct job_value *j) {
                      j->ended != 0 ? "done" : "running");
 }
 
-/* A job whose kind is not known is as good as damaged. */
 static int job_load(struct monitor *m, uint32_t number, struct job_value *ret) {
     uint8_t key[4];
     put_be32(key, number);
     int result = index_get_record(m->index, DB_JOBS, key, sizeof(key), &layout_job_value, ret);
-    if (result == VAULT_OK && kind_of(ret) == NULL)
-        result = VAULT_E_DAMAGED;
     return result == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : result;
 }
 
@@ -84,8 +81,7 @@ static int give_up(struct monitor *m) {
 }
 
 /* Steps for as long as others may have to wait: one slice is one transaction, whose commit costs as much. */
-static int run_slice(struct monitor *m, struct job_value *j) {
-    const struct job_kind *kind = kind_of(j);
+static int run_slice(struct monitor *m, const struct job_kind *kind, struct job_value *j) {
     uint64_t until = loop_now_ms() + SLICE_MS;
     int result = VAULT_OK;
     while (result == VAULT_OK && loop_now_ms() < until)
@@ -102,6 +98,7 @@ static int run_slice(struct monitor *m, struct job_value *j) {
 
 int jobs_step(struct monitor *m, bool *ret_more) {
     struct job_value j;
+    const struct job_kind *kind = NULL;
     *ret_more = false;
     if (m->seal != SEAL_UNSEALED || m->meta.jobs_ended == m->meta.jobs || m->space.state != SPACE_ENOUGH)
         return VAULT_OK;
@@ -109,8 +106,10 @@ int jobs_step(struct monitor *m, bool *ret_more) {
     if (result == VAULT_OK)
         result = job_load(m, m->meta.jobs_ended + 1, &j);
     if (result == VAULT_OK)
-        result = run_slice(m, &j);
-    else if (result == VAULT_E_DAMAGED)
+        kind = kind_of(&j);
+    if (kind != NULL)
+        result = run_slice(m, kind, &j);
+    else if (result == VAULT_OK || result == VAULT_E_DAMAGED) /* one of no kind is as good as damaged */
         result = give_up(m);
     *ret_more = result == VAULT_OK && m->meta.jobs_ended < m->meta.jobs;
     return result;
