@@ -42,6 +42,7 @@ enum index_db {
     DB_PENDING,        /* be32 number -> pending_value */
     DB_SHREDS,         /* hash of the subject ‖ be32 number -> shred_value */
     DB_REMOVED,        /* blob id -> removed_value */
+    DB_RETIRED,        /* be32 number of a generation -> retired_value */
     DB_COUNT
 };
 

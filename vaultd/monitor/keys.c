@@ -147,9 +147,10 @@ static int rewrap(struct monitor *m, const uint8_t subject[HASH_SIZE], uint32_t 
 static int kek_end(struct monitor *m, const struct job_value *j) {
     char detail[96];
     struct event e = {.name = "key.rotated", .outcome = "done", .action = 'U', .detail = detail};
-    if (!format_string(detail, sizeof(detail), "kek to generation %u, %llu subjects", j->generation,
-                       (unsigned long long)j->done))
+    if (!format_string(detail, sizeof(detail), "kek to generation %u, %llu subjects, %llu damaged", j->generation,
+                       (unsigned long long)j->done, (unsigned long long)j->failed))
         return VAULT_E_STATE;
+    m->meta.clean = j->failed == 0 ? j->generation : 0;
     return journal(m, &e, NULL);
 }
 
@@ -165,6 +166,7 @@ static int kek_step(struct monitor *m, struct job_value *j) {
             log_error("rotation: a subject's entry is damaged and was not rewrapped");
         else if (result != VAULT_OK)
             return result;
+        j->failed += result == VAULT_E_DAMAGED;
         copy_bytes(j->cursor, sizeof(j->cursor), key, size);
         j->cursor_size = (uint32_t)size;
         j->done++;

@@ -18,6 +18,7 @@ DEFINE_LAYOUT(upload_value);
 DEFINE_LAYOUT(grant_value);
 DEFINE_LAYOUT(request_value);
 DEFINE_LAYOUT(job_value);
+DEFINE_LAYOUT(retired_value);
 DEFINE_LAYOUT(shred_value);
 DEFINE_LAYOUT(removed_value);
 DEFINE_LAYOUT(pending_value);

@@ -10,7 +10,7 @@
 
 enum { INDEX_FORMAT = 2 };
 
-enum meta_intent { INTENT_NONE = 0, INTENT_ADD_GENERATION = 1, INTENT_RESEAL = 2 };
+enum meta_intent { INTENT_NONE = 0, INTENT_ADD_GENERATION = 1, INTENT_RESEAL = 2, INTENT_RETIRE = 3 };
 
 #define FIELDS_meta_value(F, R)                                                                                        \
     F(R, U32, format, 0)                                                                                               \
@@ -25,6 +25,7 @@ enum meta_intent { INTENT_NONE = 0, INTENT_ADD_GENERATION = 1, INTENT_RESEAL = 2
     F(R, U32, jobs, 0)          /* number of the last job */                                                           \
     F(R, U32, jobs_ended, 0)    /* jobs up to this number have ended */                                                \
     F(R, U32, pending, 0)       /* number of the last request that waits, or waited, for approval */                   \
+    F(R, U32, clean, 0)         /* no subject is wrapped under a generation before this one; 0: not known */           \
     F(R, U8, four_eyes, 0)      /* 1: there was somebody who could approve (services.c) */                             \
     F(R, U64, subjects, 0)                                                                                             \
     F(R, U64, files, 0)
@@ -187,9 +188,16 @@ DECLARE_RECORD(request_value);
     F(R, FIXED, owner, HASH_SIZE) /* hash of the subject, where it is about one */                                     \
     F(R, BYTES, cursor, 64)       /* last key done */                                                                  \
     F(R, U64, done, 0)                                                                                                 \
+    F(R, U64, failed, 0) /* of them, what is damaged and was left as it is */                                          \
     F(R, U64, total, 0)                                                                                                \
     F(R, U8, ended, 0)
 DECLARE_RECORD(job_value);
+
+/* The generations before this one were retired. */
+#define FIELDS_retired_value(F, R)                                                                                     \
+    F(R, U64, when, 0)                                                                                                 \
+    F(R, U64, record, 0) /* number of the record that says so */
+DECLARE_RECORD(retired_value);
 
 /* A subject or one file of it was shredded. */
 #define FIELDS_shred_value(F, R)                                                                                       \
