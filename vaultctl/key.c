@@ -111,7 +111,7 @@ const struct command command_key_rotate = {
     .summary = "renew a key",
     .help = "Renews a key while the vault serves. WHAT is kek: the key-encryption key gets a new generation and every\n"
             "patient's key is wrapped again; waits for the end and shows progress. Or root: the key ring is put under\n"
-            "a new root key in the same seal, at once.",
+            "a new root key in the same seal, at once; a token makes a new key for it and destroys the one before.",
     .example = "  vaultctl key rotate kek",
     .options = rotate_options,
     .words = 1,
