@@ -1,5 +1,5 @@
-/* A PKCS#11 module around SoftHSM's, with the fault that TOKEN_FAULT names; and a list of what was called, in the file
- * TOKEN_CALLS, for tests that count; and what it decrypts, in the file TOKEN_SPILL. Loaded by vaultd-token only. */
+/* A PKCS#11 module around SoftHSM's, with the fault that the file TOKEN_FAULT names; it lists what was called in the file
+ * TOKEN_CALLS, for tests that count, and puts what it decrypts into the file TOKEN_SPILL. Loaded by vaultd-token only. */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <p11-kit/pkcs11.h>
@@ -14,8 +14,15 @@ static CK_FUNCTION_LIST *real;
 static CK_FUNCTION_LIST ours;
 
 static int is(const char *fault) {
-    const char *wanted = getenv("TOKEN_FAULT");
-    return wanted != NULL && strcmp(wanted, fault) == 0;
+    char wanted[64] = "";
+    const char *path = getenv("TOKEN_FAULT");
+    int fd = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    if (read(fd, wanted, sizeof(wanted) - 1) < 0)
+        abort();
+    close(fd);
+    return strcmp(wanted, fault) == 0;
 }
 
 static void note(const char *call) {
@@ -39,22 +46,24 @@ static void spill(const CK_BYTE *bytes, CK_ULONG n) {
     close(fd);
 }
 
-static void hang(void) {
+static void hang_at(const char *fault) {
+    if (!is(fault))
+        return;
+    note(fault);
+    note("\n");
     for (;;)
         pause();
 }
 
 static CK_RV initialize(void *arguments) {
     note("initialize\n");
-    if (is("hang-initialize"))
-        hang();
+    hang_at("hang-initialize");
     return real->C_Initialize(arguments);
 }
 
 static CK_RV log_in(CK_SESSION_HANDLE session, CK_USER_TYPE type, CK_UTF8CHAR *pin, CK_ULONG n) {
     note("login\n");
-    if (is("hang-login"))
-        hang();
+    hang_at("hang-login");
     if (is("crash"))
         raise(SIGSEGV);
     if (is("locked"))
@@ -87,16 +96,21 @@ static CK_RV get_attribute_value(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE obj
     return result;
 }
 
+static CK_RV generate_key(CK_SESSION_HANDLE session, CK_MECHANISM *how, CK_ATTRIBUTE *list, CK_ULONG count,
+                          CK_OBJECT_HANDLE *key) {
+    CK_RV result = real->C_GenerateKey(session, how, list, count, key);
+    hang_at("hang-generate");
+    return result;
+}
+
 /* What is encrypted does not come back. */
 static CK_RV encrypt(CK_SESSION_HANDLE session, CK_BYTE *from, CK_ULONG n, CK_BYTE *to, CK_ULONG *room) {
     CK_RV result = real->C_Encrypt(session, from, n, to, room);
-    note("encrypt\n");
+    hang_at("hang-encrypt");
     if (is("nonsense"))
         to[0] ^= 1;
     if (is("short") && *room > 0)
         *room -= 1;
-    if (is("hang-encrypt"))
-        hang();
     return result;
 }
 
@@ -117,7 +131,9 @@ static CK_RV destroy_object(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object) 
 static CK_RV finalize(void *reserved) {
     if (is("slow-finalize"))
         sleep(2);
-    return real->C_Finalize(reserved);
+    CK_RV result = real->C_Finalize(reserved);
+    hang_at("hang-finalize");
+    return result;
 }
 
 __attribute__((visibility("default"))) CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list);
@@ -135,6 +151,7 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list) {
     ours.C_GetMechanismInfo = get_mechanism_info;
     ours.C_Login = log_in;
     ours.C_GetAttributeValue = get_attribute_value;
+    ours.C_GenerateKey = generate_key;
     ours.C_Encrypt = encrypt;
     ours.C_Decrypt = decrypt;
     ours.C_DestroyObject = destroy_object;

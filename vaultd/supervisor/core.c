@@ -109,7 +109,7 @@ void core_failed(struct supervisor *s, const char *why) {
     s->phase = PHASE_RESTING; /* nobody is told of anything any more */
     clients_unwatch(s);
     log_error("core: %s; ending every worker, gate, monitor and store", why);
-    token_end(s);
+    token_orphaned(s);
     workers_end_all(s, WORKER_FAULTY, false);
     bool io = stop_all(s);
     if (draining) {

@@ -65,11 +65,17 @@ struct core_child {
     bool ready;
 };
 
-/* vaultd-token, while it has a task. */
+/* What the monitor asked for with token_wanted. */
+struct token_want {
+    uint64_t id; /* 0: nothing, or nobody listens any more */
+    bool by_itself;
+};
+
+/* vaultd-token, while it has a task, and the next one. */
 struct token_child {
     struct child process; /* pid 0: not running */
     struct watch *death;
-    uint64_t id;       /* of the token_wanted that it was started for */
+    struct token_want now, next;
     uint64_t deadline; /* loop_now_ms */
     bool late;         /* it was ended for that */
     bool pin_refused;  /* the last PIN that was tried is wrong: not to be tried again unasked */
@@ -131,11 +137,13 @@ void core_end(struct supervisor *s);
 void core_renew_trust(struct supervisor *s);
 
 /* token.c: a process for one task at the token. */
-/* The monitor's token_wanted: starts it, or says why not. */
+/* The monitor's token_wanted: starts it, or says why not, as soon as the one before has ended. */
 void token_wanted(struct supervisor *s, uint64_t id, bool by_itself);
 /* Ends it when its time is over. */
 void token_check_deadline(struct supervisor *s, uint64_t now);
-/* Ends it if it runs; nobody is told. */
+/* The monitor is dead: nobody is told of what runs, which may go on until its time is over. */
+void token_orphaned(struct supervisor *s);
+/* The end of the service: waits until it ends or its time is over. */
 void token_end(struct supervisor *s);
 
 /* workers.c: the pool. */

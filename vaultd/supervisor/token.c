@@ -1,5 +1,6 @@
-/* vaultd-token: one process for one task, asked for by the monitor and ended by force when it takes too long. It gets
- * the PIN as an open file; the task and its answer pass on a channel between it and the monitor. */
+/* vaultd-token: one process for one task, asked for by the monitor and ended by force when it takes too long, and for
+ * no other reason: a module that is killed while it writes can lose its token. It gets the PIN as an open file; the
+ * task and its answer pass on a channel between it and the monitor. */
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -61,11 +62,14 @@ static bool ended_in_order(struct supervisor *s, const siginfo_t *end) {
     return of_pin || (end->si_code == CLD_EXITED && end->si_status == 0);
 }
 
-/* Tells the monitor of its end. */
+static void start_next(struct supervisor *s);
+
+/* Tells the monitor of its end, and starts the next. */
 static void bury(struct supervisor *s, const siginfo_t *end) {
     struct msg_token_gone *gone = &s->message.token_gone;
     char text[100] = "";
-    message_init(&s->message, MSG_token_gone, s->token.id);
+    bool listened_to = s->token.now.id != 0;
+    message_init(&s->message, MSG_token_gone, s->token.now.id);
     if (s->token.late) {
         copy_string(gone->rule, sizeof(gone->rule), "token-timeout");
         format_string(gone->problem, sizeof(gone->problem), "The token did not answer within %u seconds.",
@@ -78,7 +82,17 @@ static void bury(struct supervisor *s, const siginfo_t *end) {
     if (gone->problem[0] != '\0')
         log_error("token: %s", gone->problem);
     forget(s);
-    core_tell(s, CHILD_MONITOR);
+    if (!listened_to || core_tell(s, CHILD_MONITOR))
+        start_next(s);
+}
+
+/* Ends it by force. */
+static void end_now(struct supervisor *s) {
+    siginfo_t end = {0};
+    if (child_kill(&s->token.process, &end) == VAULT_OK)
+        bury(s, &end);
+    else
+        forget(s);
 }
 
 static void token_died(void *context) {
@@ -88,10 +102,10 @@ static void token_died(void *context) {
     if (result == VAULT_OK)
         bury(s, &end);
     else if (result != VAULT_AGAIN)
-        token_end(s);
+        end_now(s);
 }
 
-static int start(struct supervisor *s, uint64_t id, const struct ends *e, int pin) {
+static int start(struct supervisor *s, const struct ends *e, int pin) {
     struct token_child *t = &s->token;
     siginfo_t end;
     int result = send_setup(s, e, pin);
@@ -99,7 +113,6 @@ static int start(struct supervisor *s, uint64_t id, const struct ends *e, int pi
         result = child_spawn(s->config, CHILD_TOKEN, &e->control[1], 1, &t->process);
     if (result != VAULT_OK)
         return result;
-    t->id = id;
     t->late = false;
     t->deadline = loop_now_ms() + (uint64_t)s->config->token.seconds * 1000;
     result = loop_add(s->loop, t->process.pidfd, 1, token_died, s, &t->death);
@@ -110,13 +123,14 @@ static int start(struct supervisor *s, uint64_t id, const struct ends *e, int pi
     return result;
 }
 
-static void start_and_tell(struct supervisor *s, uint64_t id, int pin) {
+static void start_and_tell(struct supervisor *s, int pin) {
+    uint64_t id = s->token.now.id;
     struct ends e = {{-1, -1}, {-1, -1}};
     int result = channel_pair(e.control);
     if (result == VAULT_OK)
         result = channel_pair(e.task);
     if (result == VAULT_OK)
-        result = start(s, id, &e, pin);
+        result = start(s, &e, pin);
     if (result == VAULT_OK) {
         message_init(&s->message, MSG_token_channel, id);
         core_tell_with(s, CHILD_MONITOR, &e.task[0], 1);
@@ -126,11 +140,16 @@ static void start_and_tell(struct supervisor *s, uint64_t id, int pin) {
     close_ends(&e);
 }
 
-void token_wanted(struct supervisor *s, uint64_t id, bool by_itself) {
+/* What was wanted while the one before was still there. */
+static void start_next(struct supervisor *s) {
     char problem[PROBLEM_SIZE] = "";
     int pin = -1;
-    token_end(s); /* the monitor has done with it */
-    if (!by_itself)
+    s->token.now = s->token.next;
+    s->token.next.id = 0;
+    uint64_t id = s->token.now.id;
+    if (id == 0)
+        return;
+    if (!s->token.now.by_itself)
         s->token.pin_refused = false;
     if (!s->config->token.set) {
         tell_problem(s, id, "token-not-configured", "No token is configured.");
@@ -140,27 +159,34 @@ void token_wanted(struct supervisor *s, uint64_t id, bool by_itself) {
     } else if (open_credential(&s->config->token.pin, &pin, problem) != VAULT_OK) {
         tell_problem(s, id, "token-pin-unreadable", problem);
     } else {
-        start_and_tell(s, id, pin);
+        start_and_tell(s, pin);
         close(pin);
     }
 }
 
+void token_wanted(struct supervisor *s, uint64_t id, bool by_itself) {
+    s->token.next = (struct token_want){.id = id, .by_itself = by_itself};
+    if (s->token.process.pid == 0)
+        start_next(s);
+}
+
 void token_check_deadline(struct supervisor *s, uint64_t now) {
-    siginfo_t end = {0};
     if (s->token.process.pid == 0 || now < s->token.deadline)
         return;
     s->token.late = true;
-    if (child_kill(&s->token.process, &end) == VAULT_OK)
-        bury(s, &end);
-    else
-        forget(s);
+    end_now(s);
+}
+
+void token_orphaned(struct supervisor *s) {
+    s->token.now.id = s->token.next.id = 0;
 }
 
 void token_end(struct supervisor *s) {
     siginfo_t end = {0};
+    uint64_t now = loop_now_ms();
+    token_orphaned(s);
     if (s->token.process.pid == 0)
         return;
-    if (child_kill(&s->token.process, &end) == VAULT_OK)
-        (void)ended_in_order(s, &end);
+    (void)child_wait(&s->token.process, s->token.deadline > now ? (int)(s->token.deadline - now) : 0, &end);
     forget(s);
 }

@@ -65,6 +65,8 @@ enum token_refusal key_make(struct token *t, const uint8_t id[TOKEN_KEY_ID], CK_
                              {CKA_EXTRACTABLE, &no, sizeof(no)},
                              {CKA_ENCRYPT, &yes, sizeof(yes)},
                              {CKA_DECRYPT, &yes, sizeof(yes)},
+                             {CKA_WRAP, &no, sizeof(no)},
+                             {CKA_UNWRAP, &no, sizeof(no)},
                              {CKA_ID, id_value, sizeof(id_value)},
                              *label};
     if (!token_good(t,

@@ -74,7 +74,7 @@ enum worker_end {
 /* Its answer: 1 descriptor if problem is empty. */
 #define FIELDS_credential(F, R) F(R, STR, problem, 200)
 
-/* Monitor to supervisor: start vaultd-token for one task. The one before is ended if it is there still. */
+/* Monitor to supervisor: start vaultd-token for one task, as soon as the one before has ended. */
 #define FIELDS_token_wanted(F, R) F(R, U8, by_itself, 0) /* 1: nobody asked for it now */
 /* Its answer: 1 descriptor, the channel to it, if problem is empty; else the rule that the problem is named by. */
 #define FIELDS_token_channel(F, R)                                                                                     \
