@@ -6,10 +6,14 @@
 #include "vault/buffer.h"
 #include "vault/result.h"
 
+/* The token wraps and unwraps. */
+static const struct seal_maker seal_of_token = {SEAL_TOKEN_WRAPPED, NULL, NULL};
+
 static const struct seal_maker *maker_of(uint8_t kind) {
     switch (kind) {
     case SEAL_BY_CREDENTIAL: return &seal_of_credential;
     case SEAL_BY_SHARES: return &seal_of_shares;
+    case SEAL_BY_TOKEN: return &seal_of_token;
     default: return NULL;
     }
 }
@@ -20,11 +24,17 @@ int seal_by_credential(const struct secret *credential, const uint8_t vault[SEAL
     return seal_again(&fresh, credential, vault, root, ret);
 }
 
+void seal_by_token(const uint8_t key[SEAL_TOKEN_KEY], const uint8_t wrapped[SEAL_TOKEN_WRAPPED], struct seal *ret) {
+    *ret = (struct seal){.kind = SEAL_BY_TOKEN};
+    copy_bytes(ret->token_key, sizeof(ret->token_key), key, SEAL_TOKEN_KEY);
+    copy_bytes(ret->wrapped, sizeof(ret->wrapped), wrapped, SEAL_TOKEN_WRAPPED);
+}
+
 int seal_again(const struct seal *s, const struct secret *key, const uint8_t vault[SEAL_VAULT_ID],
                const struct secret *root, struct seal *ret) {
     const struct seal_maker *maker = maker_of((uint8_t)s->kind);
     struct seal again = *s;
-    int result = maker == NULL ? VAULT_E_STATE : maker->wrap(key, vault, root, &again);
+    int result = maker == NULL || maker->wrap == NULL ? VAULT_E_STATE : maker->wrap(key, vault, root, &again);
     if (result == VAULT_OK)
         *ret = again;
     return result;
@@ -33,7 +43,7 @@ int seal_again(const struct seal *s, const struct secret *key, const uint8_t vau
 int seal_open(const struct seal *s, const struct secret *key, const uint8_t vault[SEAL_VAULT_ID],
               struct secret **ret_root) {
     const struct seal_maker *maker = maker_of((uint8_t)s->kind);
-    return maker == NULL ? VAULT_E_STATE : maker->unwrap(s, key, vault, ret_root);
+    return maker == NULL || maker->unwrap == NULL ? VAULT_E_STATE : maker->unwrap(s, key, vault, ret_root);
 }
 
 size_t seal_write(const struct seal *s, uint8_t ret[SEAL_SIZE_MAX]) {
@@ -43,13 +53,13 @@ size_t seal_write(const struct seal *s, uint8_t ret[SEAL_SIZE_MAX]) {
     if (maker == NULL)
         abort();
     write_u8(&w, (uint8_t)s->kind);
-    if (s->kind == SEAL_BY_SHARES) {
+    if (s->kind == SEAL_BY_SHARES)
         write_bytes(&w, s->public_key, SEAL_PUBLIC_KEY);
-        write_bytes(&w, s->wrapped, seal_of_shares.wrapped_size);
+    if (s->kind == SEAL_BY_TOKEN)
+        write_bytes(&w, s->token_key, SEAL_TOKEN_KEY);
+    write_bytes(&w, s->wrapped, maker->wrapped_size);
+    if (s->kind == SEAL_BY_SHARES)
         write_bytes(&w, ceremony, ceremony_write(&s->ceremony, ceremony));
-    } else {
-        write_bytes(&w, s->wrapped, maker->wrapped_size);
-    }
     return w.used;
 }
 
@@ -62,6 +72,8 @@ int seal_read(const uint8_t *bytes, size_t n, struct seal *ret) {
         return VAULT_E_FORMAT;
     if (kind == SEAL_BY_SHARES)
         read_bytes(&r, s.public_key, SEAL_PUBLIC_KEY);
+    if (kind == SEAL_BY_TOKEN)
+        read_bytes(&r, s.token_key, SEAL_TOKEN_KEY);
     read_bytes(&r, s.wrapped, maker->wrapped_size);
     if (r.bad)
         return VAULT_E_FORMAT;

@@ -6,6 +6,7 @@
 
 struct seal_maker {
     size_t wrapped_size;
+    /* Both NULL where it is not this program that wraps. */
     /* VAULT_E_CRYPTO. `s` has its public key already. */
     int (*wrap)(const struct secret *key, const uint8_t vault[SEAL_VAULT_ID], const struct secret *root,
                 struct seal *s);

@@ -114,7 +114,7 @@ const struct command command_key_rotate = {
         "Renews a key while the vault serves. WHAT is kek: the key-encryption key gets a new generation and every\n"
         "patient's key is wrapped again. Or subject: every patient gets a new key, and the keys of their files are\n"
         "wrapped again. Both wait for the end and show progress. Or root: the key ring is put under a new root\n"
-        "key in the same seal, at once.",
+        "key in the same seal, at once; a token makes a new key for it and destroys the one before.",
     .example = "  vaultctl key rotate kek",
     .options = rotate_options,
     .words = 1,

@@ -16,6 +16,7 @@ static const struct column status_fields[] = {
     {"policy", "policy.name"},
     {"jobs running", "jobs"},
     {"sealed by", "root.by"},
+    {"token key", "root.key"},
     {"shares needed", "root.threshold"},
     {"shares shown", "root.shown"},
     {NULL, NULL},
@@ -68,7 +69,12 @@ static int run_init(struct call *c) {
         {"vault", "vault"}, {"origin", "origin"}, {"verifier key", "vkey"}, {NULL, NULL}};
     struct ceremony_request by = {.body = NULL};
     json_t *document = NULL;
+    bool token = option_given(c, "token");
+    if (token && option_given(c, "shares"))
+        return fail(c, OUTCOME_USAGE, "--token and --shares: a vault is sealed in one way");
     int outcome = option_given(c, "shares") ? ceremony_ask(c, &by) : ceremony_not_meant(c, "--shares");
+    if (outcome == OUTCOME_DONE && token)
+        by.body = json_pack("{s:s}", "by", "token");
     if (outcome == OUTCOME_DONE)
         outcome = ask_json(c, "POST", format_text("/v1/init"), by.body, &document);
     if (outcome == OUTCOME_DONE && option_given(c, "shares"))
@@ -96,15 +102,16 @@ const struct command command_status = {
 const struct command command_init = {
     .name = "init",
     .area = "Life",
-    .synopsis = "[--shares N --threshold K -o DIR [--to FILE...]]",
+    .synopsis = "[--token | --shares N --threshold K -o DIR [--to FILE...]]",
     .summary = "make the keys of a new vault",
     .help =
         "Makes the keys, the index and the first audit record of a new vault, and prints the verifier key of its\n"
-        "audit. A vault is initialised once. It is sealed by its credential, or by shares: N files in DIR, of which\n"
-        "any K open it. With --to each share is sealed to a custodian's public key, in that order.",
+        "audit. A vault is initialised once. It is sealed by its credential, by the token that vaultd knows, or by\n"
+        "shares: N files in DIR, of which any K open it. With --to each share is sealed to a custodian's public\n"
+        "key, in that order.",
     .example = "  vaultctl init\n"
                "  vaultctl init --shares 5 --threshold 3 --to anna.pub,bo.pub,carl.pub,dorte.pub,eva.pub -o shares",
-    .options = ceremony_options,
+    .options = init_options,
     .run = run_init,
 };
 

@@ -6,6 +6,7 @@
 
 static const struct column seal_fields[] = {
     {"sealed by", "by"},
+    {"token key", "key"},
     {"ceremony", "ceremony"},
     {"shares", "shares"},
     {"threshold", "threshold"},
@@ -40,11 +41,11 @@ static int run_seal(struct call *c) {
     json_t *document = NULL;
     if (strcmp(c->words[0], "shares") == 0)
         return propose(c);
-    if (strcmp(c->words[0], "credential") != 0)
-        return fail(c, OUTCOME_USAGE, "'%s' is no seal: 'shares' and 'credential' are", c->words[0]);
+    if (strcmp(c->words[0], "credential") != 0 && strcmp(c->words[0], "token") != 0)
+        return fail(c, OUTCOME_USAGE, "'%s' is no seal: 'shares', 'credential' and 'token' are", c->words[0]);
     int outcome = ceremony_not_meant(c, "'shares'");
     if (outcome == OUTCOME_DONE)
-        outcome = ask_json(c, "POST", format_text("/v1/keys/seal"), json_pack("{s:s}", "by", "credential"), &document);
+        outcome = ask_json(c, "POST", format_text("/v1/keys/seal"), json_pack("{s:s}", "by", c->words[0]), &document);
     return seal_show(c, outcome, document);
 }
 
@@ -87,8 +88,8 @@ const struct command command_key_seal = {
     .summary = "seal the root key in another way",
     .help =
         "WHAT is shares: makes N shares, of which any K open the vault, as files in DIR. They take effect when K of\n"
-        "them were shown back with 'key confirm'; until then the seal before stays in force. Or credential: the\n"
-        "credential that vaultd is configured with, at once. Either puts the key ring under a new root key.",
+        "them were shown back with 'key confirm'; until then the seal before stays in force. Or credential\n"
+        "or token: the one that vaultd is configured with, at once. Each puts the key ring under a new root key.",
     .example =
         "  vaultctl key seal shares --shares 7 --threshold 4 -o shares\n"
         "  vaultctl key confirm --share shares/share-1.txt,shares/share-2.txt,shares/share-3.txt,shares/share-6.txt",

@@ -14,14 +14,20 @@
 
 enum { SHARES_MAX = 32 };
 
-const struct option ceremony_options[] = {
-    {"shares", 0, "N", "how many shares to make (2 to 32)", 0},
-    {"threshold", 0, "K", "how many of them open the vault (2 to N)", 0},
-    {"to", 0, "FILE", "a custodian's public key (Crypt4GH), one for each share; without it shares are in the clear",
-     OPTION_REPEAT},
-    {"output", 'o', "PATH", "new folder for the shares", 0},
-    {NULL, 0, NULL, NULL, 0},
-};
+#define OF_A_CEREMONY                                                                                                  \
+    {"shares", 0, "N", "how many shares to make (2 to 32)", 0},                                                        \
+        {"threshold", 0, "K", "how many of them open the vault (2 to N)", 0},                                          \
+        {"to", 0, "FILE",                                                                                              \
+         "a custodian's public key (Crypt4GH), one for each share; without it shares are in the clear",                \
+         OPTION_REPEAT},                                                                                               \
+    {                                                                                                                  \
+        "output", 'o', "PATH", "new folder for the shares", 0                                                          \
+    }
+
+const struct option ceremony_options[] = {OF_A_CEREMONY, {NULL, 0, NULL, NULL, 0}};
+
+const struct option init_options[] = {
+    OF_A_CEREMONY, {"token", 0, NULL, "seal by the token that vaultd is configured with", 0}, {NULL, 0, NULL, NULL, 0}};
 
 const struct option share_options[] = {
     {"share", 0, "FILE", "a share; '-' is standard input", OPTION_REPEAT},

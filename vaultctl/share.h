@@ -6,8 +6,8 @@
 #include "request.h"
 #include "vault/crypt4gh.h"
 
-/* --shares, --threshold, --to, -o; and --share. */
-extern const struct option ceremony_options[], share_options[];
+/* --shares, --threshold, --to, -o; the same and --token; and --share. */
+extern const struct option ceremony_options[], init_options[], share_options[];
 /* Shows a seal document, whose reference it takes, if the outcome is OUTCOME_DONE; which it returns. */
 int seal_show(struct call *c, int outcome, json_t *document);
 

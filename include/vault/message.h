@@ -18,10 +18,12 @@
 #include "vault/protocol/gate.h"
 #include "vault/protocol/life.h"
 #include "vault/protocol/store.h"
+#include "vault/protocol/token.h"
 
 enum { MESSAGE_HEAD = 16, MESSAGE_MAX = 57344, MESSAGE_FDS = 5 };
 
-#define PROTOCOL(M) PROTOCOL_LIFE(M) PROTOCOL_GATE(M) PROTOCOL_STORE(M) PROTOCOL_ACCESS(M) PROTOCOL_ADMIN(M)
+#define PROTOCOL(M)                                                                                                    \
+    PROTOCOL_LIFE(M) PROTOCOL_GATE(M) PROTOCOL_STORE(M) PROTOCOL_ACCESS(M) PROTOCOL_ADMIN(M) PROTOCOL_TOKEN(M)
 
 #define MESSAGE_ENUM(name, number, fds) MSG_##name = number,
 enum message_type { PROTOCOL(MESSAGE_ENUM) };

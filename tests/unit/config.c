@@ -47,7 +47,7 @@ static void production_document_gives_every_value(void **state) {
     assert_string_equal(c.twin_directory, "/w");
     assert_string_equal(c.twin_name, "keyring.twin");
     assert_string_equal(c.revocations, "/e/crl.pem");
-    assert_string_equal(c.root_credential, "vault-root");
+    assert_string_equal(c.root_key.name, "vault-root");
     assert_string_equal(c.programs, "/usr/lib/vaultd");
     assert_int_equal(c.administrator, 1000);
     assert_int_equal(c.users[CHILD_WORKER].uid, 64104);

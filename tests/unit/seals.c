@@ -11,6 +11,9 @@
 
 static const uint8_t vault[SEAL_VAULT_ID] = "the vault's id.";
 
+static const uint8_t token_key[SEAL_TOKEN_KEY] = "the vault's id..sixteen bytes.";
+static const uint8_t token_wrapped[SEAL_TOKEN_WRAPPED] = "IV, ciphertext and tag, whatever they are, of the root key.";
+
 struct fixture {
     struct secret *root, *credential;
     struct share shares[SHARES_MAX];
@@ -134,6 +137,35 @@ static void seals_survive_their_binary_form(void **state) {
     assert_survives_its_binary_form(&s);
     assert_int_equal(seal_by_shares(SHARES_MAX, SHARES_MAX, f->root, &s, f->shares), VAULT_OK);
     assert_survives_its_binary_form(&s);
+    seal_by_token(token_key, token_wrapped, &s);
+    assert_survives_its_binary_form(&s);
+}
+
+static void seal_by_a_token_keeps_what_the_token_gave(void **state) {
+    uint8_t bytes[SEAL_SIZE_MAX];
+    struct seal s, back;
+    (void)state;
+    seal_by_token(token_key, token_wrapped, &s);
+    size_t n = seal_write(&s, bytes);
+    assert_int_equal(n, 1 + SEAL_TOKEN_KEY + SEAL_TOKEN_WRAPPED);
+    assert_int_equal(seal_read(bytes, n, &back), VAULT_OK);
+    assert_int_equal(back.kind, SEAL_BY_TOKEN);
+    assert_memory_equal(back.token_key, token_key, SEAL_TOKEN_KEY);
+    assert_memory_equal(back.wrapped, token_wrapped, SEAL_TOKEN_WRAPPED);
+    bytes[n] = 0;
+    assert_int_equal(seal_read(bytes, n + 1, &back), VAULT_E_FORMAT);
+}
+
+static void only_the_token_wraps_and_unwraps_for_its_seal(void **state) {
+    struct fixture *f = *state;
+    struct secret *opened = NULL;
+    struct seal s, again = {.kind = SEAL_BY_NOTHING};
+    seal_by_token(token_key, token_wrapped, &s);
+    assert_int_equal(seal_open(&s, f->root, vault, &opened), VAULT_E_STATE);
+    assert_int_equal(seal_again(&s, f->credential, vault, f->root, &again), VAULT_E_STATE);
+    assert_null(opened);
+    assert_int_equal(again.kind, SEAL_BY_NOTHING);
+    assert_false(seal_fits(&s, f->root));
 }
 
 /* What the wrapped root key is bound to: each of its bits. */
@@ -157,6 +189,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(new_root_key_needs_no_share, set_up, tear_down),
         cmocka_unit_test_setup_teardown(shares_of_another_ceremony_open_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(impossible_ceremonies_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(seal_by_a_token_keeps_what_the_token_gave, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(only_the_token_wraps_and_unwraps_for_its_seal, set_up, tear_down),
         cmocka_unit_test_setup_teardown(seals_survive_their_binary_form, set_up, tear_down),
         cmocka_unit_test_setup_teardown(changed_seal_does_not_open, set_up, tear_down),
     };

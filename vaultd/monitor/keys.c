@@ -71,17 +71,21 @@ static int follow_seal(struct monitor *m) {
 }
 
 int ring_reseal(struct monitor *m, const struct seal *seal, struct secret **root) {
+    if (keyring_seal(m->keyring)->kind == SEAL_BY_TOKEN)
+        token_sweep_later(m); /* its key */
     int result = ring_change(m, INTENT_RESEAL, seal, root);
     return result == VAULT_OK ? follow_seal(m) : result;
 }
 
-/* A new root key inside the same seal. Shares need not be shown for it; a credential is asked for. */
+/* A new root key inside the same seal. Shares need not be shown for it; a credential or a token is asked for. */
 static int rotate_root(struct request *q) {
     struct monitor *m = q->monitor;
     CLEANUP_SECRET struct secret *root = NULL;
     struct seal seal;
     if (keyring_seal(m->keyring)->kind == SEAL_BY_CREDENTIAL)
         return life_reseal(q);
+    if (keyring_seal(m->keyring)->kind == SEAL_BY_TOKEN)
+        return token_reseal(q);
     int result = secret_random(&root, SECRET_KEY_SIZE);
     if (result == VAULT_OK)
         result = seal_again(keyring_seal(m->keyring), NULL, keyring_vault_id(m->keyring), root, &seal);

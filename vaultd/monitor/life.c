@@ -114,10 +114,22 @@ static int want_credential(struct monitor *m, enum credential_use use) {
     return result;
 }
 
-/* Shares are for people to bring; whatever else is wrong with the ring shows when it is opened. */
+/* Shares are for people to bring; whatever is wrong with the ring shows when it is opened. */
 static bool needs_shares(struct monitor *m, struct seal *ret) {
     uint8_t vault[KEYRING_ID];
     return keyring_peek(&m->place, ret, vault) == VAULT_OK && ret->kind == SEAL_BY_SHARES;
+}
+
+/* Asks for what opens the ring's seal. */
+static void want_opening(struct monitor *m, enum credential_use use) {
+    struct seal seal;
+    uint8_t vault[KEYRING_ID];
+    if (keyring_peek(&m->place, &seal, vault) == VAULT_OK && seal.kind == SEAL_BY_TOKEN) {
+        m->credential_use = use;
+        token_unwrap(m, &seal, vault, use == CREDENTIAL_STARTUP);
+    } else {
+        (void)want_credential(m, use);
+    }
 }
 
 void life_start(struct monitor *m) {
@@ -125,17 +137,14 @@ void life_start(struct monitor *m) {
     m->seal = keyring_exists(&m->place) ? SEAL_SEALED : SEAL_UNINITIALISED;
     m->sealed_by_operator = m->setup.stay_sealed != 0;
     if (m->seal == SEAL_SEALED && !m->sealed_by_operator && !needs_shares(m, &seal)) {
-        (void)want_credential(m, CREDENTIAL_STARTUP);
+        want_opening(m, CREDENTIAL_STARTUP);
         return;
     }
     life_tell_state(m);
     tell_ready(m);
 }
 
-static void conclude(struct monitor *m, enum credential_use use, struct opening *o);
-
-/* Whoever asks now will be answered by settle(). False if it was answered, since another waits for that. */
-static bool take_turn(struct request *q) {
+bool life_take_turn(struct request *q, enum credential_use use) {
     struct monitor *m = q->monitor;
     if (m->credential_use != CREDENTIAL_NONE) {
         answer_problem(m, q->worker, q->message, 409, NO_SEQ, NULL, "under-way", "This is under way already.");
@@ -144,12 +153,13 @@ static bool take_turn(struct request *q) {
     m->credential_worker = q->worker->number;
     m->credential_id = q->message->id;
     m->credential_asker = q->asker;
+    m->credential_use = use;
     return true;
 }
 
 /* Goes on in life_credential, when the supervisor has brought the root key. */
 static int begin(struct request *q, enum credential_use use) {
-    return take_turn(q) ? want_credential(q->monitor, use) : VAULT_OK;
+    return life_take_turn(q, use) ? want_credential(q->monitor, use) : VAULT_OK;
 }
 
 int life_reseal(struct request *q) {
@@ -164,9 +174,22 @@ static int init_by_shares(struct request *q) {
         answer_problem(q->monitor, q->worker, q->message, 400, NO_SEQ, NULL, "malformed", problem);
         return VAULT_OK;
     }
-    if (take_turn(q))
-        conclude(q->monitor, CREDENTIAL_INIT, &(struct opening){.by = &by});
+    if (life_take_turn(q, CREDENTIAL_INIT))
+        life_conclude(q->monitor, CREDENTIAL_INIT, &(struct opening){.by = &by});
     return VAULT_OK;
+}
+
+/* By the token, by shares, or by the credential. */
+static int init_as_asked(struct request *q) {
+    const struct msg_init *asked = &q->message->init;
+    bool shares = asked->shares != 0 || asked->threshold != 0 || asked->recipients[0] != '\0';
+    bool token = strcmp(asked->by, "token") == 0;
+    if (asked->by[0] != '\0' && (!token || shares)) {
+        answer_problem(q->monitor, q->worker, q->message, 400, NO_SEQ, NULL, "malformed",
+                       "`by` must be 'token', without shares, or absent.");
+        return VAULT_OK;
+    }
+    return token ? token_init(q) : shares ? init_by_shares(q) : begin(q, CREDENTIAL_INIT);
 }
 
 int answer_init(struct request *q) {
@@ -180,9 +203,7 @@ int answer_init(struct request *q) {
                        "There is an index but no key ring: bring back a copy of the key ring, or move the index away.");
         return VAULT_OK;
     }
-    if (q->message->init.shares != 0 || q->message->init.threshold != 0 || q->message->init.recipients[0] != '\0')
-        return init_by_shares(q);
-    return begin(q, CREDENTIAL_INIT);
+    return init_as_asked(q);
 }
 
 static int unseal_by_shares(struct request *q, const struct seal *seal) {
@@ -192,8 +213,8 @@ static int unseal_by_shares(struct request *q, const struct seal *seal) {
     if (result != VAULT_OK)
         return result == VAULT_AGAIN ? VAULT_OK : result;
     o.key = key;
-    if (take_turn(q))
-        conclude(q->monitor, CREDENTIAL_UNSEAL, &o);
+    if (life_take_turn(q, CREDENTIAL_UNSEAL))
+        life_conclude(q->monitor, CREDENTIAL_UNSEAL, &o);
     return VAULT_OK;
 }
 
@@ -213,7 +234,9 @@ int answer_unseal(struct request *q) {
                        "The vault is not sealed by shares.");
         return VAULT_OK;
     }
-    return begin(q, CREDENTIAL_UNSEAL);
+    if (life_take_turn(q, CREDENTIAL_UNSEAL))
+        want_opening(q->monitor, CREDENTIAL_UNSEAL);
+    return VAULT_OK;
 }
 
 static int take_credential(struct message *credential, struct secret **ret, char problem[200]) {
@@ -243,7 +266,10 @@ static void answer_whoever_asked(struct monitor *m, int result, enum credential_
     if (w == NULL)
         return;
     if (result != VAULT_OK)
-        answer_problem(m, w, &request, full ? 507 : 423, NO_SEQ, NULL, full ? "state-full" : "stays-sealed",
+        answer_problem(m, w, &request, full ? 507 : 423, NO_SEQ, NULL,
+                       full              ? "state-full"
+                       : o->rule != NULL ? o->rule
+                                         : "stays-sealed",
                        o->problem);
     else if (use == CREDENTIAL_INIT)
         answer_json(m, w, &request, 201, 0, NULL, birth_json(m, o));
@@ -272,12 +298,11 @@ int life_tick(struct monitor *m) {
     if (m->open_again > now)
         return (int)(m->open_again - now);
     m->open_again = 0;
-    (void)want_credential(m, CREDENTIAL_STARTUP);
+    want_opening(m, CREDENTIAL_STARTUP);
     return -1;
 }
 
-/* The vault is open or stays closed; everybody is told. */
-static void settle(struct monitor *m, enum credential_use use, int result, struct opening *o) {
+void life_settle(struct monitor *m, enum credential_use use, int result, struct opening *o) {
     if (result != VAULT_OK) {
         if (o->problem[0] == '\0')
             (void)format_string(o->problem, sizeof(o->problem), "The vault cannot be opened: %s.",
@@ -296,45 +321,10 @@ static void settle(struct monitor *m, enum credential_use use, int result, struc
     tell_ready(m);
 }
 
-static void conclude(struct monitor *m, enum credential_use use, struct opening *o) {
+void life_conclude(struct monitor *m, enum credential_use use, struct opening *o) {
     int result = use == CREDENTIAL_INIT ? vault_make(m, o) : vault_open(m, o);
-    settle(m, use, result, o);
+    life_settle(m, use, result, o);
     json_decref(o->shares);
-}
-
-/* A new root key, sealed by the credential. */
-static int reseal(struct monitor *m, const struct secret *credential) {
-    CLEANUP_SECRET struct secret *root = NULL;
-    struct seal seal;
-    int result = secret_random(&root, SECRET_KEY_SIZE);
-    if (result == VAULT_OK)
-        result = seal_by_credential(credential, keyring_vault_id(m->keyring), root, &seal);
-    if (result == VAULT_OK)
-        result = batch_begin(m);
-    if (result == VAULT_OK)
-        result = ring_reseal(m, &seal, &root);
-    if (result == VAULT_OK)
-        result = life_record(m, "seal.change", "by the credential");
-    seals_forget(m);
-    return result;
-}
-
-/* The vault serves on, whatever came of it. */
-static void conclude_reseal(struct monitor *m, int result, const struct secret *credential, const char *problem) {
-    struct worker *w = worker_find(m, m->credential_worker);
-    struct message request = {.id = m->credential_id};
-    bool asked_for = m->seal == SEAL_UNSEALED;
-    if (result == VAULT_OK && asked_for)
-        result = reseal(m, credential);
-    m->credential_use = CREDENTIAL_NONE;
-    m->credential_worker = 0;
-    if (w != NULL && result == VAULT_OK && asked_for)
-        answer_json(m, w, &request, 200, NO_SEQ, NULL, seals_json(m));
-    else if (w != NULL)
-        answer_problem(m, w, &request, asked_for ? 503 : 423, NO_SEQ, NULL, asked_for ? "not-sealed-anew" : "sealed",
-                       problem[0] != '\0' ? problem : "The seal was not changed.");
-    if (result < 0 && m->index != NULL && index_writing(m->index))
-        batch_drop(m, result);
 }
 
 void life_credential(struct monitor *m, struct message *credential) {
@@ -346,9 +336,9 @@ void life_credential(struct monitor *m, struct message *credential) {
     int result = take_credential(credential, &key, o.problem);
     o.key = key;
     if (use == CREDENTIAL_RESEAL)
-        conclude_reseal(m, result, key, o.problem);
+        reseal_by_credential(m, result, key, &o);
     else if (result == VAULT_OK)
-        conclude(m, use, &o);
+        life_conclude(m, use, &o);
     else
-        settle(m, use, result, &o);
+        life_settle(m, use, result, &o);
 }

@@ -25,6 +25,7 @@
 #include "vault/message.h"
 
 struct request;
+struct opening;
 /* Queues exactly one answer and returns VAULT_OK, or queues none and returns a fault. */
 typedef int request_handler(struct request *q);
 
@@ -153,6 +154,32 @@ struct sealing {
     uint8_t recipients[SHARES_MAX][CRYPT4GH_KEY];
 };
 
+/* What the token is asked for. */
+enum errand_kind { ERRAND_NONE, ERRAND_WRAP, ERRAND_UNWRAP, ERRAND_SWEEP };
+struct errand {
+    enum errand_kind kind;
+    bool by_itself; /* nobody asked for it now */
+    uint8_t vault[KEYRING_ID];
+    struct secret *root; /* WRAP: what is to be wrapped; UNWRAP: what has come */
+    struct seal seal;    /* UNWRAP: what is to be opened; SWEEP: whose key is kept; WRAP: what has come */
+};
+/* How an errand ended: a rule and why it was refused, or NULL. */
+struct errand_end {
+    const char *rule;
+    char problem[200];
+    uint32_t destroyed; /* SWEEP */
+};
+/* The errand under way, and one that waits for it. */
+struct errands {
+    struct errand now, next;
+    uint64_t id; /* of the last token_wanted */
+    int channel; /* to the token's process, while `open` */
+    bool open;
+    struct watch *watch;
+    bool sweep;             /* one is wanted */
+    struct keyring *unborn; /* the ring of an `init` that waits for the token */
+};
+
 struct reply {
     uint64_t worker;
     struct message *message;
@@ -173,6 +200,7 @@ struct monitor {
     enum credential_use credential_use;
     uint64_t credential_worker, credential_id;
     struct asker credential_asker; /* as it was when it asked */
+    struct errands errands;
 
     struct secret *root, *store_key;
     struct keyring *keyring;
@@ -508,17 +536,29 @@ void life_tell_state(struct monitor *m);
 /* Asks for the credential, to seal a new root key by it; the answer follows. Handlers of POST /v1/keys/seal and
  * /v1/keys/rotate. */
 int life_reseal(struct request *q);
+/* Whoever asks now will be answered when that has come which it waits for. False if it was answered, since another
+ * waits already. */
+bool life_take_turn(struct request *q, enum credential_use use);
+/* Makes or opens the vault with what has come, and settles. */
+void life_conclude(struct monitor *m, enum credential_use use, struct opening *o);
+/* The vault is open, or stays closed for the reason in `o`: everybody is told. */
+void life_settle(struct monitor *m, enum credential_use use, int result, struct opening *o);
 
 /* ---- opening.c ---- */
 
-/* What opens or makes a vault: a key, or how to make shares. `shares` is what was made, for the answer; `detail` who
- * opened it, for the record; `problem` why it stays closed. */
+/* What opens or makes a vault: a key, how to make shares, or the root key that the token opened or sealed (moved).
+ * `shares` is what was made, for the answer; `detail` who opened it, for the record; `problem` why it stays closed,
+ * under the name `rule` (NULL: there is none of its own). */
 enum { OPENING_DETAIL = 160 };
 struct opening {
     const struct secret *key;
     const struct sealing *by;
+    struct secret *root;
+    const struct seal *seal; /* by the token, of a vault that is made; with its ring, which is moved too */
+    struct keyring *unborn;
     json_t *shares;
     char detail[OPENING_DETAIL];
+    const char *rule;
     char problem[200];
 };
 /* Makes the ring and the index, and the first record. What a failure leaves holds no data and is removed. Faults of the
@@ -529,6 +569,39 @@ int vault_make(struct monitor *m, struct opening *o);
 int vault_open(struct monitor *m, struct opening *o);
 /* Records an event of the vault's life, by whoever asked for the credential. Faults of the index. */
 int life_record(struct monitor *m, const char *event, const char *detail);
+
+/* ---- reseal.c ---- */
+
+/* Puts the ring under this seal and its root key, which is moved, if `result` is VAULT_OK; or tells and records that it
+ * was not changed, for the reason in `o`. The vault serves on, whatever comes of it. */
+void reseal_with(struct monitor *m, int result, const struct seal *seal, struct secret **root, struct opening *o);
+/* The same with a new root key, sealed by this credential. */
+void reseal_by_credential(struct monitor *m, int result, const struct secret *credential, struct opening *o);
+
+/* ---- errands.c: what is asked of the token ---- */
+
+void errand_clear(struct errand *e);
+/* Begins an errand, which is moved, or lets it wait for the one under way. token_conclude follows. */
+void errand_run(struct monitor *m, struct errand *e);
+/* The supervisor's answer to token_wanted, and its word that the process has ended. */
+void errand_channel(struct monitor *m, struct message *in);
+void errand_gone(struct monitor *m, const struct message *in);
+/* Forgets all of them; nobody is told. */
+void errands_forget(struct monitor *m);
+
+/* ---- token.c: the seal by a token ---- */
+
+/* Asks the token to open this seal; the vault is opened or stays closed when it has answered. */
+void token_unwrap(struct monitor *m, const struct seal *seal, const uint8_t vault[KEYRING_ID], bool by_itself);
+/* Handlers of POST /v1/init, /v1/keys/seal and /v1/keys/rotate; the answer follows. */
+int token_init(struct request *q);
+int token_reseal(struct request *q);
+/* What has come of an errand. */
+void token_conclude(struct monitor *m, struct errand *e, const struct errand_end *end);
+/* Has the vault's keys in the token destroyed that are not in force, as soon as ring and index agree which is. */
+void token_sweep_later(struct monitor *m);
+/* Begins that sweep. Not while a transaction is under way. */
+void token_tick(struct monitor *m);
 
 /* ---- seals.c ---- */
 

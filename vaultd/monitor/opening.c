@@ -39,10 +39,22 @@ static void undo_birth(struct monitor *m) {
     (void)unlinkat(m->place.directory, "index/lock.mdb", 0);
 }
 
-/* A fresh root key, sealed as was asked for. */
-static int make_root(struct monitor *m, struct opening *o) {
+/* A ring and a root key that the token has sealed. */
+static int take_born(struct monitor *m, struct opening *o) {
+    m->keyring = o->unborn;
+    o->unborn = NULL;
+    m->root = secret_move(&o->root);
+    return keyring_set_seal(m->keyring, o->seal);
+}
+
+/* A fresh ring and root key, sealed as was asked for. */
+static int make_ring(struct monitor *m, struct opening *o) {
     struct seal seal;
-    int result = secret_random(&m->root, SECRET_KEY_SIZE);
+    if (o->seal != NULL)
+        return take_born(m, o);
+    int result = keyring_new(m->setup.dev != 0, &m->keyring);
+    if (result == VAULT_OK)
+        result = secret_random(&m->root, SECRET_KEY_SIZE);
     if (result != VAULT_OK)
         return result;
     result = o->by != NULL ? seals_make(o->by, m->root, &seal, &o->shares)
@@ -52,9 +64,7 @@ static int make_root(struct monitor *m, struct opening *o) {
 
 /* The ring is durable before the index says that there is a vault. */
 int vault_make(struct monitor *m, struct opening *o) {
-    int result = keyring_new(m->setup.dev != 0, &m->keyring);
-    if (result == VAULT_OK)
-        result = make_root(m, o);
+    int result = make_ring(m, o);
     if (result == VAULT_OK)
         result = keyring_store(m->keyring, &m->place, m->root);
     if (result == VAULT_OK)
@@ -95,6 +105,8 @@ static int recover(struct monitor *m, struct opening *o) {
     m->seal = SEAL_UNSEALED;
     m->removal_wanted = true;
     m->check = CHECK_WAITING;
+    if (m->setup.token != 0)
+        token_sweep_later(m); /* what a crash in the middle of a change left in it */
     return batch_finish(m);
 }
 
@@ -109,23 +121,31 @@ static void explain_ring(int result, char problem[200]) {
         copy_string(problem, 200, "A copy of the key ring must be written, and its disk is full.");
 }
 
-static int open_ring(struct monitor *m, const struct secret *key, char problem[200]) {
+/* The token has opened its own seal already. */
+static int open_seal(struct monitor *m, struct opening *o, const struct seal *seal, const uint8_t vault[KEYRING_ID]) {
+    if (o->root == NULL)
+        return seal_open(seal, o->key, vault, &m->root);
+    m->root = secret_move(&o->root);
+    return VAULT_OK;
+}
+
+static int open_ring(struct monitor *m, struct opening *o) {
     struct seal seal;
     uint8_t vault[KEYRING_ID];
     bool repaired = false;
     int result = keyring_peek(&m->place, &seal, vault);
     if (result == VAULT_OK)
-        result = seal_open(&seal, key, vault, &m->root);
+        result = open_seal(m, o, &seal, vault);
     if (result == VAULT_OK)
         result = keyring_load(&m->place, m->root, &m->keyring, &repaired);
     if (repaired)
         log_warning("keyring: one copy was missing, old or damaged, and was written again");
-    explain_ring(result, problem);
+    explain_ring(result, o->problem);
     return result;
 }
 
 int vault_open(struct monitor *m, struct opening *o) {
-    int result = open_ring(m, o->key, o->problem);
+    int result = open_ring(m, o);
     if (result != VAULT_OK)
         return result;
     result = index_open(keyring_index_key(m->keyring), m->setup.map_size, false, &m->index);

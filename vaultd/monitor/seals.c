@@ -149,6 +149,14 @@ static json_t *ceremony_json(const struct ceremony *c, const struct gathering *g
                      c->count, "threshold", c->threshold, "shown", shown);
 }
 
+static json_t *in_force_json(const struct seal *seal, const struct gathering *shown) {
+    switch (seal->kind) {
+    case SEAL_BY_SHARES: return ceremony_json(&seal->ceremony, shown);
+    case SEAL_BY_TOKEN: return json_pack("{s:s, s:o}", "by", "token", "key", json_hex(seal->token_key, SEAL_TOKEN_KEY));
+    default: return json_pack("{s:s}", "by", "credential");
+    }
+}
+
 json_t *seals_json(struct monitor *m) {
     struct seal seal = {.kind = SEAL_BY_NOTHING};
     uint8_t vault[KEYRING_ID];
@@ -156,8 +164,7 @@ json_t *seals_json(struct monitor *m) {
         seal = *keyring_seal(m->keyring);
     else if (keyring_peek(&m->place, &seal, vault) != VAULT_OK)
         return json_null();
-    json_t *told =
-        seal.kind == SEAL_BY_SHARES ? ceremony_json(&seal.ceremony, &m->shown) : json_pack("{s:s}", "by", "credential");
+    json_t *told = in_force_json(&seal, &m->shown);
     json_object_set_new(told, "exchange", json_base64(m->exchange_public, CRYPT4GH_KEY));
     if (m->proposal.seal.kind != SEAL_BY_NOTHING)
         json_object_set_new(told, "proposed", ceremony_json(&m->proposal.seal.ceremony, &m->proposal.shown));
@@ -328,7 +335,9 @@ int answer_seal_change(struct request *q) {
         return propose(q);
     if (strcmp(by, "credential") == 0)
         return life_reseal(q);
-    return refuse(q, "seal.propose", NULL, 400, "malformed", "`by` must be 'shares' or 'credential'.");
+    if (strcmp(by, "token") == 0)
+        return token_reseal(q);
+    return refuse(q, "seal.propose", NULL, 400, "malformed", "`by` must be 'shares', 'credential' or 'token'.");
 }
 
 int answer_seal_confirm(struct request *q) {

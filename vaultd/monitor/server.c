@@ -64,6 +64,8 @@ static void take_control(struct monitor *m, struct message *in) {
     case MSG_worker_client: on_worker_client(m, &in->worker_client); break;
     case MSG_worker_gone: on_worker_gone(m, in->worker_gone.worker); break;
     case MSG_credential: life_credential(m, in); break;
+    case MSG_token_channel: errand_channel(m, in); break;
+    case MSG_token_gone: errand_gone(m, in); break;
     default: log_error("control: unexpected message type=%s", message_name(in->type)); stop(m, EXIT_FAILURE);
     }
 }
@@ -244,6 +246,7 @@ int monitor_turn(struct monitor *m, bool *more) {
         batch_drop(m, result);
     if (batch_finish(m) != VAULT_OK) /* answered and logged */
         *more = false;               /* what failed is tried again, but not without end */
+    token_tick(m);
     check_on(m, more);
     return VAULT_OK;
 }
@@ -256,6 +259,8 @@ void monitor_close(struct monitor *m) {
         worker_remove(m, m->workers->number);
     index_close(&m->index);
     keyring_free(&m->keyring);
+    errands_forget(m);
+    keyring_free(&m->errands.unborn);
     seals_forget(m);
     secret_free(&m->exchange);
     secret_free(&m->root);

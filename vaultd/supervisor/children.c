@@ -18,7 +18,7 @@
 #include "vault/log.h"
 #include "vault/result.h"
 
-enum { FIRST_FD = 3, PARKING_FD = 64, FDS_MAX = 8, ENVIRONMENT_MAX = 8, EXIT_NOT_STARTED = 127 };
+enum { FIRST_FD = 3, PARKING_FD = 64, FDS_MAX = 8, ENVIRONMENT_MAX = 16, EXIT_NOT_STARTED = 127 };
 
 #define LOCKED_MEMORY (512ULL << 20) /* bytes: secrets, and what mlockall covers */
 
@@ -34,7 +34,7 @@ static void set_limit(__rlimit_resource_t what, rlim_t wanted) {
 
 static rlim_t files_of(enum child_kind kind, const struct limits *l) {
     /* The store may have some twenty descriptors on their way to each worker, and these count too. */
-    return kind == CHILD_WORKER ? 64 : 256 + 24 * ((rlim_t)l->workers + l->waiting);
+    return kind == CHILD_WORKER || kind == CHILD_TOKEN ? 64 : 256 + 24 * ((rlim_t)l->workers + l->waiting);
 }
 
 /* Everything from here to execve runs in the new process; what fails ends it. */
@@ -90,15 +90,18 @@ static bool reset_signals(void) {
     return sigprocmask(SIG_SETMASK, &none, NULL) == 0 && signal(SIGPIPE, SIG_IGN) != SIG_ERR;
 }
 
-/* Nothing of ours; a throw-away vault keeps what configures sanitizers and coverage. */
-static void child_environment(bool dev, char *to[ENVIRONMENT_MAX]) {
+/* Nothing of ours; a throw-away vault keeps what configures sanitizers and coverage, and the token's module gets what
+ * is configured for it. */
+static void child_environment(const struct config *c, enum child_kind kind, char *to[ENVIRONMENT_MAX]) {
     static const char *const kept[] = {
         "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "TSAN_OPTIONS=", "LLVM_PROFILE_FILE=", "GCOV_PREFIX="};
     size_t used = 0;
-    for (char **each = environ; dev && each != NULL && *each != NULL; each++)
+    for (char **each = environ; c->dev && each != NULL && *each != NULL; each++)
         for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
-            if (strncmp(*each, kept[i], strlen(kept[i])) == 0 && used < ENVIRONMENT_MAX - 1)
+            if (strncmp(*each, kept[i], strlen(kept[i])) == 0 && used < ENVIRONMENT_MAX - TOKEN_VARIABLES - 1)
                 to[used++] = *each;
+    for (size_t i = 0; kind == CHILD_TOKEN && i < TOKEN_VARIABLES && c->token.environment[i][0] != '\0'; i++)
+        to[used++] = (char *)(uintptr_t)c->token.environment[i];
     to[used] = NULL;
 }
 
@@ -120,7 +123,7 @@ static const char *failing_step(const struct config *c, enum child_kind kind, co
         return "name";
     if (!reset_signals())
         return "signals";
-    child_environment(c->dev, environment);
+    child_environment(c, kind, environment);
     int program = open(path, O_PATH | O_CLOEXEC);
     if (program < 0)
         return path[0] == '\0' ? "program" : "no such program in the programs folder";

@@ -1,4 +1,4 @@
-#include "config.h"
+#include "config_internal.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -12,17 +12,15 @@
 #include "vault/buffer.h"
 #include "vault/fields.h"
 #include "vault/result.h"
-#include "vault/yaml.h"
 
 typedef const struct yaml_node node;
 
 const char *child_name(enum child_kind kind) {
-    static const char *const names[CHILD_KINDS] = {"gate", "monitor", "store", "worker"};
+    static const char *const names[CHILD_KINDS] = {"gate", "monitor", "store", "worker", "token"};
     return names[kind];
 }
 
-/* The member as text of at most size - 1 bytes; absent leaves what is there if `needed` is false. */
-static int take_text(node *map, const char *key, bool needed, char *to, size_t size, char *problem) {
+int take_text(node *map, const char *key, bool needed, char *to, size_t size, char *problem) {
     node *member = yaml_member(map, key);
     const char *text = NULL;
     if (member == NULL && !needed)
@@ -35,14 +33,14 @@ static int take_text(node *map, const char *key, bool needed, char *to, size_t s
     return result;
 }
 
-static int take_path(node *map, const char *key, bool needed, char *to, size_t size, char *problem) {
+int take_path(node *map, const char *key, bool needed, char *to, size_t size, char *problem) {
     int result = take_text(map, key, needed, to, size, problem);
     if (result == VAULT_OK && to[0] != '/' && yaml_member(map, key) != NULL)
         return yaml_refuse(yaml_member(map, key), problem, "%s: '%s' is not an absolute path", key, to);
     return result;
 }
 
-static int take_u32(node *map, const char *key, uint32_t least, uint32_t most, uint32_t *to, char *problem) {
+int take_u32(node *map, const char *key, uint32_t least, uint32_t most, uint32_t *to, char *problem) {
     node *member = yaml_member(map, key);
     uint64_t number = 0;
     if (member == NULL)
@@ -125,23 +123,23 @@ static int take_tls(node *root, struct config *c, char *problem) {
     return result;
 }
 
-static int take_root_key(node *root, struct config *c, char *problem) {
+int take_credential(node *map, const char *key, struct credential *to, char *problem) {
     static const char *const known[] = {"credential", "file", NULL};
-    node *key = NULL;
-    int result = yaml_need(root, "root_key", &key, problem);
+    node *from = NULL;
+    int result = yaml_need(map, key, &from, problem);
     if (result == VAULT_OK)
-        result = yaml_need_map(key, known, problem);
+        result = yaml_need_map(from, known, problem);
     if (result == VAULT_OK)
-        result = take_path(key, "file", false, c->root_key, sizeof(c->root_key), problem);
+        result = take_path(from, "file", false, to->file, sizeof(to->file), problem);
     if (result == VAULT_OK)
-        result = take_text(key, "credential", false, c->root_credential, sizeof(c->root_credential), problem);
+        result = take_text(from, "credential", false, to->name, sizeof(to->name), problem);
     if (result != VAULT_OK)
         return result;
-    if ((c->root_key[0] == '\0') == (c->root_credential[0] == '\0'))
-        return yaml_refuse(key, problem, "root_key: give either credential or file");
-    if (strchr(c->root_credential, '/') != NULL || c->root_credential[0] == '.')
-        return yaml_refuse(yaml_member(key, "credential"), problem, "credential: '%s' is not the name of a credential",
-                           c->root_credential);
+    if ((to->file[0] == '\0') == (to->name[0] == '\0'))
+        return yaml_refuse(from, problem, "%s: give either credential or file", key);
+    if (strchr(to->name, '/') != NULL || to->name[0] == '.')
+        return yaml_refuse(yaml_member(from, "credential"), problem, "credential: '%s' is not the name of a credential",
+                           to->name);
     return VAULT_OK;
 }
 
@@ -178,15 +176,18 @@ static int take_user(node *users, enum child_kind kind, struct config *c, char *
 }
 
 static int take_users(node *root, bool as_root, struct config *c, char *problem) {
-    static const char *const known[] = {"gate", "monitor", "store", "worker", NULL};
+    static const char *const known[] = {"gate", "monitor", "store", "worker", "token", NULL};
     node *users = yaml_member(root, "users");
     if (users == NULL && (c->dev || !as_root))
         return VAULT_OK;
     int result = yaml_need(root, "users", &users, problem);
     if (result == VAULT_OK)
         result = yaml_need_map(users, known, problem);
-    for (unsigned kind = 0; as_root && result == VAULT_OK && kind < CHILD_KINDS; kind++)
-        result = take_user(users, (enum child_kind)kind, c, problem);
+    for (unsigned kind = 0; as_root && result == VAULT_OK && kind < CHILD_KINDS; kind++) {
+        bool needed = kind != CHILD_TOKEN || c->token.set || yaml_member(users, child_name(CHILD_TOKEN)) != NULL;
+        if (needed)
+            result = take_user(users, (enum child_kind)kind, c, problem);
+    }
     return result;
 }
 
@@ -252,10 +253,10 @@ static int take_places(node *root, struct config *c, char *problem) {
 }
 
 static int take_all(node *root, bool as_root, struct config *c, char *problem) {
-    static const char *const known[] = {
-        "mode",     "origin",        "listen",          "socket", "state",    "objects", "keyring_twin", "tls",
-        "root_key", "administrator", "approve_seconds", "users",  "programs", "limits",  "map_size",     "reserve_size",
-        NULL};
+    static const char *const known[] = {"mode",          "origin",          "listen", "socket",   "state",
+                                        "objects",       "keyring_twin",    "tls",    "root_key", "token",
+                                        "administrator", "approve_seconds", "users",  "programs", "limits",
+                                        "map_size",      "reserve_size",    NULL};
     int result = yaml_need_map(root, known, problem);
     if (result == VAULT_OK)
         result = take_mode(root, c, problem);
@@ -268,7 +269,9 @@ static int take_all(node *root, bool as_root, struct config *c, char *problem) {
     if (result == VAULT_OK)
         result = take_tls(root, c, problem);
     if (result == VAULT_OK)
-        result = take_root_key(root, c, problem);
+        result = take_credential(root, "root_key", &c->root_key, problem);
+    if (result == VAULT_OK)
+        result = take_token(root, &c->token, problem);
     if (result == VAULT_OK)
         result = take_u32(root, "administrator", 0, UINT32_MAX - 1, &c->administrator, problem);
     if (result == VAULT_OK)

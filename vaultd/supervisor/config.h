@@ -7,10 +7,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum child_kind { CHILD_GATE, CHILD_MONITOR, CHILD_STORE, CHILD_WORKER, CHILD_KINDS };
+enum child_kind { CHILD_GATE, CHILD_MONITOR, CHILD_STORE, CHILD_WORKER, CHILD_TOKEN, CHILD_KINDS };
 enum { CORE_CHILDREN = CHILD_WORKER }; /* gate, monitor and store: one of each, needed always */
 
-enum { CONFIG_PATH_MAX = 1023, CONFIG_PROBLEM_SIZE = 1400 };
+enum { CONFIG_PATH_MAX = 1023, CONFIG_PROBLEM_SIZE = 1400, TOKEN_VARIABLES = 8 };
 
 /* Whom a child runs as; only where vaultd was started as root. */
 struct identity {
@@ -30,6 +30,21 @@ struct limits {
     uint32_t drain_seconds;
 };
 
+/* A secret in a file: a path; or empty, and a name in $CREDENTIALS_DIRECTORY. */
+struct credential {
+    char file[CONFIG_PATH_MAX + 1];
+    char name[65];
+};
+
+struct token_config {
+    bool set;
+    char module[CONFIG_PATH_MAX + 1];
+    char uri[CONFIG_PATH_MAX + 1];
+    struct credential pin;
+    uint32_t seconds;                       /* for one task */
+    char environment[TOKEN_VARIABLES][257]; /* for the module, NAME=VALUE; empty ones are none */
+};
+
 struct config {
     bool dev;
     char origin[201];
@@ -43,8 +58,8 @@ struct config {
     char key[CONFIG_PATH_MAX + 1];
     char clients[CONFIG_PATH_MAX + 1];
     char revocations[CONFIG_PATH_MAX + 1];
-    char root_key[CONFIG_PATH_MAX + 1]; /* a path; or empty: */
-    char root_credential[65];           /* a name in $CREDENTIALS_DIRECTORY */
+    struct credential root_key;
+    struct token_config token;
     uint32_t administrator;
     uint32_t approve_seconds;
     struct identity users[CHILD_KINDS];
@@ -54,7 +69,7 @@ struct config {
     uint64_t reserve_size;
 };
 
-/* "gate", "monitor", "store", "worker". */
+/* "gate", "monitor", "store", "worker", "token". */
 const char *child_name(enum child_kind kind);
 /* Reads and checks a configuration of n bytes. `as_root`: vaultd runs as root, so that users must be given in
  * production. On failure `problem` says what is wrong and where. VAULT_E_FORMAT, VAULT_E_LIMIT, VAULT_E_MEMORY. */

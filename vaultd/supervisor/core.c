@@ -109,6 +109,7 @@ void core_failed(struct supervisor *s, const char *why) {
     s->phase = PHASE_RESTING; /* nobody is told of anything any more */
     clients_unwatch(s);
     log_error("core: %s; ending every worker, gate, monitor and store", why);
+    token_orphaned(s);
     workers_end_all(s, WORKER_FAULTY, false);
     bool io = stop_all(s);
     if (draining) {
@@ -146,8 +147,7 @@ bool core_tell(struct supervisor *s, enum child_kind kind) {
     return false;
 }
 
-/* Lends descriptors to s->message for one sending. */
-static bool tell_with(struct supervisor *s, enum child_kind kind, const int *fds, size_t count) {
+bool core_tell_with(struct supervisor *s, enum child_kind kind, const int *fds, size_t count) {
     for (size_t i = 0; i < count; i++)
         s->message.fds[i] = fds[i];
     s->message.fd_count = count;
@@ -162,7 +162,7 @@ static bool setup_gate(struct supervisor *s, const int fds[CORE_FILES]) {
     const int given[] = {fds[FILE_CERTIFICATE], fds[FILE_KEY], fds[FILE_CLIENTS], fds[FILE_REVOCATIONS],
                          fds[FILE_GATE_TO_MONITOR]};
     message_init(&s->message, MSG_gate_setup, 0);
-    return tell_with(s, CHILD_GATE, given, 5);
+    return core_tell_with(s, CHILD_GATE, given, 5);
 }
 
 static bool setup_monitor(struct supervisor *s, const int fds[CORE_FILES]) {
@@ -172,6 +172,7 @@ static bool setup_monitor(struct supervisor *s, const int fds[CORE_FILES]) {
     struct msg_monitor_setup *m = &s->message.monitor_setup;
     m->dev = c->dev;
     m->stay_sealed = s->stay_sealed;
+    m->token = s->config->token.set;
     copy_string(m->origin, sizeof(m->origin), c->origin);
     copy_string(m->twin, sizeof(m->twin), c->twin_name);
     m->administrator = c->administrator;
@@ -180,13 +181,13 @@ static bool setup_monitor(struct supervisor *s, const int fds[CORE_FILES]) {
     m->reserve_size = c->reserve_size;
     m->service_limit = c->limits.per_service;
     m->denial_limit = c->limits.denials;
-    return tell_with(s, CHILD_MONITOR, given, 4);
+    return core_tell_with(s, CHILD_MONITOR, given, 4);
 }
 
 static bool setup_store(struct supervisor *s, const int fds[CORE_FILES]) {
     const int given[] = {fds[FILE_OBJECTS], fds[FILE_STORE_TO_MONITOR]};
     message_init(&s->message, MSG_store_setup, 0);
-    return tell_with(s, CHILD_STORE, given, 2);
+    return core_tell_with(s, CHILD_STORE, given, 2);
 }
 
 static void core_ready(struct supervisor *s, struct core_child *c) {
@@ -208,10 +209,10 @@ static void core_ready(struct supervisor *s, struct core_child *c) {
 static void answer_credential(struct supervisor *s, uint64_t id) {
     char problem[PROBLEM_SIZE] = "";
     int fd = -1;
-    int result = open_root_key(s->config, &fd, problem);
+    int result = open_credential(&s->config->root_key, &fd, problem);
     message_init(&s->message, MSG_credential, id);
     if (result == VAULT_OK) {
-        tell_with(s, CHILD_MONITOR, &fd, 1);
+        core_tell_with(s, CHILD_MONITOR, &fd, 1);
         close(fd);
         return;
     }
@@ -238,6 +239,8 @@ static int dispatch(struct supervisor *s, struct core_child *c) {
         worker_kill_asked(s, c->kind, m->worker_kill.worker, m->worker_kill.why);
     else if (m->type == MSG_credential_wanted && monitor)
         answer_credential(s, m->id);
+    else if (m->type == MSG_token_wanted && monitor)
+        token_wanted(s, m->id, m->token_wanted.by_itself != 0);
     else if (m->type == MSG_state && monitor)
         return take_state(s, m->state.seal, m->state.by_operator);
     else
@@ -331,7 +334,7 @@ void core_renew_trust(struct supervisor *s) {
         result = open_file(s->config->revocations, false, &fds[1], problem);
     if (result == VAULT_OK) {
         message_init(&s->message, MSG_trust, 0);
-        if (tell_with(s, CHILD_GATE, fds, 2))
+        if (core_tell_with(s, CHILD_GATE, fds, 2))
             log_notice("trust: the client CA and the revocation list were given to the gate anew");
     } else {
         log_error("trust: not renewed: %s", problem);
@@ -352,6 +355,7 @@ static void close_control(struct supervisor *s, struct core_child *c) {
 /* A child ends by itself when its channel to us closes. All are closed before the first has ended, so that none takes
  * the end of another for a fault. */
 void core_end(struct supervisor *s) {
+    token_end(s);
     for (unsigned i = 0; i < CORE_CHILDREN; i++)
         close_control(s, &s->core[i]);
     for (unsigned i = 0; i < CORE_CHILDREN; i++) {

@@ -45,12 +45,12 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret) {
     return complete && optind == argc ? VAULT_OK : VAULT_E_FORMAT;
 }
 
-/* A vault without its root key starts sealed, so this is no reason to refuse. */
-static void check_root_key(const struct config *config) {
+/* A vault without its root key or PIN starts sealed, so this is no reason to refuse. */
+static void check_credential(const char *key, const struct credential *c) {
     char problem[PROBLEM_SIZE] = "";
     int fd = -1;
-    if (open_root_key(config, &fd, problem) != VAULT_OK)
-        log_warning("configuration: root_key: %s; the vault would start sealed", problem);
+    if (open_credential(c, &fd, problem) != VAULT_OK)
+        log_warning("configuration: %s: %s; the vault would start sealed", key, problem);
     else
         close(fd);
 }
@@ -73,7 +73,9 @@ static int check_and_run(const struct arguments *arguments) {
     if (paths_check(&config) != VAULT_OK)
         return EXIT_BAD_CONFIGURATION;
     if (arguments->check) {
-        check_root_key(&config);
+        check_credential("root_key", &config.root_key);
+        if (config.token.set)
+            check_credential("token.pin", &config.token.pin);
         return answered(printf("%s: good\n", arguments->config));
     }
     if (geteuid() != 0)

@@ -50,15 +50,15 @@ int open_directory(const char *path, const struct identity *owner, int *ret, cha
     return VAULT_OK;
 }
 
-int open_root_key(const struct config *c, int *ret, char problem[PROBLEM_SIZE]) {
+int open_credential(const struct credential *c, int *ret, char problem[PROBLEM_SIZE]) {
     char path[2 * CONFIG_PATH_MAX];
-    if (c->root_key[0] != '\0')
-        return open_file(c->root_key, true, ret, problem);
+    if (c->file[0] != '\0')
+        return open_file(c->file, true, ret, problem);
     const char *directory = getenv("CREDENTIALS_DIRECTORY");
     if (directory == NULL || directory[0] != '/')
-        return refuse(-1, VAULT_E_IO, c->root_credential, "the service manager passed no credentials", problem);
-    if (!format_string(path, sizeof(path), "%s/%s", directory, c->root_credential))
-        return refuse(-1, VAULT_E_IO, c->root_credential, "path too long", problem);
+        return refuse(-1, VAULT_E_IO, c->name, "the service manager passed no credentials", problem);
+    if (!format_string(path, sizeof(path), "%s/%s", directory, c->name))
+        return refuse(-1, VAULT_E_IO, c->name, "path too long", problem);
     return open_file(path, true, ret, problem);
 }
 
@@ -77,7 +77,8 @@ int paths_check(const struct config *c) {
     } files[] = {{"tls.certificate", c->certificate, false},
                  {"tls.key", c->key, true},
                  {"tls.clients", c->clients, false},
-                 {"tls.revocations", c->revocations, false}};
+                 {"tls.revocations", c->revocations, false},
+                 {"token.module", c->token.module, false}};
     const struct {
         const char *key, *path;
         enum child_kind user;
@@ -87,7 +88,7 @@ int paths_check(const struct config *c) {
     char problem[PROBLEM_SIZE] = "";
     int fd = -1;
     bool good = true;
-    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]) - (c->token.set ? 0 : 1); i++) {
         int result = open_file(files[i].path, files[i].secret, &fd, problem);
         good &= report(result, files[i].key, fd, problem);
     }

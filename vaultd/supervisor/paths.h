@@ -13,8 +13,8 @@ enum { PROBLEM_SIZE = 200 };
 int open_file(const char *path, bool secret, int *ret, char problem[PROBLEM_SIZE]);
 /* A directory that `owner` (where set) owns and nobody else may write to. Errors as above. */
 int open_directory(const char *path, const struct identity *owner, int *ret, char problem[PROBLEM_SIZE]);
-/* The root key's credential. Errors as above. */
-int open_root_key(const struct config *c, int *ret, char problem[PROBLEM_SIZE]);
+/* The file of a secret, readable by its owner only. Errors as above. */
+int open_credential(const struct credential *c, int *ret, char problem[PROBLEM_SIZE]);
 /* Opens everything once, to find out at the start: logs each problem. VAULT_E_IO. */
 int paths_check(const struct config *c);
 

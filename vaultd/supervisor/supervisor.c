@@ -128,6 +128,7 @@ static void tick(struct supervisor *s) {
     uint64_t now = loop_now_ms();
     notify_alive(now);
     core_check_deadlines(s, now);
+    token_check_deadline(s, now);
     start_again(s, now);
     drain_step(s, now);
     workers_refill(s, now);
@@ -146,6 +147,8 @@ static int patience(const struct supervisor *s) {
     bool dated = s->phase == PHASE_RESTING || s->phase == PHASE_DRAINING;
     if (dated && s->deadline < until)
         until = s->deadline;
+    if (s->token.process.pid != 0 && s->token.deadline < until)
+        until = s->token.deadline;
     if (s->accept_from > now && s->accept_from < until)
         until = s->accept_from;
     return until > now ? (int)(until - now) : 0;

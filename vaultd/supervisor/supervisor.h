@@ -65,6 +65,22 @@ struct core_child {
     bool ready;
 };
 
+/* What the monitor asked for with token_wanted. */
+struct token_want {
+    uint64_t id; /* 0: nothing, or nobody listens any more */
+    bool by_itself;
+};
+
+/* vaultd-token, while it has a task, and the next one. */
+struct token_child {
+    struct child process; /* pid 0: not running */
+    struct watch *death;
+    struct token_want now, next;
+    uint64_t deadline; /* loop_now_ms */
+    bool late;         /* it was ended for that */
+    bool pin_refused;  /* the last PIN that was tried is wrong: not to be tried again unasked */
+};
+
 struct counters {
     uint64_t clients, refused, crashes, killed;
 };
@@ -86,6 +102,7 @@ struct supervisor {
     bool drained_by_hand; /* a second signal */
 
     struct core_child core[CORE_CHILDREN];
+    struct token_child token;
     struct trust_files trust;
     bool stay_sealed;
     uint8_t seal; /* enum seal_state */
@@ -112,10 +129,22 @@ void core_failed(struct supervisor *s, const char *why);
 void core_check_deadlines(struct supervisor *s, uint64_t now);
 /* Sends s->message to one; a child that cannot be told is as good as dead: false, and core_failed was called. */
 bool core_tell(struct supervisor *s, enum child_kind kind);
+/* The same, with `count` descriptors that are lent for it. */
+bool core_tell_with(struct supervisor *s, enum child_kind kind, const int *fds, size_t count);
 /* The ordinary end: closes their channels and waits for each. */
 void core_end(struct supervisor *s);
 /* Opens the trust files and gives them to the gate. */
 void core_renew_trust(struct supervisor *s);
+
+/* token.c: a process for one task at the token. */
+/* The monitor's token_wanted: starts it, or says why not, as soon as the one before has ended. */
+void token_wanted(struct supervisor *s, uint64_t id, bool by_itself);
+/* Ends it when its time is over. */
+void token_check_deadline(struct supervisor *s, uint64_t now);
+/* The monitor is dead: nobody is told of what runs, which may go on until its time is over. */
+void token_orphaned(struct supervisor *s);
+/* The end of the service: waits until it ends or its time is over. */
+void token_end(struct supervisor *s);
 
 /* workers.c: the pool. */
 /* Starts waiting workers up to the configured number. */

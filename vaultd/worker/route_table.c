@@ -69,7 +69,10 @@ static const struct member inquire[] = {
     FIELD(message, FROM_BODY, "shares", MEMBER_U32, 0, shares),                                                        \
         FIELD(message, FROM_BODY, "threshold", MEMBER_U32, 0, threshold),                                              \
         STR(message, FROM_BODY, "recipients", MEMBER_NAMES, 0, recipients)
-static const struct member init[] = {SHARES_PART(msg_init)};
+static const struct member init[] = {
+    STR(msg_init, FROM_BODY, "by", MEMBER_TEXT, 0, by),
+    SHARES_PART(msg_init),
+};
 static const struct member unseal[] = {
     STR(msg_unseal, FROM_BODY, "share", MEMBER_TEXT, 0, share),
 };

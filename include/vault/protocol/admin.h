@@ -15,9 +15,11 @@
     F(R, U32, shares, 0)                                                                                               \
     F(R, U32, threshold, 0)                                                                                            \
     F(R, STR, recipients, 32 * 44)
-/* Without shares the vault is sealed by its credential. Answer 201: {"vault", "origin", "vkey", "containers"}. */
-#define FIELDS_init(F, R) FIELDS_shares_part(F, R)
-/* A share in a Crypt4GH container to the exchange key, base64url without padding. Empty: by the credential. */
+/* `by` is "token", or empty: without shares the vault is sealed by its credential then. Answer 201: {"vault", "origin",
+ * "vkey", "containers"}. */
+#define FIELDS_init(F, R) F(R, STR, by, 16) FIELDS_shares_part(F, R)
+/* A share in a Crypt4GH container to the exchange key, base64url without padding. Empty: by the credential or the
+ * token. */
 #define FIELDS_unseal(F, R) F(R, STR, share, 800)
 #define FIELDS_seal(F, R) FIELDS_nothing(F, R)
 
@@ -74,8 +76,8 @@
 #define FIELDS_key_jobs(F, R) FIELDS_nothing(F, R)
 
 /* Another seal. By shares it is proposed only: it takes effect when `threshold` of them were shown back. Answer 202
- * with "containers", by the credential 200. */
-#define FIELDS_seal_change(F, R) F(R, STR, by, 16) /* "shares", "credential" */ FIELDS_shares_part(F, R)
+ * with "containers", by the credential or the token 200. */
+#define FIELDS_seal_change(F, R) F(R, STR, by, 16) /* "shares", "credential", "token" */ FIELDS_shares_part(F, R)
 /* A share of the proposed seal; a share of the one in force, to see that it is good. As in `unseal`. */
 #define FIELDS_seal_confirm(F, R) F(R, STR, share, 800)
 #define FIELDS_seal_drill(F, R) F(R, STR, share, 800)

@@ -1,5 +1,6 @@
 /* Supervisor and its children: birth, clients, death. Everything here is believed [s] when the supervisor sends it.
- * Descriptors travel with: gate_setup, monitor_setup, store_setup, trust, worker_new, client, credential. */
+ * Descriptors travel with: gate_setup, monitor_setup, store_setup, token_setup, trust, worker_new, client, credential,
+ * token_channel. */
 #ifndef VAULT_PROTOCOL_LIFE_H
 #define VAULT_PROTOCOL_LIFE_H
 
@@ -8,11 +9,13 @@
 /* First message on fd 3 of each child. Descriptors, in this order:
  *   gate:    certificate chain PEM, private key PEM, client CA PEM, CRL PEM, channel to the monitor
  *   monitor: state directory, directory of the key ring's twin, channel to the gate, channel to the store
- *   store:   object directory, channel to the monitor */
+ *   store:   object directory, channel to the monitor
+ *   token:   PIN file, channel to the monitor */
 #define FIELDS_gate_setup(F, R) F(R, U8, unused, 0)
 #define FIELDS_monitor_setup(F, R)                                                                                     \
     F(R, U8, dev, 0)              /* 1: a throw-away vault */                                                          \
     F(R, U8, stay_sealed, 0)      /* 1: an operator sealed it; do not unseal at start */                               \
+    F(R, U8, token, 0)            /* 1: a token is configured */                                                       \
     F(R, STR, origin, 200)        /* origin line of the audit checkpoints, e.g. "genome.example/vault" */              \
     F(R, STR, twin, 255)          /* file name of the key ring's twin in its directory */                              \
     F(R, U32, administrator, 0)   /* uid that is the first administrator on the Unix socket, beside root */            \
@@ -22,6 +25,9 @@
     F(R, U32, denial_limit, 0)    /* denials of a service recorded one by one in a minute; 0: all */                   \
     F(R, U64, reserve_size, 0)    /* bytes of space that are kept for what must go on; 0: none */
 #define FIELDS_store_setup(F, R) F(R, U8, unused, 0)
+#define FIELDS_token_setup(F, R)                                                                                       \
+    F(R, STR, module, 1023) /* path of the PKCS#11 module */                                                           \
+    F(R, STR, uri, 1023)    /* RFC 7512: which token, and the label of its keys */
 
 /* Gate only: new client CA and CRL files (2 descriptors). Sent when either file changed. */
 #define FIELDS_trust(F, R) F(R, U8, unused, 0)
@@ -69,6 +75,17 @@ enum worker_end {
 /* Its answer: 1 descriptor if problem is empty. */
 #define FIELDS_credential(F, R) F(R, STR, problem, 200)
 
+/* Monitor to supervisor: start vaultd-token for one task, as soon as the one before has ended. */
+#define FIELDS_token_wanted(F, R) F(R, U8, by_itself, 0) /* 1: nobody asked for it now */
+/* Its answer: 1 descriptor, the channel to it, if problem is empty; else the rule that the problem is named by. */
+#define FIELDS_token_channel(F, R)                                                                                     \
+    F(R, STR, rule, 32)                                                                                                \
+    F(R, STR, problem, 200)
+/* Supervisor to monitor: that process is dead, by the id of its token_wanted; why, unless it ended in order. */
+#define FIELDS_token_gone(F, R)                                                                                        \
+    F(R, STR, rule, 32)                                                                                                \
+    F(R, STR, problem, 200)
+
 /* Monitor to supervisor, on every change; shown by the service manager and remembered over a restart. */
 #define FIELDS_state(F, R)                                                                                             \
     F(R, U8, seal, 0)        /* enum seal_state */                                                                     \
@@ -89,6 +106,10 @@ enum seal_state { SEAL_UNINITIALISED = 0, SEAL_SEALED = 1, SEAL_UNSEALED = 2 };
     M(worker_kill, 0x010a, 0)                                                                                          \
     M(credential_wanted, 0x010b, 0)                                                                                    \
     M(credential, 0x010c, 1)                                                                                           \
-    M(state, 0x010d, 0)
+    M(state, 0x010d, 0)                                                                                                \
+    M(token_setup, 0x010e, 2)                                                                                          \
+    M(token_wanted, 0x010f, 0)                                                                                         \
+    M(token_channel, 0x0110, 1)                                                                                        \
+    M(token_gone, 0x0111, 0)
 
 #endif
