@@ -70,10 +70,25 @@ static int rotate_root(struct call *c) {
     return seal_show(c, outcome, seal);
 }
 
+/* It waits for a second person; what that one approves is answered to them. */
+static int retire(struct call *c) {
+    static const struct column none[] = {{NULL, NULL}};
+    json_t *body =
+        json_pack("{s:s, s:b, s:b}", "what", "kek", "retire", 1, "without_backup", option_given(c, "without-backup"));
+    return ask_fields(c, "POST", format_text("/v1/keys/rotate"), body, none);
+}
+
 static int run_rotate(struct call *c) {
     json_t *job;
     const char *what = c->words[0];
     bool root = strcmp(what, "root") == 0;
+    bool retires = option_given(c, "retire");
+    if (option_given(c, "without-backup") && !retires)
+        return fail(c, OUTCOME_USAGE, "--without-backup goes with --retire");
+    if (retires && strcmp(what, "kek") != 0)
+        return fail(c, OUTCOME_USAGE, "--retire goes with kek, whose generations are retired");
+    if (retires)
+        return retire(c);
     if (!root && strcmp(what, "kek") != 0 && strcmp(what, "subject") != 0)
         return fail(c, OUTCOME_USAGE, "'%s' cannot be rotated: 'kek', 'root' and 'subject' can", what);
     if (root)
@@ -92,6 +107,8 @@ static int run_rotate(struct call *c) {
 
 static const struct option rotate_options[] = {
     {"no-wait", 0, NULL, "start the job and return", 0},
+    {"retire", 0, NULL, "forget the generations of kek before the newest one", 0},
+    {"without-backup", 0, NULL, "though no backup was verified since the rotation", 0},
     {NULL, 0, NULL, NULL, 0},
 };
 
@@ -108,13 +125,15 @@ const struct command command_key_list = {
 const struct command command_key_rotate = {
     .name = "key rotate",
     .area = "Keys",
-    .synopsis = "WHAT [--no-wait]",
+    .synopsis = "WHAT [--no-wait] [--retire [--without-backup]]",
     .summary = "renew a key",
     .help =
         "Renews a key while the vault serves. WHAT is kek: the key-encryption key gets a new generation and every\n"
         "patient's key is wrapped again. Or subject: every patient gets a new key, and the keys of their files are\n"
         "wrapped again. Both wait for the end and show progress. Or root: the key ring is put under a new root\n"
-        "key in the same seal, at once; a token makes a new key for it and destroys the one before.",
+        "key in the same seal, at once; a token makes a new key for it and destroys the one before.\n"
+        "With --retire nothing is rotated: the ring forgets the older generations of kek, under a new root key. It\n"
+        "makes shreds final, and every older backup of the index unreadable, and waits for a second person.",
     .example = "  vaultctl key rotate kek",
     .options = rotate_options,
     .words = 1,

@@ -1,7 +1,10 @@
-/* The key ring: its generations and its seal, their rotation, and the agreement of ring and index. */
+/* What custodians ask of keys: their list, their rotation, their retirement; and the job that rewraps to a generation.
+ */
 #include <string.h>
 
 #include "jobs.h"
+#include "pending.h"
+#include "ring.h"
 #include "subject_keys.h"
 #include "vault/log.h"
 #include "vault/result.h"
@@ -23,62 +26,8 @@ int answer_key_list(struct request *q) {
     return administer(q, "key.list", NULL, 'R', NULL, 200, answer);
 }
 
-/* The index follows the ring: the new generation is active, and the job that rewraps to it exists. */
-static int activate(struct monitor *m, struct job_value *job) {
-    m->meta.epoch = keyring_epoch(m->keyring);
-    m->meta.generation = keyring_newest(m->keyring);
-    m->meta.intent = INTENT_NONE;
-    *job = (struct job_value){.generation = m->meta.generation, .total = m->meta.subjects};
-    return job_begin(m, &job_kek, job);
-}
-
-static int replace_seal(struct monitor *m, const struct seal *seal, struct secret **root) {
-    int result = keyring_set_seal(m->keyring, seal);
-    if (result != VAULT_OK)
-        return result;
-    secret_free(&m->root);
-    m->root = secret_move(root);
-    return VAULT_OK;
-}
-
-/* Intent in the index, then the ring, then the index: each durable before the next. The ring gets a seal with its root
- * key, or without one the next generation. */
-static int ring_change(struct monitor *m, enum meta_intent intent, const struct seal *seal, struct secret **root) {
-    m->meta.intent = (uint8_t)intent;
-    int result = meta_store(m);
-    if (result == VAULT_OK)
-        result = batch_finish(m);
-    if (result != VAULT_OK)
-        return result;
-    result = seal != NULL ? replace_seal(m, seal, root) : keyring_add_generation(m->keyring);
-    if (result == VAULT_OK)
-        result = keyring_store(m->keyring, &m->place, m->root);
-    if (result != VAULT_OK) {
-        /* The ring in memory may be ahead of both copies: begin again from what is on disk. */
-        log_error("keyring: cannot be stored result=\"%s\"", vault_result_name(result));
-        m->stop = true;
-        m->exit_status = 74;
-        return result;
-    }
-    return batch_begin(m);
-}
-
-/* The index follows the ring, whose seal is another. */
-static int follow_seal(struct monitor *m) {
-    m->meta.epoch = keyring_epoch(m->keyring);
-    m->meta.intent = INTENT_NONE;
-    return meta_store(m);
-}
-
-int ring_reseal(struct monitor *m, const struct seal *seal, struct secret **root) {
-    if (keyring_seal(m->keyring)->kind == SEAL_BY_TOKEN)
-        token_sweep_later(m); /* its key */
-    int result = ring_change(m, INTENT_RESEAL, seal, root);
-    return result == VAULT_OK ? follow_seal(m) : result;
-}
-
 /* A new root key inside the same seal. Shares need not be shown for it; a credential or a token is asked for. */
-static int rotate_root(struct request *q) {
+static int rotate_root(struct request *q, const char *what) {
     struct monitor *m = q->monitor;
     CLEANUP_SECRET struct secret *root = NULL;
     struct seal seal;
@@ -91,7 +40,48 @@ static int rotate_root(struct request *q) {
         result = seal_again(keyring_seal(m->keyring), NULL, keyring_vault_id(m->keyring), root, &seal);
     if (result == VAULT_OK)
         result = ring_reseal(m, &seal, &root);
-    return result == VAULT_OK ? administer(q, "key.rotate", NULL, 'U', "root", 200, seals_json(m)) : result;
+    return result == VAULT_OK ? administer(q, "key.rotate", NULL, 'U', what, 200, seals_json(m)) : result;
+}
+
+/* The older generations go with the change of the root key that this asks for. */
+static int retire_now(struct request *q) {
+    struct monitor *m = q->monitor;
+    if (m->credential_use != CREDENTIAL_NONE)
+        return refuse(q, "key.retire", NULL, 409, "under-way", "A change of the seal is under way.");
+    m->retiring = true;
+    int result = rotate_root(q, "older generations retired");
+    m->retiring = result == VAULT_OK && m->credential_use == CREDENTIAL_RESEAL; /* until it has come */
+    return result;
+}
+
+/* What stands against it, if anything. */
+static const char *why_not_retired(struct request *q, const char **ret_rule) {
+    struct monitor *m = q->monitor;
+    *ret_rule = "nothing-to-retire";
+    if (keyring_count(m->keyring) < 2)
+        return "The key ring has one generation only.";
+    *ret_rule = "still-wrapped";
+    if (!ring_can_retire(m))
+        return "Not every subject's key is known to be under the newest generation: rotate first, and mend what the "
+               "log "
+               "says is damaged.";
+    *ret_rule = "backup-needed";
+    if (q->message->key_rotate.without_backup == 0)
+        return "No backup from after the rotation was verified; without one it has to be asked for so.";
+    return NULL;
+}
+
+static int retire(struct request *q) {
+    char detail[64];
+    const char *rule = NULL;
+    const char *problem = why_not_retired(q, &rule);
+    if (problem != NULL)
+        return refuse(q, "key.retire", NULL, 409, rule, problem);
+    if (q->asked_by != NULL)
+        return retire_now(q);
+    return format_string(detail, sizeof(detail), "generations before %u, without a backup", q->monitor->meta.generation)
+               ? pending_ask(q, "key.retire", NULL, detail)
+               : VAULT_E_STATE;
 }
 
 /* Every subject gets a new key. */
@@ -107,35 +97,39 @@ static int rotate_subjects(struct request *q) {
     return result == VAULT_OK ? administer(q, "key.rotate", NULL, 'U', "subject", 202, job_json(&job)) : result;
 }
 
-int answer_key_rotate(struct request *q) {
+static int rotate_kek(struct request *q) {
     struct monitor *m = q->monitor;
     struct job_value job;
     char detail[64];
     bool running = false;
-    bool root = strcmp(q->message->key_rotate.what, "root") == 0;
-    if (strcmp(q->message->key_rotate.what, "subject") == 0)
-        return rotate_subjects(q);
-    if (!root && strcmp(q->message->key_rotate.what, "kek") != 0)
-        return refuse(q, "key.rotate", NULL, 400, "malformed", "'kek', 'root' and 'subject' can be rotated.");
-    if (!space_for_ring(m))
-        return refuse(q, "key.rotate", NULL, 507, "keyring-full", "There is no space for a copy of the key ring.");
-    if (root)
-        return rotate_root(q);
     int result = job_is_open(m, &job_kek, &running);
     if (result != VAULT_OK)
         return result;
     if (running)
         return refuse(q, "key.rotate", NULL, 409, "job-running", "The rotation before has not ended yet.");
     if (keyring_count(m->keyring) >= KEYRING_GENERATIONS)
-        return refuse(q, "key.rotate", NULL, 409, "too-many-generations", "The key ring holds no more generations.");
-    result = ring_change(m, INTENT_ADD_GENERATION, NULL, NULL);
-    if (result == VAULT_OK)
-        result = activate(m, &job);
+        return refuse(q, "key.rotate", NULL, 409, "too-many-generations",
+                      "The key ring holds no more generations: retire the older ones.");
+    result = ring_add_generation(m, &job);
     if (result != VAULT_OK)
         return result;
     if (!format_string(detail, sizeof(detail), "kek to generation %u", job.generation))
         return VAULT_E_STATE;
     return administer(q, "key.rotate", NULL, 'U', detail, 202, job_json(&job));
+}
+
+int answer_key_rotate(struct request *q) {
+    const struct msg_key_rotate *r = &q->message->key_rotate;
+    bool kek = strcmp(r->what, "kek") == 0;
+    bool root = strcmp(r->what, "root") == 0;
+    if (strcmp(r->what, "subject") == 0 && r->retire == 0)
+        return rotate_subjects(q);
+    if (!(kek || (root && r->retire == 0)) || r->retire > 1 || r->without_backup > r->retire)
+        return refuse(q, "key.rotate", NULL, 400, "malformed",
+                      "'kek', 'root' and 'subject' can be rotated, and generations of 'kek' be retired.");
+    if (!space_for_ring(q->monitor))
+        return refuse(q, "key.rotate", NULL, 507, "keyring-full", "There is no space for a copy of the key ring.");
+    return root ? rotate_root(q, "root") : r->retire != 0 ? retire(q) : rotate_kek(q);
 }
 
 static int rewrap(struct monitor *m, const uint8_t subject[HASH_SIZE], uint32_t generation) {
@@ -179,41 +173,3 @@ static int kek_step(struct monitor *m, struct job_value *j) {
 }
 
 const struct job_kind job_kek = {"kek", kek_step, kek_end};
-
-static int disagree(char problem[200], const char *text) {
-    copy_string(problem, 200, text);
-    return VAULT_E_FORMAT;
-}
-
-/* The change was made and not recorded. */
-static int reseal_recovered(struct monitor *m) {
-    struct event e = {.name = "seal.change", .outcome = "done", .action = 'U', .detail = "it was interrupted"};
-    int result = follow_seal(m);
-    return result == VAULT_OK ? journal(m, &e, NULL) : result;
-}
-
-int keys_agree(struct monitor *m, char problem[200]) {
-    uint64_t ring = keyring_epoch(m->keyring);
-    struct job_value job;
-    if (memcmp(keyring_vault_id(m->keyring), m->meta.vault, KEYRING_ID) != 0)
-        return disagree(problem, "The key ring and the index belong to different vaults.");
-    if (keyring_is_dev(m->keyring) != (m->setup.dev != 0) || (m->meta.dev != 0) != (m->setup.dev != 0))
-        return disagree(problem, m->setup.dev != 0 ? "This is a production vault; the configuration says dev."
-                                                   : "This is a throw-away vault; the configuration says production.");
-    if (ring == m->meta.epoch && m->meta.intent == INTENT_NONE)
-        return VAULT_OK;
-    if (ring == m->meta.epoch) { /* it never came to the ring */
-        m->meta.intent = INTENT_NONE;
-        return meta_store(m);
-    }
-    if (ring == m->meta.epoch + 1 && m->meta.intent == INTENT_ADD_GENERATION) {
-        log_notice("keyring: a rotation that was interrupted goes on epoch=%llu", (unsigned long long)ring);
-        return activate(m, &job);
-    }
-    if (ring == m->meta.epoch + 1 && m->meta.intent == INTENT_RESEAL) {
-        log_notice("keyring: a change of its seal that was interrupted goes on epoch=%llu", (unsigned long long)ring);
-        return reseal_recovered(m);
-    }
-    return disagree(problem, ring < m->meta.epoch ? "The key ring is older than the index."
-                                                  : "The index is older than the key ring.");
-}

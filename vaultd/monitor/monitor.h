@@ -200,6 +200,7 @@ struct monitor {
     enum credential_use credential_use;
     uint64_t credential_worker, credential_id;
     struct asker credential_asker; /* as it was when it asked */
+    bool retiring;                 /* the change of the seal under way is to retire older generations (ring.h) */
     struct errands errands;
 
     struct secret *root, *store_key;
@@ -499,12 +500,6 @@ void uploads_object_removed(struct monitor *m, const struct msg_object_removed *
 /* One bounded step of the job that runs, if one does. *ret_more: there is more to do. Faults of the index. */
 int jobs_step(struct monitor *m, bool *ret_more);
 
-/* ---- keys.c ---- */
-
-/* At unseal: ring and index agree, or are one step apart with a matching intent, which is finished here.
- * VAULT_E_FORMAT with a problem text otherwise. */
-int keys_agree(struct monitor *m, char problem[200]);
-
 /* ---- check.c ---- */
 
 /* One bounded slice of the check of the index, if one is wanted, outside any batch; its end is recorded. *ret_more:
@@ -618,12 +613,6 @@ bool sealing_read(unsigned shares, unsigned threshold, const char *recipients, s
 int seals_make(const struct sealing *by, const struct secret *root, struct seal *ret, json_t **ret_shares);
 /* Takes the share of an unseal request. VAULT_AGAIN: it was answered, since more are needed or this one is not good. */
 int seals_unseal(struct request *q, const struct seal *seal, struct secret **ret_key, char ret_detail[OPENING_DETAIL]);
-
-/* ---- keys.c ---- */
-
-/* Puts the ring under a new seal and its root key, which is moved; the index follows. Within a batch, which is finished
- * and begun anew on the way. Faults of the index and of the ring; after the latter the monitor ends. */
-int ring_reseal(struct monitor *m, const struct seal *seal, struct secret **root);
 
 /* ---- workers.c ---- */
 

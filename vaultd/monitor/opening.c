@@ -2,7 +2,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "monitor.h"
+#include "ring.h"
 #include "vault/log.h"
 #include "vault/result.h"
 
@@ -93,7 +93,7 @@ static int recover(struct monitor *m, struct opening *o) {
     if (result == VAULT_OK)
         result = batch_begin(m);
     if (result == VAULT_OK)
-        result = keys_agree(m, problem);
+        result = ring_agree(m, problem);
     if (result == VAULT_OK)
         result = grants_recover(m);
     if (result == VAULT_OK)

@@ -1,5 +1,5 @@
 /* Another seal around a new root key, once the credential or the token has come for it. */
-#include "monitor.h"
+#include "ring.h"
 #include "vault/result.h"
 
 static int change_seal(struct monitor *m, const struct seal *seal, struct secret **root, const char *detail) {
@@ -49,6 +49,7 @@ void reseal_with(struct monitor *m, int result, const struct seal *seal, struct 
         result = change_seal(m, seal, root, o->detail);
     m->credential_use = CREDENTIAL_NONE;
     m->credential_worker = 0;
+    m->retiring = false;
     if (begun && result != VAULT_OK && m->index != NULL && index_writing(m->index))
         batch_drop(m, result);
     if (!m->stop) /* else the next start knows whether it was changed */

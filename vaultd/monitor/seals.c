@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "monitor.h"
+#include "ring.h"
 #include "vault/crypt4gh.h"
 #include "vault/log.h"
 #include "vault/result.h"
@@ -348,6 +348,8 @@ int answer_seal_confirm(struct request *q) {
     char detail[100];
     if (p->seal.kind == SEAL_BY_NOTHING)
         return refuse(q, "seal.confirm", NULL, 409, "nothing-proposed", "No new seal is proposed.");
+    if (m->credential_use != CREDENTIAL_NONE)
+        return refuse(q, "seal.confirm", NULL, 409, "under-way", "Another change of the seal is under way.");
     if (!space_for_ring(m)) /* it may be days since it was proposed */
         return refuse(q, "seal.confirm", NULL, 507, "keyring-full", "There is no space for a copy of the key ring.");
     if (!take_share(m, q->message->seal_confirm.share, &p->seal.ceremony, &p->shown, &problem))

@@ -4,6 +4,7 @@
 
 #include "jobs.h"
 #include "pending.h"
+#include "ring.h"
 #include "subject_keys.h"
 #include "vault/log.h"
 #include "vault/result.h"
@@ -59,6 +60,17 @@ static uint32_t oldest_generation(const struct monitor *m) {
     return keyring_generation(m->keyring, 0, &created);
 }
 
+static void final_since(struct monitor *m, uint32_t generation, char *text, size_t size) {
+    uint64_t when = 0;
+    char at[28];
+    if (retired_since(m, generation, &when) != VAULT_OK)
+        copy_string(text, size, "final"); /* it only informs; the ring says that it is */
+    else {
+        time_text(when, at);
+        (void)format_string(text, size, "final since %s", at);
+    }
+}
+
 static json_t *shred_json(struct monitor *m, const struct shred_value *v) {
     char text[80];
     bool final = v->forgotten != 0 && oldest_generation(m) > v->generation;
@@ -67,7 +79,7 @@ static json_t *shred_json(struct monitor *m, const struct shred_value *v) {
     else if (!final)
         (void)format_string(text, sizeof(text), "not final until generation %u is retired", v->generation);
     else
-        copy_string(text, sizeof(text), "final");
+        final_since(m, v->generation, text, sizeof(text));
     return json_pack("{s:s, s:o, s:s?, s:o, s:s, s:s, s:b, s:s}", "what", v->name[0] == '\0' ? "subject" : "file",
                      "file", v->name[0] == '\0' ? json_null() : json_hex(v->file, ID_SIZE), "name",
                      v->name[0] == '\0' ? NULL : v->name, "approved", json_time(v->approved), "asked_by", v->asked_by,

@@ -88,6 +88,8 @@ static const struct member seal_drill[] = {
 };
 static const struct member key_rotate[] = {
     STR(msg_key_rotate, FROM_BODY, "what", MEMBER_TEXT, MUST, what),
+    FIELD(msg_key_rotate, FROM_BODY, "retire", MEMBER_BOOL, 0, retire),
+    FIELD(msg_key_rotate, FROM_BODY, "without_backup", MEMBER_BOOL, 0, without_backup),
 };
 /* Both decisions hold a number and nothing else. */
 static const struct member pending[] = {

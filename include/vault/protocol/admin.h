@@ -72,7 +72,12 @@
 #define FIELDS_policy_show(F, R) FIELDS_nothing(F, R)
 
 #define FIELDS_key_list(F, R) FIELDS_nothing(F, R)
-#define FIELDS_key_rotate(F, R) F(R, STR, what, 16) /* "kek", "root", "subject" */
+/* With `retire` (`what` is "kek") nothing is renewed but the root key: the ring forgets older generations, once a
+ * second person approved. */
+#define FIELDS_key_rotate(F, R)                                                                                        \
+    F(R, STR, what, 16) /* "kek", "root", "subject" */                                                                 \
+    F(R, U8, retire, 0)                                                                                                \
+    F(R, U8, without_backup, 0)
 #define FIELDS_key_jobs(F, R) FIELDS_nothing(F, R)
 
 /* Another seal. By shares it is proposed only: it takes effect when `threshold` of them were shown back. Answer 202
