@@ -66,7 +66,7 @@ static int run(struct call *c, int argc, char **argv) {
 int main(int argc, char **argv) {
     static struct call call;
     watch_signals();
-    if (secret_start() != 0 || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+    if (secret_start() != 0 || secret_no_dumps() != 0 || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
         fputs("vaultctl: a library does not start\n", stderr);
         return OUTCOME_FAILED;
     }

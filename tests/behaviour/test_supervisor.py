@@ -229,6 +229,19 @@ class Doubles(unittest.TestCase):
                 self.assertRegex(status, r"Groups:\s*\n")
                 self.assertLessEqual(rights(status), IPC_LOCK)
 
+    @unittest.skipUnless(ROOT, "only root has rights to give up")
+    def test_too_little_locked_memory_is_told_before_anything_starts(self):
+        self.configure()
+        for rights, options, status in (("-ipc_lock,-sys_resource", [], 78), ("-ipc_lock,-sys_resource", ["--check"], 78),
+                                        ("-sys_resource", ["--check"], 0)):
+            run = subprocess.run(["prlimit", "--memlock=65536:65536", "setpriv", "--bounding-set", rights,
+                                  os.path.join(BIN, "vaultd"), "--config", self.path("vaultd.yaml"), *options],
+                                 capture_output=True, text=True, timeout=PATIENCE)
+            self.assertEqual(run.returncode, status, run.stderr)
+            told = "a process may lock 64 KiB of memory, and 524288 KiB are needed: set LimitMEMLOCK=512M"
+            self.assertEqual(told in run.stderr, status == 78, run.stderr)
+            self.assertFalse(os.path.exists(self.path("vaultd.sock")))
+
     def test_core_child_that_dies_comes_back_with_the_others(self):
         self.configure()
         self.start()

@@ -49,6 +49,7 @@ static json_t *status_json(struct monitor *m, bool in_full) {
         json_pack("{s:s, s:b, s:s}", "seal", names[m->seal], "dev", m->setup.dev != 0, "version", VAULT_VERSION);
     if (in_full && status != NULL) {
         json_object_set_new(status, "space", json_string(space_name(m)));
+        json_object_set_new(status, "memory", json_string(secret_memory_name()));
         json_object_set_new(status, "root", seals_json(m));
     }
     if (!in_full || m->seal != SEAL_UNSEALED)
