@@ -34,6 +34,8 @@ struct secret *secret_move(struct secret **from);
 void secret_free(struct secret **s);
 /* Wipes ordinary memory in a way that the compiler keeps. */
 void wipe(void *bytes, size_t n);
+/* Wipes what functions that calculated with a key have left of it: the stack below the caller, and vector registers. */
+void wipe_traces(void);
 
 #define CLEANUP_SECRET __attribute__((cleanup(secret_free)))
 

@@ -243,6 +243,7 @@ int monitor_turn(struct monitor *m, bool *more) {
     if (batch_finish(m) != VAULT_OK) /* answered and logged */
         *more = false;               /* what failed is tried again, but not without end */
     check_on(m, more);
+    wipe_traces();
     return VAULT_OK;
 }
 
