@@ -23,13 +23,14 @@ SUBJECTS, BLOBS = (1, "subjects"), (12, "blobs")  # databases of the index: numb
 # ---- memory ----
 
 def memory(pid):
-    """Each mapping of a process that can be read, with its bytes."""
+    """Each mapping of a process that can be read, with its bytes; without code, which nobody can write."""
     with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as mem:
         for line in maps:
             fields = line.split(maxsplit=5)
             start, end = (int(part, 16) for part in fields[0].split("-"))
             in_file = fields[4] != "0"
-            if fields[-1].strip() in ("[vvar]", "[vsyscall]") or (not in_file and end - start > ANONYMOUS_MAX):
+            code = in_file and fields[1] == "r-xp"
+            if code or fields[-1].strip() in ("[vvar]", "[vsyscall]") or (not in_file and end - start > ANONYMOUS_MAX):
                 continue
             yield line.strip(), read_mapping(mem, start, end)
 
@@ -64,44 +65,70 @@ def where(pid, forms):
 
 
 def core_of(pid):
-    """What gcore writes of a process: the registers too."""
+    """What gdb's gcore writes of a process: the registers too."""
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(["gcore", "-o", f"{folder}/core", str(pid)], capture_output=True, timeout=300)
-        core = pathlib.Path(f"{folder}/core.{pid}")
+        core = pathlib.Path(folder) / "core"
+        subprocess.run(["gdb", "-nx", "-batch", "-iex", "set auto-solib-add off", "-iex", "set debuginfod enabled off",
+                        "-p", str(pid), "-ex", f"gcore {core}"], stdin=subprocess.DEVNULL, capture_output=True, timeout=300)
         return core.read_bytes() if core.exists() else b""
+
+
+def secrets_of(pid):
+    """All secrets of 32 bytes that a process holds in locked memory: each ends with its page, behind its size."""
+    size = struct.pack("<Q", 32)
+    return {content[-32:] for line, content in memory(pid) if len(content) == 4096 and content[-40:-32] == size}
 
 
 def pieces_of(keys):
     """Of each key its words of 8 bytes: what is left of it in a stack or a register is found too."""
-    return {f"{name}, from {at}": key[at:at + 8] for name, key in keys.items() for at in range(0, len(key) - 7, 8)}
+    return {(name, at): key[at:at + 8] for name, key in keys.items() for at in range(0, len(key) - 7, 8)}
 
 
-def names(found):
-    return {name.rsplit(",", 1)[0] for name in found}
+class Search:
+    """For keys. What was looked through is remembered: most of what the processes have in memory, they share."""
+
+    def __init__(self, keys):
+        self.pieces, self.seen = pieces_of(keys), {}
+
+    def names(self, content):
+        if content not in self.seen:
+            self.seen[content] = {name for (name, _), piece in self.pieces.items() if piece in content}
+        return self.seen[content]
 
 
-def holders(vault, keys):
-    """{process: names of the keys of which it holds a piece}, without those that hold none; a worker's name has its pid."""
-    forms, found = pieces_of(keys), {}
+def each_process(vault, look):
+    """{process: what `look` finds in it}, without those where it finds nothing; a worker's name has its pid."""
+    found = {}
     for name, pids in processes(vault).items():
         for pid in pids:
-            held = names(where(pid, forms))
+            held = look(name, pid)
             if held:
                 found[f"{name} {pid}" if name == "vaultd-worker" else name] = held
     return found
+
+
+def holders(vault, keys):
+    """Which process holds a piece of which keys."""
+    search = Search(keys)
+
+    def look(_, pid):
+        found = set()
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            for _, content in memory(pid):
+                found |= search.names(content)
+        return found
+    return each_process(vault, look)
 
 
 def cores(vault, keys):
     """The same in what gcore writes."""
-    forms, found = pieces_of(keys), {}
-    for name, pids in processes(vault).items():
-        for pid in pids:
-            core = core_of(pid)
-            assert core or not is_running(pid), f"gcore wrote nothing of {name} {pid}"
-            held = names(form for form, piece in forms.items() if piece in core)
-            if held:
-                found[f"{name} {pid}" if name == "vaultd-worker" else name] = held
-    return found
+    search = Search(keys)
+
+    def look(name, pid):
+        core = core_of(pid)
+        assert core or not is_running(pid), f"gcore wrote nothing of {name} {pid}"
+        return search.names(core)
+    return each_process(vault, look)
 
 
 # ---- keys ----
@@ -182,6 +209,10 @@ def ring_keys(vault, root):
         keys[f"kek {number}"] = plain[16 + 44 * i:48 + 44 * i]
     for i, name in enumerate(("index key", "name key", "audit seed")):
         keys[name] = plain[4 + 44 * count + 32 * i:][:32]
+    scalar = bytearray(hashlib.sha512(keys["audit seed"]).digest()[:32])
+    keys["audit prefix"] = hashlib.sha512(keys["audit seed"]).digest()[32:]
+    scalar[0], scalar[31] = scalar[0] & 248, scalar[31] & 127 | 64
+    keys["audit scalar"] = bytes(scalar)
     keys["tally key"] = hashlib.blake2b(b"vault-tally-1\0", key=keys["index key"], digest_size=32).digest()
     return keys
 
