@@ -1,10 +1,12 @@
 """What is in the memory of the vault's processes, and which keys a vault has: unwrapped by hand from the credential, the
 key ring and the index, as docs/format-keyring.md and docs/format-index.md say."""
+import base64
 import contextlib
 import ctypes
 import hashlib
 import os
 import pathlib
+import re
 import struct
 import subprocess
 import tempfile
@@ -132,6 +134,20 @@ def cores(vault, keys):
 
 
 # ---- keys ----
+
+def forms_of_key(path):
+    """A P-256 key: its number as it is written, as it is calculated with, and the characters of the PEM text."""
+    text = subprocess.run(["openssl", "pkey", "-in", path, "-noout", "-text"], capture_output=True, check=True,
+                          text=True).stdout
+    number = bytes.fromhex(re.sub(r"[\s:]", "", text.split("priv:")[1].split("pub:")[0]))[-32:].rjust(32, b"\0")
+    pem = "".join(line for line in pathlib.Path(path).read_text().splitlines() if "-----" not in line).encode()
+    at = base64.b64decode(pem).index(number)
+    first = -(-at // 3) * 4  # characters of the number alone
+    last = (at + 32) // 3 * 4
+    second = pem[max(first, 64):min(last, 128)]
+    assert len(second) >= 16
+    return {"number": number, "limbs": number[::-1], "PEM, first line": pem[first:64], "PEM, second line": second}
+
 
 def sodium():
     return ctypes.CDLL("libsodium.so.23")

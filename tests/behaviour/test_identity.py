@@ -1,20 +1,17 @@
 """Who a client is, is proven to the gate and not told by the worker: workers that their clients took over, and what the
 workers' memory holds. The lying worker is tests/hostile/liar.c, the gate that believes it vaultd-gate-unchecked."""
-import base64
 import contextlib
 import os
-import pathlib
 import re
 import socket
 import ssl
 import struct
-import subprocess
 import time
 import urllib.parse
 
 import pytest
 
-from memory_scan import credential_of, needs_root, root_key_of, where
+from memory_scan import credential_of, forms_of_key, needs_root, root_key_of, where
 from scene import add_patient, deposit, processes, records, wait_for
 from vault_under_test import programs_with, running_vault
 
@@ -207,20 +204,6 @@ def test_a_replay_without_the_request_to_sign_ends_the_worker(request, gate):
 
 
 # ---- what is in which process's memory ----
-
-def forms_of_key(path):
-    """A P-256 key: its number as it is written, as it is calculated with, and the characters of the PEM text."""
-    text = subprocess.run(["openssl", "pkey", "-in", path, "-noout", "-text"], capture_output=True, check=True,
-                          text=True).stdout
-    number = bytes.fromhex(re.sub(r"[\s:]", "", text.split("priv:")[1].split("pub:")[0]))[-32:].rjust(32, b"\0")
-    pem = "".join(line for line in pathlib.Path(path).read_text().splitlines() if "-----" not in line).encode()
-    at = base64.b64decode(pem).index(number)
-    first = -(-at // 3) * 4  # characters of the number alone
-    last = (at + 32) // 3 * 4
-    second = pem[max(first, 64):min(last, 128)]
-    assert len(second) >= 16
-    return {"number": number, "limbs": number[::-1], "PEM, first line": pem[first:64], "PEM, second line": second}
-
 
 def forms_of(key):
     return {"bytes": key, "hex": key.hex().encode(), "reversed": key[::-1]}

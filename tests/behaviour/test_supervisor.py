@@ -442,6 +442,23 @@ class Doubles(unittest.TestCase):
         self.write("ca.pem", "z\n")
         self.wait_log("trust renewed: fds=2", 2)
 
+    def test_new_certificate_reaches_the_gate_and_waiting_workers_are_replaced(self):
+        self.configure()
+        self.start()
+        serving, _ = self.greeted()
+        wait_until(lambda: len(children(self.process.pid).get("worker", [])) == 3, "one worker serves, two wait")
+        before = set(children(self.process.pid)["worker"])
+        self.write("new", "y\n")
+        os.rename(self.path("new"), self.path("server.pem"))
+        self.wait_log("certificate renewed: fds=2")
+        wait_until(lambda: len(set(children(self.process.pid).get("worker", [])) & before) == 1 and
+                   len(children(self.process.pid)["worker"]) == 3, "two new workers that wait")
+        serving.send(b"describe")
+        self.assertTrue(serving.recv(1000), "the client's worker goes on")
+        os.chmod(self.path("server.key"), 0o644)
+        self.wait_log("certificate: not renewed: ")
+        self.assertNotIn("trust renewed", self.log())
+
     def test_sockets_of_the_service_manager_are_taken(self):
         self.configure(listen=False)
         self.start(wait=False, before=["systemd-socket-activate", "--fdname=tls:admin", "-l",

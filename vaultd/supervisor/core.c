@@ -146,8 +146,7 @@ bool core_tell(struct supervisor *s, enum child_kind kind) {
     return false;
 }
 
-/* Lends descriptors to s->message for one sending. */
-static bool tell_with(struct supervisor *s, enum child_kind kind, const int *fds, size_t count) {
+bool core_tell_with(struct supervisor *s, enum child_kind kind, const int *fds, size_t count) {
     for (size_t i = 0; i < count; i++)
         s->message.fds[i] = fds[i];
     s->message.fd_count = count;
@@ -162,7 +161,7 @@ static bool setup_gate(struct supervisor *s, const int fds[CORE_FILES]) {
     const int given[] = {fds[FILE_CERTIFICATE], fds[FILE_KEY], fds[FILE_CLIENTS], fds[FILE_REVOCATIONS],
                          fds[FILE_GATE_TO_MONITOR]};
     message_init(&s->message, MSG_gate_setup, 0);
-    return tell_with(s, CHILD_GATE, given, 5);
+    return core_tell_with(s, CHILD_GATE, given, 5);
 }
 
 static bool setup_monitor(struct supervisor *s, const int fds[CORE_FILES]) {
@@ -179,13 +178,13 @@ static bool setup_monitor(struct supervisor *s, const int fds[CORE_FILES]) {
     m->reserve_size = c->reserve_size;
     m->service_limit = c->limits.per_service;
     m->denial_limit = c->limits.denials;
-    return tell_with(s, CHILD_MONITOR, given, 4);
+    return core_tell_with(s, CHILD_MONITOR, given, 4);
 }
 
 static bool setup_store(struct supervisor *s, const int fds[CORE_FILES]) {
     const int given[] = {fds[FILE_OBJECTS], fds[FILE_STORE_TO_MONITOR]};
     message_init(&s->message, MSG_store_setup, 0);
-    return tell_with(s, CHILD_STORE, given, 2);
+    return core_tell_with(s, CHILD_STORE, given, 2);
 }
 
 static void core_ready(struct supervisor *s, struct core_child *c) {
@@ -210,7 +209,7 @@ static void answer_credential(struct supervisor *s, uint64_t id) {
     int result = open_root_key(s->config, &fd, problem);
     message_init(&s->message, MSG_credential, id);
     if (result == VAULT_OK) {
-        tell_with(s, CHILD_MONITOR, &fd, 1);
+        core_tell_with(s, CHILD_MONITOR, &fd, 1);
         close(fd);
         return;
     }
@@ -292,7 +291,7 @@ static int start_all(struct supervisor *s) {
 
 int core_start(struct supervisor *s) {
     int fds[CORE_FILES];
-    s->trust = trust_look(s->config); /* before they are opened: a change in between shows */
+    core_note_files(s); /* before they are opened: a change in between shows */
     int result = open_files(s->config, fds);
     if (result != VAULT_OK)
         return result;
@@ -319,25 +318,6 @@ void core_check_deadlines(struct supervisor *s, uint64_t now) {
         core_failed(s, why);
         return;
     }
-}
-
-void core_renew_trust(struct supervisor *s) {
-    char problem[PROBLEM_SIZE] = "";
-    int fds[2] = {-1, -1};
-    s->trust = trust_look(s->config);
-    int result = open_file(s->config->clients, false, &fds[0], problem);
-    if (result == VAULT_OK)
-        result = open_file(s->config->revocations, false, &fds[1], problem);
-    if (result == VAULT_OK) {
-        message_init(&s->message, MSG_trust, 0);
-        if (tell_with(s, CHILD_GATE, fds, 2))
-            log_notice("trust: the client CA and the revocation list were given to the gate anew");
-    } else {
-        log_error("trust: not renewed: %s", problem);
-    }
-    for (int i = 0; i < 2; i++)
-        if (fds[i] >= 0)
-            close(fds[i]);
 }
 
 static void close_control(struct supervisor *s, struct core_child *c) {

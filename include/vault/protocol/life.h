@@ -1,5 +1,6 @@
 /* Supervisor and its children: birth, clients, death. Everything here is believed [s] when the supervisor sends it.
- * Descriptors travel with: gate_setup, monitor_setup, store_setup, trust, worker_new, client, credential. */
+ * Descriptors travel with: gate_setup, monitor_setup, store_setup, trust, worker_new, client, credential,
+ * certificate. */
 #ifndef VAULT_PROTOCOL_LIFE_H
 #define VAULT_PROTOCOL_LIFE_H
 
@@ -24,6 +25,9 @@
 
 /* Gate only: new client CA and CRL files (2 descriptors). Sent when either file changed. */
 #define FIELDS_trust(F, R) F(R, U8, unused, 0)
+
+/* Gate only: new server certificate chain and private key files (2 descriptors). Sent when either file changed. */
+#define FIELDS_certificate(F, R) F(R, U8, unused, 0)
 
 /* A child has read its setup, is in its sandbox and serves. */
 #define FIELDS_ready(F, R) F(R, U8, unused, 0)
@@ -88,6 +92,7 @@ enum seal_state { SEAL_UNINITIALISED = 0, SEAL_SEALED = 1, SEAL_UNSEALED = 2 };
     M(worker_kill, 0x010a, 0)                                                                                          \
     M(credential_wanted, 0x010b, 0)                                                                                    \
     M(credential, 0x010c, 1)                                                                                           \
-    M(state, 0x010d, 0)
+    M(state, 0x010d, 0)                                                                                                \
+    M(certificate, 0x010e, 2)
 
 #endif
