@@ -3,6 +3,7 @@ those of the monitor where the kernel has secret memory. `readable` is a vault o
 says that it has none: what is not found in its memory is wiped, and not only hidden."""
 import contextlib
 import ctypes
+import json
 import os
 import re
 import subprocess
@@ -165,6 +166,35 @@ def test_after_a_grants_end_its_key_is_gone_and_its_worker_serves_on(readable):
         assert readable.read(connection, "S-2")[0] == 403, "the worker is not the same any more"
     for subject in readable.data:
         scene.give_consent(readable.vault, subject)
+
+
+def test_after_a_deposit_its_key_is_gone_and_its_worker_serves_on(readable):
+    mark, size, vault = os.urandom(32), 8 << 20, readable.vault
+    first = bytes(5 << 20) + mark
+    with contextlib.closing(vault.connect("depositor")) as connection:
+        connection.putrequest("PUT", scene.file_path("S-1", "deposited"))
+        connection.putheader("Content-Length", str(size))
+        connection.endheaders()
+        connection.send(first)
+        seen = scene.wait_for(lambda: memory_with(vault, mark), "a worker that has taken what was sent")
+        connection.send(bytes(size - len(first)))
+        answer = connection.getresponse()
+        assert answer.status == 201
+        name = "data " + json.loads(answer.read())["id"]
+        keys = readable.keys()
+        assert name in memory_scan.Search(keys).names(seen), "control: its worker had it"
+        assert readable.holding(keys) == {"vaultd-monitor": of_monitor(keys)}
+        connection.request("GET", "/v1/status")
+        assert connection.getresponse().status == 200, "the worker is not the same any more"
+
+
+def memory_with(vault, mark):
+    """The whole memory of the worker that holds this."""
+    for pid in scene.processes(vault).get("vaultd-worker", []):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            whole = b"".join(content for _, content in memory_scan.memory(pid))
+            if mark in whole:
+                return whole
 
 
 def test_after_a_rotation_of_the_root_key_the_old_one_is_nowhere(readable):
