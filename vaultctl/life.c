@@ -15,6 +15,7 @@ static const struct column status_fields[] = {
     {"files", "files"},
     {"policy", "policy.name"},
     {"jobs running", "jobs"},
+    {"keys in memory", "memory"},
     {"sealed by", "root.by"},
     {"token key", "root.key"},
     {"shares needed", "root.threshold"},

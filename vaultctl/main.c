@@ -65,7 +65,8 @@ static int run(struct call *c, int argc, char **argv) {
 
 int main(int argc, char **argv) {
     static struct call call;
-    if (!watch_signals() || secret_start() != 0 || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+    if (!watch_signals() || secret_start() != 0 || secret_no_dumps() != 0 ||
+        curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
         (void)fputs("vaultctl: a library does not start\n", stderr); /* the exit status tells of it too */
         return OUTCOME_FAILED;
     }

@@ -1,8 +1,9 @@
 /* Secrets: bytes in locked, guarded memory that no core dump or child sees, wiped when freed.
  *
  * A secret has one owner. It is moved, never copied: secret_take empties what it takes from, and messages move
- * secrets out of their decoded form. Memory comes from libsodium's sodium_malloc (guard pages, mlock). A lock that
- * fails is an error (VAULT_E_MEMORY), not a warning. */
+ * secrets out of their decoded form. Memory is the kernel's secret memory where the program reserved some and the
+ * kernel has it, else libsodium's sodium_malloc (guard pages, mlock); a lock that fails is an error (VAULT_E_MEMORY),
+ * not a warning. docs/decisions/0013-memory.md. */
 #ifndef VAULT_SECRET_H
 #define VAULT_SECRET_H
 
@@ -14,7 +15,8 @@ enum { SECRET_KEY_SIZE = 32, SECRET_MAX = 65536 };
 
 struct secret;
 
-/* A secret of n (1 to SECRET_MAX) zero bytes, to be filled through secret_edit. VAULT_E_MEMORY, VAULT_E_LIMIT. */
+/* A secret of n (1 to SECRET_MAX) zero bytes, to be filled through secret_edit. VAULT_E_MEMORY: also when all that was
+ * reserved is in use. VAULT_E_LIMIT. */
 int secret_new(struct secret **ret, size_t n);
 /* A secret of n random bytes. Errors as above. */
 int secret_random(struct secret **ret, size_t n);
@@ -32,10 +34,22 @@ struct secret *secret_move(struct secret **from);
 void secret_free(struct secret **s);
 /* Wipes ordinary memory in a way that the compiler keeps. */
 void wipe(void *bytes, size_t n);
+/* Wipes what functions that calculated with a key have left of it: the stack below the caller, and vector registers. */
+void wipe_traces(void);
 
 #define CLEANUP_SECRET __attribute__((cleanup(secret_free)))
 
 /* To be called once, first thing in every program: libsodium, locked memory. VAULT_E_CRYPTO. */
 int secret_start(void);
+/* No core dumps of this program, and no reading of its memory by others of its user. VAULT_E_IO. */
+int secret_no_dumps(void);
+/* Reserves secret memory for as many secrets of up to 4,000 bytes, and larger ones, as the program has at the most. To
+ * be called once, after secret_start, before the first secret and before the walls; from then on secrets are made by
+ * one thread alone, and a child has none of them. VAULT_OK also where the kernel has none: then secrets are in locked
+ * memory, which secret_memory_name tells. VAULT_E_MEMORY: the limit of locked memory is too low for it. VAULT_E_STATE.
+ */
+int secret_reserve(unsigned small, unsigned large);
+/* Where secrets are: "secret" (memory that the kernel itself cannot read) or "locked". */
+const char *secret_memory_name(void);
 
 #endif

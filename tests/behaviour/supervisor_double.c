@@ -61,6 +61,8 @@ static void run_gate(void) {
         receive(CONTROL);
         if (message.type == MSG_trust)
             log_info("double: trust renewed: fds=%zu", message.fd_count);
+        if (message.type == MSG_certificate)
+            log_info("double: certificate renewed: fds=%zu", message.fd_count);
     }
 }
 

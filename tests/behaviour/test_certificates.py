@@ -1,7 +1,9 @@
 """Client certificates that no authority should have issued, and keys that no client should have: whoever holds the
 authority's key makes them here. Each is refused before an HTTP byte, or identified by its one URI; no process crashes."""
+import contextlib
 import datetime
 import ipaddress
+import pathlib
 import ssl
 
 import pytest
@@ -10,12 +12,20 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, ed448, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
-from scene import processes
+import memory_scan
+from scene import processes, wait_for
 from test_tls import ask, crashes
-from vault_under_test import running_vault
+from vault_under_test import programs_with, running_vault
 
 URI = "urn:vault:service:clinic"
 DAY = datetime.timedelta(days=1)
+
+
+@pytest.fixture
+def renewing():
+    """A vault whose own certificate is to change, and whose memory can be looked into."""
+    with programs_with(vaultd="vaultd-without-secret-memory") as programs, running_vault(programs=programs) as v:
+        yield v
 
 
 @pytest.fixture(scope="module")
@@ -165,3 +175,83 @@ def mersenne_key():
     d = pow(e, -1, (p - 1) * (q - 1))
     public = rsa.RSAPublicNumbers(e, p * q)
     return rsa.RSAPrivateNumbers(p, q, d, d % (p - 1), d % (q - 1), pow(q, -1, p), public).private_key()
+
+
+# ---- the server's own ----
+
+def served_certificate(vault):
+    """What a new connection is shown."""
+    with contextlib.closing(vault.connect("clinic")) as connection:
+        connection.connect()
+        return x509.load_der_x509_certificate(connection.sock.getpeercert(True))
+
+
+def replace(path, content):
+    """As it should be done: by renaming."""
+    fresh = path.with_suffix(".fresh")
+    fresh.write_bytes(content)
+    fresh.chmod(0o600)
+    fresh.rename(path)
+
+
+def pem_of(key):
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+
+
+def said(vault):
+    return (vault.folder / "vaultd.log").read_text(errors="replace")
+
+
+def own_names():
+    return [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+
+
+def test_new_server_certificate_is_used_without_a_restart(renewing):
+    vault, authority = renewing, Authority(renewing)
+    files = {name: pathlib.Path(path) for name, path in zip(("certificate", "key"), vault.cert("server"))}
+    before, core = served_certificate(vault), core_of(vault)
+    old_key = memory_scan.forms_of_key(files["key"])
+    assert memory_scan.where(core["vaultd-gate"][0], old_key), "control: the scan finds the key where it is"
+    key = p256()
+    fresh = authority.issue(key, own_names(), usage=ExtendedKeyUsageOID.SERVER_AUTH)
+    with contextlib.closing(vault.connect("clinic")) as running:
+        assert ask_status(running) == 200
+        replace(files["certificate"], fresh.public_bytes(serialization.Encoding.PEM))
+        wait_for(lambda: "the former certificate and key stay in use" in said(vault), "the pair is refused")
+        assert "private key does not belong to its certificate" in said(vault)
+        assert served_certificate(vault) == before
+        replace(files["key"], pem_of(key))
+        wait_for(lambda: served_certificate(vault) == fresh, "the new certificate is shown")
+        assert ask_status(running) == 200, "who is connected goes on"
+        assert running.sock is not None
+    assert core_of(vault) == core, "no process was started anew"
+    wait_for(lambda: not memory_scan.where(core["vaultd-gate"][0], old_key), "the old key is wiped")
+    assert memory_scan.where(core["vaultd-gate"][0], memory_scan.forms_of_key(files["key"]))
+
+
+@pytest.mark.parametrize("broken", ["half", "open to others", "gone"])
+def test_broken_server_key_changes_nothing(renewing, broken):
+    vault, before = renewing, served_certificate(renewing)
+    key = pathlib.Path(vault.cert("server")[1])
+    if broken == "half":
+        replace(key, key.read_bytes()[:100])
+        wait_for(lambda: "the former certificate and key stay in use" in said(vault), "the pair is refused")
+    elif broken == "gone":
+        key.unlink()
+        wait_for(lambda: "certificate: not renewed: " in said(vault), "the supervisor says so")
+    else:
+        key.chmod(0o644)
+        wait_for(lambda: "is open to group or others" in said(vault), "the supervisor says so")
+    assert served_certificate(vault) == before
+    assert vault.http("GET", "/v1/status", cert="clinic").status == 200
+
+
+def ask_status(connection):
+    connection.request("GET", "/v1/status")
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status
+
+
+def core_of(vault):
+    return {name: pids for name, pids in processes(vault).items() if name != "vaultd-worker"}

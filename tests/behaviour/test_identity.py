@@ -1,22 +1,19 @@
 """Who a client is, is proven to the gate and not told by the worker: workers that their clients took over, and what the
 workers' memory holds. The lying worker is tests/hostile/liar.c, the gate that believes it vaultd-gate-unchecked."""
-import base64
 import contextlib
-import ctypes
 import os
-import pathlib
 import re
 import socket
 import ssl
 import struct
-import subprocess
 import time
 import urllib.parse
 
 import pytest
 
+from memory_scan import credential_of, forms_of_key, needs_root, root_key_of, where
 from scene import add_patient, deposit, processes, records, wait_for
-from vault_under_test import is_running, programs_with, running_vault
+from vault_under_test import programs_with, running_vault
 
 SUBJECT, NAME = "S-0001", "genome.vcf"
 VICTIM, ATTACKER = "clinic", "research"
@@ -208,86 +205,8 @@ def test_a_replay_without_the_request_to_sign_ends_the_worker(request, gate):
 
 # ---- what is in which process's memory ----
 
-ANONYMOUS_MAX = 1 << 30  # larger ones are reserved addresses
-
-
-def memory(pid):
-    """Each mapping of a process that can be read, with its bytes."""
-    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as mem:
-        for line in maps:
-            fields = line.split(maxsplit=5)
-            start, end = (int(part, 16) for part in fields[0].split("-"))
-            in_file = fields[4] != "0"
-            if fields[-1].strip() in ("[vvar]", "[vsyscall]") or (not in_file and end - start > ANONYMOUS_MAX):
-                continue
-            yield line.strip(), read_mapping(mem, start, end)
-
-
-def read_mapping(mem, start, end):
-    """Up to where it ends or its file does. Guard pages cannot be read."""
-    pieces = []
-    while start < end:
-        try:
-            mem.seek(start)
-            piece = mem.read(min(end - start, 1 << 22))
-        except OSError:
-            break
-        if not piece:
-            break
-        pieces.append(piece)
-        start += len(piece)
-    return b"".join(pieces)
-
-
-def where(pid, forms):
-    """Which forms of a secret this process's memory holds. That of one that has ended holds none: a worker ends by
-    itself with its client."""
-    found, read = set(), 0
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        for _, content in memory(pid):
-            read += len(content)
-            found |= {name for name, form in forms.items() if form in content}
-    if read <= 1 << 18:
-        wait_for(lambda: not is_running(pid), f"the memory of {pid} could not be read, so its end")
-    return found
-
-
-def forms_of_key(path):
-    """A P-256 key: its number as it is written, as it is calculated with, and the characters of the PEM text."""
-    text = subprocess.run(["openssl", "pkey", "-in", path, "-noout", "-text"], capture_output=True, check=True,
-                          text=True).stdout
-    number = bytes.fromhex(re.sub(r"[\s:]", "", text.split("priv:")[1].split("pub:")[0]))[-32:].rjust(32, b"\0")
-    pem = "".join(line for line in pathlib.Path(path).read_text().splitlines() if "-----" not in line).encode()
-    at = base64.b64decode(pem).index(number)
-    first = -(-at // 3) * 4  # characters of the number alone
-    last = (at + 32) // 3 * 4
-    second = pem[max(first, 64):min(last, 128)]
-    assert len(second) >= 16
-    return {"number": number, "limbs": number[::-1], "PEM, first line": pem[first:64], "PEM, second line": second}
-
-
 def forms_of(key):
     return {"bytes": key, "hex": key.hex().encode(), "reversed": key[::-1]}
-
-
-def credential_of(vault):
-    return bytes.fromhex((vault.folder / "root.key").read_text().strip())
-
-
-def root_key_of(vault):
-    """Unwrapped with the credential, as docs/format-keyring.md says."""
-    ring = (vault.state / "keyring").read_bytes()
-    vault_id, (size,) = ring[12:28], struct.unpack_from("<H", ring, 37)
-    seal = ring[39:39 + size]
-    assert seal[0] == 1, "not sealed by a credential"
-    bound = b"vault-wrap-1" + bytes([3]) + vault_id.ljust(32, b"\0") + bytes(4)
-    root = ctypes.create_string_buffer(32)
-    nonce, sealed = seal[1:25], seal[25:]
-    opened = ctypes.CDLL("libsodium.so.23").crypto_aead_xchacha20poly1305_ietf_decrypt(
-        root, None, None, sealed, ctypes.c_ulonglong(len(sealed)), bound, ctypes.c_ulonglong(len(bound)), nonce,
-        credential_of(vault))
-    assert opened == 0
-    return root.raw
 
 
 @contextlib.contextmanager
@@ -301,9 +220,6 @@ def busy(vault):
             answer.read()
             assert answer.status == 200
         yield
-
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can read another process's memory")
 
 
 @needs_root
@@ -331,12 +247,19 @@ def test_only_the_gate_holds_the_servers_key(vault):
     assert all(not holds for each in found.values() for holds in each), found
 
 
+@pytest.fixture(scope="module")
+def readable():
+    """A vault whose monitor cannot hide its keys in secret memory."""
+    with programs_with(vaultd="vaultd-without-secret-memory") as programs, running_vault(programs=programs) as vault:
+        yield vault
+
+
 @needs_root
-def test_only_the_monitor_holds_the_root_key_and_nobody_its_credential(vault):
-    root, credential = forms_of(root_key_of(vault)), forms_of(credential_of(vault))
-    with busy(vault):
-        found = {name: [where(pid, root) for pid in pids] for name, pids in processes(vault).items()}
-        left = {name: [where(pid, credential) for pid in pids] for name, pids in processes(vault).items()}
+def test_only_the_monitor_holds_the_root_key_and_nobody_its_credential(readable):
+    root, credential = forms_of(root_key_of(readable)), forms_of(credential_of(readable))
+    with busy(readable):
+        found = {name: [where(pid, root) for pid in pids] for name, pids in processes(readable).items()}
+        left = {name: [where(pid, credential) for pid in pids] for name, pids in processes(readable).items()}
     monitor = found.pop("vaultd-monitor")
     assert monitor[0], "control: the scan does not find the key where it is"
     assert not any(holds for each in left.values() for holds in each), left

@@ -230,6 +230,19 @@ class Doubles(unittest.TestCase):
                 self.assertRegex(status, r"Groups:\s*\n")
                 self.assertLessEqual(rights(status), IPC_LOCK)
 
+    @unittest.skipUnless(ROOT, "only root has rights to give up")
+    def test_too_little_locked_memory_is_told_before_anything_starts(self):
+        self.configure()
+        for rights, options, status in (("-ipc_lock,-sys_resource", [], 78), ("-ipc_lock,-sys_resource", ["--check"], 78),
+                                        ("-sys_resource", ["--check"], 0)):
+            run = subprocess.run(["prlimit", "--memlock=65536:65536", "setpriv", "--bounding-set", rights,
+                                  os.path.join(BIN, "vaultd"), "--config", self.path("vaultd.yaml"), *options],
+                                 capture_output=True, text=True, timeout=PATIENCE)
+            self.assertEqual(run.returncode, status, run.stderr)
+            told = "a process may lock 64 KiB of memory, and 524288 KiB are needed: set LimitMEMLOCK=512M"
+            self.assertEqual(told in run.stderr, status == 78, run.stderr)
+            self.assertFalse(os.path.exists(self.path("vaultd.sock")))
+
     def test_core_child_that_dies_comes_back_with_the_others(self):
         self.configure()
         self.start()
@@ -429,6 +442,23 @@ class Doubles(unittest.TestCase):
         self.wait_log("not renewed")
         self.write("ca.pem", "z\n")
         self.wait_log("trust renewed: fds=2", 2)
+
+    def test_new_certificate_reaches_the_gate_and_waiting_workers_are_replaced(self):
+        self.configure()
+        self.start()
+        serving, _ = self.greeted()
+        wait_until(lambda: len(children(self.process.pid).get("worker", [])) == 3, "one worker serves, two wait")
+        before = set(children(self.process.pid)["worker"])
+        self.write("new", "y\n")
+        os.rename(self.path("new"), self.path("server.pem"))
+        self.wait_log("certificate renewed: fds=2")
+        wait_until(lambda: len(set(children(self.process.pid).get("worker", [])) & before) == 1 and
+                   len(children(self.process.pid)["worker"]) == 3, "two new workers that wait")
+        serving.send(b"describe")
+        self.assertTrue(serving.recv(1000), "the client's worker goes on")
+        os.chmod(self.path("server.key"), 0o644)
+        self.wait_log("certificate: not renewed: ")
+        self.assertNotIn("trust renewed", self.log())
 
     def test_sockets_of_the_service_manager_are_taken(self):
         self.configure(listen=False)

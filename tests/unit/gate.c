@@ -14,6 +14,8 @@
 #include "tests/unit/gate_rig.h"
 #include "vault/result.h"
 
+enum { CERTIFICATE = 11, PROOF = 15 }; /* handshake messages */
+
 static struct rig rig;
 
 static int start(void **state) {
@@ -239,6 +241,60 @@ static void gate_keeps_the_old_trust_if_the_new_is_broken(void **state) {
     identity_free(&id);
 }
 
+/* A whole session; whether the certificate in it is this one. */
+static bool serves(X509 *certificate, struct outcome *ret) {
+    struct identity id = issue(&rig.authority, &(struct wanted){.san = uri});
+    rig_connect(&rig, &(struct client){.identity = &id}, NULL, NULL, ret);
+    assert_int_equal(ret->client, 0);
+    identity_free(&id);
+    uint8_t *der = NULL;
+    int n = i2d_X509(certificate, &der);
+    size_t at = recording_find(&ret->recording, false, CERTIFICATE);
+    assert_true(n > 0);
+    bool found = memmem(ret->recording.messages[at].bytes, ret->recording.messages[at].n, der, (size_t)n) != NULL;
+    OPENSSL_free(der);
+    return found;
+}
+
+static bool serves_now(X509 *certificate) {
+    struct outcome o;
+    bool found = serves(certificate, &o);
+    outcome_clear(&o);
+    return found;
+}
+
+static const struct wanted of_server = {.san = "DNS:localhost", .start = -60, .end = 86400L * 90};
+
+static void new_certificate_is_for_workers_born_after_it(void **state) {
+    struct identity fresh = issue(&rig.authority, &of_server);
+    struct outcome before;
+    uint8_t signature[256];
+    size_t n = 0;
+    (void)state;
+    assert_true(serves(rig.server.certificate, &before));
+    int worker = rig_worker(&rig);
+    rig_certificate(&rig, fresh.certificate, fresh.key);
+    assert_true(serves_now(fresh.certificate));
+    script_replay(&rig, worker, &before.recording, 0, recording_find(&before.recording, false, PROOF));
+    assert_true(script_sign(&rig, worker, signature, &n)); /* it was told the former chain */
+    close(worker);
+    outcome_clear(&before);
+    identity_free(&fresh);
+}
+
+static void gate_keeps_its_certificate_if_the_new_pair_is_broken(void **state) {
+    struct identity fresh = issue(&rig.authority, &of_server);
+    struct identity rsa = issue(&rig.authority, &(struct wanted){.type = "RSA", .san = "DNS:localhost", .end = 86400});
+    (void)state;
+    rig_certificate(&rig, fresh.certificate, rig.server.key);
+    rig_certificate(&rig, rsa.certificate, rsa.key);
+    assert_true(serves_now(rig.server.certificate));
+    rig_certificate(&rig, fresh.certificate, fresh.key);
+    assert_true(serves_now(fresh.certificate));
+    identity_free(&rsa);
+    identity_free(&fresh);
+}
+
 static void gate_forgets_a_worker_that_is_gone(void **state) {
     struct identity id = issue(&rig.authority, &(struct wanted){.san = uri});
     static struct message gone;
@@ -317,6 +373,8 @@ int main(void) {
         WITH_GATE(gate_loses_revoked_identity_once),
         WITH_GATE(gate_loses_expired_identity),
         WITH_GATE(gate_keeps_the_old_trust_if_the_new_is_broken),
+        WITH_GATE(new_certificate_is_for_workers_born_after_it),
+        WITH_GATE(gate_keeps_its_certificate_if_the_new_pair_is_broken),
         WITH_GATE(gate_forgets_a_worker_that_is_gone),
         WITH_GATE(gate_warns_daily_of_its_own_expiry),
 #ifdef GATE_PROGRAM

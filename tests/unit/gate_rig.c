@@ -166,6 +166,16 @@ void rig_trust(struct rig *r, int list) {
     rig_pump(r);
 }
 
+void rig_certificate(struct rig *r, X509 *certificate, EVP_PKEY *key) {
+    message_init(&scratch, MSG_certificate, 0);
+    scratch.fds[0] = certificate_file(certificate);
+    scratch.fds[1] = key_file(key);
+    scratch.fd_count = 2;
+    must(channel_send(r->control, &scratch) == VAULT_OK, "certificate");
+    message_clear(&scratch);
+    rig_pump(r);
+}
+
 static int add_worker(struct rig *r) {
     int ends[2];
     must(channel_pair(ends) == VAULT_OK, "channel");

@@ -36,6 +36,9 @@ void rig_pump(struct rig *r);
 /* New trust: the rig's authority and this list, which is closed. */
 void rig_trust(struct rig *r, int list);
 
+/* Another server certificate, and a key, which need not be its own. */
+void rig_certificate(struct rig *r, X509 *certificate, EVP_PKEY *key);
+
 struct client {
     const struct identity *identity; /* NULL: no certificate */
     const char *groups, *suites;     /* NULL: the default */

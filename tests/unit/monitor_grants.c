@@ -182,6 +182,7 @@ static void seal_is_answered_when_the_last_reader_is_gone(void **state) {
     assert_null(received(&root));
     assert_null(m.keyring);
     peer_end(&clinic);
+    supervisor_ends_sealed();
     struct message *answer = received(&root);
     assert_non_null(answer);
     assert_int_equal(status_of(answer), 200);

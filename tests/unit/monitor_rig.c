@@ -218,6 +218,13 @@ void supervisor_gone(uint64_t worker) {
     assert_int_equal(channel_send(control, &out), VAULT_OK);
 }
 
+void supervisor_ends_sealed(void) {
+    for (const struct worker *w = m.workers; w != NULL; w = w->next)
+        if (w->sealed)
+            supervisor_gone(w->number);
+    turn();
+}
+
 /* ---- workers ---- */
 
 struct peer peer_new(void) {

@@ -59,6 +59,8 @@ struct heard supervisor_heard(void);
 /* Answers credential_wanted; `name` is a file in the folder ("root.key"), NULL: there is none. */
 void supervisor_credential(const char *name);
 void supervisor_gone(uint64_t worker);
+/* Has ended whom it was told to, since the vault was sealed; takes a turn. */
+void supervisor_ends_sealed(void);
 void write_root_key(const char *name, char digit);
 
 /* ---- workers ---- */

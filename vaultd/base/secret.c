@@ -1,8 +1,13 @@
 #include "vault/secret.h"
 
 #include <sodium.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 
+#include "secret_memory.h"
 #include "vault/result.h"
+
+static bool in_pool; /* secrets are in the kernel's secret memory, all of them */
 
 /* The header lives in the guarded allocation too: `bytes` ends at the guard page, so that an overrun faults. */
 struct secret {
@@ -14,18 +19,39 @@ int secret_start(void) {
     return sodium_init() < 0 ? VAULT_E_CRYPTO : VAULT_OK;
 }
 
+int secret_no_dumps(void) {
+    const struct rlimit none = {0, 0};
+    return setrlimit(RLIMIT_CORE, &none) == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 ? VAULT_OK : VAULT_E_IO;
+}
+
+int secret_reserve(unsigned small, unsigned large) {
+    int result = secret_memory_map(small, large);
+    in_pool = in_pool || result == VAULT_OK;
+    return result == VAULT_NOT_FOUND ? VAULT_OK : result;
+}
+
+const char *secret_memory_name(void) {
+    return in_pool ? "secret" : "locked";
+}
+
+/* sodium_malloc goes on without the lock; here that is an error. Locking twice is harmless. */
+static struct secret *new_locked(size_t total) {
+    struct secret *s = sodium_malloc(total);
+    if (s != NULL && sodium_mlock(s, total) != 0) {
+        sodium_free(s);
+        s = NULL;
+    }
+    return s;
+}
+
 int secret_new(struct secret **ret, size_t n) {
     if (n == 0 || n > SECRET_MAX)
         return VAULT_E_LIMIT;
     size_t total = sizeof(struct secret) + n;
-    struct secret *s = sodium_malloc(total + (8 - total % 8) % 8);
+    total += (8 - total % 8) % 8;
+    struct secret *s = in_pool ? secret_memory_take(total) : new_locked(total);
     if (s == NULL)
         return VAULT_E_MEMORY;
-    /* sodium_malloc goes on without the lock; here that is an error. Locking twice is harmless. */
-    if (sodium_mlock(s, sizeof(*s) + n) != 0) {
-        sodium_free(s);
-        return VAULT_E_MEMORY;
-    }
     s->size = n;
     sodium_memzero(s->bytes, n);
     *ret = s;
@@ -80,7 +106,10 @@ struct secret *secret_move(struct secret **from) {
 void secret_free(struct secret **s) {
     if (s == NULL || *s == NULL)
         return;
-    sodium_free(*s);
+    if (in_pool)
+        secret_memory_give(*s);
+    else
+        sodium_free(*s);
     *s = NULL;
 }
 

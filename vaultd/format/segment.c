@@ -36,6 +36,7 @@ void cipher_free(struct cipher **c) {
     EVP_CIPHER_CTX_free((*c)->context); /* cleanses the key schedule */
     OPENSSL_free(*c);
     *c = NULL;
+    wipe_traces();
 }
 
 void nonce_at(const uint8_t base[NONCE_SIZE], uint32_t index, uint8_t ret_nonce[NONCE_SIZE]) {

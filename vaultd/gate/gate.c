@@ -11,6 +11,7 @@
 enum { SETUP_WAIT_MS = 30000, TEXT_MAX = 16 << 20, DAY = 86400, WARN_DAYS = 30 };
 enum { SETUP_CHAIN, SETUP_KEY, SETUP_AUTHORITIES, SETUP_LISTS, SETUP_MONITOR, SETUP_FDS };
 enum { TRUST_AUTHORITIES, TRUST_LISTS, TRUST_FDS };
+enum { CERTIFICATE_CHAIN, CERTIFICATE_KEY, CERTIFICATE_FDS };
 
 void gate_fail(struct gate *g, int result, const char *what) {
     if (g->fault != VAULT_OK)
@@ -92,14 +93,14 @@ static int read_key(int fd, struct secret **ret) {
     return result;
 }
 
-static int load_server(struct gate *g, int chain_fd, int key_fd) {
+static int load_server(int chain_fd, int key_fd, struct server **ret) {
     struct text chain = {.bytes = NULL};
     CLEANUP_SECRET struct secret *key = NULL;
     int result = read_text(chain_fd, &chain);
     if (result == VAULT_OK)
         result = read_key(key_fd, &key);
     if (result == VAULT_OK)
-        result = server_new(chain.bytes, chain.n, key, &g->server);
+        result = server_new(chain.bytes, chain.n, key, ret);
     free_text(&chain);
     if (result != VAULT_OK)
         log_error("server certificate or key not usable: %s", vault_result_name(result));
@@ -139,6 +140,24 @@ static void take_trust(struct gate *g, const struct message *m) {
     workers_verify_again(g);
 }
 
+/* As of trust: a pair that does not belong together, or is half written, must not end the service. Who was told the
+ * former chain is served under it. */
+static void take_certificate(struct gate *g, const struct message *m) {
+    struct server *fresh = NULL;
+    if (m->fd_count != CERTIFICATE_FDS) {
+        gate_fail(g, VAULT_E_PROTOCOL, "certificate came without its files");
+        return;
+    }
+    if (load_server(m->fds[CERTIFICATE_CHAIN], m->fds[CERTIFICATE_KEY], &fresh) != VAULT_OK) {
+        log_error("certificate: the former certificate and key stay in use");
+        return;
+    }
+    server_free(&g->server);
+    g->server = fresh;
+    g->server_warned = 0;
+    log_notice("certificate: the new certificate and key are in use");
+}
+
 static void take_worker(struct gate *g, struct message *m) {
     if (m->fd_count != 1) {
         gate_fail(g, VAULT_E_PROTOCOL, "worker_new came without its channel");
@@ -164,6 +183,7 @@ static void on_control(void *context) {
     case MSG_worker_new: take_worker(g, &g->in); break;
     case MSG_worker_gone: worker_remove(g, g->in.worker_gone.worker); break;
     case MSG_trust: take_trust(g, &g->in); break;
+    case MSG_certificate: take_certificate(g, &g->in); break;
     default: gate_fail(g, VAULT_E_PROTOCOL, "control channel"); break;
     }
     message_clear(&g->in);
@@ -183,7 +203,7 @@ static void on_monitor(void *context) {
 static int take_setup(struct gate *g, struct message *m) {
     if (m->type != MSG_gate_setup || m->fd_count != SETUP_FDS)
         return VAULT_E_PROTOCOL;
-    int result = load_server(g, m->fds[SETUP_CHAIN], m->fds[SETUP_KEY]);
+    int result = load_server(m->fds[SETUP_CHAIN], m->fds[SETUP_KEY], &g->server);
     if (result == VAULT_OK)
         result = load_trust(m->fds[SETUP_AUTHORITIES], m->fds[SETUP_LISTS], &g->trust);
     if (result == VAULT_OK) {

@@ -25,6 +25,7 @@ struct worker {
     uint64_t id;
     int channel; /* owned; -1 once closed */
     struct watch *watch;
+    struct server *server;       /* whose chain it was told; shared until its verdict */
     struct handshake *handshake; /* from its first message to its verdict */
     uint64_t deadline_ms;        /* of the handshake */
     unsigned messages;           /* handshake messages so far */

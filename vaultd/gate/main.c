@@ -9,14 +9,20 @@
 #include "vault/sandbox.h"
 #include "vault/secret.h"
 #include "vaultd/gate/gate.h"
+#include "vaultd/gate/heap.h"
 
-enum { CONTROL = 3 };
+/* Large secrets: the packet of a channel, the key file as it is read, the key in it. */
+enum { CONTROL = 3, SMALL_SECRETS = 4, LARGE_SECRETS = 3 };
 
 static int start(void) {
     log_start("gate");
     int result = sandbox_start();
     if (result == VAULT_OK)
         result = secret_start();
+    if (result == VAULT_OK)
+        result = secret_reserve(SMALL_SECRETS, LARGE_SECRETS);
+    if (result == VAULT_OK)
+        result = heap_wipe_freed();
     if (result == VAULT_OK && OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1)
         result = VAULT_E_CRYPTO;
     if (result != VAULT_OK)

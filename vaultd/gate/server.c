@@ -13,6 +13,7 @@
 enum { HANDSHAKE_CERTIFICATE = 11 };
 
 struct server {
+    unsigned owners;
     EVP_PKEY *key;
     uint64_t not_after;
     size_t message_size;
@@ -97,6 +98,7 @@ int server_new(const void *chain, size_t chain_size, const struct secret *key, s
     struct server *s = calloc(1, sizeof(*s));
     if (s == NULL)
         return VAULT_E_MEMORY;
+    s->owners = 1;
     int result = load_key(s, key);
     if (result == VAULT_OK)
         result = load_chain(s, chain, chain_size);
@@ -107,11 +109,18 @@ int server_new(const void *chain, size_t chain_size, const struct secret *key, s
     return result;
 }
 
+struct server *server_share(struct server *s) {
+    s->owners++;
+    return s;
+}
+
 void server_free(struct server **s) {
     if (s == NULL || *s == NULL)
         return;
-    EVP_PKEY_free((*s)->key);
-    free(*s);
+    if (--(*s)->owners == 0) {
+        EVP_PKEY_free((*s)->key);
+        free(*s);
+    }
     *s = NULL;
 }
 

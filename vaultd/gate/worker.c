@@ -14,6 +14,7 @@ static void close_channel(struct worker *w) {
         close(w->channel);
     w->channel = -1;
     handshake_free(&w->handshake);
+    server_free(&w->server);
 }
 
 static void free_worker(struct worker *w) {
@@ -55,7 +56,7 @@ static int take_message(struct worker *w, const struct msg_tls_message *m) {
     if (w->verdict_given)
         return VAULT_OK;
     if (w->handshake == NULL) {
-        int result = handshake_new(w->gate->server, &w->handshake);
+        int result = handshake_new(w->server, &w->handshake);
         if (result != VAULT_OK)
             return result;
         w->deadline_ms = loop_now_ms() + HANDSHAKE_MS;
@@ -143,6 +144,7 @@ static int answer_identity_wanted(struct worker *w, uint64_t id) {
     if (w->gate->fault == VAULT_OK)
         answer_verdict(w, id, handshake_refusal(w->handshake));
     handshake_free(&w->handshake);
+    server_free(&w->server);
     return VAULT_OK;
 }
 
@@ -192,7 +194,7 @@ int worker_add(struct gate *g, uint64_t id, int channel) {
         close(channel);
         return *find(g, id) == NULL ? VAULT_E_MEMORY : VAULT_E_PROTOCOL;
     }
-    *w = (struct worker){.gate = g, .id = id, .channel = channel};
+    *w = (struct worker){.gate = g, .id = id, .channel = channel, .server = server_share(g->server)};
     int result = loop_add(g->loop, channel, 2, on_worker, w, &w->watch);
     if (result != VAULT_OK) {
         free_worker(w);

@@ -148,12 +148,39 @@ static void send_replies(struct monitor *m) {
     }
 }
 
+int ending_start(struct monitor *m, uint64_t worker) {
+    if (m->ending != NULL)
+        return VAULT_OK;
+    struct ending *e = calloc(1, sizeof(*e));
+    if (e == NULL)
+        return VAULT_E_MEMORY;
+    *e = (struct ending){.worker = worker, .next = m->endings};
+    m->endings = m->ending = e;
+    return VAULT_OK;
+}
+
+void endings_keys_wiped(struct monitor *m) {
+    for (struct ending *e = m->endings; e != NULL; e = e->next)
+        e->keys = false;
+}
+
+static bool workers_still_ending(const struct monitor *m) {
+    for (const struct worker *w = m->workers; w != NULL; w = w->next)
+        if (w->sealed)
+            return true;
+    return false;
+}
+
+static bool still_waits(const struct monitor *m, const struct ending *e) {
+    return !e->committed || e->keys || grants_still_ending(m, e->ended) || (e->workers && workers_still_ending(m));
+}
+
 /* Answers of changes whose grants have all ended. */
 static void release_endings(struct monitor *m) {
     struct ending **at = &m->endings;
     while (*at != NULL) {
         struct ending *e = *at;
-        if (!e->committed || grants_still_ending(m, e->ended)) {
+        if (still_waits(m, e)) {
             at = &e->next;
             continue;
         }
@@ -204,6 +231,7 @@ void batch_drop(struct monitor *m, int reason) {
     for (struct ending *e = m->endings; e != NULL; e = e->next)
         if (!e->committed) {
             e->ended = 0;
+            e->keys = e->workers = false;
             e->committed = true;
             if (e->answer != NULL)
                 refuse_message(&e->answer, false); /* it takes rights away */

@@ -107,19 +107,10 @@ bool grants_still_ending(const struct monitor *m, uint64_t ended) {
 
 /* The answer of the change that runs now waits for this grant, and with it for all that were ended before. */
 static int wait_for(struct monitor *m, const struct grant *g, uint64_t asked_by) {
-    if (asked_by == 0)
-        return VAULT_OK;
-    if (m->ending == NULL) {
-        struct ending *e = calloc(1, sizeof(*e));
-        if (e == NULL)
-            return VAULT_E_MEMORY;
-        e->worker = asked_by;
-        e->next = m->endings;
-        m->endings = m->ending = e;
-    }
-    if (g->ended > m->ending->ended)
+    int result = asked_by == 0 ? VAULT_OK : ending_start(m, asked_by);
+    if (result == VAULT_OK && asked_by != 0 && g->ended > m->ending->ended)
         m->ending->ended = g->ended;
-    return VAULT_OK;
+    return result;
 }
 
 static int end_grant(struct monitor *m, struct grant *g, const struct grant_filter *filter) {

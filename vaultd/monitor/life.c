@@ -47,6 +47,7 @@ static json_t *status_json(struct monitor *m, bool in_full) {
         json_pack("{s:s, s:b, s:s}", "seal", names[m->seal], "dev", m->setup.dev != 0, "version", VAULT_VERSION);
     if (in_full && status != NULL) {
         json_object_set_new(status, "space", json_string(space_name(m)));
+        json_object_set_new(status, "memory", json_string(secret_memory_name()));
         json_object_set_new(status, "root", seals_json(m));
     }
     if (!in_full || m->seal != SEAL_UNSEALED)
@@ -76,11 +77,24 @@ int answer_status(struct request *q) {
     return VAULT_OK;
 }
 
-/* Sealing: recorded first; then every other worker is ended and every key wiped. The answer waits for the last reader's
- * end, as that of a withdrawal does. */
+/* Every other worker that has a client may have a key. */
+static void end_workers(struct monitor *m, const struct worker *asking) {
+    for (struct worker *w = m->workers; w != NULL; w = w->next) {
+        if (w == asking || w->kind == 0)
+            continue;
+        w->sealed = true;
+        worker_kill(m, w->number, WORKER_SEALED);
+    }
+}
+
+/* Sealing: recorded first; then every other worker is ended and every key wiped. The answer waits for all of that. */
 int answer_seal(struct request *q) {
     struct monitor *m = q->monitor;
-    int result = grants_end_all(m, "the vault was sealed", q->worker->number);
+    int result = ending_start(m, q->worker->number);
+    if (result == VAULT_OK) {
+        m->ending->keys = m->ending->workers = true;
+        result = grants_end_all(m, "the vault was sealed", q->worker->number);
+    }
     for (struct worker *w = m->workers; w != NULL && result == VAULT_OK; w = w->next)
         if (w != q->worker && w->deposits)
             result = uploads_drop_of_worker(m, w->number);
@@ -92,11 +106,10 @@ int answer_seal(struct request *q) {
         return result;
     if (batch_finish(m) != VAULT_OK)
         return VAULT_OK; /* answered by the dropped batch */
-    for (struct worker *w = m->workers; w != NULL; w = w->next)
-        if (w != q->worker && w->kind != 0)
-            worker_kill(m, w->number, WORKER_SEALED);
+    end_workers(m, q->worker);
     m->sealed_by_operator = true;
     forget_keys(m);
+    endings_keys_wiped(m);
     life_tell_state(m);
     return VAULT_OK;
 }

@@ -8,8 +8,19 @@
 
 enum { CONTROL_FD = 3, EXIT_IO = 74 };
 
+/* The most secrets at a time: those of the ring, the shares that were shown, proposed and are just being made, the key
+ * in the answer that waits for each worker, and what one request takes for itself. Large ones: the packet of a channel,
+ * a value of the index. */
+enum {
+    WORKERS_MAX = 4096 + 64,
+    SMALL_SECRETS = KEYRING_GENERATIONS + 3 + 3 * SHARES_MAX + WORKERS_MAX + 32,
+    LARGE_SECRETS = 2
+};
+
 static int start(struct monitor *m) {
     int result = secret_start();
+    if (result == VAULT_OK)
+        result = secret_reserve(SMALL_SECRETS, LARGE_SECRETS);
     if (result == VAULT_OK)
         result = sandbox_start();
     if (result == VAULT_OK)

@@ -56,6 +56,7 @@ struct worker {
     uint8_t fingerprint[HASH_SIZE];
     bool waiting;     /* a request of it is not answered yet: one at a time */
     bool deposits;    /* it was given an upload */
+    bool sealed;      /* it is being ended, since the vault was sealed */
     unsigned uploads; /* open ones of it */
     struct worker *next;
 };
@@ -81,9 +82,12 @@ struct grant {
     struct grant *next;
 };
 
-/* A change whose answer waits until the grants that it ended are gone. */
+/* A change whose answer waits until the grants that it ended are gone; that of sealing, until the keys are too, and
+ * every process that was given one. */
 struct ending {
     uint64_t ended; /* it waits until no grant with this number or a lower one is still ending; 0: for none */
+    bool keys;      /* sealing: it waits until they are wiped */
+    bool workers;   /* sealing: it waits until no worker that was ended for it is left */
     bool committed;
     uint64_t worker;        /* whom to answer */
     struct message *answer; /* NULL until the handler replied */
@@ -283,6 +287,10 @@ void batch_drop(struct monitor *m, int reason);
 void batch_reply(struct monitor *m, struct worker *w, struct message *reply);
 /* Frees the answers that still wait for the end of grants; they never go out. */
 void endings_free(struct monitor *m);
+/* The answer to this worker of the change that runs now will wait (m->ending). VAULT_E_MEMORY. */
+int ending_start(struct monitor *m, uint64_t worker);
+/* The keys are wiped: answers no longer wait for that. */
+void endings_keys_wiped(struct monitor *m);
 /* Reads meta, tree and policy from the index into the cache. Faults of the index. */
 int monitor_reload(struct monitor *m);
 /* Stores m->meta in the transaction. Faults of the index. */

@@ -248,6 +248,7 @@ int monitor_turn(struct monitor *m, bool *more) {
         *more = false;               /* what failed is tried again, but not without end */
     token_tick(m);
     check_on(m, more);
+    wipe_traces();
     return VAULT_OK;
 }
 

@@ -23,19 +23,16 @@ void worker_kill(struct monitor *m, uint64_t number, enum worker_end why) {
     struct worker *w = worker_find(m, number);
     if (w != NULL && why == WORKER_MISBEHAVED)
         let_go(w); /* nothing more is heard from it, and no key goes to it */
-    struct message *k = malloc(sizeof(*k));
-    if (k == NULL)
-        return;
-    message_init(k, MSG_worker_kill, 0);
-    k->worker_kill.worker = number;
-    k->worker_kill.why = (uint8_t)why;
-    int result = channel_send_wait(m->control, k, 5000);
+    static struct message k;
+    message_init(&k, MSG_worker_kill, 0);
+    k.worker_kill.worker = number;
+    k.worker_kill.why = (uint8_t)why;
+    int result = channel_send_wait(m->control, &k, 5000);
     if (result != VAULT_OK) {
         log_error("worker: cannot have it ended result=\"%s\"", vault_result_name(result));
         m->stop = true; /* the supervisor ends everything when we end */
         m->exit_status = 1;
     }
-    free(k);
 }
 
 /* One message per turn and worker, so that none starves the others. */

@@ -1,19 +1,16 @@
 #include "sandbox_internal.h"
 
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 
 #include "vault/log.h"
 #include "vault/result.h"
+#include "vault/secret.h"
 
 int sandbox_start(void) {
-    const struct rlimit no_core = {0, 0};
-    if (setrlimit(RLIMIT_CORE, &no_core) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 ||
-        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-        return VAULT_E_IO;
-    return VAULT_OK;
+    int result = secret_no_dumps();
+    return result == VAULT_OK && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ? VAULT_E_IO : result;
 }
 
 /* Landlock binds the calling thread only, so threads may be started after it, not before. The folder of a process's

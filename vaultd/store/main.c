@@ -11,7 +11,8 @@
 #include "vault/sandbox.h"
 #include "vault/secret.h"
 
-enum { CONTROL = 3, SETUP_TIMEOUT_MS = 30000 };
+/* The key for tokens, and the packet of a channel. */
+enum { CONTROL = 3, SETUP_TIMEOUT_MS = 30000, SMALL_SECRETS = 4, LARGE_SECRETS = 1 };
 
 /* The object directory and the channel to the monitor, in the first message. VAULT_E_PROTOCOL and what channels give.
  */
@@ -60,6 +61,8 @@ int main(void) {
     log_start("store");
     umask(077);
     int result = secret_start();
+    if (result == VAULT_OK)
+        result = secret_reserve(SMALL_SECRETS, LARGE_SECRETS);
     if (result == VAULT_OK)
         result = sandbox_start();
     if (result == VAULT_OK)

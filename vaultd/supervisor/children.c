@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -30,6 +31,29 @@ static void set_limit(__rlimit_resource_t what, rlim_t wanted) {
         return;
     now.rlim_cur = now.rlim_max < wanted ? now.rlim_max : wanted;
     setrlimit(what, &now);
+}
+
+/* Locks addresses that nothing is behind, so it takes no memory: only the limit, or our right to pass it, counts. */
+static bool can_lock(size_t n) {
+    void *nothing = mmap(NULL, n, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    bool locked = nothing != MAP_FAILED && mlock2(nothing, n, MLOCK_ONFAULT) == 0;
+    if (nothing != MAP_FAILED)
+        munmap(nothing, n);
+    return locked;
+}
+
+int children_may_lock(char ret_problem[CONFIG_PROBLEM_SIZE]) {
+    struct rlimit now = {0, 0};
+    set_limit(RLIMIT_MEMLOCK, LOCKED_MEMORY);
+    if (can_lock(LOCKED_MEMORY))
+        return VAULT_OK;
+    (void)getrlimit(RLIMIT_MEMLOCK, &now);
+    format_string(
+        ret_problem, CONFIG_PROBLEM_SIZE,
+        "a process may lock %llu KiB of memory, and %llu KiB are needed: set LimitMEMLOCK=%lluM in the service "
+        "unit, or raise the hard limit (`ulimit -H -l %llu`)",
+        (unsigned long long)now.rlim_cur >> 10, LOCKED_MEMORY >> 10, LOCKED_MEMORY >> 20, LOCKED_MEMORY >> 10);
+    return VAULT_E_LIMIT;
 }
 
 static rlim_t files_of(enum child_kind kind, const struct limits *l) {

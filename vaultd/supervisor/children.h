@@ -8,6 +8,10 @@
 
 #include "config.h"
 
+/* Raises our own limit of locked memory, which children inherit, as far as it goes. VAULT_E_LIMIT: they could not lock
+ * what they must, and the problem is told. */
+int children_may_lock(char ret_problem[CONFIG_PROBLEM_SIZE]);
+
 struct child {
     pid_t pid;
     int pidfd;

@@ -296,7 +296,7 @@ static int start_all(struct supervisor *s) {
 
 int core_start(struct supervisor *s) {
     int fds[CORE_FILES];
-    s->trust = trust_look(s->config); /* before they are opened: a change in between shows */
+    core_note_files(s); /* before they are opened: a change in between shows */
     int result = open_files(s->config, fds);
     if (result != VAULT_OK)
         return result;
@@ -323,25 +323,6 @@ void core_check_deadlines(struct supervisor *s, uint64_t now) {
         core_failed(s, why);
         return;
     }
-}
-
-void core_renew_trust(struct supervisor *s) {
-    char problem[PROBLEM_SIZE] = "";
-    int fds[2] = {-1, -1};
-    s->trust = trust_look(s->config);
-    int result = open_file(s->config->clients, false, &fds[0], problem);
-    if (result == VAULT_OK)
-        result = open_file(s->config->revocations, false, &fds[1], problem);
-    if (result == VAULT_OK) {
-        message_init(&s->message, MSG_trust, 0);
-        if (core_tell_with(s, CHILD_GATE, fds, 2))
-            log_notice("trust: the client CA and the revocation list were given to the gate anew");
-    } else {
-        log_error("trust: not renewed: %s", problem);
-    }
-    for (int i = 0; i < 2; i++)
-        if (fds[i] >= 0)
-            close(fds[i]);
 }
 
 static void close_control(struct supervisor *s, struct core_child *c) {

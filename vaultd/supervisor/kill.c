@@ -117,6 +117,18 @@ void worker_kill_asked(struct supervisor *s, enum child_kind by, uint64_t id, ui
     worker_end_by_force(w, (enum worker_end)why);
 }
 
+static struct worker *find_waiting(const struct supervisor *s) {
+    struct worker *w = s->workers;
+    while (w != NULL && w->client >= 0)
+        w = w->next;
+    return w;
+}
+
+void workers_end_waiting(struct supervisor *s) {
+    for (struct worker *w = find_waiting(s); w != NULL; w = find_waiting(s))
+        worker_end_by_force(w, WORKER_ENDED);
+}
+
 void workers_end_all(struct supervisor *s, enum worker_end why, bool tell) {
     for (struct worker *w = s->workers; w != NULL; w = w->next) { /* all signals first: they die side by side */
         reset_client(w);

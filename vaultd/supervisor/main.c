@@ -6,13 +6,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "children.h"
 #include "paths.h"
 #include "supervisor.h"
 #include "vault/log.h"
 #include "vault/result.h"
 #include "vault/secret.h"
 
-enum { EXIT_WRONG_USAGE = 2 };
+/* It never has a key; what it could be sent in a message, and the packet of a channel. */
+enum { EXIT_WRONG_USAGE = 2, SMALL_SECRETS = 2, LARGE_SECRETS = 1 };
 
 static const char usage[] = "Usage: vaultd --config FILE [--check]\n"
                             "  --config FILE  the configuration (YAML)\n"
@@ -72,6 +74,10 @@ static int check_and_run(const struct arguments *arguments) {
     }
     if (paths_check(&config) != VAULT_OK)
         return EXIT_BAD_CONFIGURATION;
+    if (children_may_lock(problem) != VAULT_OK) {
+        log_error("limits: %s", problem);
+        return EXIT_BAD_CONFIGURATION;
+    }
     if (arguments->check) {
         check_credential("root_key", &config.root_key);
         if (config.token.set)
@@ -82,6 +88,11 @@ static int check_and_run(const struct arguments *arguments) {
         log_notice("start: not root: every process runs as this user, and only the sandbox keeps them apart");
     else if (!config.users[CHILD_GATE].set)
         log_notice("start: no users configured: every process runs as root in this throw-away vault");
+    if (secret_reserve(SMALL_SECRETS, LARGE_SECRETS) != VAULT_OK) {
+        log_error("start: no memory for secrets");
+        return 1;
+    }
+    log_notice("start: secrets are in %s memory", secret_memory_name());
     return supervisor_run(&config);
 }
 
@@ -94,8 +105,8 @@ int main(int argc, char **argv) {
     }
     if (arguments.help || arguments.version)
         return answered(fputs(arguments.help ? usage : "vaultd " VAULT_VERSION "\n", stdout));
-    if (secret_start() != VAULT_OK) {
-        log_error("start: no locked memory");
+    if (secret_start() != VAULT_OK || secret_no_dumps() != VAULT_OK) {
+        log_error("start: a library does not start, or core dumps cannot be switched off");
         return 1;
     }
     return check_and_run(&arguments);

@@ -56,7 +56,7 @@ static void drain(struct supervisor *s) {
 static void reload(struct supervisor *s) {
     notify_reloading();
     if (s->phase == PHASE_SERVING)
-        core_renew_trust(s);
+        core_renew(s);
     notify_ready();
 }
 
@@ -114,17 +114,9 @@ static void drain_step(struct supervisor *s, uint64_t now) {
         s->phase = PHASE_OVER;
 }
 
-static void watch_trust(struct supervisor *s) {
-    if (s->phase != PHASE_SERVING)
-        return;
-    const struct trust_files now = trust_look(s->config);
-    if (!trust_same(&now, &s->trust))
-        core_renew_trust(s);
-}
-
 /* What time brings; after every turn of the loop. */
 static void tick(struct supervisor *s) {
-    static uint64_t trust_at;
+    static uint64_t looked_at;
     uint64_t now = loop_now_ms();
     notify_alive(now);
     core_check_deadlines(s, now);
@@ -133,9 +125,9 @@ static void tick(struct supervisor *s) {
     drain_step(s, now);
     workers_refill(s, now);
     clients_watch(s);
-    if (now - trust_at >= TICK_MS) {
-        trust_at = now;
-        watch_trust(s);
+    if (now - looked_at >= TICK_MS && s->phase == PHASE_SERVING) {
+        looked_at = now;
+        core_renew_changed(s);
     }
     show_status(s, now);
 }

@@ -103,7 +103,7 @@ struct supervisor {
 
     struct core_child core[CORE_CHILDREN];
     struct token_child token;
-    struct trust_files trust;
+    struct file_pair trust, certificate; /* what the gate was given */
     bool stay_sealed;
     uint8_t seal; /* enum seal_state */
 
@@ -129,12 +129,16 @@ void core_failed(struct supervisor *s, const char *why);
 void core_check_deadlines(struct supervisor *s, uint64_t now);
 /* Sends s->message to one; a child that cannot be told is as good as dead: false, and core_failed was called. */
 bool core_tell(struct supervisor *s, enum child_kind kind);
-/* The same, with `count` descriptors that are lent for it. */
+/* The same with `count` descriptors, which stay the caller's. */
 bool core_tell_with(struct supervisor *s, enum child_kind kind, const int *fds, size_t count);
 /* The ordinary end: closes their channels and waits for each. */
 void core_end(struct supervisor *s);
-/* Opens the trust files and gives them to the gate. */
-void core_renew_trust(struct supervisor *s);
+/* Remembers which files the gate is given now. */
+void core_note_files(struct supervisor *s);
+/* Gives trust, certificate and key to the gate anew; or only what changed on disk. A gate that cannot be told ends
+ * everything. */
+void core_renew(struct supervisor *s);
+void core_renew_changed(struct supervisor *s);
 
 /* token.c: a process for one task at the token. */
 /* The monitor's token_wanted: starts it, or says why not, as soon as the one before has ended. */
@@ -166,6 +170,8 @@ void worker_died(void *worker);
 void worker_end_by_force(struct worker *w, enum worker_end why);
 /* The worker_kill message of a core child. */
 void worker_kill_asked(struct supervisor *s, enum child_kind by, uint64_t id, uint8_t why);
+/* Those without a client. */
+void workers_end_waiting(struct supervisor *s);
 /* All at once; `tell`: whether the core children still listen. */
 void workers_end_all(struct supervisor *s, enum worker_end why, bool tell);
 

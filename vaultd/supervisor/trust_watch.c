@@ -21,10 +21,10 @@ static bool same(const struct file_mark *a, const struct file_mark *b) {
            a->size == b->size;
 }
 
-struct trust_files trust_look(const struct config *c) {
-    return (struct trust_files){.clients = mark_of(c->clients), .revocations = mark_of(c->revocations)};
+struct file_pair pair_look(const char *first, const char *second) {
+    return (struct file_pair){.first = mark_of(first), .second = mark_of(second)};
 }
 
-bool trust_same(const struct trust_files *a, const struct trust_files *b) {
-    return same(&a->clients, &b->clients) && same(&a->revocations, &b->revocations);
+bool pair_same(const struct file_pair *a, const struct file_pair *b) {
+    return same(&a->first, &b->first) && same(&a->second, &b->second);
 }

@@ -1,12 +1,10 @@
-/* Notices that the client CA or the revocation list on disk is another one than the gate has. */
+/* Notices that two files of the gate's on disk are others than it has. */
 #ifndef VAULT_SUPERVISOR_TRUST_WATCH_H
 #define VAULT_SUPERVISOR_TRUST_WATCH_H
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
-
-#include "config.h"
 
 /* Which file a path led to, and in what state. All zero: none. */
 struct file_mark {
@@ -16,12 +14,13 @@ struct file_mark {
     off_t size;
 };
 
-struct trust_files {
-    struct file_mark clients, revocations;
+/* The client CA and the revocation list, or the server's certificate and its key. */
+struct file_pair {
+    struct file_mark first, second;
 };
 
 /* The marks of now. */
-struct trust_files trust_look(const struct config *c);
-bool trust_same(const struct trust_files *a, const struct trust_files *b);
+struct file_pair pair_look(const char *first, const char *second);
+bool pair_same(const struct file_pair *a, const struct file_pair *b);
 
 #endif

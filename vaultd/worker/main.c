@@ -10,12 +10,16 @@
 #include "worker.h"
 
 enum { FD_SUPERVISOR = 3, FD_MONITOR = 4, FD_STORE = 5, FD_GATE = 6 };
+/* A key for each message in hand, until it is in its cipher; and the packet of a channel. */
+enum { SMALL_SECRETS = 4, LARGE_SECRETS = 1 };
 
 static struct worker worker;
 
 /* Everything that needs more than the sandbox leaves. */
 static int prepare(void) {
     int result = secret_start();
+    if (result == VAULT_OK)
+        result = secret_reserve(SMALL_SECRETS, LARGE_SECRETS);
     if (result == VAULT_OK)
         result = sandbox_start();
     if (result == VAULT_OK)

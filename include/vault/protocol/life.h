@@ -1,6 +1,6 @@
 /* Supervisor and its children: birth, clients, death. Everything here is believed [s] when the supervisor sends it.
  * Descriptors travel with: gate_setup, monitor_setup, store_setup, token_setup, trust, worker_new, client, credential,
- * token_channel. */
+ * token_channel, certificate. */
 #ifndef VAULT_PROTOCOL_LIFE_H
 #define VAULT_PROTOCOL_LIFE_H
 
@@ -31,6 +31,9 @@
 
 /* Gate only: new client CA and CRL files (2 descriptors). Sent when either file changed. */
 #define FIELDS_trust(F, R) F(R, U8, unused, 0)
+
+/* Gate only: new server certificate chain and private key files (2 descriptors). Sent when either file changed. */
+#define FIELDS_certificate(F, R) F(R, U8, unused, 0)
 
 /* A child has read its setup, is in its sandbox and serves. */
 #define FIELDS_ready(F, R) F(R, U8, unused, 0)
@@ -110,6 +113,7 @@ enum seal_state { SEAL_UNINITIALISED = 0, SEAL_SEALED = 1, SEAL_UNSEALED = 2 };
     M(token_setup, 0x010e, 2)                                                                                          \
     M(token_wanted, 0x010f, 0)                                                                                         \
     M(token_channel, 0x0110, 1)                                                                                        \
-    M(token_gone, 0x0111, 0)
+    M(token_gone, 0x0111, 0)                                                                                           \
+    M(certificate, 0x0112, 2)
 
 #endif

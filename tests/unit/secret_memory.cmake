@@ -1,0 +1,1 @@
+vault_unit_test(secret_memory base PkgConfig::libseccomp)
