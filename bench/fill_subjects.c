@@ -58,7 +58,7 @@ static int fill(struct monitor *m, unsigned count) {
 
 int main(int argc, char **argv) {
     static struct monitor m;
-    if (argc != 5 || secret_start() != VAULT_OK || chdir(argv[1]) != 0) {
+    if (argc != 5 || secret_start() != VAULT_OK || secret_reserve(128, 2) != VAULT_OK || chdir(argv[1]) != 0) {
         (void)fprintf(stderr, "usage: fill_subjects STATE TWIN_FOLDER ROOT_KEY COUNT\n");
         return 2;
     }

@@ -316,8 +316,36 @@ class Reseal(Operation):
         assert self.world.read("S-fault", "kept").status == 200
 
 
+class Retirement(Operation):
+    """The ring forgets a generation, under a new root key: wholly or not at all."""
+
+    def __init__(self, world):
+        self.world = world
+        world.vault.ctl("key", "rotate", "kek")
+        body = json.dumps({"what": "kek", "retire": True, "without_backup": True})
+        self.pending = world.vault.http("POST", "/v1/keys/rotate", body,
+                                        {"Content-Type": "application/json"}).json()["pending"]
+        self.before = self.keys()
+
+    def keys(self):
+        """The epoch and the generations."""
+        keys = self.world.vault.http("GET", "/v1/keys").json()
+        return keys["epoch"], [g["generation"] for g in keys["generations"]]
+
+    def run(self):
+        self.answer = self.world.http("POST", f"/v1/pending/{self.pending}/approve", cert="operator2")
+
+    def check(self):
+        epoch, generations = self.before
+        told = self.answer is not None and self.answer.status == 200
+        after = epoch + 1, generations[-1:]
+        assert self.keys() in ((after,) if told else (self.before, after)), f"after {told}: {self.keys()}"
+        assert self.world.read("S-fault", "kept").status == 200
+
+
 OPERATIONS = {"deposit": Deposit, "read": Read, "consent": Consent, "withdrawal": Withdrawal, "rotation": Rotation,
-              "turn": Turn, "shred": Shred, "reseal": Reseal, "start": fault_start.Start}
+              "turn": Turn, "shred": Shred, "reseal": Reseal,
+              "retirement": Retirement, "start": fault_start.Start}
 
 
 def traced(world, operation, process, fault, log):

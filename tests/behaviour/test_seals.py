@@ -86,6 +86,19 @@ def test_threshold_of_shares_opens_and_fewer_do_not(sealed):
     assert scene.wait_for_record(sealed, event="vault.unseal", detail=detail)
 
 
+def test_generations_are_retired_without_a_share_and_the_same_shares_open_afterwards(sealed):
+    sealed.ctl("key", "rotate", "kek")
+    before = sealed.ctl("key", "list")
+    done = scene.administer(sealed, "key", "rotate", "kek", "--retire", "--without-backup")
+    after = sealed.ctl("key", "list")
+    assert done["by"] == "shares" and done["ceremony"] == root(sealed)["ceremony"]
+    assert after["epoch"] == before["epoch"] + 1
+    assert [g["generation"] for g in after["generations"]] == [before["generations"][-1]["generation"]]
+    close(sealed)
+    assert unseal(sealed, *sealed.shares[:THRESHOLD])["seal"] == "unsealed"
+    assert reads(sealed)
+
+
 def test_without_a_share_it_stays_closed_and_says_what_is_missing(sealed):
     close(sealed)
     assert rules(unseal(sealed, expect=5)) == ["share-missing"]

@@ -97,6 +97,17 @@ def test_new_root_key_gets_a_new_key_and_the_one_before_is_destroyed(vault):
     assert scene.seal_state(vault) == "unsealed" and reads(vault)
 
 
+def test_retired_generations_go_with_the_key_in_the_token(vault):
+    first = seal_by_token(vault)
+    vault.ctl("key", "rotate", "kek")
+    scene.administer(vault, "key", "rotate", "kek", "--retire", "--without-backup")
+    second = root(vault)["key"]
+    assert second != first and len(vault.ctl("key", "list")["generations"]) == 1
+    keys_are(vault, second)
+    restart(vault)
+    assert scene.seal_state(vault) == "unsealed" and reads(vault)
+
+
 def test_change_that_comes_while_a_sweep_runs_waits_for_it(vault):
     vault.token.fault.write_text("slow-finalize")
     seal_by_token(vault)

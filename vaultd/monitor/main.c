@@ -9,11 +9,11 @@
 enum { CONTROL_FD = 3, EXIT_IO = 74 };
 
 /* The most secrets at a time: those of the ring, the shares that were shown, proposed and are just being made, the key
- * in the answer that waits for each worker, and what one request takes for itself. Large ones: the packet of a channel,
- * a value of the index. */
+ * in the answer that waits for each worker, the root keys and the ring of errands to the token, and what one request
+ * takes for itself. Large ones: the packet of a channel, a value of the index. */
 enum {
     WORKERS_MAX = 4096 + 64,
-    SMALL_SECRETS = KEYRING_GENERATIONS + 3 + 3 * SHARES_MAX + WORKERS_MAX + 32,
+    SMALL_SECRETS = KEYRING_GENERATIONS + 3 + 3 * SHARES_MAX + WORKERS_MAX + 8 + 32,
     LARGE_SECRETS = 2
 };
 

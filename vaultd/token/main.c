@@ -14,7 +14,7 @@
 #include "vault/result.h"
 #include "vault/sandbox.h"
 
-enum { CONTROL = 3, SETUP_MS = 10000, SEND_MS = 5000, EXIT_PIN = 3 };
+enum { CONTROL = 3, SETUP_MS = 10000, SEND_MS = 5000, EXIT_PIN = 3, SMALL_SECRETS = 8, LARGE_SECRETS = 2 };
 
 /* The messages are large; both may hold the root key's owner. */
 static struct message asked, answer;
@@ -96,6 +96,8 @@ int main(void) {
     int result = sandbox_start();
     if (result == VAULT_OK)
         result = secret_start();
+    if (result == VAULT_OK)
+        result = secret_reserve(SMALL_SECRETS, LARGE_SECRETS);
     if (result == VAULT_OK)
         result = lock_memory();
     if (result == VAULT_OK)
