@@ -2,6 +2,8 @@
  * it wraps a root key by keeping it. */
 #include "monitor_rig.h"
 
+#include <fcntl.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "vault/log.h"
@@ -259,6 +261,78 @@ static void key_before_is_swept_after_the_index_has_followed(void **state) {
     sweep(kept_key);
 }
 
+static int set_up_unborn(void **state) {
+    rig_token = true;
+    rig_set_up(state);
+    rig_start(false);
+    return 0;
+}
+
+/* Asks for a vault by the token; the token's end, with the task in `in`. */
+static int ask_birth(void) {
+    struct message *q = request(&root, MSG_init);
+    copy_string(q->init.by, sizeof(q->init.by), "token");
+    send_now(&root);
+    turn();
+    int token = supervisor_token(supervisor_heard().token_id);
+    message_clear(&in);
+    assert_int_equal(channel_receive(token, &in), VAULT_OK);
+    assert_int_equal(in.type, MSG_token_wrap);
+    assert_int_equal(m.seal, SEAL_UNINITIALISED);
+    return token;
+}
+
+static void vault_is_born_by_the_token(void **state) {
+    uint8_t vault[ID_SIZE];
+    (void)state;
+    int token = ask_birth();
+    COPY_ARRAY(vault, in.token_wrap.vault);
+    answer_wrap(token, vault);
+    assert_int_equal(status_of(received(&root)), 201);
+    assert_memory_equal(keyring_vault_id(m.keyring), vault, ID_SIZE);
+    rig_stop();
+    assert_true(start_with(kept_root));
+}
+
+static void refused_birth_leaves_nothing(void **state) {
+    (void)state;
+    int token = ask_birth();
+    supervisor_token_gone(in.id, "token-timeout");
+    close(token);
+    struct message *answer = received(&root);
+    assert_int_equal(status_of(answer), 423);
+    assert_true(says(answer, "token-timeout"));
+    assert_int_equal(m.seal, SEAL_UNINITIALISED);
+    assert_false(keyring_exists(&m.place));
+    turns(2);
+    assert_int_equal(supervisor_heard().token_id, 0);
+}
+
+static void key_of_a_birth_that_failed_is_destroyed(void **state) {
+    uint8_t vault[ID_SIZE];
+    static const uint8_t none[TOKEN_KEY_ID];
+    char removed[] = "/tmp/vault-twin.XXXXXX";
+    int directory = m.place.twin_directory;
+    (void)state;
+    assert_non_null(mkdtemp(removed));
+    int gone = open(removed, O_RDONLY | O_DIRECTORY);
+    assert_true(gone >= 0 && rmdir(removed) == 0);
+    int token = ask_birth();
+    COPY_ARRAY(vault, in.token_wrap.vault);
+    m.place.twin_directory = gone; /* nothing can be made in it */
+    answer_wrap(token, vault);
+    m.place.twin_directory = directory;
+    close(gone);
+    assert_int_equal(status_of(received(&root)), 423);
+    token = supervisor_token(supervisor_heard().token_id);
+    message_clear(&in);
+    assert_int_equal(channel_receive(token, &in), VAULT_OK);
+    assert_int_equal(in.type, MSG_token_sweep);
+    assert_memory_equal(in.token_sweep.vault, vault, ID_SIZE);
+    assert_memory_equal(in.token_sweep.keep, none, TOKEN_KEY_ID);
+    close(token);
+}
+
 static void sweep_waits_for_ring_and_index_to_agree(void **state) {
     (void)state;
     token_sweep_later(&m);
@@ -274,6 +348,7 @@ static void sweep_waits_for_ring_and_index_to_agree(void **state) {
 }
 
 #define TOKEN(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define BIRTH(test) cmocka_unit_test_setup_teardown(test, set_up_unborn, tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -289,6 +364,9 @@ int main(void) {
         TOKEN(token_that_cannot_be_started_is_told),
         TOKEN(vault_that_was_sealed_meanwhile_keeps_its_seal),
         TOKEN(key_before_is_swept_after_the_index_has_followed),
+        BIRTH(vault_is_born_by_the_token),
+        BIRTH(refused_birth_leaves_nothing),
+        BIRTH(key_of_a_birth_that_failed_is_destroyed),
         TOKEN(sweep_waits_for_ring_and_index_to_agree),
     };
     log_start("test");
