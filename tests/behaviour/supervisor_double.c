@@ -1,5 +1,5 @@
-/* Stands in for gate, monitor, store and worker (by the name it is started under) in the tests of the supervisor alone.
- * What it is to do comes from the files it is given (the gate's certificate) or from the client (the worker). */
+/* Stands in for gate, monitor, store, worker and token (by the name it is started under) in the tests of the supervisor
+ * alone. What it is to do comes from the files it is given (the gate's certificate) or from the client (the worker). */
 #include <dirent.h>
 #include <errno.h>
 #include <poll.h>
@@ -79,6 +79,31 @@ struct known {
 };
 static struct known known[WORKERS_MAX];
 
+/* Three tokens, one after the other; the third one as if somebody had asked for it. */
+static void want_token(uint64_t id) {
+    if (id > 3)
+        return;
+    message_clear(&message);
+    message_init(&message, MSG_token_wanted, id);
+    message.token_wanted.by_itself = id < 3;
+    need(channel_send(CONTROL, &message) == VAULT_OK, "token_wanted");
+}
+
+/* What the token says on it. One that was not started has no end either. */
+static void keep_token_channel(void) {
+    uint64_t id = message.id;
+    if (message.fd_count == 0) {
+        want_token(id + 1);
+        return;
+    }
+    int channel = message.fds[0];
+    message.fd_count = 0;
+    message_clear(&message);
+    if (channel_receive_wait(channel, &message, 5000) == VAULT_OK)
+        log_info("double: token %llu says: %u", (unsigned long long)id, message.token_swept.destroyed);
+    close(channel);
+}
+
 static void monitor_hears(void) {
     receive(CONTROL);
     switch (message.type) {
@@ -107,6 +132,15 @@ static void monitor_hears(void) {
     case MSG_credential:
         log_info("double: credential: fds=%zu problem=%s", message.fd_count, message.credential.problem);
         break;
+    case MSG_token_channel:
+        log_info("double: token %llu: fds=%zu rule=%s", (unsigned long long)message.id, message.fd_count,
+                 message.token_channel.rule);
+        keep_token_channel();
+        break;
+    case MSG_token_gone:
+        log_info("double: token %llu gone: rule=%s", (unsigned long long)message.id, message.token_gone.rule);
+        want_token(message.id + 1);
+        break;
     default: need(false, "message to the monitor");
     }
 }
@@ -130,6 +164,7 @@ static void worker_says(struct known *k) {
 
 static void run_monitor(void) {
     setup(MSG_monitor_setup, 4);
+    bool token = message.monitor_setup.token != 0;
     log_info("double: stay_sealed=%d", message.monitor_setup.stay_sealed);
     message_clear(&message);
     send_empty(CONTROL, MSG_credential_wanted);
@@ -137,6 +172,8 @@ static void run_monitor(void) {
     message.state.seal = SEAL_SEALED;
     message.state.by_operator = 1;
     need(channel_send(CONTROL, &message) == VAULT_OK, "state");
+    if (token)
+        want_token(1);
     send_empty(CONTROL, MSG_ready);
     for (;;) {
         struct pollfd p[1 + WORKERS_MAX] = {{.fd = CONTROL, .events = POLLIN}};
@@ -265,6 +302,25 @@ static void run_worker(void) {
     }
 }
 
+/* Does what the PIN says, and tells the monitor how many variables and descriptors it has. */
+static void run_token(void) {
+    char order[16] = "";
+    setup(MSG_token_setup, 2);
+    need(read(message.fds[0], order, sizeof(order) - 1) >= 0, "PIN");
+    int monitor = dup(message.fds[1]);
+    log_info("double: token: module=%s uri=%s uid=%u variable=%s", message.token_setup.module, message.token_setup.uri,
+             getuid(), environ[0] == NULL ? "" : environ[0]);
+    message_clear(&message);
+    if (strncmp(order, "hang", 4) == 0)
+        pause();
+    if (strncmp(order, "crash", 5) == 0)
+        abort();
+    message_init(&message, MSG_token_swept, 0);
+    message.token_swept.destroyed = 7391;
+    need(channel_send(monitor, &message) == VAULT_OK, "answer");
+    _exit(strncmp(order, "refused", 7) == 0 ? 3 : 0);
+}
+
 int main(int argc, char **argv) {
     log_start("double");
     need(argc == 1 && secret_start() == VAULT_OK, "start");
@@ -276,5 +332,7 @@ int main(int argc, char **argv) {
         run_store();
     else if (strcmp(argv[0], "vaultd-worker") == 0)
         run_worker();
+    else if (strcmp(argv[0], "vaultd-token") == 0)
+        run_token();
     return 1;
 }

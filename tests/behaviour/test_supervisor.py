@@ -24,7 +24,7 @@ from vault_under_test import own_port
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BIN = os.environ.get("VAULT_BIN", os.path.join(SOURCE, "build", "bin"))
 ROOT = os.geteuid() == 0
-USERS = {"gate": 64101, "monitor": 64102, "store": 64103, "worker": 64104}
+USERS = {"gate": 64101, "monitor": 64102, "store": 64103, "worker": 64104, "token": 64105}
 
 
 IPC_LOCK = 1 << 14  # kept where the limit of locked memory cannot be raised
@@ -242,6 +242,63 @@ class Doubles(unittest.TestCase):
             told = "a process may lock 64 KiB of memory, and 524288 KiB are needed: set LimitMEMLOCK=512M"
             self.assertEqual(told in run.stderr, status == 78, run.stderr)
             self.assertFalse(os.path.exists(self.path("vaultd.sock")))
+
+    def with_token(self, pin, seconds=1):
+        """A vault whose monitor wants a token three times, the third time as if somebody had asked."""
+        self.write("pin", pin)
+        os.chmod(self.path("pin"), 0o600)
+        self.write("module.so", "")
+        self.configure(f"token: {{module: {self.dir}/module.so, uri: \"pkcs11:object=o\", seconds: {seconds}, "
+                       f"pin: {{file: {self.dir}/pin}}, environment: [A=b]}}\n")
+        self.start()
+
+    def test_token_gets_its_setup_and_a_channel_to_the_monitor(self):
+        self.with_token("good", seconds=30)
+        uid = USERS["token"] if ROOT else os.getuid()
+        self.wait_log(f"double: token: module={self.dir}/module.so uri=pkcs11:object=o uid={uid} variable=A=b", 3)
+        for number in (1, 2, 3):
+            self.wait_log(f"double: token {number}: fds=1 rule=")
+            self.wait_log(f"double: token {number} says: 7391")
+            self.wait_log(f"double: token {number} gone: rule=\n")
+        self.assertNotIn("token", children(self.process.pid))
+
+    def test_token_that_hangs_is_ended_when_its_time_is_over(self):
+        self.with_token("hang")
+        for number in (1, 2, 3):
+            self.wait_log(f"double: token {number} gone: rule=token-timeout")
+        wait_until(lambda: "token" not in children(self.process.pid), "no process for the token")
+        self.greeted()
+
+    def test_token_that_crashes_is_told(self):
+        self.with_token("crash", seconds=30)
+        for number in (1, 2, 3):
+            self.wait_log(f"double: token {number} gone: rule=token-crashed")
+
+    def test_pin_that_was_refused_is_not_tried_again_unasked(self):
+        self.with_token("refused", seconds=30)
+        self.wait_log("double: token 1 gone: rule=\n")
+        self.wait_log("double: token 2: fds=0 rule=token-pin-not-tried")
+        self.wait_log("double: token 3: fds=1 rule=")
+        self.assertEqual(self.log().count("double: token: module="), 2)
+
+    def test_token_with_a_pin_that_others_may_read_is_not_started(self):
+        self.write("pin", "good")
+        self.with_token("good")
+        os.chmod(self.path("pin"), 0o644)
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(PATIENCE)
+        self.stop_listening()
+        self.start()
+        self.wait_log("double: token 3: fds=0 rule=token-pin-unreadable")
+        self.assertNotIn("double: token: module=", self.log())
+
+    def test_end_of_the_service_waits_for_the_token_and_no_longer_than_its_time(self):
+        self.with_token("hang", seconds=4)
+        wait_until(lambda: "token" in children(self.process.pid), "a token")
+        begun = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        self.assertEqual(self.process.wait(PATIENCE), 0)
+        self.assertLess(time.monotonic() - begun, 30)
 
     def test_core_child_that_dies_comes_back_with_the_others(self):
         self.configure()
@@ -571,7 +628,7 @@ class Real(unittest.TestCase):
     """A throw-away vault with its real children."""
 
     def setUp(self):
-        missing = [n for n in ("vaultd-gate", "vaultd-monitor", "vaultd-store", "vaultd-worker", "vaultctl")
+        missing = [n for n in ("vaultd-gate", "vaultd-monitor", "vaultd-store", "vaultd-worker", "vaultd-token", "vaultctl")
                    if not os.path.exists(os.path.join(BIN, n))]
         self.assertEqual(missing, [], "not built")
         self.dir = tempfile.mkdtemp(prefix="vault-real-")

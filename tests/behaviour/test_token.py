@@ -45,6 +45,12 @@ def test_new_vault_is_born_with_a_token(vault, tmp_path):
         other.token = vault.token
         configure(other)
         scene.start(other)
+        for fault, rule in (("crash", "token-crashed"), ("other-root", "token-nonsense")):
+            vault.token.fault.write_text(fault)
+            assert rules(other.ctl("init", "--token", expect=5)) == [rule]
+            assert scene.seal_state(other) == "uninitialised" and other.token.keys() == {mine}
+        vault.token.fault.write_text("")
+        other.ctl("init", "--token", "--shares", 3, expect=2)
         born = other.ctl("init", "--token")
         key = root(other)["key"]
         assert key.startswith(born["vault"]) and other.token.keys() == {key, mine}

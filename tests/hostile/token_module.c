@@ -1,5 +1,6 @@
-/* A PKCS#11 module around SoftHSM's, with the fault that the file TOKEN_FAULT names; it lists what was called in the file
- * TOKEN_CALLS, for tests that count, and puts what it decrypts into the file TOKEN_SPILL. Loaded by vaultd-token only. */
+/* A PKCS#11 module around SoftHSM's, with the fault that the file TOKEN_FAULT names; it lists what was called in the
+ * file TOKEN_CALLS, for tests that count, and puts what it decrypts into the file TOKEN_SPILL. Loaded by vaultd-token
+ * only. */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <p11-kit/pkcs11.h>

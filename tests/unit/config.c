@@ -121,6 +121,61 @@ static void root_key_comes_from_one_place(void **state) {
     assert_refused("mode: dev\norigin: o\n" PLACES TLS "root_key: {file: a}\n", "line 7", "absolute");
 }
 
+#define TOKEN(members) "token: {module: /m.so, uri: \"pkcs11:token=t;object=o\", pin: {file: /p}" members "}\n"
+#define TOKEN_OF(uri) "token: {module: /m.so, pin: {file: /p}, uri: \"" uri "\"}\n"
+
+static void token_has_its_module_uri_and_pin(void **state) {
+    (void)state;
+    assert_int_equal(parse("mode: dev\n" REST), VAULT_OK);
+    assert_false(c.token.set);
+    assert_int_equal(parse("mode: dev\n" TOKEN("") REST), VAULT_OK);
+    assert_true(c.token.set);
+    assert_string_equal(c.token.module, "/m.so");
+    assert_string_equal(c.token.uri, "pkcs11:token=t;object=o");
+    assert_string_equal(c.token.pin.file, "/p");
+    assert_int_equal(c.token.seconds, 10);
+    assert_string_equal(c.token.environment[0], "");
+    assert_int_equal(parse("mode: dev\n" TOKEN(", seconds: 120, environment: [A_1=b c, B=]") REST), VAULT_OK);
+    assert_int_equal(c.token.seconds, 120);
+    assert_string_equal(c.token.environment[0], "A_1=b c");
+    assert_string_equal(c.token.environment[1], "B=");
+    assert_string_equal(c.token.environment[2], "");
+}
+
+static void token_that_is_not_clear_is_refused(void **state) {
+    (void)state;
+    assert_refused("mode: dev\ntoken: {module: m.so, uri: x, pin: {file: /p}}\n" REST, "line 2", "absolute");
+    assert_refused("mode: dev\ntoken: {module: /m.so, pin: {file: /p}}\n" REST, "line 2", "uri");
+    assert_refused("mode: dev\ntoken: {module: /m.so, uri: \"pkcs11:object=o\"}\n" REST, "line 2", "pin");
+    assert_refused("mode: dev\n" TOKEN(", pins: 3") REST, "line 2", "pins");
+    assert_refused("mode: dev\n" TOKEN(", seconds: 0") REST, "line 2", "seconds");
+    assert_refused("mode: dev\n" TOKEN(", seconds: 121") REST, "line 2", "seconds");
+    assert_refused("mode: dev\n" TOKEN_OF("token=t;object=o") REST, "line 2", "pkcs11:");
+    assert_refused("mode: dev\n" TOKEN_OF("pkcs11:token=t") REST, "line 2", "object= is missing");
+    assert_refused("mode: dev\n" TOKEN_OF("pkcs11:") REST, "line 2", "none of");
+    assert_refused("mode: dev\n" TOKEN_OF("pkcs11:token=t;object=") REST, "line 2", "no value");
+    assert_refused("mode: dev\n" TOKEN_OF("pkcs11:object=o;id=%01") REST, "line 2", "none of");
+    assert_refused("mode: dev\n" TOKEN_OF("pkcs11:object=o?pin-value=1234") REST, "line 2", "behind '?'");
+    assert_null(strstr(problem, "1234"));
+    assert_refused("mode: dev\n" TOKEN_OF("pkcs11:object=o;token=a%2") REST, "line 2", "percent-encoded");
+    assert_refused("mode: dev\n" TOKEN_OF("pkcs11:object=o;token=a b") REST, "line 2", "percent-encoded");
+    assert_refused("mode: dev\n" TOKEN(", environment: [A]") REST, "line 2", "NAME=VALUE");
+    assert_refused("mode: dev\n" TOKEN(", environment: [LD_PRELOAD=/x.so]") REST, "line 2", "dynamic loader");
+    assert_refused("mode: dev\n" TOKEN(", environment: [A=, B=, C=, D=, E=, F=, G=, H=, I=]") REST, "line 2",
+                   "more than 8");
+}
+
+static void token_runs_as_a_user_of_its_own(void **state) {
+    (void)state;
+    assert_refused("mode: production\n" USERS TOKEN("") REST, "line 2", "token");
+    assert_refused("mode: production\nusers: {gate: 1, monitor: 2, store: 3, worker: 4, token: 4}\n" TOKEN("") REST,
+                   "line 2", "same user as worker");
+    assert_int_equal(
+        parse("mode: production\nusers: {gate: 1, monitor: 2, store: 3, worker: 4, token: 5}\n" TOKEN("") REST),
+        VAULT_OK);
+    assert_int_equal(c.users[CHILD_TOKEN].uid, 5);
+}
+
 static void users_are_four_and_none_is_root(void **state) {
     (void)state;
     assert_refused("mode: production\nusers: {gate: 1, monitor: 2, store: 3, worker: 3}\n" REST, "line 2",
@@ -195,6 +250,9 @@ int main(void) {
         cmocka_unit_test(each_needed_key_is_missed),
         cmocka_unit_test(bad_values_are_refused_with_their_line),
         cmocka_unit_test(root_key_comes_from_one_place),
+        cmocka_unit_test(token_has_its_module_uri_and_pin),
+        cmocka_unit_test(token_that_is_not_clear_is_refused),
+        cmocka_unit_test(token_runs_as_a_user_of_its_own),
         cmocka_unit_test(users_are_four_and_none_is_root),
         cmocka_unit_test(addresses_are_grouped_by_who_can_make_them),
         cmocka_unit_test(addresses_are_numbers_with_a_port),

@@ -15,6 +15,7 @@
 struct monitor m;
 struct peer root;
 uint64_t rig_reserve;
+bool rig_token;
 
 static char folder[64];
 static bool mounted;
@@ -127,6 +128,7 @@ static void send_setup(int gate_end, int store_end, bool stay_sealed) {
     out.monitor_setup.map_size = 64 << 20;
     out.monitor_setup.service_limit = 8;
     out.monitor_setup.reserve_size = rig_reserve;
+    out.monitor_setup.token = rig_token;
     lend(&out, open(in_folder("state"), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     lend(&out, open(in_folder("twin"), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     lend(&out, gate_end);
@@ -186,6 +188,10 @@ struct heard supervisor_heard(void) {
     while (channel_receive(control, &in) == VAULT_OK) {
         h.ready += in.type == MSG_ready;
         h.wanted += in.type == MSG_credential_wanted;
+        if (in.type == MSG_token_wanted) {
+            h.token_id = in.id;
+            h.token_by_itself = in.token_wanted.by_itself != 0;
+        }
         if (in.type == MSG_worker_kill) {
             h.killed++;
             h.last_killed = in.worker_kill.worker;
@@ -209,6 +215,34 @@ void supervisor_credential(const char *name) {
         lend(&out, open(in_folder(name), O_RDONLY | O_CLOEXEC));
     assert_int_equal(channel_send(control, &out), VAULT_OK);
     message_clear(&out);
+    turn();
+}
+
+int supervisor_token(uint64_t id) {
+    int ends[2];
+    assert_int_equal(channel_pair(ends), VAULT_OK);
+    message_init(&out, MSG_token_channel, id);
+    lend(&out, ends[1]);
+    assert_int_equal(channel_send(control, &out), VAULT_OK);
+    message_clear(&out);
+    turn();
+    return ends[0];
+}
+
+void supervisor_no_token(uint64_t id, const char *rule) {
+    message_init(&out, MSG_token_channel, id);
+    copy_string(out.token_channel.rule, sizeof(out.token_channel.rule), rule);
+    copy_string(out.token_channel.problem, sizeof(out.token_channel.problem), "There is none.");
+    assert_int_equal(channel_send(control, &out), VAULT_OK);
+    turn();
+}
+
+void supervisor_token_gone(uint64_t id, const char *rule) {
+    message_init(&out, MSG_token_gone, id);
+    copy_string(out.token_gone.rule, sizeof(out.token_gone.rule), rule);
+    if (rule[0] != '\0')
+        copy_string(out.token_gone.problem, sizeof(out.token_gone.problem), "It is gone.");
+    assert_int_equal(channel_send(control, &out), VAULT_OK);
     turn();
 }
 

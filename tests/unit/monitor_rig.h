@@ -34,6 +34,8 @@ bool rig_small_disk(unsigned kilobytes);
 const char *rig_folder(void);
 /* Bytes of the reserve of the cores that are started; 0: none. */
 extern uint64_t rig_reserve;
+/* Whether a token is configured for them. */
+extern bool rig_token;
 /* Starts a core on the folder; it wants its credential if there is a vault and it may open it. */
 void rig_start(bool stay_sealed);
 /* Starts it and hands the credential over; true if it is unsealed. */
@@ -53,11 +55,18 @@ struct heard {
     uint64_t last_killed;
     uint8_t why;
     uint8_t seal, by_operator; /* of the last state */
+    uint64_t token_id;         /* of the last token_wanted; 0: there was none */
+    bool token_by_itself;
 };
 /* What the core has told the supervisor since the last call. */
 struct heard supervisor_heard(void);
 /* Answers credential_wanted; `name` is a file in the folder ("root.key"), NULL: there is none. */
 void supervisor_credential(const char *name);
+/* Answers a token_wanted; the token's end of the channel. */
+int supervisor_token(uint64_t id);
+/* Answers it with a problem under this rule, or says that the token's process has ended. */
+void supervisor_no_token(uint64_t id, const char *rule);
+void supervisor_token_gone(uint64_t id, const char *rule);
 void supervisor_gone(uint64_t worker);
 /* Has ended whom it was told to, since the vault was sealed; takes a turn. */
 void supervisor_ends_sealed(void);

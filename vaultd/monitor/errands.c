@@ -196,8 +196,6 @@ void errand_channel(struct monitor *m, struct message *in) {
 void errand_gone(struct monitor *m, const struct message *in) {
     const struct msg_token_gone *gone = &in->token_gone;
     struct errands *r = &m->errands;
-    if (r->now.kind == ERRAND_NONE || in->id != r->id)
-        return;
     if (r->watch != NULL)
         on_token(m);
     if (r->now.kind == ERRAND_NONE || in->id != r->id)

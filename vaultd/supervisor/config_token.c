@@ -50,6 +50,8 @@ static int check_uri(node *at, const char *uri, char *problem) {
     int result = VAULT_OK;
     if (strncmp(uri, scheme, sizeof(scheme) - 1) != 0)
         return yaml_refuse(at, problem, "uri: '%s' does not begin with 'pkcs11:'", uri);
+    if (strchr(uri, '?') != NULL) /* not quoted: it may be a PIN */
+        return yaml_refuse(at, problem, "uri: what is behind '?' has its own place here: pin, module");
     for (const char *part = uri + sizeof(scheme) - 1; result == VAULT_OK;) {
         size_t n = strcspn(part, ";");
         result = check_attribute(at, part, n, &object, problem);
