@@ -167,6 +167,7 @@ int administer(struct request *q, const char *event, const char *subject, char a
                       .outcome = "done",
                       .asker = &q->asker,
                       .subject = subject,
+                      .file = q->file,
                       .request = q->id,
                       .action = action,
                       .detail = detail,

@@ -28,6 +28,17 @@ static int look_up_subject(struct monitor *m, const char *name, struct inquiry *
     return VAULT_OK;
 }
 
+/* A shredded subject has no files, whatever is left of them. */
+static int is_shredded(struct monitor *m, const char *subject, bool *ret) {
+    static struct subject_value s;
+    *ret = false;
+    if (subject == NULL || subject[0] == '\0')
+        return VAULT_OK;
+    int result = find_subject(m, subject, &s);
+    *ret = result == VAULT_OK && s.shredded != 0;
+    return result == VAULT_NOT_FOUND ? VAULT_OK : result;
+}
+
 static int look_up_file(struct monitor *m, const struct inquiry_wanted *wanted, struct inquiry *i, struct question *q) {
     if (wanted->is_deposit) {
         q->file.known = true;
@@ -42,7 +53,10 @@ static int look_up_file(struct monitor *m, const struct inquiry_wanted *wanted, 
         q->file.known = true;
         return VAULT_OK;
     }
-    int result = known_or_not(find_file(m, id, wanted->subject, wanted->name, &i->file), &i->file_known);
+    bool shredded = false;
+    int result = id_is_zero(id) ? is_shredded(m, wanted->subject, &shredded) : VAULT_OK;
+    if (result == VAULT_OK && !shredded)
+        result = known_or_not(find_file(m, id, wanted->subject, wanted->name, &i->file), &i->file_known);
     if (result == VAULT_OK && i->file_known) {
         q->file.known = true;
         q->file.dataset = i->file.dataset;

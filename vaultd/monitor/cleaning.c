@@ -11,7 +11,7 @@
 struct whose {
     enum { WORKERS, GONE, SUBJECTS, EVERYBODYS } kind;
     uint64_t worker;
-    const char *subject;
+    const char *subject, *name; /* name: NULL for any */
 };
 
 int upload_drop(struct monitor *m, const uint8_t id[ID_SIZE]) {
@@ -20,6 +20,7 @@ int upload_drop(struct monitor *m, const uint8_t id[ID_SIZE]) {
     if (result != VAULT_OK)
         return result;
     u.state = UPLOAD_DROPPED;
+    wipe(u.key, sizeof(u.key));
     m->clean_wanted = true;
     return index_put_record(m->index, DB_UPLOADS, id, ID_SIZE, &layout_upload_value, &u);
 }
@@ -43,7 +44,7 @@ static bool is_of(struct monitor *m, const struct upload_value *u, const struct 
     switch (w->kind) {
     case WORKERS: return u->worker == w->worker;
     case GONE: return worker_find(m, u->worker) == NULL;
-    case SUBJECTS: return strcmp(u->subject, w->subject) == 0;
+    case SUBJECTS: return strcmp(u->subject, w->subject) == 0 && (w->name == NULL || strcmp(u->name, w->name) == 0);
     default: return true;
     }
 }
@@ -71,8 +72,9 @@ int uploads_drop_of_worker(struct monitor *m, uint64_t worker) {
     return drop_all_of(m, (struct whose){.kind = WORKERS, .worker = worker}, "the connection ended");
 }
 
-int uploads_drop_of_subject(struct monitor *m, const char *subject) {
-    return drop_all_of(m, (struct whose){.kind = SUBJECTS, .subject = subject}, "the subject was shredded");
+int uploads_drop_of_subject(struct monitor *m, const char *subject, const char *name) {
+    return drop_all_of(m, (struct whose){.kind = SUBJECTS, .subject = subject, .name = name},
+                       name == NULL ? "the subject was shredded" : "the file was shredded");
 }
 
 int uploads_recover(struct monitor *m) {
@@ -148,24 +150,31 @@ static int forget_mark(struct monitor *m, const uint8_t address[HASH_SIZE]) {
     return result == VAULT_NOT_FOUND ? VAULT_OK : result;
 }
 
-/* The object is gone from the store: its mark goes, and what was known of it, unless it is another blob's by now. */
+/* The object is gone from the store: its mark goes, and what was known of it, unless it is another blob's by now, or
+ * whose it is cannot be read. */
 static int forget_object(struct monitor *m, const uint8_t address[HASH_SIZE]) {
     bool other = false;
     int result = forget_mark(m, address);
     if (result == VAULT_OK)
         result = object_is_of_another(m, address, m->cleaning_blob, &other);
+    if (result == VAULT_E_DAMAGED)
+        return VAULT_OK;
     if (result == VAULT_OK && !other)
         result = index_delete(m->index, DB_OBJECTS, address, HASH_SIZE);
     return result == VAULT_NOT_FOUND ? VAULT_OK : result;
 }
 
-/* Whether the object of this mark stays: it is another blob's, or a published manifest names it. */
+/* Whether the object of this mark stays: it is another blob's, or a published manifest names it, or that cannot be
+ * read: better an object that nobody needs than one that a file lacks. */
 static int object_stays(struct monitor *m, const struct upload_value *u, const uint8_t address[HASH_SIZE], bool *ret) {
     struct object_value o;
     int result = index_get_record(m->index, DB_OBJECTS, address, HASH_SIZE, &layout_object_value, &o);
     *ret =
         result == VAULT_OK && (memcmp(o.blob, u->blob, ID_SIZE) != 0 || (u->state == UPLOAD_PUBLISHED && o.paged != 0));
-    return result == VAULT_NOT_FOUND ? VAULT_OK : result;
+    if (result == VAULT_E_DAMAGED)
+        log_error("store: an object's entry is damaged, and it is left alone");
+    *ret |= result == VAULT_E_DAMAGED;
+    return result == VAULT_NOT_FOUND || result == VAULT_E_DAMAGED ? VAULT_OK : result;
 }
 
 /* The next few marks whose objects stay, or the next object that goes. VAULT_NOT_FOUND when no mark is left. */

@@ -193,6 +193,7 @@ static int count_file(struct monitor *m, struct subject_value *s) {
 static int leave_marks(struct request *q, const struct upload_value *u) {
     struct upload_value published = *u;
     published.state = UPLOAD_PUBLISHED;
+    wipe(published.key, sizeof(published.key)); /* the blob has it */
     q->worker->uploads -= q->worker->uploads > 0 ? 1 : 0;
     q->monitor->clean_wanted = true;
     return index_put_record(q->monitor->index, DB_UPLOADS, q->message->upload_commit.upload, ID_SIZE,

@@ -20,7 +20,7 @@ int upload_find(struct request *q, const uint8_t id[ID_SIZE], struct upload_valu
 }
 
 int upload_refuse(struct request *q) {
-    return refuse(q, "deposit", NULL, 403, "not-granted", "There is no such upload on this connection.");
+    return refuse(q, "deposit", NULL, 403, "not-available", "Not permitted, or not there.");
 }
 
 /* From its announcement on an object is one blob's: no other can announce it, and none can drop it. */

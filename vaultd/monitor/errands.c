@@ -76,7 +76,7 @@ static void conclude(struct monitor *m, const struct errand_end *end) {
 
 static void conclude_refused(struct monitor *m, const char *rule, const char *problem) {
     struct errand_end end = {.rule = rule};
-    copy_string(end.problem, sizeof(end.problem), problem);
+    (void)format_string(end.problem, sizeof(end.problem), "%s", problem);
     conclude(m, &end);
 }
 

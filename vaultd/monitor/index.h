@@ -88,8 +88,8 @@ int index_count(struct index *i, enum index_db db, uint64_t *ret);
  * VAULT_E_IO. */
 int index_check(struct index *i);
 
-/* The first key that starts with the prefix and is greater than `after` (after_size 0: from the start).
- * VAULT_NOT_FOUND. */
+/* The first key that starts with the prefix and is greater than `after` (after_size 0: from the start). Longer keys
+ * than any of ours are passed over. VAULT_NOT_FOUND, VAULT_E_IO. */
 int index_next(struct index *i, enum index_db db, const void *prefix, size_t prefix_size, const void *after,
                size_t after_size, uint8_t ret_key[INDEX_KEY_MAX], size_t *ret_key_size);
 

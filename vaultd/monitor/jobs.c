@@ -42,6 +42,8 @@ int answer_key_jobs(struct request *q) {
     uint32_t last = q->monitor->meta.jobs;
     for (uint32_t n = last; n > 0 && last - n < SHOWN; n--) {
         int result = job_load(q->monitor, n, &j);
+        if (result == VAULT_E_DAMAGED)
+            continue; /* it only tells */
         if (result != VAULT_OK) {
             json_decref(jobs);
             return result;
@@ -64,6 +66,8 @@ int job_is_open(struct monitor *m, const struct job_kind *kind, bool *ret) {
     *ret = false;
     for (uint32_t n = m->meta.jobs; n > m->meta.jobs_ended && !*ret; n--) {
         int result = job_load(m, n, &j);
+        if (result == VAULT_E_DAMAGED)
+            continue; /* nobody goes on with it */
         if (result != VAULT_OK)
             return result;
         *ret = strcmp(j.what, kind->what) == 0;

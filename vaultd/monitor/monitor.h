@@ -249,7 +249,6 @@ struct monitor {
     unsigned open_delay; /* milliseconds */
 
     uint64_t pending_expires; /* microseconds since 1970, the first of what waits for approval; 0: nothing does */
-    unsigned pending_count;
 
     bool removal_wanted; /* there may be removed files */
     bool clean_wanted;   /* there may be dropped uploads */
@@ -495,7 +494,7 @@ int upload_refuse(struct request *q);
 int upload_drop(struct monitor *m, const uint8_t id[ID_SIZE]);
 /* The same for what a gone worker left unfinished, and at start for what a crash left. Faults of the index. */
 int uploads_drop_of_worker(struct monitor *m, uint64_t worker);
-int uploads_drop_of_subject(struct monitor *m, const char *subject);
+int uploads_drop_of_subject(struct monitor *m, const char *subject, const char *name); /* name: NULL for all */
 int uploads_recover(struct monitor *m);
 /* The same for all gone workers, where a dropped batch may have held it. Faults of the index. */
 int uploads_settle(struct monitor *m);
@@ -634,8 +633,10 @@ void worker_kill(struct monitor *m, uint64_t number, enum worker_end why);
 
 /* One message of a worker. */
 void table_dispatch(struct monitor *m, struct worker *w, struct message *request);
-/* The handler of a type, and the roles of which it needs one; NULL if workers may not ask this. */
-request_handler *table_handler(enum message_type type, uint32_t *ret_roles);
+/* The roles of which a type needs one. False if workers may not ask this. */
+bool table_roles(enum message_type type, uint32_t *ret_roles);
+/* Handles an approved request. VAULT_AGAIN: it was answered that there is no room for it; otherwise as its handler. */
+int table_run(struct request *q);
 
 /* ---- answers.c ---- */
 

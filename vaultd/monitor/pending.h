@@ -12,8 +12,11 @@
  * place by the host's administrator alone, until there is somebody who could approve. */
 bool pending_needed(const struct request *q);
 /* Keeps the request, records it and answers 202. `what` is the event that it would be, `detail` (may be NULL) what an
- * approver must know of it. 429 where too many wait. Faults of the index. */
+ * approver must know of it. 429 where too many wait, of
+ * everybody's or of this one's. Faults of the index. */
 int pending_ask(struct request *q, const char *what, const char *subject, const char *detail);
+/* Records and removes what this one has asked for, who may not ask any more. Faults of the index. */
+int pending_drop_of(struct monitor *m, const char *asker);
 /* Records and removes what nobody approved in time. Returns milliseconds until it wants to be called again, -1: not
  * needed. */
 int pending_tick(struct monitor *m);

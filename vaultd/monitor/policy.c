@@ -51,7 +51,7 @@ static int ask_for_approval(struct request *q, const struct policy *p) {
     static uint8_t encoded[BLOCK_MAX];
     uint8_t hash[HASH_SIZE];
     char hex[2 * HASH_SIZE + 1];
-    char detail[200];
+    char detail[PENDING_DETAIL];
     size_t n = 0;
     int result = policy_encode(p, encoded, sizeof(encoded), &n);
     if (result != VAULT_OK)
@@ -66,7 +66,7 @@ int answer_policy_load(struct request *q) {
     static struct policy p;
     static struct policy_value v;
     const struct msg_policy_load *l = &q->message->policy_load;
-    char detail[200];
+    char detail[PENDING_DETAIL];
     struct grant_filter filter = {.cause = "the policy was changed", .asked_by = q->worker->number};
     if (policy_decode(&p, l->policy, l->policy_size) != VAULT_OK)
         return refuse(q, "policy.load", NULL, 400, "malformed", "The policy is malformed.");

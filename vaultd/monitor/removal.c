@@ -86,18 +86,30 @@ static int hand_over(struct monitor *m, const uint8_t blob[ID_SIZE], const struc
     return result == VAULT_OK ? index_delete(m->index, DB_REMOVED, blob, ID_SIZE) : result;
 }
 
+/* The first that can be read: a damaged one is passed over, and its objects stay as bytes that no key opens.
+ * VAULT_NOT_FOUND. */
+static int next_removed(struct monitor *m, uint8_t blob[INDEX_KEY_MAX], struct removed_value *ret) {
+    size_t size = 0;
+    int result = index_next(m->index, DB_REMOVED, NULL, 0, NULL, 0, blob, &size);
+    while (result == VAULT_OK) {
+        result = size == ID_SIZE ? index_get_record(m->index, DB_REMOVED, blob, size, &layout_removed_value, ret)
+                                 : VAULT_E_DAMAGED;
+        if (result != VAULT_E_DAMAGED)
+            return result;
+        result = index_next(m->index, DB_REMOVED, NULL, 0, blob, size, blob, &size);
+    }
+    return result;
+}
+
 int removal_step(struct monitor *m, bool *ret_more) {
     struct removed_value r;
     uint8_t blob[INDEX_KEY_MAX];
-    size_t size = 0;
     *ret_more = false;
     if (m->seal != SEAL_UNSEALED || !m->removal_wanted || m->space.state != SPACE_ENOUGH)
         return VAULT_OK;
     int result = batch_begin(m);
     if (result == VAULT_OK)
-        result = index_next(m->index, DB_REMOVED, NULL, 0, NULL, 0, blob, &size);
-    if (result == VAULT_OK)
-        result = index_get_record(m->index, DB_REMOVED, blob, size, &layout_removed_value, &r);
+        result = next_removed(m, blob, &r);
     m->removal_wanted = result == VAULT_OK;
     if (result != VAULT_OK)
         return gone(result);

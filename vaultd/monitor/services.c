@@ -50,13 +50,14 @@ static int taken(struct monitor *m, const struct msg_service_add *a, const uint8
 
 static int ask_for_approval(struct request *q) {
     const struct msg_service_add *a = &q->message->service_add;
-    char detail[200];
+    char detail[PENDING_DETAIL + 1];
     size_t used = 0;
     for (unsigned role = 0; role < ROLE_COUNT; role++)
         if ((a->roles >> role & 1) != 0 && format_string(detail + used, sizeof(detail) - used, "%s ", role_name(role)))
             used += strlen(detail + used);
-    (void)format_string(detail + used, sizeof(detail) - used, "%s", a->san); /* cut where it is too long */
-    return pending_ask(q, "service.add", NULL, detail);
+    return format_string(detail + used, sizeof(detail) - used, "%s %s", a->name, a->san)
+               ? pending_ask(q, "service.add", NULL, detail)
+               : VAULT_E_STATE;
 }
 
 int answer_service_add(struct request *q) {
@@ -154,6 +155,8 @@ int answer_service_revoke(struct request *q) {
     result = service_store(q->monitor, &s);
     if (result == VAULT_OK)
         result = grants_decide_again(q->monitor, &filter, NULL);
+    if (result == VAULT_OK)
+        result = pending_drop_of(q->monitor, s.name);
     if (result == VAULT_OK)
         result = service_make_current(q->monitor, &s);
     return result == VAULT_OK ? administer(q, "service.revoke", NULL, 'D', s.name, 200, service_json(q, &s)) : result;

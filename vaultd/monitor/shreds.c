@@ -93,11 +93,12 @@ int shreds_json(struct monitor *m, const struct subject_value *s, json_t **ret) 
     size_t bytes = 0;
     for (uint32_t n = s->shreds; n > 0; n--) {
         int result = shred_load(m, s, n, &v);
-        if (result != VAULT_OK) {
+        if (result != VAULT_OK && result != VAULT_E_DAMAGED) {
             json_decref(list);
             return result;
         }
-        if (!json_append_fitting(list, &bytes, shred_json(m, &v)))
+        json_t *item = result == VAULT_OK ? shred_json(m, &v) : json_pack("{s:s}", "state", "its entry is damaged");
+        if (!json_append_fitting(list, &bytes, item))
             break;
     }
     *ret = list;
@@ -148,7 +149,7 @@ static int shred_subject(struct request *q, struct subject_value *s) {
     if (result == VAULT_OK)
         result = subject_store(m, s);
     if (result == VAULT_OK)
-        result = uploads_drop_of_subject(m, s->subject);
+        result = uploads_drop_of_subject(m, s->subject, NULL);
     if (result == VAULT_OK)
         result = cut_reads(q, s, "the subject was shredded");
     if (result == VAULT_OK)
@@ -191,7 +192,11 @@ static int shred_file(struct request *q, struct subject_value *s, const struct f
     if (result == VAULT_OK)
         result = shred_store(m, s, &v);
     if (result == VAULT_OK)
+        result = uploads_drop_of_subject(m, s->subject, f->name);
+    if (result == VAULT_OK)
         result = cut_reads(q, s, "the file was shredded");
+    if (result == VAULT_OK)
+        result = subject_make_current(m, s); /* what was before is told from it */
     if (result == VAULT_OK)
         result = job_begin(m, &job_turn, &job);
     if (result != VAULT_OK)
@@ -216,6 +221,10 @@ int answer_file_remove(struct request *q) {
         return result;
     if (q->asked_by != NULL)
         return shred_file(q, &s, &f);
+    /* It is this file that is approved, whatever may have its name then. */
+    struct msg_file_remove *asked = &q->message->file_remove;
+    COPY_ARRAY(asked->file, f.file);
+    asked->subject[0] = asked->name[0] = '\0';
     return format_string(detail, sizeof(detail), "%s, %llu bytes", f.name, (unsigned long long)f.size)
                ? pending_ask(q, "file.shred", s.subject, detail)
                : VAULT_E_STATE;
@@ -227,15 +236,21 @@ static int remove_next(struct monitor *m, struct job_value *j, struct subject_va
     static struct file_value f;
     uint8_t key[INDEX_KEY_MAX];
     size_t size = 0;
+    struct mark_value mark;
     int result = index_next(m->index, DB_SUBJECT_FILES, j->owner, HASH_SIZE, j->cursor, j->cursor_size, key, &size);
     if (result != VAULT_OK)
         return result;
     copy_bytes(j->cursor, sizeof(j->cursor), key, size);
     j->cursor_size = (uint32_t)size;
-    j->done++;
     result = size == HASH_SIZE + ID_SIZE
-                 ? index_get_record(m->index, DB_FILES, key + HASH_SIZE, ID_SIZE, &layout_file_value, &f)
+                 ? index_get_record(m->index, DB_SUBJECT_FILES, key, size, &layout_mark_value, &mark)
                  : VAULT_E_DAMAGED;
+    if (result == VAULT_OK)
+        result = index_get_record(m->index, DB_FILES, key + HASH_SIZE, ID_SIZE, &layout_file_value, &f);
+    if (result == VAULT_OK && strcmp(f.subject, s->subject) != 0)
+        result = VAULT_E_DAMAGED;
+    j->done += result == VAULT_OK;
+    j->failed += result == VAULT_NOT_FOUND || result == VAULT_E_DAMAGED;
     if (result == VAULT_NOT_FOUND || result == VAULT_E_DAMAGED) {
         log_error("shred: a file's entry is damaged and left alone");
         return VAULT_OK;
@@ -246,18 +261,24 @@ static int remove_next(struct monitor *m, struct job_value *j, struct subject_va
 static int shred_step(struct monitor *m, struct job_value *j) {
     static struct subject_value s;
     int result = index_get_record(m->index, DB_SUBJECTS, j->owner, HASH_SIZE, &layout_subject_value, &s);
+    if (result == VAULT_E_DAMAGED) { /* which files are theirs is not known: they are left to a scrub */
+        j->failed++;
+        return VAULT_NOT_FOUND;
+    }
     for (unsigned n = 0; n < STEP_FILES && result == VAULT_OK; n++)
         result = remove_next(m, j, &s);
-    return result == VAULT_E_DAMAGED ? VAULT_NOT_FOUND : result;
+    return result;
 }
 
 static int shred_end(struct monitor *m, const struct job_value *j) {
     static struct subject_value s;
-    char detail[64];
-    struct event e = {.name = "subject.shredded", .outcome = "done", .action = 'D', .detail = detail};
+    char detail[80];
+    struct event e = {.name = "subject.shredded", .action = 'D', .detail = detail};
     int result = index_get_record(m->index, DB_SUBJECTS, j->owner, HASH_SIZE, &layout_subject_value, &s);
     e.subject = result == VAULT_OK ? s.subject : NULL;
-    if (!format_string(detail, sizeof(detail), "%llu files", (unsigned long long)j->done))
+    e.outcome = j->failed == 0 ? "done" : "failed";
+    if (!format_string(detail, sizeof(detail), "%llu files, %llu damaged", (unsigned long long)j->done,
+                       (unsigned long long)j->failed))
         return VAULT_E_STATE;
     return journal(m, &e, NULL);
 }

@@ -90,12 +90,11 @@ static const struct entry *entry_of(unsigned type) {
     return NULL;
 }
 
-request_handler *table_handler(enum message_type type, uint32_t *ret_roles) {
+bool table_roles(enum message_type type, uint32_t *ret_roles) {
     const struct entry *e = entry_of(type);
-    if (e == NULL)
-        return NULL;
-    *ret_roles = e->roles;
-    return e->handler;
+    if (e != NULL)
+        *ret_roles = e->roles;
+    return e != NULL;
 }
 
 static void answer_sealed(struct request *q) {
@@ -196,6 +195,12 @@ static bool has_room(struct request *q, enum need need) {
         answer_problem(q->monitor, q->worker, q->message, 507, NO_SEQ, NULL, "state-full",
                        "The vault's state is short of space; nothing was changed.");
     return false;
+}
+
+int table_run(struct request *q) {
+    const struct entry *e = entry_of(q->message->type);
+    q->monitor->grows = e->need == GROWTH;
+    return has_room(q, e->need) ? e->handler(q) : VAULT_AGAIN;
 }
 
 static int run(struct request *q, const struct entry *e, uint64_t *ret_changes_before) {

@@ -10,8 +10,6 @@
 #include "vault/log.h"
 #include "vault/result.h"
 
-enum { STEP_ENTRIES = 64 };
-
 static bool is_of_one(const struct job_value *j) {
     static const uint8_t none[HASH_SIZE];
     return memcmp(j->owner, none, HASH_SIZE) != 0;
@@ -45,7 +43,8 @@ static int next_subject(struct monitor *m, const struct job_value *j, uint8_t re
 }
 
 /* Begins it, unless it began before; who had a turn since needs none. */
-static int begin(struct monitor *m, const struct job_value *j, struct subject_value *s, bool *ret_needed) {
+static int begin(struct monitor *m, struct job_value *j, struct subject_value *s, bool *ret_needed) {
+    j->met = 0;
     *ret_needed = !is_of_one(j) || s->key_number <= j->generation || s->turning != 0;
     if (!*ret_needed || s->turning != 0)
         return VAULT_OK;
@@ -57,6 +56,8 @@ static int rewrap_blob(struct monitor *m, const struct subject_value *s, const u
     static struct file_value f;
     struct blob_value b;
     int result = index_get_record(m->index, DB_FILES, file, ID_SIZE, &layout_file_value, &f);
+    if (result == VAULT_OK && strcmp(f.subject, s->subject) != 0)
+        result = VAULT_E_DAMAGED;
     if (result == VAULT_OK)
         result = index_get_record(m->index, DB_BLOBS, f.blob, ID_SIZE, &layout_blob_value, &b);
     if (result == VAULT_OK && b.generation == s->key_number)
@@ -87,11 +88,31 @@ static int rewrap_uploads(struct monitor *m, const struct subject_value *s) {
     return result == VAULT_NOT_FOUND ? VAULT_OK : result;
 }
 
+/* Whether the subject's list holds as many files as they have: what is not listed was not rewrapped. Those that the
+ * turn met are counted anew only where they differ: files come and go meanwhile. */
+static int list_is_whole(struct monitor *m, const struct job_value *j, const struct subject_value *s,
+                         const uint8_t subject[HASH_SIZE], bool *ret) {
+    uint8_t key[INDEX_KEY_MAX];
+    size_t size = 0;
+    uint64_t count = 0;
+    *ret = j->met == s->files;
+    int result = *ret ? VAULT_NOT_FOUND : VAULT_OK;
+    while (result == VAULT_OK) {
+        result = index_next(m->index, DB_SUBJECT_FILES, subject, HASH_SIZE, key, size, key, &size);
+        count += result == VAULT_OK;
+    }
+    *ret |= count == s->files;
+    return result == VAULT_NOT_FOUND ? VAULT_OK : result;
+}
+
 /* Every data key is under the new key. With a file that could not be rewrapped the key before stays: a copy of what is
  * damaged may be found, and nothing else would open it. */
 static int finish(struct monitor *m, struct job_value *j, struct subject_value *s, const uint8_t subject[HASH_SIZE]) {
-    bool kept = s->turning == TURN_INCOMPLETE;
-    int result = rewrap_uploads(m, s);
+    bool whole = true;
+    int result = list_is_whole(m, j, s, subject, &whole);
+    bool kept = s->turning == TURN_INCOMPLETE || !whole;
+    if (result == VAULT_OK)
+        result = rewrap_uploads(m, s);
     if (result != VAULT_OK)
         return result;
     if (kept) {
@@ -100,9 +121,10 @@ static int finish(struct monitor *m, struct job_value *j, struct subject_value *
     } else {
         subject_key_forget(s, false);
     }
-    result = subject_store(m, s);
+    result = subject_make_current(m, s); /* its value of before is told from it */
     if (result == VAULT_OK && !kept)
         result = shreds_key_forgotten(m, s);
+    j->failed += kept;
     move_cursor(j, subject, HASH_SIZE);
     if (is_of_one(j) && !kept && s->key_number <= j->generation)
         j->cursor_size = 0; /* what was left of a turn before is done; now for its own */
@@ -126,37 +148,41 @@ static int advance(struct monitor *m, struct job_value *j, struct subject_value 
     }
     if (result == VAULT_OK)
         move_cursor(j, key, size);
+    j->met++;
     return result;
 }
 
+/* One file of one subject. */
 static int turn_step(struct monitor *m, struct job_value *j) {
     static struct subject_value s;
     uint8_t subject[HASH_SIZE];
-    bool needed = false;
-    int result = VAULT_OK;
-    for (unsigned n = 0; n < STEP_ENTRIES && result == VAULT_OK; n++) {
-        result = next_subject(m, j, subject);
-        if (result == VAULT_OK)
-            result = index_get_record(m->index, DB_SUBJECTS, subject, HASH_SIZE, &layout_subject_value, &s);
-        needed = result == VAULT_OK && s.shredded == 0;
-        if (needed && j->cursor_size <= HASH_SIZE)
-            result = begin(m, j, &s, &needed);
-        if (result == VAULT_OK && needed)
-            result = advance(m, j, &s, subject);
-        else if (result == VAULT_E_DAMAGED)
-            log_error("keys: a subject's entry is damaged, and has no turn");
-        if (result == VAULT_E_DAMAGED || (result == VAULT_OK && !needed)) {
-            move_cursor(j, subject, HASH_SIZE);
-            result = VAULT_OK;
-        }
-    }
-    return result;
+    int result = next_subject(m, j, subject);
+    if (result != VAULT_OK)
+        return result;
+    result = index_get_record(m->index, DB_SUBJECTS, subject, HASH_SIZE, &layout_subject_value, &s);
+    bool needed = result == VAULT_OK && s.shredded == 0;
+    if (needed && j->cursor_size <= HASH_SIZE)
+        result = begin(m, j, &s, &needed);
+    if (result == VAULT_OK && needed)
+        return advance(m, j, &s, subject);
+    if (result != VAULT_OK && result != VAULT_E_DAMAGED)
+        return result;
+    if (result == VAULT_E_DAMAGED)
+        log_error("keys: a subject's entry is damaged, and has no turn");
+    j->failed += result == VAULT_E_DAMAGED;
+    move_cursor(j, subject, HASH_SIZE);
+    return VAULT_OK;
 }
 
 static int turn_end(struct monitor *m, const struct job_value *j) {
+    static struct subject_value s;
     char detail[96];
     struct event e = {.name = "key.rotated", .outcome = "done", .action = 'U', .detail = detail};
-    if (!format_string(detail, sizeof(detail), "subject, %llu keys", (unsigned long long)j->done))
+    if (is_of_one(j) &&
+        index_get_record(m->index, DB_SUBJECTS, j->owner, HASH_SIZE, &layout_subject_value, &s) == VAULT_OK)
+        e.subject = s.subject;
+    if (!format_string(detail, sizeof(detail), "subject, %llu keys, %llu with damaged files",
+                       (unsigned long long)j->done, (unsigned long long)j->failed))
         return VAULT_E_STATE;
     return journal(m, &e, NULL);
 }

@@ -10,6 +10,8 @@
 
 enum { INDEX_FORMAT = 2 };
 
+enum { PENDING_MOST = 64, PENDING_DETAIL = 512 };
+
 enum meta_intent { INTENT_NONE = 0, INTENT_ADD_GENERATION = 1, INTENT_RESEAL = 2, INTENT_RETIRE = 3 };
 
 #define FIELDS_meta_value(F, R)                                                                                        \
@@ -17,16 +19,17 @@ enum meta_intent { INTENT_NONE = 0, INTENT_ADD_GENERATION = 1, INTENT_RESEAL = 2
     F(R, FIXED, vault, KEYRING_ID)                                                                                     \
     F(R, U64, epoch, 0) /* of the key ring that belongs to it */                                                       \
     F(R, U8, dev, 0)                                                                                                   \
-    F(R, U8, intent, 0)         /* enum meta_intent: what the ring is about to become */                               \
-    F(R, U32, generation, 0)    /* active: wraps happen under it */                                                    \
-    F(R, U32, policy, 0)        /* version in force; 0: none */                                                        \
-    F(R, U64, policy_record, 0) /* number of the record that put it in force */                                        \
-    F(R, U64, stores, 0)        /* how often this value was stored: the tree's value says so too */                    \
-    F(R, U32, jobs, 0)          /* number of the last job */                                                           \
-    F(R, U32, jobs_ended, 0)    /* jobs up to this number have ended */                                                \
-    F(R, U32, pending, 0)       /* number of the last request that waits, or waited, for approval */                   \
-    F(R, U32, clean, 0)         /* no subject is wrapped under a generation before this one; 0: not known */           \
-    F(R, U8, four_eyes, 0)      /* 1: there was somebody who could approve (services.c) */                             \
+    F(R, U8, intent, 0)                    /* enum meta_intent: what the ring is about to become */                    \
+    F(R, U32, generation, 0)               /* active: wraps happen under it */                                         \
+    F(R, U32, policy, 0)                   /* version in force; 0: none */                                             \
+    F(R, U64, policy_record, 0)            /* number of the record that put it in force */                             \
+    F(R, U64, stores, 0)                   /* how often this value was stored: the tree's value says so too */         \
+    F(R, U32, jobs, 0)                     /* number of the last job */                                                \
+    F(R, U32, jobs_ended, 0)               /* jobs up to this number have ended */                                     \
+    F(R, U32, pending, 0)                  /* number of the last request that waits, or waited, for approval */        \
+    F(R, BYTES, waiting, 4 * PENDING_MOST) /* be32 numbers of those that wait */                                       \
+    F(R, U32, clean, 0)    /* no subject is wrapped under a generation before this one; 0: not known */                \
+    F(R, U8, four_eyes, 0) /* 1: there was somebody who could approve (services.c) */                                  \
     F(R, U64, subjects, 0)                                                                                             \
     F(R, U64, files, 0)
 DECLARE_RECORD(meta_value);
@@ -188,6 +191,7 @@ DECLARE_RECORD(request_value);
     F(R, FIXED, owner, HASH_SIZE) /* hash of the subject, where it is about one */                                     \
     F(R, BYTES, cursor, 64)       /* last key done */                                                                  \
     F(R, U64, done, 0)                                                                                                 \
+    F(R, U64, met, 0)    /* subject: files met in this subject's turn */                                               \
     F(R, U64, failed, 0) /* of them, what is damaged and was left as it is */                                          \
     F(R, U64, total, 0)                                                                                                \
     F(R, U8, ended, 0)
@@ -227,7 +231,7 @@ DECLARE_RECORD(removed_value);
     F(R, STR, asker, NAME_MAX_SIZE)                                                                                    \
     F(R, STR, what, 32) /* the event that it would be */                                                               \
     F(R, STR, subject, NAME_MAX_SIZE)                                                                                  \
-    F(R, STR, detail, 200)                                                                                             \
+    F(R, STR, detail, PENDING_DETAIL)                                                                                  \
     F(R, BYTES, message, BLOCK_MAX + 64) /* the request as it came: message_encode */
 DECLARE_RECORD(pending_value);
 

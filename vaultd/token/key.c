@@ -51,7 +51,7 @@ enum token_refusal key_make(struct token *t, const uint8_t id[TOKEN_KEY_ID], CK_
     const CK_ATTRIBUTE *label = p11_kit_uri_get_attribute(t->uri, CKA_LABEL);
     uint8_t id_value[TOKEN_KEY_ID];
     CK_ULONG length = AES_BYTES;
-    CK_MECHANISM mechanism = {.mechanism = CKM_AES_KEY_GEN};
+    CK_MECHANISM mechanism = {CKM_AES_KEY_GEN, NULL, 0};
     CK_OBJECT_HANDLE key = 0;
     if (label == NULL)
         return TOKEN_NOT_THERE;
