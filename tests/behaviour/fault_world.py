@@ -62,6 +62,10 @@ class World:
             self.acknowledged("read", answer)
         return answer
 
+    def take_back(self, pending):
+        """An approval that was cut short may not have been one."""
+        assert self.vault.http("POST", f"/v1/pending/{pending}/refuse").status in (200, 404)
+
     # ---- coming back ----
 
     def core(self):
@@ -294,6 +298,7 @@ class Shred(Operation):
             if name in gone:
                 del self.world.files[self.subject, name]
         assert not shreds or "retired" in shreds[0]["state"], shreds
+        self.world.take_back(self.pending)
 
 
 class Reseal(Operation):
@@ -340,6 +345,7 @@ class Retirement(Operation):
         told = self.answer is not None and self.answer.status == 200
         after = epoch + 1, generations[-1:]
         assert self.keys() in ((after,) if told else (self.before, after)), f"after {told}: {self.keys()}"
+        self.world.take_back(self.pending)
         assert self.world.read("S-fault", "kept").status == 200
 
 

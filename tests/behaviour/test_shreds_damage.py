@@ -242,10 +242,11 @@ def test_no_wrapped_key_of_a_file_is_left_in_its_deposit(vault):
 def test_shredded_file_put_back_with_its_subject_is_not_served(vault):
     ids = patient(vault, "S-replay", "a", "b")
     before = dump(vault)
-    objects = {name: path.read_bytes() for name, path in scene.objects(vault).items()}
+    objects = {path: path.read_bytes() for path in scene.objects(vault).values()}
     owner = name_hash(vault, SUBJECT, "S-replay")
     shred(vault, scene.file_path("S-replay", "a"))
-    scene.wait_for(lambda: set(scene.objects(vault)) < set(objects), "the objects' end")
+    gone = scene.wait_for(lambda: set(objects) - set(scene.objects(vault).values()), "the objects' end")
+    scene.wait_for(lambda: len(set(objects) - set(scene.objects(vault).values())) == 2, "the end of both")
 
     def put_back(pairs):
         for database in ("files", "file-names", "subject-files", "blobs", "pages", "subjects"):
@@ -254,5 +255,9 @@ def test_shredded_file_put_back_with_its_subject_is_not_served(vault):
                     pairs[database].setdefault(key, value)
         pairs["subjects"][owner] = before["subjects"][owner]
     change(vault, put_back)
+    for path in set(objects) - set(scene.objects(vault).values()):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scene.restore(path, objects[path], next(iter(scene.objects(vault).values())).stat())
+    assert gone
     answer = vault.http("GET", f"/v1/files/{ids[0]}", None, {"Purpose": scene.TREATMENT}, cert="clinic")
     assert answer.status == 500 and json.loads(answer.body)["type"].endswith("integrity")
