@@ -803,6 +803,13 @@ static void seal_by_three(struct keyring *k, const struct secret *root) {
     assert_int_equal(keyring_set_seal(k, &seal), VAULT_OK);
 }
 
+static void seal_by_some_token(struct keyring *k) {
+    const uint8_t key[SEAL_TOKEN_KEY] = {1}, wrapped[SEAL_TOKEN_WRAPPED] = {2};
+    struct seal seal;
+    seal_by_token(key, wrapped, &seal);
+    assert_int_equal(keyring_set_seal(k, &seal), VAULT_OK);
+}
+
 static int write_seeds(const char *folder) {
     struct secret *root = NULL;
     struct keyring *k = NULL;
@@ -823,6 +830,9 @@ static int write_seeds(const char *folder) {
     size_t n = 0;
     assert_int_equal(ring_encode(k, root, bytes, &n), VAULT_OK);
     put(dir, "ring-shares", bytes, n);
+    seal_by_some_token(k);
+    assert_int_equal(ring_encode(k, root, bytes, &n), VAULT_OK);
+    put(dir, "ring-token", bytes, n);
     keyring_free(&k);
     secret_free(&root);
     return close(dir);
