@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "jobs.h"
+#include "opening.h"
 #include "pending.h"
 #include "ring.h"
 #include "subject_keys.h"

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "monitor.h"
+#include "opening.h"
 #include "vault/checkpoint.h"
 #include "vault/log.h"
 #include "vault/result.h"

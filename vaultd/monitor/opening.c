@@ -2,6 +2,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "opening.h"
 #include "ring.h"
 #include "vault/log.h"
 #include "vault/result.h"

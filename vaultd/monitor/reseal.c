@@ -1,4 +1,5 @@
 /* Another seal around a new root key, once the credential or the token has come for it. */
+#include "opening.h"
 #include "ring.h"
 #include "vault/result.h"
 

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "opening.h"
 #include "vault/log.h"
 #include "vault/result.h"
 

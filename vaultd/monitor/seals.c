@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "opening.h"
 #include "ring.h"
 #include "vault/crypt4gh.h"
 #include "vault/log.h"

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "opening.h"
 #include "pending.h"
 #include "shreds.h"
 #include "vault/log.h"

@@ -2,7 +2,7 @@
  * that destroys keys in the token which nothing needs any more. */
 #include <string.h>
 
-#include "monitor.h"
+#include "opening.h"
 #include "vault/log.h"
 #include "vault/result.h"
 
