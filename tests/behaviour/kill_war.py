@@ -31,6 +31,7 @@ PHASES = DEPOSIT + READ + CONSENT + WITHDRAWAL + ROTATION
 BLOCK = 1 << 16
 # What a client may be told while a process comes back, beside the end of its connection: sealed, or not recorded.
 NOT_NOW = (423, 503)
+RETIREMENT = json.dumps({"what": "kek", "retire": True, "without_backup": True})
 ROTATIONS_MAX = 60  # a key ring holds 64 generations, and none is retired
 AIM_SECONDS, TRIES = 60, 4
 
@@ -216,24 +217,39 @@ class Consenter(Administrator):
 
 
 class Rotator(Administrator):
-    """Starts a rotation whenever the one before has ended."""
+    """Starts a rotation whenever the one before has ended, of either kind, and has older generations retired."""
 
     def work(self):
         self.pause(ROTATION, 5)
         if self.war.rotations < ROTATIONS_MAX:
             self.war.rotations += 1
-            self.ask(ROTATION, "POST", "/v1/keys/rotate", json.dumps({"what": "kek"}))
+            what = "subject" if self.war.rotations % 3 == 0 else "kek"
+            self.ask(ROTATION, "POST", "/v1/keys/rotate", json.dumps({"what": what}))
+            with contextlib.suppress(*scene.CUT):
+                self.war.retired += self.war.retire() == 200
 
 
 class War:
     def __init__(self, vault, seed):
         self.vault, self.seed, self.random = vault, seed, random.Random(seed)
-        self.deposited, self.acknowledged, self.looked, self.rotations = {}, [], collections.Counter(), 0
+        self.deposited, self.acknowledged, self.looked, self.rotations, self.retired = {}, [], collections.Counter(), 0, 0
         self.aim, self.serving, self.over = None, threading.Event(), threading.Event()
         self.landed, self.killed, self.missed, self.started_again = (collections.Counter(), collections.Counter(), 0, 0)
         self.clients = ([Writer(self, n) for n in range(WRITERS)] +
                         [Reader(self, n) for n in range(WRITERS, WRITERS + READERS)] +
                         [Consenter(self, WRITERS + READERS), Rotator(self, WRITERS + READERS + 1)])
+
+    def retire(self):
+        """Has older generations retired, by two persons: the status. What a kill left waiting is approved first."""
+        asked = self.vault.http("POST", "/v1/keys/rotate", RETIREMENT, {"Content-Type": "application/json"}, cert="operator2")
+        assert asked.status in (202, 409, *NOT_NOW), f"asking to retire gave {asked.status}: {asked.body}"
+        waiting = self.vault.http("GET", "/v1/pending")
+        status = asked.status
+        for p in waiting.json()["pending"] if waiting.status == 200 else []:
+            answer = self.vault.http("POST", f"/v1/pending/{p['pending']}/approve")
+            status = answer.status
+            assert status in (200, 404, 409, *NOT_NOW), f"approving gave {status}: {answer.body}"
+        return status
 
     def worker_of(self, client):
         """The pid of the worker that serves this client: it holds the other end of the client's socket."""
@@ -388,6 +404,14 @@ def expect_rotations_ended(war):
     newest = max(j["generation"] for j in jobs())
     for subject in [*SUBJECTS, CHANGING]:
         assert war.vault.http("GET", f"/v1/subjects/{subject}").json()["generation"] == newest
+
+
+def expect_one_generation(war):
+    """After a last rotation and retirement there is one generation, and every file reads under it."""
+    war.vault.ctl("key", "rotate", "kek")
+    assert war.retire() == 200
+    assert len(war.vault.http("GET", "/v1/keys").json()["generations"]) == 1
+    expect_files_whole(war)
 
 
 def grants(records):

@@ -22,7 +22,7 @@ def war():
         war.fight(ROUNDS)
         print(f"\n{sum(war.killed.values())} kills in {time.monotonic() - started:.0f} s, KILL_SEED={SEED}, "
               f"{len(war.deposited)} deposits and {len(war.acknowledged)} answers acknowledged, "
-              f"{war.rotations} rotations, {war.started_again} starts by us, {war.missed} kills came too late")
+              f"{war.rotations} rotations, {war.retired} retirements, {war.started_again} starts by us, {war.missed} kills came too late")
         for what in kill_war.KINDS:
             print(f"  killed {what}: {war.killed[what]}")
         for phase in kill_war.PHASES:
@@ -48,6 +48,10 @@ def test_every_object_is_whole_and_belongs_to_a_file(war):
 
 def test_every_rotation_has_ended(war):
     kill_war.expect_rotations_ended(war)
+
+
+def test_one_generation_is_left_after_a_last_retirement(war):
+    kill_war.expect_one_generation(war)
 
 
 def test_the_audit_is_whole_and_holds_every_acknowledged_answer(war, tmp_path):
