@@ -595,7 +595,7 @@ class Doubles(unittest.TestCase):
         for inode, in_the_log in ((log.st_ino, False), (log.st_ino + 1, True)):
             self.start(JOURNAL_STREAM=f"{log.st_dev}:{inode}")
             gate = children(self.process.pid)["gate"]
-            os.kill(gate[0], signal.SIGSEGV)
+            os.kill(gate[0], signal.SIGABRT)
             wait_until(lambda: children(self.process.pid).get("gate", gate) != gate, "a new gate")
             self.assertEqual("died: process=gate" in self.log(), in_the_log, self.log())
             self.process.terminate()
