@@ -38,8 +38,9 @@ static uint8_t *slot_end(const struct slots *s, unsigned slot) {
 static bool map_slots(const struct slots *s, int file, size_t from) {
     for (unsigned i = 0; i < s->count; i++) {
         uint8_t *place = slot_end(s, i) - s->size;
-        if (mmap(place, s->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, (off_t)(from + i * s->size)) ==
-            MAP_FAILED)
+        const void *mapped =
+            mmap(place, s->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, (off_t)(from + i * s->size));
+        if (mapped == MAP_FAILED)
             return false;
     }
     return true;
