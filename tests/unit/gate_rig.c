@@ -25,7 +25,7 @@ static void must(bool good, const char *what) {
     if (good)
         return;
     fprintf(stderr, "gate rig: %s failed: %s\n", what, strerror(errno));
-    abort();
+    exit(EXIT_FAILURE); /* no signal: a refused allocation may lead here */
 }
 
 /* --- supervisor and monitor --- */

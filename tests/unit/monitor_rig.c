@@ -346,7 +346,7 @@ struct message *ask(struct peer *p) {
 }
 
 unsigned status_of(const struct message *answer) {
-    return answer->type == MSG_answer ? answer->answer.status : 0;
+    return answer != NULL && answer->type == MSG_answer ? answer->answer.status : 0;
 }
 
 unsigned ask_status(struct peer *p) {
