@@ -279,6 +279,7 @@ class Doubles(unittest.TestCase):
         self.wait_log("double: token 1 gone: rule=\n")
         self.wait_log("double: token 2: fds=0 rule=token-pin-not-tried")
         self.wait_log("double: token 3: fds=1 rule=")
+        self.wait_log("double: token: module=", 2)
         self.assertEqual(self.log().count("double: token: module="), 2)
 
     def test_token_with_a_pin_that_others_may_read_is_not_started(self):

@@ -13,6 +13,7 @@ import scene
 from test_identity import forms_of, needs_root, where
 from token_world import (MODULE, PIN, SECONDS, configure, failures, hanging, keys_are, left_by_credential, log_of, reads,
                          restart, root, rules, seal_by_token, swept, token_vault, vault)
+from vault_under_test import programs_with
 
 
 # ---- the seal in use ----
@@ -123,8 +124,16 @@ def test_change_that_comes_while_a_sweep_runs_waits_for_it(vault):
 
 # ---- where secrets are ----
 
+@pytest.fixture
+def readable():
+    """A vault to whose processes the kernel says that it has no secret memory: what they hold can be seen."""
+    with programs_with(vaultd="vaultd-without-secret-memory") as programs, token_vault(programs) as v:
+        yield v
+
+
 @needs_root
-def test_root_key_and_pin_are_in_no_argument_environment_log_or_other_process(vault):
+def test_root_key_and_pin_are_in_no_argument_environment_log_or_other_process(readable):
+    vault = readable
     seal_by_token(vault)
     restart(vault)
     spilled = vault.token.spill.read_bytes()
@@ -138,7 +147,8 @@ def test_root_key_and_pin_are_in_no_argument_environment_log_or_other_process(va
 
 
 @needs_root
-def test_process_for_the_token_has_its_walls_and_nothing_else(vault):
+def test_process_for_the_token_has_its_walls_and_nothing_else(readable):
+    vault = readable
     with hanging(vault, "hang-login") as (pid, _):
         proc = pathlib.Path(f"/proc/{pid}")
         status = (proc / "status").read_text()

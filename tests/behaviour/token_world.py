@@ -88,7 +88,7 @@ def restart(vault, **how):
 
 
 @contextlib.contextmanager
-def token_vault():
+def token_vault(programs=None):
     """A vault that knows a token, and is sealed by its credential; with one file."""
     with contextlib.ExitStack() as stack:
         made = []
@@ -100,7 +100,7 @@ def token_vault():
             (folder / "limits.yaml").write_text(made[0].section())  # becomes part of vaultd.yaml
             yield
 
-        vault = stack.enter_context(running_vault(around=around))
+        vault = stack.enter_context(running_vault(around=around, programs=programs))
         vault.token = made[0]
         scene.add_patient(vault, "S-1")
         scene.deposit(vault, "S-1", "genome", b"genome" * 1000)
