@@ -273,6 +273,10 @@ static void obey(int client, const char *order) {
         linger_and_exit(client);
     if (strncmp(order, "undo reset", 10) == 0)
         undo_reset(client);
+    if (strncmp(order, "fill", 4) == 0) {
+        fill_buffers(client);
+        log_info("double: filled");
+    }
     if (strncmp(order, "timeout", 7) == 0)
         raise(SIGALRM);
     if (strncmp(order, "describe", 8) == 0)

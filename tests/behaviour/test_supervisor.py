@@ -6,6 +6,7 @@ VAULT_BIN names the folder of the built programs (build/bin).
 """
 import contextlib
 import json
+import ctypes
 import os
 import re
 import resource
@@ -399,6 +400,34 @@ class Doubles(unittest.TestCase):
             s.send(b"undo reset")
             self.wait_log("how=1", n)
             self.assert_reset(s)
+
+    @unittest.skipUnless(ROOT, "only root takes a descriptor of another process")
+    def test_a_reset_does_not_wait_for_whoever_else_has_the_socket(self):
+        """A process that is being born has a copy of all that the supervisor has, until it executes its program."""
+        self.configure()
+        self.start()
+        s = self.slow_client()
+        s.send(b"fill")
+        self.wait_log("double: filled")
+        kept = self.copy_of_the_other_end(s)
+        self.addCleanup(os.close, kept)
+        s.send(b"revoke")
+        self.wait_log("how=1")
+        self.assert_reset(s)
+
+    def copy_of_the_other_end(self, s):
+        port = f":{s.getsockname()[1]:04X}"
+        with open("/proc/net/tcp") as f:
+            [inode] = [line.split()[9] for line in f.readlines()[1:] if line.split()[2].endswith(port)]
+        pid = self.process.pid
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            if os.readlink(f"/proc/{pid}/fd/{fd}") == f"socket:[{inode}]":
+                pidfd = os.pidfd_open(pid)
+                try:
+                    return ctypes.CDLL(None, use_errno=True).syscall(438, pidfd, int(fd), 0)  # pidfd_getfd
+                finally:
+                    os.close(pidfd)
+        self.fail("the supervisor has no copy of the client's socket")
 
     def test_a_worker_cannot_make_the_supervisor_linger(self):
         self.configure()

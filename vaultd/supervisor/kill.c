@@ -24,15 +24,26 @@ static void reset_client(const struct worker *w) {
                   strerror(errno));
 }
 
-/* The option is the socket's, so the worker could set it too: a time to linger would make our close wait that long.
- * What remains of it is at most a reset, which an honest worker asks for when it cuts an answer short. */
-static void forbid_lingering(const struct worker *w) {
+/* Ends the connection now, whoever else has its socket: a process that is being born has a copy of it until it executes
+ * its program, and what the kernel still holds would go on to the client until then. A Unix socket is not ended so. */
+static void abort_client(const struct worker *w) {
+    const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+    reset_client(w);
+    if (w->client >= 0 && connect(w->client, &nowhere, sizeof(nowhere)) != 0)
+        (void)shutdown(w->client, SHUT_RDWR);
+}
+
+/* The option is the socket's, so the worker can set it too. A reset is what an honest worker asks for when it cuts an
+ * answer short. A time to linger would make our close wait that long. */
+static void close_as_asked(const struct worker *w) {
     struct linger found = {0};
     const struct linger none = {0};
     socklen_t n = sizeof(found);
-    if (w->client < 0 || getsockopt(w->client, SOL_SOCKET, SO_LINGER, &found, &n) != 0)
+    if (w->client < 0 || getsockopt(w->client, SOL_SOCKET, SO_LINGER, &found, &n) != 0 || found.l_onoff == 0)
         return;
-    if (found.l_onoff != 0 && found.l_linger != 0)
+    if (found.l_linger == 0)
+        abort_client(w);
+    else
         (void)setsockopt(w->client, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
 }
 
@@ -84,8 +95,9 @@ void worker_died(void *worker) {
     }
     note_death(w, &end);
     if (end.si_code != CLD_EXITED)
-        reset_client(w); /* an answer cut short must not look whole */
-    forbid_lingering(w);
+        abort_client(w); /* an answer cut short must not look whole */
+    else
+        close_as_asked(w);
     bury(w, child_crashed(&end) ? WORKER_FAULTY : WORKER_ENDED);
 }
 
@@ -94,7 +106,7 @@ void worker_end_by_force(struct worker *w, enum worker_end why) {
     reset_client(w);
     if (child_kill(&w->process, &end) != VAULT_OK)
         log_error("worker: cannot be waited for: worker=%llu", (unsigned long long)w->id);
-    reset_client(w); /* again, now that nobody else can take it back */
+    abort_client(w); /* now that it cannot be taken back */
     w->supervisor->counters.killed++;
     bury(w, why);
 }
@@ -141,7 +153,7 @@ void workers_end_all(struct supervisor *s, enum worker_end why, bool tell) {
             continue;
         }
         child_kill(&s->workers->process, &end);
-        reset_client(s->workers);
+        abort_client(s->workers);
         worker_forget(s->workers);
     }
 }
