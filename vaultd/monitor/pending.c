@@ -8,7 +8,7 @@
 enum { PENDING_EACH = 16, HOST_PREFIX = 5, RECORD_DETAIL = PENDING_DETAIL + NAME_MAX_SIZE + 64 };
 
 static json_t *pending_json(const struct pending_value *p) {
-    return json_pack("{s:i, s:s, s:s, s:s?, s:s?, s:o, s:o}", "pending", (int)p->number, "what", p->what, "asked_by",
+    return json_pack("{s:i, s:s, s:s, s:s*, s:s*, s:o, s:o}", "pending", (int)p->number, "what", p->what, "asked_by",
                      p->asker, "subject", p->subject[0] == '\0' ? NULL : p->subject, "detail",
                      p->detail[0] == '\0' ? NULL : p->detail, "asked", json_time(p->asked), "expires",
                      json_time(p->expires));
