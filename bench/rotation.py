@@ -22,7 +22,8 @@ def add_subjects(vault, count):
     scene.stop(vault)
     run(BUILT / "fill_subjects", vault.state, vault.folder / "twin", vault.folder / "root.key", count)
     scene.start(vault)
-    scene.wait_for(lambda: scene.seal_state(vault) == "unsealed", "the vault is open")
+    scene.wait_for(lambda: vault.http("GET", "/v1/status").json().get("index", {}).get("state") == "whole",
+                   "the index is counted", 600)
     return time.monotonic() - started
 
 
