@@ -5,7 +5,8 @@
 #include "vault/log.h"
 #include "vault/result.h"
 
-enum { SLICE_MS = 4 };
+/* How long a slice takes, and how long one waits at the most in favour of requests. */
+enum { SLICE_MS = 4, PATIENCE_MS = 25 };
 
 static const struct job_kind *const kinds[] = {&job_kek, &job_turn, &job_shred};
 
@@ -100,11 +101,19 @@ static int run_slice(struct monitor *m, const struct job_kind *kind, struct job_
     return result == VAULT_OK ? job_store(m, j) : result;
 }
 
+/* Answers are ready, and would wait for a slice and its share of the commit. */
+static bool gives_way(const struct monitor *m) {
+    return m->replies != NULL && loop_now_ms() - m->job_ran < PATIENCE_MS;
+}
+
 int jobs_step(struct monitor *m, bool *ret_more) {
     struct job_value j;
     const struct job_kind *kind = NULL;
     *ret_more = false;
     if (m->seal != SEAL_UNSEALED || m->meta.jobs_ended == m->meta.jobs || m->space.state != SPACE_ENOUGH)
+        return VAULT_OK;
+    *ret_more = true;
+    if (gives_way(m))
         return VAULT_OK;
     int result = batch_begin(m);
     if (result == VAULT_OK)
@@ -115,6 +124,7 @@ int jobs_step(struct monitor *m, bool *ret_more) {
         result = run_slice(m, kind, &j);
     else if (result == VAULT_OK || result == VAULT_E_DAMAGED) /* one of no kind is as good as damaged */
         result = give_up(m);
+    m->job_ran = loop_now_ms();
     *ret_more = result == VAULT_OK && m->meta.jobs_ended < m->meta.jobs;
     return result;
 }

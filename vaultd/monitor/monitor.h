@@ -248,6 +248,7 @@ struct monitor {
     uint64_t open_again; /* loop_now_ms; 0: not. The start failed for what may pass and is tried again then */
     unsigned open_delay; /* milliseconds */
 
+    uint64_t job_ran;         /* loop_now_ms of the end of a job's last slice */
     uint64_t pending_expires; /* microseconds since 1970, the first of what waits for approval; 0: nothing does */
 
     bool removal_wanted; /* there may be removed files */
