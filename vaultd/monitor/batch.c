@@ -12,6 +12,7 @@ int batch_begin(struct monitor *m) {
     if (index_writing(m->index))
         return VAULT_OK;
     space_look(m);
+    m->batch_begun = loop_now_ms();
     m->changes_before = index_changes(m->index);
     return index_begin(m->index);
 }
@@ -255,6 +256,10 @@ void batch_drop(struct monitor *m, int reason) {
     m->ending = NULL;
     send_replies(m);
     release_endings(m);
+}
+
+bool batch_is_awaited(const struct monitor *m) {
+    return m->replies != NULL || m->endings != NULL || grants_await_batch(m);
 }
 
 int batch_finish(struct monitor *m) {

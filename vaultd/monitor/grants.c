@@ -186,6 +186,13 @@ static void tell_worker(struct monitor *m, struct grant *g) {
         g->force_at = loop_now_ms();
 }
 
+bool grants_await_batch(const struct monitor *m) {
+    for (const struct grant *g = m->grants; g != NULL; g = g->next)
+        if (g->state == GRANT_PENDING || g->ended_in_batch || g->closed_in_batch)
+            return true;
+    return false;
+}
+
 void grants_committed(struct monitor *m) {
     for (struct grant *g = m->grants, *next; g != NULL; g = next) {
         next = g->next;

@@ -125,6 +125,7 @@ int jobs_step(struct monitor *m, bool *ret_more) {
     else if (result == VAULT_OK || result == VAULT_E_DAMAGED) /* one of no kind is as good as damaged */
         result = give_up(m);
     m->job_ran = loop_now_ms();
+    m->job_slices++;
     *ret_more = result == VAULT_OK && m->meta.jobs_ended < m->meta.jobs;
     return result;
 }

@@ -216,6 +216,7 @@ struct monitor {
     struct index *index;
 
     uint64_t changes_before; /* index_changes at the start of the batch */
+    uint64_t batch_begun;    /* loop_now_ms */
 
     /* What the transaction under way (or the last one) says; read again after an abort. */
     struct meta_value meta;
@@ -248,7 +249,8 @@ struct monitor {
     uint64_t open_again; /* loop_now_ms; 0: not. The start failed for what may pass and is tried again then */
     unsigned open_delay; /* milliseconds */
 
-    uint64_t job_ran;         /* loop_now_ms of the end of a job's last slice */
+    uint64_t job_ran; /* loop_now_ms of the end of a job's last slice */
+    uint64_t job_slices;
     uint64_t pending_expires; /* microseconds since 1970, the first of what waits for approval; 0: nothing does */
 
     bool removal_wanted; /* there may be removed files */
@@ -280,6 +282,8 @@ int batch_begin(struct monitor *m);
  * to be durable before the next (key rotation). A fault has been turned into refusals already; it is returned so that
  * such a handler stops. */
 int batch_finish(struct monitor *m);
+/* Whether somebody waits for the end of the batch: an answer, or a grant that begins or ends with it. */
+bool batch_is_awaited(const struct monitor *m);
 /* Drops the batch: every answer in it becomes 503 (507 if `reason` is VAULT_E_FULL and the request only makes the state
  * grow). Reloads what was cached. */
 void batch_drop(struct monitor *m, int reason);
@@ -449,6 +453,8 @@ struct grant *grant_find(struct monitor *m, const struct worker *w, const uint8_
 bool grants_still_ending(const struct monitor *m, uint64_t ended);
 /* How many grants this worker has. */
 unsigned grants_of(const struct monitor *m, uint64_t worker);
+/* True while a grant was made, ended or closed in the batch under way. */
+bool grants_await_batch(const struct monitor *m);
 /* Removes and frees; lets an answer that waited for it go. */
 void grant_drop(struct monitor *m, struct grant *g);
 /* Appends the closing record and removes the durable form. Faults of the index. */

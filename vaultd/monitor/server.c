@@ -220,6 +220,14 @@ static int sooner(int a, int b) {
     return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
+/* Slices of a job share a commit for a while, as long as nobody waits for it: most of a rotation's time is the disk's.
+ */
+static bool batch_goes_on(const struct monitor *m, bool job_ran) {
+    enum { SHARED_MS = 20 };
+    return job_ran && !m->stop && m->index != NULL && index_writing(m->index) && !batch_is_awaited(m) &&
+           loop_now_ms() - m->batch_begun < SHARED_MS;
+}
+
 /* After the batch: a bad page that it meets must not take others' answers with it. */
 static void check_on(struct monitor *m, bool *more) {
     bool more_of_it = false;
@@ -233,6 +241,14 @@ static void check_on(struct monitor *m, bool *more) {
     *more |= more_of_it;
 }
 
+/* And what is done between batches. */
+static void end_batch(struct monitor *m, bool *more) {
+    if (batch_finish(m) != VAULT_OK) /* answered and logged */
+        *more = false;               /* what failed is tried again, but not without end */
+    token_tick(m);
+    check_on(m, more);
+}
+
 int monitor_turn(struct monitor *m, bool *more) {
     int wait = sooner(sooner(space_tick(m), denials_tick(m)), sooner(life_tick(m), grants_tick(m)));
     wait = sooner(wait, pending_tick(m));
@@ -241,14 +257,13 @@ int monitor_turn(struct monitor *m, bool *more) {
     if (result != VAULT_OK)
         return result;
     *more = false;
+    uint64_t slice_before = m->job_slices;
     if (!m->stop)
         go_on(m, more);
     else if ((result = denials_sum(m, true)) != VAULT_OK)
         batch_drop(m, result);
-    if (batch_finish(m) != VAULT_OK) /* answered and logged */
-        *more = false;               /* what failed is tried again, but not without end */
-    token_tick(m);
-    check_on(m, more);
+    if (!*more || !batch_goes_on(m, m->job_slices != slice_before))
+        end_batch(m, more);
     wipe_traces();
     return VAULT_OK;
 }
