@@ -199,6 +199,8 @@ static bool has_room(struct request *q, enum need need) {
 
 int table_run(struct request *q) {
     const struct entry *e = entry_of(q->message->type);
+    if (e == NULL)
+        return VAULT_E_STATE;
     q->monitor->grows = e->need == GROWTH;
     return has_room(q, e->need) ? e->handler(q) : VAULT_AGAIN;
 }
