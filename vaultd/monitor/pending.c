@@ -161,14 +161,13 @@ int answer_pending_list(struct request *q) {
     return administer(q, "pending.list", NULL, 'R', NULL, 200, json_pack("{s:o}", "pending", list));
 }
 
-/* Whoever comes by the Unix socket can be whoever else does. */
-static bool is_same_person(const char *a, const char *b) {
-    bool hosts = strncmp(a, "unix:", HOST_PREFIX) == 0 && strncmp(b, "unix:", HOST_PREFIX) == 0;
-    return hosts || strcmp(a, b) == 0;
-}
-
 static bool is_host(const char *name) {
     return strncmp(name, "unix:", HOST_PREFIX) == 0;
+}
+
+/* Whoever comes by the Unix socket can be whoever else does. */
+static bool is_same_person(const char *a, const char *b) {
+    return (is_host(a) && is_host(b)) || strcmp(a, b) == 0;
 }
 
 /* Since when the vault knows this principal; the host's administrator was there before all. Faults of the index. */
