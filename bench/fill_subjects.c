@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "monitor.h"
-#include "subject_keys.h"
+#include "vaultd/monitor/monitor.h"
+#include "vaultd/monitor/keys/subject_keys.h"
 #include "vault/log.h"
 #include "vault/result.h"
 

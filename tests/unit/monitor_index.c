@@ -12,7 +12,7 @@
 
 #include "vault/log.h"
 #include "vault/result.h"
-#include "vaultd/monitor/index.h"
+#include "vault/index.h"
 
 enum { MAP = 1 << 20 };
 

@@ -14,7 +14,7 @@
 #include <jansson.h>
 
 #include "vault/manifest.h"
-#include "vaultd/monitor/opening.h"
+#include "vaultd/monitor/opening/opening.h"
 
 #define ORIGIN "genome.example/vault"
 #define SAN_OF(name) "urn:vault:service:" name

@@ -1,7 +1,7 @@
 /* vaultd-monitor: keys, index, policy, consent, audit. See monitor.h for its invariants. */
 #include <stdlib.h>
 
-#include "opening.h"
+#include "vaultd/monitor/opening/opening.h"
 #include "vault/log.h"
 #include "vault/result.h"
 #include "vault/sandbox.h"

@@ -15,8 +15,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "index.h"
-#include "values.h"
+#include "vault/index.h"
+#include "vault/values.h"
 #include "vault/crypt4gh.h"
 #include "vault/decision.h"
 #include "vault/keyring.h"

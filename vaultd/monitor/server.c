@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "opening.h"
+#include "vaultd/monitor/opening/opening.h"
 #include "pending.h"
-#include "shreds.h"
+#include "vaultd/monitor/keys/shreds.h"
 #include "vault/log.h"
 #include "vault/result.h"
 

@@ -1,0 +1,102 @@
+/* The index: one LMDB environment behind one file. Every value is sealed (XChaCha20-Poly1305; associated data:
+ * database, key, generation of the sealing key); names and identifiers appear in keys only as keyed hashes or random
+ * ids. docs/format-index.md. One writer, the monitor's thread; changes of one batch are one transaction. */
+#ifndef VAULT_INDEX_H
+#define VAULT_INDEX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vault/tally.h"
+#include "vault/fields.h"
+#include "vault/secret.h"
+
+struct index;
+
+enum index_db {
+    DB_META,
+    DB_SUBJECTS,       /* hash of the subject -> subject_value */
+    DB_CONSENTS,       /* hash of the subject ‖ be32 version -> consent_value */
+    DB_SERVICES,       /* hash of the name -> service_value */
+    DB_SANS,           /* hash of the SAN -> san_value */
+    DB_PROJECTS,       /* hash of the name -> project_value */
+    DB_ETHICS,         /* hash of the name -> ethics_value */
+    DB_POLICIES,       /* be32 version -> policy_value */
+    DB_FILES,          /* file id -> file_value */
+    DB_FILE_NAMES,     /* hash of subject and name -> file_name_value */
+    DB_SUBJECT_FILES,  /* hash of the subject ‖ file id -> mark_value */
+    DB_DATASET_FILES,  /* hash of the dataset ‖ file id -> mark_value */
+    DB_BLOBS,          /* blob id -> blob_value */
+    DB_PAGES,          /* blob id ‖ be32 page -> page_value */
+    DB_UPLOADS,        /* upload id -> upload_value */
+    DB_UPLOAD_OBJECTS, /* upload id ‖ address -> mark_value */
+    DB_GRANTS,         /* grant id -> grant_value */
+    DB_REQUESTS,       /* request id -> request_value */
+    DB_JOBS,           /* be32 number -> job_value */
+    DB_CHAINS,         /* hash of subject or service -> chain_value */
+    DB_RECORDS,        /* be64 number -> the line */
+    DB_NODES,          /* u8 level ‖ be64 index -> 32-byte hash */
+    DB_OBJECTS,        /* address -> object_value */
+    DB_NAMES,          /* hash of a SAN, project or approval -> mark_value: there is one */
+    DB_PENDING,        /* be32 number -> pending_value */
+    DB_SHREDS,         /* hash of the subject ‖ be32 number -> shred_value */
+    DB_REMOVED,        /* blob id -> removed_value */
+    DB_RETIRED,        /* be32 number of a generation -> retired_value */
+    DB_COUNT
+};
+
+enum { INDEX_KEY_MAX = 64, INDEX_VALUE_MAX = 57344 };
+
+/* Opens (makes, if `make`) the environment in folder `index` of the current directory; `key` is borrowed.
+ * VAULT_NOT_FOUND (there is none and `make` is not set), VAULT_E_IO, VAULT_E_FULL, VAULT_E_MEMORY, VAULT_E_FORMAT,
+ * VAULT_E_DAMAGED (LMDB finds no environment in the file). Where the tally is gone or damaged it opens, and no check
+ * will find it whole. */
+int index_open(const struct secret *key, uint64_t map_size, bool make, struct index **ret);
+/* True if folder `index` holds an environment, or it cannot be looked at; needs no key. */
+bool index_exists(void);
+/* Aborts what is under way. Accepts NULL and a pointer to NULL. */
+void index_close(struct index **i);
+
+/* Starts the write transaction, growing the map first when it runs low. VAULT_E_STATE if there is one. */
+int index_begin(struct index *i);
+/* Durable when it returns VAULT_OK. After any fault the transaction is gone and the index must be closed and opened
+ * again (LMDB's pages in memory can be stale after a failed sync). VAULT_E_FULL, VAULT_E_IO. */
+int index_commit(struct index *i);
+void index_abort(struct index *i);
+bool index_writing(const struct index *i);
+/* Counts all changes ever made, to tell whether a failed step left something behind. */
+uint64_t index_changes(const struct index *i);
+/* Lets go of the read transaction that look-ups outside a write transaction share. Call it at the end of a turn. */
+void index_end_reads(struct index *i);
+
+/* Unseals a value. VAULT_NOT_FOUND, VAULT_E_DAMAGED, VAULT_E_LIMIT (does not fit), VAULT_E_IO. */
+int index_get(struct index *i, enum index_db db, const void *key, size_t key_size, void *to, size_t size,
+              size_t *ret_n);
+/* Seals and stores; replaces what is there. Needs a write transaction. VAULT_E_FULL, VAULT_E_IO. */
+int index_put(struct index *i, enum index_db db, const void *key, size_t key_size, const void *from, size_t n);
+/* VAULT_NOT_FOUND. */
+int index_delete(struct index *i, enum index_db db, const void *key, size_t key_size);
+
+/* The tally of all entries (tally.h), as of the transaction under way: a digest of it, and how many there are. */
+void index_digest(const struct index *i, uint8_t ret[TALLY_DIGEST]);
+uint64_t index_entries(const struct index *i);
+/* How many entries a database has. VAULT_E_IO. */
+int index_count(struct index *i, enum index_db db, uint64_t *ret);
+/* Counts all entries anew while changes go on, a slice at each call; a call after the last slice begins again.
+ * VAULT_OK: they are those that were stored here; VAULT_E_DAMAGED: they are not; VAULT_AGAIN: there is more to count;
+ * VAULT_E_IO. */
+int index_check(struct index *i);
+
+/* The first key that starts with the prefix and is greater than `after` (after_size 0: from the start). Longer keys
+ * than any of ours are passed over. VAULT_NOT_FOUND, VAULT_E_IO. */
+int index_next(struct index *i, enum index_db db, const void *prefix, size_t prefix_size, const void *after,
+               size_t after_size, uint8_t ret_key[INDEX_KEY_MAX], size_t *ret_key_size);
+
+/* The same for records; a value that does not decode is VAULT_E_DAMAGED. */
+int index_get_record(struct index *i, enum index_db db, const void *key, size_t key_size, const struct layout *l,
+                     void *ret_record);
+int index_put_record(struct index *i, enum index_db db, const void *key, size_t key_size, const struct layout *l,
+                     const void *record);
+
+#endif

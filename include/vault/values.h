@@ -1,0 +1,260 @@
+/* What the index holds, value by value. docs/format-index.md says the same in prose. Times are microseconds since 1970
+ * unless a comment says seconds. */
+#ifndef VAULT_VALUES_H
+#define VAULT_VALUES_H
+
+#include "vault/documents.h"
+#include "vault/keyring.h"
+#include "vault/manifest.h"
+#include "vault/wrap.h"
+
+enum { INDEX_FORMAT = 2 };
+
+enum { PENDING_MOST = 64, PENDING_DETAIL = 512 };
+
+enum meta_intent { INTENT_NONE = 0, INTENT_ADD_GENERATION = 1, INTENT_RESEAL = 2, INTENT_RETIRE = 3 };
+
+#define FIELDS_meta_value(F, R)                                                                                        \
+    F(R, U32, format, 0)                                                                                               \
+    F(R, FIXED, vault, KEYRING_ID)                                                                                     \
+    F(R, U64, epoch, 0) /* of the key ring that belongs to it */                                                       \
+    F(R, U8, dev, 0)                                                                                                   \
+    F(R, U8, intent, 0)                    /* enum meta_intent: what the ring is about to become */                    \
+    F(R, U32, generation, 0)               /* active: wraps happen under it */                                         \
+    F(R, U32, policy, 0)                   /* version in force; 0: none */                                             \
+    F(R, U64, policy_record, 0)            /* number of the record that put it in force */                             \
+    F(R, U64, stores, 0)                   /* how often this value was stored: the tree's value says so too */         \
+    F(R, U32, jobs, 0)                     /* number of the last job */                                                \
+    F(R, U32, jobs_ended, 0)               /* jobs up to this number have ended */                                     \
+    F(R, U32, pending, 0)                  /* number of the last request that waits, or waited, for approval */        \
+    F(R, BYTES, waiting, 4 * PENDING_MOST) /* be32 numbers of those that wait */                                       \
+    F(R, U32, clean, 0)    /* no subject is wrapped under a generation before this one; 0: not known */                \
+    F(R, U8, four_eyes, 0) /* 1: there was somebody who could approve (services.c) */                                  \
+    F(R, U64, subjects, 0)                                                                                             \
+    F(R, U64, files, 0)
+DECLARE_RECORD(meta_value);
+
+/* A subject's key makes way for another: some data keys are still under the key before, or must stay under it, since a
+ * file is damaged. */
+enum turning { TURN_NONE = 0, TURN_UNDER_WAY = 1, TURN_INCOMPLETE = 2 };
+
+#define FIELDS_subject_value(F, R)                                                                                     \
+    F(R, STR, subject, NAME_MAX_SIZE)                                                                                  \
+    F(R, U64, added, 0)                                                                                                \
+    F(R, U8, opt_out, 0)                                                                                               \
+    F(R, U32, generation, 0)        /* of the key-encryption key that wraps this subject's key */                      \
+    F(R, FIXED, key, WRAP_SIZE)     /* wrapped subject key */                                                          \
+    F(R, U32, key_number, 0)        /* which key of this subject it is, from 1 */                                      \
+    F(R, U8, turning, 0)            /* enum turning */                                                                 \
+    F(R, FIXED, old_key, WRAP_SIZE) /* turning: the key before */                                                      \
+    F(R, U64, shredded, 0)          /* when; 0: not. Its keys are gone then */                                         \
+    F(R, U32, shreds, 0)            /* number of the last shred_value */                                               \
+    F(R, U32, consent, 0)           /* version in force; 0: none was given */                                          \
+    F(R, U64, current, 0)           /* number of the record that made consent and opt-out what they are */             \
+    F(R, U64, files, 0)
+DECLARE_RECORD(subject_value);
+
+enum withdrawn { WITHDRAWN_TREATMENT = 1, WITHDRAWN_RESEARCH = 2 };
+
+#define FIELDS_consent_value(F, R)                                                                                     \
+    F(R, U32, version, 0)                                                                                              \
+    F(R, U64, recorded, 0)                                                                                             \
+    F(R, U64, record, 0)   /* number of the record that put it in force */                                             \
+    F(R, U8, withdrawn, 0) /* mask of enum withdrawn: this version is a withdrawal of these */                         \
+    FIELDS_consent(F, R)
+DECLARE_RECORD(consent_value);
+
+#define FIELDS_service_value(F, R)                                                                                     \
+    F(R, STR, name, NAME_MAX_SIZE)                                                                                     \
+    F(R, STR, san, SAN_MAX_SIZE)                                                                                       \
+    F(R, U32, roles, 0)                                                                                                \
+    F(R, U32, purposes, 0)                                                                                             \
+    F(R, U64, added, 0)                                                                                                \
+    F(R, U64, current, 0) /* number of the record that made it what it is */                                           \
+    F(R, U8, revoked, 0)
+DECLARE_RECORD(service_value);
+
+#define FIELDS_san_value(F, R) F(R, STR, name, NAME_MAX_SIZE)
+DECLARE_RECORD(san_value);
+
+#define FIELDS_project_value(F, R)                                                                                     \
+    F(R, STR, name, NAME_MAX_SIZE)                                                                                     \
+    F(R, STR, title, 256)                                                                                              \
+    F(R, STR, services, 1024) /* comma-separated */                                                                    \
+    F(R, U64, added, 0)                                                                                                \
+    F(R, U64, current, 0) /* number of the record that made it what it is */                                           \
+    F(R, U8, closed, 0)
+DECLARE_RECORD(project_value);
+
+#define FIELDS_ethics_value(F, R)                                                                                      \
+    F(R, STR, name, NAME_MAX_SIZE)                                                                                     \
+    F(R, STR, project, NAME_MAX_SIZE)                                                                                  \
+    F(R, STR, datasets, 1024) /* comma-separated; empty: all */                                                        \
+    F(R, U64, valid_from, 0)  /* seconds; 0: no bound */                                                               \
+    F(R, U64, valid_until, 0)                                                                                          \
+    F(R, U64, added, 0)                                                                                                \
+    F(R, U64, current, 0) /* number of the record that made it what it is */                                           \
+    F(R, U8, revoked, 0)
+DECLARE_RECORD(ethics_value);
+
+#define FIELDS_policy_value(F, R)                                                                                      \
+    F(R, U32, version, 0)                                                                                              \
+    F(R, U64, loaded, 0)                                                                                               \
+    F(R, U64, record, 0)           /* number of the record that put it in force */                                     \
+    F(R, FIXED, hash, HASH_SIZE)   /* BLAKE2b-256 of the encoded policy */                                             \
+    F(R, BYTES, policy, BLOCK_MAX) /* policy_encode */
+DECLARE_RECORD(policy_value);
+
+#define FIELDS_file_value(F, R)                                                                                        \
+    F(R, FIXED, file, ID_SIZE)                                                                                         \
+    F(R, FIXED, blob, ID_SIZE)                                                                                         \
+    F(R, STR, subject, NAME_MAX_SIZE)                                                                                  \
+    F(R, STR, name, NAME_MAX_SIZE)                                                                                     \
+    F(R, STR, dataset, NAME_MAX_SIZE)                                                                                  \
+    F(R, STR, tags, 512)                                                                                               \
+    F(R, U64, size, 0)                                                                                                 \
+    F(R, FIXED, sha256, HASH_SIZE)                                                                                     \
+    F(R, U64, deposited, 0)                                                                                            \
+    F(R, STR, service, NAME_MAX_SIZE)
+DECLARE_RECORD(file_value);
+
+#define FIELDS_file_name_value(F, R) F(R, FIXED, file, ID_SIZE)
+DECLARE_RECORD(file_name_value);
+
+#define FIELDS_mark_value(F, R) F(R, U32, length, 0) /* upload-objects: bytes of the object; else 0 */
+DECLARE_RECORD(mark_value);
+
+#define FIELDS_blob_value(F, R)                                                                                        \
+    F(R, FIXED, file, ID_SIZE)      /* whose content it is */                                                          \
+    F(R, FIXED, subject, HASH_SIZE) /* hash of the subject whose key wraps it */                                       \
+    F(R, U32, generation, 0)        /* of that subject's key */                                                        \
+    F(R, FIXED, key, WRAP_SIZE)     /* wrapped data key */                                                             \
+    F(R, U64, size, 0)                                                                                                 \
+    F(R, U32, chunks, 0)
+DECLARE_RECORD(blob_value);
+
+#define FIELDS_page_value(F, R) F(R, BYTES, chunks, MANIFEST_PAGE)
+DECLARE_RECORD(page_value);
+
+#define FIELDS_object_value(F, R)                                                                                      \
+    F(R, FIXED, blob, ID_SIZE) /* whose it is, or is to be */                                                          \
+    F(R, U8, paged, 0)         /* 1: that blob's manifest names it */
+DECLARE_RECORD(object_value);
+
+/* Dropped: what it announced is being removed. Published: its marks are. */
+enum upload_state { UPLOAD_OPEN = 0, UPLOAD_DROPPED = 1, UPLOAD_PUBLISHED = 2 };
+
+#define FIELDS_upload_value(F, R)                                                                                      \
+    F(R, U64, worker, 0) /* that writes it; worth nothing after a restart */                                           \
+    F(R, FIXED, request, ID_SIZE)                                                                                      \
+    F(R, FIXED, blob, ID_SIZE)                                                                                         \
+    F(R, STR, subject, NAME_MAX_SIZE)                                                                                  \
+    F(R, STR, name, NAME_MAX_SIZE)                                                                                     \
+    F(R, STR, dataset, NAME_MAX_SIZE)                                                                                  \
+    F(R, STR, tags, 512)                                                                                               \
+    F(R, STR, service, NAME_MAX_SIZE)                                                                                  \
+    F(R, U8, has_digest, 0)                                                                                            \
+    F(R, FIXED, digest, HASH_SIZE)                                                                                     \
+    F(R, FIXED, key, WRAP_SIZE) /* wrapped data key of the blob to be */                                               \
+    F(R, U32, key_number, 0)    /* of the subject's key that wraps it */                                               \
+    F(R, U32, pages, 0)         /* manifest pages stored */                                                            \
+    F(R, U32, chunks, 0)        /* entries in them */                                                                  \
+    F(R, U32, last, 0)          /* object length of the last entry */                                                  \
+    F(R, U32, announced, 0)     /* objects */                                                                          \
+    F(R, U8, state, 0)          /* enum upload_state */
+DECLARE_RECORD(upload_value);
+
+#define FIELDS_grant_value(F, R)                                                                                       \
+    F(R, FIXED, request, ID_SIZE)                                                                                      \
+    F(R, FIXED, file, ID_SIZE)                                                                                         \
+    F(R, STR, subject, NAME_MAX_SIZE)                                                                                  \
+    F(R, STR, service, NAME_MAX_SIZE)                                                                                  \
+    F(R, STR, purpose, 512)                                                                                            \
+    F(R, U64, size, 0) /* upper bound of what could be read under it */
+DECLARE_RECORD(grant_value);
+
+enum request_state { REQUEST_RUNNING = 0, REQUEST_ENDED = 1 };
+
+#define FIELDS_request_value(F, R)                                                                                     \
+    F(R, U64, seq, 0) /* of its last record */                                                                         \
+    F(R, STR, service, NAME_MAX_SIZE)                                                                                  \
+    F(R, STR, event, 32)                                                                                               \
+    F(R, STR, outcome, 16)                                                                                             \
+    F(R, U8, state, 0)  /* enum request_state */                                                                       \
+    F(R, U8, status, 0) /* exit status that vaultctl would give */
+DECLARE_RECORD(request_value);
+
+#define FIELDS_job_value(F, R)                                                                                         \
+    F(R, U32, number, 0)                                                                                               \
+    F(R, STR, what, 16)                                                                                                \
+    F(R, U32, generation, 0)      /* kek: the target; subject, of one: the number of the key that is to go */          \
+    F(R, FIXED, owner, HASH_SIZE) /* hash of the subject, where it is about one */                                     \
+    F(R, BYTES, cursor, 64)       /* last key done */                                                                  \
+    F(R, U64, done, 0)                                                                                                 \
+    F(R, U64, met, 0)    /* subject: files met in this subject's turn */                                               \
+    F(R, U64, failed, 0) /* of them, what is damaged and was left as it is */                                          \
+    F(R, U64, total, 0)                                                                                                \
+    F(R, U8, ended, 0)
+DECLARE_RECORD(job_value);
+
+/* The generations before this one were retired. */
+#define FIELDS_retired_value(F, R)                                                                                     \
+    F(R, U64, when, 0)                                                                                                 \
+    F(R, U64, record, 0) /* number of the record that says so */
+DECLARE_RECORD(retired_value);
+
+/* A subject or one file of it was shredded. */
+#define FIELDS_shred_value(F, R)                                                                                       \
+    F(R, U32, number, 0)           /* within the subject, from 1 */                                                    \
+    F(R, STR, name, NAME_MAX_SIZE) /* of the file; empty: the whole subject */                                         \
+    F(R, FIXED, file, ID_SIZE)                                                                                         \
+    F(R, U64, approved, 0)                                                                                             \
+    F(R, STR, asked_by, NAME_MAX_SIZE)                                                                                 \
+    F(R, STR, approved_by, NAME_MAX_SIZE)                                                                              \
+    F(R, U32, key_number, 0) /* the file's key was under this key of the subject */                                    \
+    F(R, U64, forgotten, 0)  /* when that key was forgotten; 0: not yet */                                             \
+    F(R, U32, generation, 0) /* forgotten: the last generation that wrapped it */
+DECLARE_RECORD(shred_value);
+
+/* A blob that no file has any more: its objects and pages go. */
+#define FIELDS_removed_value(F, R)                                                                                     \
+    F(R, FIXED, upload, ID_SIZE) /* under which cleaning finds what to remove */                                       \
+    F(R, STR, subject, NAME_MAX_SIZE)                                                                                  \
+    F(R, U32, pages, 0)                                                                                                \
+    F(R, U32, marked, 0) /* pages whose objects are marked */
+DECLARE_RECORD(removed_value);
+
+#define FIELDS_pending_value(F, R)                                                                                     \
+    F(R, U32, number, 0)                                                                                               \
+    F(R, U64, asked, 0)                                                                                                \
+    F(R, U64, expires, 0)                                                                                              \
+    F(R, STR, asker, NAME_MAX_SIZE)                                                                                    \
+    F(R, STR, what, 32) /* the event that it would be */                                                               \
+    F(R, STR, subject, NAME_MAX_SIZE)                                                                                  \
+    F(R, STR, detail, PENDING_DETAIL)                                                                                  \
+    F(R, BYTES, message, BLOCK_MAX + 64) /* the request as it came: message_encode */
+DECLARE_RECORD(pending_value);
+
+/* Times in microseconds since 1970. */
+#define FIELDS_scrub_value(F, R)                                                                                       \
+    F(R, U64, started, 0)          /* 0: never */                                                                      \
+    F(R, U64, ended, 0)            /* 0: not yet */                                                                    \
+    F(R, U8, begun, 0)             /* the cursor counts */                                                             \
+    F(R, FIXED, cursor, HASH_SIZE) /* last object that was checked */                                                  \
+    F(R, U64, total, 0)            /* objects that there were at the start; afterwards those that were checked */      \
+    F(R, U64, done, 0)                                                                                                 \
+    F(R, U64, damaged, 0)                                                                                              \
+    F(R, U64, missing, 0)
+DECLARE_RECORD(scrub_value);
+
+/* A SAN, project or approval of this name exists. */
+#define FIELDS_name_value(F, R) F(R, U64, current, 0) /* as in the value that it vouches for; SANs: 0 */
+DECLARE_RECORD(name_value);
+
+#define FIELDS_chain_value(F, R)                                                                                       \
+    F(R, U64, count, 0)          /* records so far */                                                                  \
+    F(R, U64, current, 0)        /* as in the value of the subject or service */                                       \
+    F(R, FIXED, last, HASH_SIZE) /* leaf hash of the last */
+DECLARE_RECORD(chain_value);
+
+#endif

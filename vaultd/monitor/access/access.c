@@ -1,0 +1,218 @@
+/* Reading: the decision, the grant, its pages, its end. */
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vaultd/monitor/keys/subject_keys.h"
+#include "vault/log.h"
+#include "vault/result.h"
+#include "vault/token.h"
+
+enum { GRANTS_PER_WORKER = 32 }; /* an honest worker keeps half of that */
+
+/* A blob says whose it is; its key by way of that subject's. VAULT_E_DAMAGED when any link of the chain is. */
+static int data_key(struct monitor *m, const struct subject_value *s, const uint8_t blob_id[ID_SIZE],
+                    const struct blob_value *blob, struct secret **ret) {
+    uint8_t subject[HASH_SIZE];
+    name_hash(m, NAME_SUBJECT, s->subject, NULL, subject);
+    if (memcmp(subject, blob->subject, HASH_SIZE) != 0)
+        return VAULT_E_DAMAGED;
+    return data_key_open(m, s, blob_id, blob->generation, blob->key, ret);
+}
+
+static int record_open(struct request *q, const struct inquiry *i, const char *purpose, uint64_t *ret_seq) {
+    const struct msg_open *o = &q->message->open;
+    bool permitted = i->decision.verdict == VERDICT_PERMIT;
+    bool reads = o->action == OPEN_READ;
+    char range[64] = "";
+    if (o->ranged)
+        (void)format_string(range, sizeof(range), "range %llu-%llu", (unsigned long long)o->from,
+                            (unsigned long long)o->to);
+    struct event e = {.name = reads ? "read" : "metadata",
+                      .outcome = permitted ? "permitted" : "denied",
+                      .asker = &q->asker,
+                      .subject = i->subject_known ? i->subject.subject : NULL,
+                      .file = i->file_known ? i->file.file : NULL,
+                      .request = q->id,
+                      .action = 'R',
+                      .purpose = purpose,
+                      .decision = &i->decision,
+                      .consent = i->has_consent ? i->consent.version : 0,
+                      .detail = range,
+                      .state = permitted && reads ? REQUEST_RUNNING : REQUEST_ENDED,
+                      .status = permitted ? 0 : 3};
+    return journal(q->monitor, &e, ret_seq);
+}
+
+static void describe(struct msg_grant *g, const struct request *q, const struct inquiry *i,
+                     const struct blob_value *blob, uint64_t seq) {
+    COPY_ARRAY(g->request, q->id);
+    g->seq = seq;
+    COPY_ARRAY(g->file, i->file.file);
+    g->size = i->file.size;
+    COPY_ARRAY(g->sha256, i->file.sha256);
+    g->chunks = blob->chunks;
+    (void)obligations_text(&i->decision, g->obligations, sizeof(g->obligations));
+}
+
+static int remember(struct request *q, const struct inquiry *i, const struct purpose *p, const char *purpose,
+                    const struct blob_value *blob, struct msg_grant *message) {
+    struct grant g = {.worker = q->worker->number, .purpose = *p, .chunks = blob->chunks};
+    randombytes_buf(g.id, sizeof(g.id));
+    COPY_ARRAY(message->grant, g.id);
+    COPY_ARRAY(g.blob, i->file.blob);
+    COPY_ARRAY(g.value.request, q->id);
+    COPY_ARRAY(g.value.file, i->file.file);
+    copy_string(g.value.subject, sizeof(g.value.subject), i->file.subject);
+    copy_string(g.value.service, sizeof(g.value.service), q->asker.name);
+    copy_string(g.value.purpose, sizeof(g.value.purpose), purpose);
+    g.value.size = i->file.size;
+    return grant_add(q->monitor, &g);
+}
+
+/* The grant is decided: finds its keys first, so that damage is told before anything is recorded as permitted. */
+static int permit(struct request *q, const struct inquiry *i, const struct purpose *p, const char *purpose) {
+    struct monitor *m = q->monitor;
+    struct blob_value blob;
+    CLEANUP_SECRET struct secret *key = NULL;
+    uint64_t seq = NO_SEQ;
+    bool reads = q->message->open.action == OPEN_READ;
+    int result = index_get_record(m->index, DB_BLOBS, i->file.blob, ID_SIZE, &layout_blob_value, &blob);
+    if (result == VAULT_NOT_FOUND || (result == VAULT_OK && blob.size != i->file.size))
+        result = VAULT_E_DAMAGED;
+    if (result == VAULT_OK)
+        result = reads ? data_key(m, &i->subject, i->file.blob, &blob, &key) : secret_random(&key, SECRET_KEY_SIZE);
+    if (result == VAULT_OK)
+        result = record_open(q, i, purpose, &seq);
+    if (result != VAULT_OK)
+        return result;
+    struct message *reply = malloc(sizeof(*reply));
+    if (reply == NULL)
+        return VAULT_E_MEMORY;
+    message_init(reply, MSG_grant, q->message->id);
+    describe(&reply->grant, q, i, &blob, seq);
+    if (reads)
+        result = remember(q, i, p, purpose, &blob, &reply->grant);
+    if (result == VAULT_OK) {
+        reply->grant.key = secret_move(&key);
+        batch_reply(m, q->worker, reply);
+    }
+    free(reply);
+    return result;
+}
+
+int answer_open(struct request *q) {
+    static struct inquiry i;
+    const struct msg_open *o = &q->message->open;
+    struct purpose purpose;
+    char text[512];
+    uint64_t seq = NO_SEQ;
+    PURPOSE_OF(o, &purpose);
+    if (purpose_check(&purpose) != VAULT_OK || !purpose_text(&purpose, text, sizeof(text)) ||
+        (o->action != OPEN_READ && o->action != OPEN_HEAD))
+        return refuse(q, "open", NULL, 400, "purpose-malformed", "The purpose is malformed.");
+    struct inquiry_wanted wanted = {.asker = &q->asker,
+                                    .action = o->action == OPEN_READ ? ACTION_READ : ACTION_METADATA,
+                                    .purpose = &purpose,
+                                    .file = o->file,
+                                    .subject = o->subject,
+                                    .name = o->name};
+    if (grants_of(q->monitor, q->worker->number) >= GRANTS_PER_WORKER)
+        return refuse(q, "open", NULL, 429, "too-many-grants", "This connection has too many files open.");
+    int result = inquire(q->monitor, &wanted, &i);
+    q->subject = i.subject_known ? i.subject.subject : NULL;
+    q->file = i.file_known ? i.file.file : NULL;
+    if (result != VAULT_OK)
+        return result;
+    if (i.decision.verdict == VERDICT_PERMIT)
+        return permit(q, &i, &purpose, text);
+    result = record_open(q, &i, text, &seq);
+    if (result == VAULT_OK)
+        answer_denied(q->monitor, q->worker, q->message, seq, q->id, &i.decision);
+    return result;
+}
+
+static void add_tokens(const struct request *q, const struct manifest_page *page, struct msg_page *to) {
+    struct writer tokens = writer_of(to->tokens, sizeof(to->tokens));
+    for (size_t n = 0; n < page->count; n++) {
+        struct token_claim claim = {.kind = TOKEN_GET, .worker = q->worker->number};
+        uint8_t token[HASH_SIZE];
+        COPY_ARRAY(claim.address, page->chunks[n].address);
+        token_make(q->monitor->store_key, &claim, token);
+        write_bytes(&tokens, token, sizeof(token));
+    }
+    to->tokens_size = (uint32_t)tokens.used;
+}
+
+static int page_load(struct monitor *m, const struct grant *g, uint32_t number, struct page_value *ret,
+                     struct manifest_page *ret_page) {
+    uint8_t key[ID_SIZE + 4];
+    copy_bytes(key, sizeof(key), g->blob, ID_SIZE);
+    put_be32(key + ID_SIZE, number);
+    int result = index_get_record(m->index, DB_PAGES, key, sizeof(key), &layout_page_value, ret);
+    if (result == VAULT_OK)
+        result = manifest_decode(ret_page, ret->chunks, ret->chunks_size);
+    return result == VAULT_NOT_FOUND || result == VAULT_E_FORMAT ? VAULT_E_DAMAGED : result;
+}
+
+int answer_page_get(struct request *q) {
+    static struct page_value value;
+    static struct manifest_page page;
+    struct monitor *m = q->monitor;
+    uint32_t number = q->message->page_get.page;
+    struct grant *g = grant_find(m, q->worker, q->message->page_get.grant);
+    if (g == NULL || g->state != GRANT_LIVE || number >= (g->chunks + PAGE_CHUNKS - 1) / PAGE_CHUNKS)
+        return refuse(q, "page_get", NULL, 403, "not-granted", "Nothing of this kind was granted on this connection.");
+    q->subject = g->value.subject;
+    q->file = g->value.file;
+    int result = page_load(m, g, number, &value, &page);
+    if (result != VAULT_OK)
+        return result;
+    struct message *reply = malloc(sizeof(*reply));
+    if (reply == NULL)
+        return VAULT_E_MEMORY;
+    message_init(reply, MSG_page, q->message->id);
+    reply->page.page = number;
+    reply->page.chunks_size = value.chunks_size;
+    copy_bytes(reply->page.chunks, sizeof(reply->page.chunks), value.chunks, value.chunks_size);
+    add_tokens(q, &page, &reply->page);
+    for (size_t n = 0; n < page.count; n++)
+        g->handed_out += object_plain(page.chunks[n].length);
+    batch_reply(m, q->worker, reply);
+    free(reply);
+    return VAULT_OK;
+}
+
+int answer_grant_close(struct request *q) {
+    struct monitor *m = q->monitor;
+    const struct msg_grant_close *c = &q->message->grant_close;
+    struct grant *g = grant_find(m, q->worker, c->grant);
+    char detail[200] = "";
+    int result = VAULT_OK;
+    if (g != NULL && g->state == GRANT_LIVE) {
+        char address[2 * HASH_SIZE + 1];
+        hex_encode(address, sizeof(address), c->address, HASH_SIZE);
+        bool damaged = c->outcome == GRANT_DAMAGED;
+        (void)format_string(detail, sizeof(detail), "%s%s%sup to %llu bytes handed out",
+                            damaged ? "stored data is damaged: object " : "", damaged ? address : "",
+                            damaged ? "; " : "", (unsigned long long)g->handed_out);
+        if (damaged)
+            log_error("read: stored data is damaged object=%s", address);
+        result = grant_close(m, g,
+                             damaged                    ? "failed"
+                             : c->outcome == GRANT_DONE ? "done"
+                                                        : "interrupted",
+                             c->bytes, c->ranges,
+                             damaged                    ? 6
+                             : c->outcome == GRANT_DONE ? 0
+                                                        : 1,
+                             detail);
+    }
+    if (result == VAULT_OK && g != NULL && g->state == GRANT_LIVE)
+        g->closed_in_batch = true; /* gone once that is durable */
+    else if (result == VAULT_OK && g != NULL && !g->ended_in_batch)
+        grant_drop(m, g); /* it was ended before; closing it says that nothing of it runs any more */
+    if (result == VAULT_OK)
+        answer_done(m, q->worker, q->message);
+    return result;
+}

@@ -1,0 +1,117 @@
+#include <string.h>
+
+#include "vaultd/monitor/monitor.h"
+#include "vault/result.h"
+
+/* 0 for what is there and what is not; only faults pass. */
+static int known_or_not(int result, bool *known) {
+    *known = result == VAULT_OK;
+    return result == VAULT_NOT_FOUND ? VAULT_OK : result;
+}
+
+static int look_up_subject(struct monitor *m, const char *name, struct inquiry *i, struct question *q) {
+    if (name == NULL || name[0] == '\0')
+        return VAULT_OK;
+    int result = known_or_not(find_subject(m, name, &i->subject), &i->subject_known);
+    if (result != VAULT_OK || !i->subject_known)
+        return result;
+    q->subject.known = i->subject.shredded == 0; /* for whoever asks it is as if it never was */
+    q->subject.opted_out = i->subject.opt_out != 0;
+    if (i->subject.consent == 0)
+        return VAULT_OK;
+    result = find_consent(m, name, i->subject.consent, &i->consent);
+    if (result != VAULT_OK)
+        return result;
+    i->has_consent = true;
+    CONSENT_COPY(&i->document, &i->consent);
+    q->subject.consent = &i->document;
+    return VAULT_OK;
+}
+
+/* A shredded subject has no files, whatever is left of them. */
+static int is_shredded(struct monitor *m, const char *subject, bool *ret) {
+    static struct subject_value s;
+    *ret = false;
+    if (subject == NULL || subject[0] == '\0')
+        return VAULT_OK;
+    int result = find_subject(m, subject, &s);
+    *ret = result == VAULT_OK && s.shredded != 0;
+    return result == VAULT_NOT_FOUND ? VAULT_OK : result;
+}
+
+static int look_up_file(struct monitor *m, const struct inquiry_wanted *wanted, struct inquiry *i, struct question *q) {
+    if (wanted->is_deposit) {
+        q->file.known = true;
+        q->file.dataset = wanted->dataset;
+        q->file.tags = wanted->tags;
+        return VAULT_OK;
+    }
+    static const uint8_t by_name[ID_SIZE];
+    const uint8_t *id = wanted->file == NULL ? by_name : wanted->file;
+    q->file.dataset = q->file.tags = "";
+    if (wanted->subject_only) { /* any file of the subject, without dataset or tags */
+        q->file.known = true;
+        return VAULT_OK;
+    }
+    bool shredded = false;
+    int result = id_is_zero(id) ? is_shredded(m, wanted->subject, &shredded) : VAULT_OK;
+    if (result == VAULT_OK && !shredded)
+        result = known_or_not(find_file(m, id, wanted->subject, wanted->name, &i->file), &i->file_known);
+    if (result == VAULT_OK && i->file_known) {
+        q->file.known = true;
+        q->file.dataset = i->file.dataset;
+        q->file.tags = i->file.tags;
+    }
+    return result;
+}
+
+static int look_up_project(struct monitor *m, const struct inquiry_wanted *wanted, struct inquiry *i,
+                           struct question *q) {
+    if (wanted->purpose->project[0] == '\0')
+        return VAULT_OK;
+    int result = known_or_not(find_project(m, wanted->purpose->project, &i->project), &q->project.known);
+    if (result == VAULT_OK && q->project.known) {
+        q->project.open = i->project.closed == 0;
+        q->project.member = list_holds(i->project.services, wanted->asker->name);
+    }
+    return result;
+}
+
+static int look_up_approval(struct monitor *m, const struct inquiry_wanted *wanted, struct inquiry *i,
+                            struct question *q) {
+    if (wanted->purpose->approval[0] == '\0')
+        return VAULT_OK;
+    int result = known_or_not(find_ethics(m, wanted->purpose->approval, &i->ethics), &q->approval.known);
+    if (result == VAULT_OK && q->approval.known) {
+        q->approval.revoked = i->ethics.revoked != 0;
+        q->approval.for_project = strcmp(i->ethics.project, wanted->purpose->project) == 0;
+        q->approval.for_dataset = i->ethics.datasets[0] == '\0' || list_holds(i->ethics.datasets, q->file.dataset);
+        q->approval.valid_from = i->ethics.valid_from;
+        q->approval.valid_until = i->ethics.valid_until;
+    }
+    return result;
+}
+
+int inquire(struct monitor *m, const struct inquiry_wanted *wanted, struct inquiry *ret) {
+    struct question q = {.time = monitor_time(m) / 1000000,
+                         .action = wanted->action,
+                         .purpose = wanted->purpose,
+                         .policy = m->has_policy ? &m->policy : NULL};
+    q.service.known = wanted->asker->known;
+    q.service.name = wanted->asker->name;
+    q.service.roles = wanted->asker->roles;
+    q.service.purposes = wanted->asker->purposes;
+    *ret = (struct inquiry){0};
+    if (m->policy_damaged)
+        return VAULT_E_DAMAGED;
+    int result = look_up_file(m, wanted, ret, &q);
+    if (result == VAULT_OK)
+        result = look_up_subject(m, ret->file_known ? ret->file.subject : wanted->subject, ret, &q);
+    if (result == VAULT_OK)
+        result = look_up_project(m, wanted, ret, &q);
+    if (result == VAULT_OK)
+        result = look_up_approval(m, wanted, ret, &q);
+    if (result == VAULT_OK)
+        decide(&q, &ret->decision);
+    return result;
+}

@@ -1,0 +1,31 @@
+/* Jobs: work over many entries that goes on while the vault serves, one bounded step in each turn, and after a death
+ * where it was. They run one after the other, in the order in which they were begun. */
+#ifndef VAULT_MONITOR_JOBS_H
+#define VAULT_MONITOR_JOBS_H
+
+#include "vaultd/monitor/monitor.h"
+
+struct job_kind {
+    const char *what; /* job_value.what */
+    /* One step within the transaction; moves j's cursor and done on. VAULT_NOT_FOUND: nothing is left to do. Otherwise
+     * faults of the index. */
+    int (*step)(struct monitor *m, struct job_value *j);
+    /* Records that nothing is left, in the same transaction. Faults of the index. */
+    int (*end)(struct monitor *m, const struct job_value *j);
+};
+
+/* keys.c: subjects' keys to another generation of the key-encryption key. */
+extern const struct job_kind job_kek;
+/* turns.c: subjects to another key of their own. */
+extern const struct job_kind job_turn;
+/* shreds.c: the files of a shredded subject. */
+extern const struct job_kind job_shred;
+
+/* Puts a job at the end of the queue, with everything but its number filled in. Faults of the index. */
+int job_begin(struct monitor *m, const struct job_kind *kind, struct job_value *j);
+/* Whether one of this kind has not ended. Faults of the index. */
+int job_is_open(struct monitor *m, const struct job_kind *kind, bool *ret);
+/* As status and answers show it. */
+json_t *job_json(const struct job_value *j);
+
+#endif

@@ -1,0 +1,176 @@
+/* What custodians ask of keys: their list, their rotation, their retirement; and the job that rewraps to a generation.
+ */
+#include <string.h>
+
+#include "jobs.h"
+#include "vaultd/monitor/opening/opening.h"
+#include "vaultd/monitor/pending.h"
+#include "ring.h"
+#include "subject_keys.h"
+#include "vault/log.h"
+#include "vault/result.h"
+
+enum { STEP_SUBJECTS = 64 };
+
+int answer_key_list(struct request *q) {
+    const struct keyring *k = q->monitor->keyring;
+    json_t *generations = json_array();
+    for (uint32_t i = 0; i < keyring_count(k); i++) {
+        uint64_t created = 0;
+        uint32_t number = keyring_generation(k, i, &created);
+        json_array_append_new(generations, json_pack("{s:i, s:o, s:s}", "generation", (int)number, "created",
+                                                     json_time(created * 1000000), "state",
+                                                     number == q->monitor->meta.generation ? "active" : "old"));
+    }
+    json_t *answer = json_pack("{s:I, s:o, s:o}", "epoch", (json_int_t)keyring_epoch(k), "generations", generations,
+                               "seal", seals_json(q->monitor));
+    return administer(q, "key.list", NULL, 'R', NULL, 200, answer);
+}
+
+/* A new root key inside the same seal. Shares need not be shown for it; a credential or a token is asked for. */
+static int rotate_root(struct request *q, const char *what) {
+    struct monitor *m = q->monitor;
+    CLEANUP_SECRET struct secret *root = NULL;
+    struct seal seal;
+    if (keyring_seal(m->keyring)->kind == SEAL_BY_CREDENTIAL)
+        return life_reseal(q);
+    if (keyring_seal(m->keyring)->kind == SEAL_BY_TOKEN)
+        return token_reseal(q);
+    int result = secret_random(&root, SECRET_KEY_SIZE);
+    if (result == VAULT_OK)
+        result = seal_again(keyring_seal(m->keyring), NULL, keyring_vault_id(m->keyring), root, &seal);
+    if (result == VAULT_OK)
+        result = ring_reseal(m, &seal, &root);
+    return result == VAULT_OK ? administer(q, "key.rotate", NULL, 'U', what, 200, seals_json(m)) : result;
+}
+
+/* The older generations go with the change of the root key that this asks for. */
+static int retire_now(struct request *q) {
+    struct monitor *m = q->monitor;
+    if (m->credential_use != CREDENTIAL_NONE)
+        return refuse(q, "key.retire", NULL, 409, "under-way", "A change of the seal is under way.");
+    m->retiring = true;
+    int result = rotate_root(q, "older generations retired");
+    m->retiring = result == VAULT_OK && m->credential_use == CREDENTIAL_RESEAL; /* until it has come */
+    return result;
+}
+
+/* What stands against it, if anything. */
+static const char *why_not_retired(struct request *q, const char **ret_rule) {
+    struct monitor *m = q->monitor;
+    *ret_rule = "nothing-to-retire";
+    if (keyring_count(m->keyring) < 2)
+        return "The key ring has one generation only.";
+    *ret_rule = "still-wrapped";
+    if (!ring_can_retire(m))
+        return "Not every subject's key is known to be under the newest generation: rotate first, and mend what the "
+               "log "
+               "says is damaged.";
+    *ret_rule = "backup-needed";
+    if (q->message->key_rotate.without_backup == 0)
+        return "No backup from after the rotation was verified; without one it has to be asked for so.";
+    return NULL;
+}
+
+static int retire(struct request *q) {
+    char detail[64];
+    const char *rule = NULL;
+    const char *problem = why_not_retired(q, &rule);
+    if (problem != NULL)
+        return refuse(q, "key.retire", NULL, 409, rule, problem);
+    if (q->asked_by != NULL)
+        return retire_now(q);
+    return format_string(detail, sizeof(detail), "generations before %u, without a backup", q->monitor->meta.generation)
+               ? pending_ask(q, "key.retire", NULL, detail)
+               : VAULT_E_STATE;
+}
+
+/* Every subject gets a new key. */
+static int rotate_subjects(struct request *q) {
+    struct monitor *m = q->monitor;
+    struct job_value job = {.total = m->meta.subjects};
+    bool running = false;
+    int result = job_is_open(m, &job_turn, &running);
+    if (result == VAULT_OK && running)
+        return refuse(q, "key.rotate", NULL, 409, "job-running", "The rotation before has not ended yet.");
+    if (result == VAULT_OK)
+        result = job_begin(m, &job_turn, &job);
+    return result == VAULT_OK ? administer(q, "key.rotate", NULL, 'U', "subject", 202, job_json(&job)) : result;
+}
+
+static int rotate_kek(struct request *q) {
+    struct monitor *m = q->monitor;
+    struct job_value job;
+    char detail[64];
+    bool running = false;
+    int result = job_is_open(m, &job_kek, &running);
+    if (result != VAULT_OK)
+        return result;
+    if (running)
+        return refuse(q, "key.rotate", NULL, 409, "job-running", "The rotation before has not ended yet.");
+    if (keyring_count(m->keyring) >= KEYRING_GENERATIONS)
+        return refuse(q, "key.rotate", NULL, 409, "too-many-generations",
+                      "The key ring holds no more generations: retire the older ones.");
+    result = ring_add_generation(m, &job);
+    if (result != VAULT_OK)
+        return result;
+    if (!format_string(detail, sizeof(detail), "kek to generation %u", job.generation))
+        return VAULT_E_STATE;
+    return administer(q, "key.rotate", NULL, 'U', detail, 202, job_json(&job));
+}
+
+int answer_key_rotate(struct request *q) {
+    const struct msg_key_rotate *r = &q->message->key_rotate;
+    bool kek = strcmp(r->what, "kek") == 0;
+    bool root = strcmp(r->what, "root") == 0;
+    if (strcmp(r->what, "subject") == 0 && r->retire == 0)
+        return rotate_subjects(q);
+    if (!(kek || (root && r->retire == 0)) || r->retire > 1 || r->without_backup > r->retire)
+        return refuse(q, "key.rotate", NULL, 400, "malformed",
+                      "'kek', 'root' and 'subject' can be rotated, and generations of 'kek' be retired.");
+    if (!space_for_ring(q->monitor))
+        return refuse(q, "key.rotate", NULL, 507, "keyring-full", "There is no space for a copy of the key ring.");
+    return root ? rotate_root(q, "root") : r->retire != 0 ? retire(q) : rotate_kek(q);
+}
+
+static int rewrap(struct monitor *m, const uint8_t subject[HASH_SIZE], uint32_t generation) {
+    static struct subject_value s;
+    int result = index_get_record(m->index, DB_SUBJECTS, subject, HASH_SIZE, &layout_subject_value, &s);
+    if (result != VAULT_OK || s.generation == generation)
+        return result;
+    result = subject_key_rewrap(m, &s, generation);
+    return result == VAULT_OK ? index_put_record(m->index, DB_SUBJECTS, subject, HASH_SIZE, &layout_subject_value, &s)
+                              : result;
+}
+
+static int kek_end(struct monitor *m, const struct job_value *j) {
+    char detail[96];
+    struct event e = {.name = "key.rotated", .outcome = "done", .action = 'U', .detail = detail};
+    if (!format_string(detail, sizeof(detail), "kek to generation %u, %llu subjects, %llu damaged", j->generation,
+                       (unsigned long long)j->done, (unsigned long long)j->failed))
+        return VAULT_E_STATE;
+    m->meta.clean = j->failed == 0 ? j->generation : 0;
+    return journal(m, &e, NULL);
+}
+
+/* Rewraps the next subjects. A damaged one is left as it is and said so: the others must not wait for it. */
+static int kek_step(struct monitor *m, struct job_value *j) {
+    uint8_t key[INDEX_KEY_MAX];
+    size_t size = 0;
+    for (unsigned n = 0; n < STEP_SUBJECTS; n++) {
+        int result = index_next(m->index, DB_SUBJECTS, NULL, 0, j->cursor, j->cursor_size, key, &size);
+        if (result == VAULT_OK)
+            result = size == HASH_SIZE ? rewrap(m, key, j->generation) : VAULT_E_DAMAGED;
+        if (result == VAULT_E_DAMAGED)
+            log_error("rotation: a subject's entry is damaged and was not rewrapped");
+        else if (result != VAULT_OK)
+            return result;
+        j->failed += result == VAULT_E_DAMAGED;
+        copy_bytes(j->cursor, sizeof(j->cursor), key, size);
+        j->cursor_size = (uint32_t)size;
+        j->done++;
+    }
+    return VAULT_OK;
+}
+
+const struct job_kind job_kek = {"kek", kek_step, kek_end};

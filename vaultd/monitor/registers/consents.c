@@ -1,0 +1,152 @@
+#include <string.h>
+
+#include "vaultd/monitor/monitor.h"
+#include "vault/result.h"
+
+static const char *findings_name(unsigned findings) {
+    return findings == FINDINGS_ALL ? "all" : findings == FINDINGS_ACTIONABLE ? "actionable" : "none";
+}
+
+static json_t *terms_json(const struct consent_value *c) {
+    json_t *terms = json_array();
+    struct reader r = reader_of(c->research, c->research_size);
+    while (r.left >= 4) {
+        char text[16];
+        (void)format_string(text, sizeof(text), "DUO:%07u", read_u32(&r));
+        json_array_append_new(terms, json_string(text));
+    }
+    return terms;
+}
+
+static json_t *date_or_null(uint64_t seconds) {
+    char text[28];
+    if (seconds == 0)
+        return json_null();
+    time_text(seconds * 1000000, text);
+    return json_stringn(text, 10);
+}
+
+static json_t *consent_json(const struct consent_value *c, uint32_t in_force) {
+    const char *state = c->version != in_force ? "superseded" : c->withdrawn != 0 ? "withdrawn" : "in force";
+    return json_pack("{s:i, s:o, s:s, s:s, s:s, s:s, s:s?, s:{s:b, s:o}, s:s, s:b, s:o}", "version", (int)c->version,
+                     "recorded", json_time(c->recorded), "state", state, "subject", c->subject, "signed", c->signed_on,
+                     "form", c->form, "evidence", c->evidence[0] == '\0' ? NULL : c->evidence, "permits", "treatment",
+                     c->treatment != 0, "research", terms_json(c), "findings", findings_name(c->findings), "recontact",
+                     c->recontact != 0, "expires", date_or_null(c->expires));
+}
+
+/* Stores the next version and makes it the one in force. */
+static int put_version(struct monitor *m, struct subject_value *s, struct consent_value *c) {
+    c->version = s->consent = s->consent + 1;
+    c->recorded = monitor_time(m);
+    int result = consent_store(m, c);
+    return result == VAULT_OK ? subject_store(m, s) : result;
+}
+
+/* The new version counts at once: what it no longer permits ends before the answer goes out. */
+static int take_effect(struct request *q, struct subject_value *s, struct consent_value *c, const char *event,
+                       const char *cause, const char *detail) {
+    struct monitor *m = q->monitor;
+    unsigned ended = 0;
+    struct grant_filter filter = {.subject = c->subject, .cause = cause, .asked_by = q->worker->number};
+    int result = grants_decide_again(m, &filter, &ended);
+    c->record = m->tree.size;
+    if (result == VAULT_OK)
+        result = consent_store(m, c);
+    if (result == VAULT_OK)
+        result = subject_make_current(m, s);
+    if (result != VAULT_OK)
+        return result;
+    json_t *answer =
+        json_pack("{s:s, s:i, s:i}", "subject", c->subject, "version", (int)c->version, "ended", (int)ended);
+    return administer(q, event, c->subject, 'U', detail, 200, answer);
+}
+
+int answer_consent_set(struct request *q) {
+    static struct consent_value value;
+    static struct subject_value s;
+    struct consent document;
+    char detail[200];
+    const char *field = "consent";
+    const struct msg_consent_set *c = &q->message->consent_set;
+    struct reader r = reader_of(c->consent, c->consent_size);
+    if (layout_decode(&layout_consent, &r, &document) != VAULT_OK || consent_check(&document, &field) != VAULT_OK) {
+        (void)format_string(detail, sizeof(detail), "The consent's field '%s' is malformed.", field);
+        return refuse(q, "consent.set", NULL, 400, "malformed", detail);
+    }
+    int result = find_subject(q->monitor, document.subject, &s);
+    if (result == VAULT_NOT_FOUND)
+        return refuse(q, "consent.set", NULL, 404, "no-such-subject", "There is no such subject.");
+    if (result != VAULT_OK)
+        return result;
+    if (s.shredded != 0)
+        return refuse(q, "consent.set", document.subject, 409, "shredded", "The subject was shredded.");
+    value = (struct consent_value){0};
+    CONSENT_COPY(&value, &document);
+    result = put_version(q->monitor, &s, &value);
+    if (!format_string(detail, sizeof(detail), "version %u, signed %s, form %s", value.version, value.signed_on,
+                       value.form))
+        detail[0] = '\0';
+    return result == VAULT_OK ? take_effect(q, &s, &value, "consent.set", "the consent was changed", detail) : result;
+}
+
+int answer_consent_withdraw(struct request *q) {
+    static struct consent_value value;
+    static struct subject_value s;
+    const struct msg_consent_withdraw *w = &q->message->consent_withdraw;
+    int result = find_subject(q->monitor, w->subject, &s);
+    if (result == VAULT_NOT_FOUND || (result == VAULT_OK && s.consent == 0))
+        return refuse(q, "consent.withdraw", NULL, 404, "no-consent", "There is no such subject, or no consent of it.");
+    if (result == VAULT_OK)
+        result = find_consent(q->monitor, w->subject, s.consent, &value);
+    if (result != VAULT_OK)
+        return result;
+    if (w->purpose > PURPOSE_RESEARCH)
+        return refuse(q, "consent.withdraw", w->subject, 400, "malformed", "There is no such purpose.");
+    if (w->purpose != PURPOSE_RESEARCH) {
+        value.treatment = 0;
+        value.withdrawn |= WITHDRAWN_TREATMENT;
+    }
+    if (w->purpose != PURPOSE_TREATMENT) {
+        value.research_size = 0;
+        value.withdrawn |= WITHDRAWN_RESEARCH;
+    }
+    result = put_version(q->monitor, &s, &value);
+    const char *what = w->purpose == PURPOSE_NONE ? "everything" : purpose_name(w->purpose);
+    return result == VAULT_OK ? take_effect(q, &s, &value, "consent.withdraw", "the consent was withdrawn", what)
+                              : result;
+}
+
+/* The newest versions first, as many as one answer holds. */
+static int history(struct monitor *m, const struct subject_value *s, bool all, json_t *consents) {
+    static struct consent_value value;
+    size_t bytes = 0;
+    for (uint32_t v = s->consent; v > 0 && (all || v == s->consent); v--) {
+        int result = find_consent(m, s->subject, v, &value);
+        if (result != VAULT_OK)
+            return result;
+        if (!json_append_fitting(consents, &bytes, consent_json(&value, s->consent)))
+            break;
+    }
+    return VAULT_OK;
+}
+
+int answer_consent_show(struct request *q) {
+    static struct subject_value s;
+    const struct msg_consent_show *c = &q->message->consent_show;
+    int result = find_subject(q->monitor, c->subject, &s);
+    if (result == VAULT_NOT_FOUND)
+        return refuse(q, "consent.show", NULL, 404, "no-such-subject", "There is no such subject.");
+    if (result != VAULT_OK)
+        return result;
+    json_t *consents = json_array();
+    result = history(q->monitor, &s, c->history != 0, consents);
+    if (result != VAULT_OK) {
+        json_decref(consents);
+        return result;
+    }
+    json_t *answer =
+        json_pack("{s:s, s:o, s:o}", "subject", s.subject, "current",
+                  s.consent == 0 ? json_null() : json_integer((json_int_t)s.consent), "consents", consents);
+    return administer(q, "consent.show", s.subject, 'R', NULL, 200, answer);
+}

@@ -1,0 +1,162 @@
+/* Projects and the ethics approvals that they need. */
+#include <string.h>
+
+#include "vaultd/monitor/access/listing.h"
+#include "vault/result.h"
+
+static json_t *project_json(struct request *q, const void *record) {
+    const struct project_value *p = record;
+    (void)q;
+    return json_pack("{s:s, s:s, s:o, s:o, s:b}", "name", p->name, "title", p->title, "services",
+                     json_list(p->services), "added", json_time(p->added), "closed", p->closed != 0);
+}
+
+static json_t *bound_json(uint64_t seconds) {
+    char text[28];
+    if (seconds == 0)
+        return json_null();
+    time_text(seconds * 1000000, text);
+    return json_stringn(text, 10);
+}
+
+static json_t *ethics_json(struct request *q, const void *record) {
+    const struct ethics_value *e = record;
+    (void)q;
+    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:b}", "name", e->name, "project", e->project, "datasets",
+                     json_list(e->datasets), "from", bound_json(e->valid_from), "until", bound_json(e->valid_until),
+                     "added", json_time(e->added), "revoked", e->revoked != 0);
+}
+
+/* Takes the next item off a comma-separated list. False at its end, and for an item that is no good name. */
+static bool next_name(const char **at, char name[NAME_MAX_SIZE + 1]) {
+    size_t n = strcspn(*at, ",");
+    if (n == 0 || n > NAME_MAX_SIZE || ((*at)[n] == ',' && (*at)[n + 1] == '\0'))
+        return false;
+    copy_bytes(name, NAME_MAX_SIZE + 1, *at, n);
+    name[n] = '\0';
+    *at += n + ((*at)[n] == ',' ? 1 : 0);
+    return name_is_good(name);
+}
+
+static bool names_are_good(const char *list) {
+    char name[NAME_MAX_SIZE + 1];
+    while (*list != '\0')
+        if (!next_name(&list, name))
+            return false;
+    return true;
+}
+
+/* VAULT_NOT_FOUND if a service of the list is not registered. */
+static int services_are_known(struct monitor *m, const char *list) {
+    struct service_value s;
+    char name[NAME_MAX_SIZE + 1];
+    int result = VAULT_OK;
+    while (result == VAULT_OK && next_name(&list, name))
+        result = find_service(m, name, &s);
+    return result;
+}
+
+int answer_project_add(struct request *q) {
+    static struct project_value p;
+    const struct msg_project_add *a = &q->message->project_add;
+    if (!name_is_good(a->name) || !names_are_good(a->services))
+        return refuse(q, "project.add", NULL, 400, "malformed", "The name or a service's name is malformed.");
+    int result = find_project(q->monitor, a->name, &p);
+    if (result == VAULT_OK)
+        return refuse(q, "project.add", NULL, 409, "exists", "There is a project of this name.");
+    if (result != VAULT_NOT_FOUND)
+        return result;
+    result = services_are_known(q->monitor, a->services);
+    if (result == VAULT_NOT_FOUND)
+        return refuse(q, "project.add", NULL, 404, "no-such-service", "A service of the project is not registered.");
+    if (result != VAULT_OK)
+        return result;
+    p = (struct project_value){.added = monitor_time(q->monitor)};
+    copy_string(p.name, sizeof(p.name), a->name);
+    copy_string(p.title, sizeof(p.title), a->title);
+    copy_string(p.services, sizeof(p.services), a->services);
+    result = project_make_current(q->monitor, &p);
+    return result == VAULT_OK ? administer(q, "project.add", NULL, 'C', p.name, 201, project_json(q, &p)) : result;
+}
+
+int answer_project_list(struct request *q) {
+    static struct project_value p;
+    struct listing l = {.db = DB_PROJECTS,
+                        .layout = &layout_project_value,
+                        .record = &p,
+                        .item = project_json,
+                        .member = "projects",
+                        .event = "project.list"};
+    return answer_listing(q, &l, q->message->project_list.cursor);
+}
+
+int answer_project_close(struct request *q) {
+    static struct project_value p;
+    struct grant_filter filter = {.cause = "the project was closed", .asked_by = q->worker->number};
+    int result = find_project(q->monitor, q->message->project_close.name, &p);
+    if (result == VAULT_NOT_FOUND)
+        return refuse(q, "project.close", NULL, 404, "no-such-project", "There is no such project.");
+    if (result != VAULT_OK)
+        return result;
+    p.closed = 1;
+    result = project_store(q->monitor, &p);
+    if (result == VAULT_OK)
+        result = grants_decide_again(q->monitor, &filter, NULL);
+    if (result == VAULT_OK)
+        result = project_make_current(q->monitor, &p);
+    return result == VAULT_OK ? administer(q, "project.close", NULL, 'U', p.name, 200, project_json(q, &p)) : result;
+}
+
+int answer_ethics_add(struct request *q) {
+    static struct ethics_value e;
+    struct project_value p;
+    const struct msg_ethics_add *a = &q->message->ethics_add;
+    if (!name_is_good(a->name) || !names_are_good(a->datasets))
+        return refuse(q, "ethics.add", NULL, 400, "malformed", "The name or a dataset's name is malformed.");
+    if (a->valid_until != 0 && a->valid_until <= a->valid_from)
+        return refuse(q, "ethics.add", NULL, 400, "malformed", "'until' must be after 'from'.");
+    int result = find_ethics(q->monitor, a->name, &e);
+    if (result == VAULT_OK)
+        return refuse(q, "ethics.add", NULL, 409, "exists", "There is an approval of this name.");
+    if (result == VAULT_NOT_FOUND)
+        result = find_project(q->monitor, a->project, &p);
+    if (result == VAULT_NOT_FOUND)
+        return refuse(q, "ethics.add", NULL, 404, "no-such-project", "There is no such project.");
+    if (result != VAULT_OK)
+        return result;
+    e = (struct ethics_value){
+        .valid_from = a->valid_from, .valid_until = a->valid_until, .added = monitor_time(q->monitor)};
+    copy_string(e.name, sizeof(e.name), a->name);
+    copy_string(e.project, sizeof(e.project), a->project);
+    copy_string(e.datasets, sizeof(e.datasets), a->datasets);
+    result = ethics_make_current(q->monitor, &e);
+    return result == VAULT_OK ? administer(q, "ethics.add", NULL, 'C', e.name, 201, ethics_json(q, &e)) : result;
+}
+
+int answer_ethics_list(struct request *q) {
+    static struct ethics_value e;
+    struct listing l = {.db = DB_ETHICS,
+                        .layout = &layout_ethics_value,
+                        .record = &e,
+                        .item = ethics_json,
+                        .member = "approvals",
+                        .event = "ethics.list"};
+    return answer_listing(q, &l, q->message->ethics_list.cursor);
+}
+
+int answer_ethics_revoke(struct request *q) {
+    static struct ethics_value e;
+    struct grant_filter filter = {.cause = "the approval was revoked", .asked_by = q->worker->number};
+    int result = find_ethics(q->monitor, q->message->ethics_revoke.name, &e);
+    if (result == VAULT_NOT_FOUND)
+        return refuse(q, "ethics.revoke", NULL, 404, "no-such-approval", "There is no such approval.");
+    if (result != VAULT_OK)
+        return result;
+    e.revoked = 1;
+    result = ethics_store(q->monitor, &e);
+    if (result == VAULT_OK)
+        result = grants_decide_again(q->monitor, &filter, NULL);
+    if (result == VAULT_OK)
+        result = ethics_make_current(q->monitor, &e);
+    return result == VAULT_OK ? administer(q, "ethics.revoke", NULL, 'U', e.name, 200, ethics_json(q, &e)) : result;
+}
