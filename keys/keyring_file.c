@@ -208,6 +208,13 @@ int keyring_store(const struct keyring *k, const struct keyring_place *place, co
     return result;
 }
 
+int keyring_copy(const struct keyring *k, const struct seal *s, const struct secret *root,
+                 uint8_t ret[KEYRING_FILE_MAX], size_t *ret_size) {
+    struct keyring copy = *k; /* its keys stay the ring's: they are lent for as long as this takes */
+    copy.seal = *s;
+    return ring_encode(&copy, root, ret, ret_size);
+}
+
 /* What cannot be asked about is taken to exist, so that nobody starts a new vault over an old one. */
 static bool is_there(int directory, const char *name) {
     struct stat s;

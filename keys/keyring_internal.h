@@ -12,7 +12,7 @@
 #include "vault/keyring.h"
 
 /* The longest file of any version, a newer one's included. */
-enum { RING_FILE_MAX = 16384, RING_VERSION = 2, RING_CHECKSUM = 32 };
+enum { RING_FILE_MAX = KEYRING_FILE_MAX, RING_VERSION = 2, RING_CHECKSUM = 32 };
 
 struct generation {
     uint32_t number;

@@ -23,7 +23,7 @@ struct scan {
     const char *const *argv;
     int at;
     bool words_only; /* after "--" */
-    int word_at[2];  /* where the command's name is in argv */
+    int word_at[3];  /* where the command's name is in argv */
     const struct option *last_repeat;
 };
 
@@ -89,6 +89,19 @@ static int take_name(struct call *c, const struct command *const *commands, cons
     return c->group != NULL ? (int)OUTCOME_DONE : REFUSE(c, "unknown command '%s'", word);
 }
 
+/* A command's name may go on: `key escrow` is one, `key escrow list` another. */
+static void take_longer_name(struct scan *s, const struct command *const *commands) {
+    const struct command *shorter = s->c->command;
+    const char *word = s->at < s->argc ? s->argv[s->at] : "";
+    for (const struct command *const *p = commands; *p != NULL && shorter != NULL; p++) {
+        const char *name = (*p)->name;
+        if (begins_group(name, shorter->name) && strcmp(name + strlen(shorter->name) + 1, word) == 0) {
+            s->c->command = *p;
+            s->word_at[2] = s->at;
+        }
+    }
+}
+
 /* First pass: only global options stand before or within the command's name. */
 static int find_command(struct scan *s, const struct command *const *commands) {
     struct call *c = s->c;
@@ -111,6 +124,7 @@ static int find_command(struct scan *s, const struct command *const *commands) {
             return OUTCOME_USAGE;
         s->word_at[found++] = s->at;
     }
+    take_longer_name(s, commands);
     return OUTCOME_DONE;
 }
 
@@ -196,7 +210,7 @@ static int take_word(struct scan *s) {
 static int take_all(struct scan *s) {
     for (s->at = 1; s->at < s->argc; s->at++) {
         int result = OUTCOME_DONE;
-        if (s->at == s->word_at[0] || s->at == s->word_at[1])
+        if (s->at == s->word_at[0] || s->at == s->word_at[1] || s->at == s->word_at[2])
             continue;
         if (!s->words_only && strcmp(s->argv[s->at], "--") == 0)
             s->words_only = true;

@@ -38,7 +38,7 @@ static void print_commands(const struct command *const *commands, const char *gr
         if (strcmp((*p)->area, area) != 0)
             printf("\n%s\n", (*p)->area);
         area = (*p)->area;
-        printf("  %-18s %s\n", (*p)->name, (*p)->summary);
+        printf("  %-21s %s\n", (*p)->name, (*p)->summary);
     }
 }
 

@@ -14,7 +14,14 @@ static const struct column job_columns[] = {
 static int run_list(struct call *c) {
     static const struct column columns[] = {
         {"GENERATION", "generation"}, {"CREATED", "created"}, {"STATE", "state"}, {NULL, NULL}};
-    return ask_rows(c, format_text("/v1/keys"), "generations", columns);
+    json_t *document;
+    int outcome = ask_json(c, "GET", format_text("/v1/keys"), NULL, &document);
+    if (outcome == OUTCOME_DONE && !print_json(c, document)) {
+        print_table(json_object_get(document, "generations"), columns);
+        print_warnings(document);
+    }
+    json_decref(document);
+    return outcome;
 }
 
 static int run_jobs(struct call *c) {

@@ -20,6 +20,8 @@ static const struct column status_fields[] = {
     {"token key", "root.key"},
     {"shares needed", "root.threshold"},
     {"shares shown", "root.shown"},
+    {"escrow copies", "escrow.copies"},
+    {"newest escrow copy", "escrow.newest"},
     {NULL, NULL},
 };
 
@@ -27,6 +29,7 @@ static void print_status(const json_t *document) {
     if (json_is_true(json_object_get(document, "dev")))
         puts("This is a development vault: no data of patients here.");
     print_told_fields(document, status_fields); /* most members are told to administrative roles only */
+    print_warnings(document);
 }
 
 static int status_request(struct call *c, const char *method, const char *path) {

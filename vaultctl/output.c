@@ -207,3 +207,11 @@ void print_table(const json_t *rows, const struct column *columns) {
         putchar('\n');
     }
 }
+
+void print_warnings(const json_t *document) {
+    size_t i;
+    const json_t *warning;
+    json_array_foreach(json_object_get(document, "warnings"), i, warning) {
+        print_line(stderr, "vaultctl: warning: ", json_string_value(warning));
+    }
+}

@@ -34,6 +34,8 @@ const json_t *member_at(const json_t *document, const char *path);
 void print_fields(const json_t *document, const struct column *columns);
 /* The same, without what the document does not tell. At most 24. */
 void print_told_fields(const json_t *document, const struct column *columns);
+/* What the document warns of, a line each on standard error. */
+void print_warnings(const json_t *document);
 /* A table with a heading; "none" if there are no rows. */
 void print_table(const json_t *rows, const struct column *columns);
 

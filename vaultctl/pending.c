@@ -9,10 +9,22 @@ static const struct column columns[] = {
 
 /* Of whatever was approved: the fields that its answer has. */
 static const struct column fields[] = {
-    {"pending", "pending"}, {"what", "what"},       {"asked by", "asked_by"}, {"approved by", "approved_by"},
-    {"name", "name"},       {"subject", "subject"}, {"SAN URI", "san"},       {"roles", "roles"},
-    {"version", "version"}, {"hash", "hash"},       {"approved", "approved"}, {"final", "final"},
-    {"state", "state"},     {NULL, NULL},
+    {"pending", "pending"},
+    {"what", "what"},
+    {"asked by", "asked_by"},
+    {"approved by", "approved_by"},
+    {"name", "name"},
+    {"subject", "subject"},
+    {"SAN URI", "san"},
+    {"roles", "roles"},
+    {"version", "version"},
+    {"hash", "hash"},
+    {"approved", "approved"},
+    {"final", "final"},
+    {"state", "state"},
+    {"escrow", "escrow"},
+    {"still held by escrow", "escrows"},
+    {NULL, NULL},
 };
 
 static int run_list(struct call *c) {

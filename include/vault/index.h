@@ -43,6 +43,7 @@ enum index_db {
     DB_SHREDS,         /* hash of the subject ‖ be32 number -> shred_value */
     DB_REMOVED,        /* blob id -> removed_value */
     DB_RETIRED,        /* be32 number of a generation -> retired_value */
+    DB_ESCROWS,        /* be32 number -> escrow_value */
     DB_COUNT
 };
 

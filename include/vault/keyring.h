@@ -8,7 +8,7 @@
 
 #include "vault/seal.h"
 
-enum { KEYRING_ID = 16, KEYRING_GENERATIONS = 64 };
+enum { KEYRING_ID = 16, KEYRING_GENERATIONS = 64, KEYRING_FILE_MAX = 16384 };
 
 struct keyring;
 
@@ -38,6 +38,10 @@ int keyring_load(const struct keyring_place *place, const struct secret *root, s
 /* Replaces both copies: each written beside, synced, renamed, folder synced. `root` is the key that the ring's seal
  * holds. VAULT_E_STATE (no seal), VAULT_E_IO, VAULT_E_FULL. */
 int keyring_store(const struct keyring *k, const struct keyring_place *place, const struct secret *root);
+/* The file of a copy of the ring as it is, but under another seal and the root key that this one holds. The ring stays
+ * as it is. VAULT_E_STATE (no seal), VAULT_E_MEMORY, VAULT_E_CRYPTO. */
+int keyring_copy(const struct keyring *k, const struct seal *s, const struct secret *root,
+                 uint8_t ret[KEYRING_FILE_MAX], size_t *ret_size);
 /* True if either copy exists, or its place cannot be looked at. */
 bool keyring_exists(const struct keyring_place *place);
 void keyring_free(struct keyring **k);

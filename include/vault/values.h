@@ -8,9 +8,10 @@
 #include "vault/manifest.h"
 #include "vault/wrap.h"
 
-enum { INDEX_FORMAT = 2 };
+enum { INDEX_FORMAT = 3 };
 
 enum { PENDING_MOST = 64, PENDING_DETAIL = 512 };
+enum { ESCROWS_MOST = 32, ESCROW_STATEMENT = 300 };
 
 enum meta_intent { INTENT_NONE = 0, INTENT_ADD_GENERATION = 1, INTENT_RESEAL = 2, INTENT_RETIRE = 3 };
 
@@ -31,7 +32,9 @@ enum meta_intent { INTENT_NONE = 0, INTENT_ADD_GENERATION = 1, INTENT_RESEAL = 2
     F(R, U32, clean, 0)    /* no subject is wrapped under a generation before this one; 0: not known */                \
     F(R, U8, four_eyes, 0) /* 1: there was somebody who could approve (services.c) */                                  \
     F(R, U64, subjects, 0)                                                                                             \
-    F(R, U64, files, 0)
+    F(R, U64, files, 0)                                                                                                \
+    F(R, U32, escrow, 0)                   /* number of the last escrow copy of the ring */                            \
+    F(R, BYTES, escrows, 4 * ESCROWS_MOST) /* be32 numbers of those that were not destroyed */
 DECLARE_RECORD(meta_value);
 
 /* A subject's key makes way for another: some data keys are still under the key before, or must stay under it, since a
@@ -200,8 +203,27 @@ DECLARE_RECORD(job_value);
 /* The generations before this one were retired. */
 #define FIELDS_retired_value(F, R)                                                                                     \
     F(R, U64, when, 0)                                                                                                 \
-    F(R, U64, record, 0) /* number of the record that says so */
+    F(R, U64, record, 0)  /* number of the record that says so */                                                      \
+    F(R, U64, cleared, 0) /* when the last escrow copy that held any of them was destroyed; 0: none was since */
 DECLARE_RECORD(retired_value);
+
+/* A copy of the key ring that custodians hold. */
+#define FIELDS_escrow_value(F, R)                                                                                      \
+    F(R, U32, number, 0)                                                                                               \
+    F(R, U64, made, 0)                                                                                                 \
+    F(R, U64, record, 0) /* number of the record that says so */                                                       \
+    F(R, STR, made_by, NAME_MAX_SIZE)                                                                                  \
+    F(R, FIXED, ceremony, CEREMONY_ID)                                                                                 \
+    F(R, U32, threshold, 0)                                                                                            \
+    F(R, BYTES, recipients, SHARES_MAX * 32) /* X25519 public keys: one for each share */                              \
+    F(R, U64, epoch, 0)                      /* of the ring that was copied */                                         \
+    F(R, U32, oldest, 0)                     /* generations that it holds */                                           \
+    F(R, U32, newest, 0)                                                                                               \
+    F(R, U64, destroyed, 0) /* when somebody stated that; 0: nobody has */                                             \
+    F(R, STR, stated_by, NAME_MAX_SIZE)                                                                                \
+    F(R, STR, approved_by, NAME_MAX_SIZE)                                                                              \
+    F(R, STR, statement, ESCROW_STATEMENT)
+DECLARE_RECORD(escrow_value);
 
 /* A subject or one file of it was shredded. */
 #define FIELDS_shred_value(F, R)                                                                                       \

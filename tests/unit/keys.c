@@ -383,6 +383,39 @@ static void retired_generations_are_in_no_copy_under_the_new_root_key(void **sta
     secret_free(&root);
 }
 
+static void copy_of_a_ring_opens_under_its_own_root_key_only(void **state) {
+    struct fixture *f = *state;
+    struct keyring *k = stored_ring(f), *copy = NULL;
+    struct secret *root = NULL;
+    struct seal seal;
+    uint8_t bytes[KEYRING_FILE_MAX], before[RING_FILE_MAX], after[RING_FILE_MAX];
+    size_t n = 0;
+    assert_int_equal(keyring_add_generation(k), VAULT_OK);
+    assert_int_equal(keyring_store(k, &f->place, f->root), VAULT_OK);
+    size_t size = slurp(f->place.directory, "keyring", before, sizeof(before));
+    assert_int_equal(secret_random(&root, SECRET_KEY_SIZE), VAULT_OK);
+    assert_int_equal(seal_by_credential(f->root, keyring_vault_id(k), root, &seal), VAULT_OK);
+    assert_int_equal(keyring_copy(k, &seal, root, bytes, &n), VAULT_OK);
+    assert_int_equal(keyring_copy(k, &(struct seal){.kind = SEAL_BY_NOTHING}, root, bytes, &n), VAULT_E_STATE);
+    assert_int_equal(keyring_store(k, &f->place, f->root), VAULT_OK);
+    load_expecting(f, k, false); /* and so does the ring itself, as before */
+    assert_int_equal(slurp(f->place.directory, "keyring", after, sizeof(after)), size);
+    put(f->place.directory, "keyring", bytes, n);
+    assert_int_equal(unlinkat(f->place.twin_directory, "twin", 0), 0);
+    bool repaired = false;
+    assert_int_equal(keyring_load(&f->place, f->root, &copy, &repaired), VAULT_DENIED);
+    assert_int_equal(keyring_load(&f->place, root, &copy, &repaired), VAULT_OK);
+    assert_int_equal(keyring_epoch(copy), keyring_epoch(k));
+    for (uint32_t g = 1; g <= 2; g++)
+        assert_true(secret_equal(keyring_kek(copy, g), keyring_kek(k, g)));
+    assert_true(secret_equal(keyring_index_key(copy), keyring_index_key(k)));
+    assert_true(secret_equal(keyring_name_key(copy), keyring_name_key(k)));
+    assert_true(secret_equal(keyring_audit_seed(copy), keyring_audit_seed(k)));
+    keyring_free(&copy);
+    keyring_free(&k);
+    secret_free(&root);
+}
+
 static void older_copy_is_repaired_from_the_newer(void **state) {
     struct fixture *f = *state;
     uint8_t old[RING_FILE_MAX];
@@ -846,6 +879,7 @@ int main(int argc, char **argv) {
         WITH_PLACE(ring_keys_are_all_different),
         WITH_PLACE(ring_without_a_seal_is_not_stored),
         WITH_PLACE(retired_generations_are_in_no_copy_under_the_new_root_key),
+        WITH_PLACE(copy_of_a_ring_opens_under_its_own_root_key_only),
         WITH_PLACE(seal_of_a_ring_is_known_without_its_key),
         WITH_PLACE(ring_under_a_new_seal_is_of_the_next_epoch),
         WITH_PLACE(ring_of_all_generations_loads_and_takes_no_more),

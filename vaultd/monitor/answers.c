@@ -30,6 +30,15 @@ json_t *json_hex(const uint8_t *bytes, size_t n) {
     return json_string(text);
 }
 
+json_t *json_base64(const uint8_t *bytes, size_t n) {
+    enum { VARIANT = sodium_base64_VARIANT_URLSAFE_NO_PADDING };
+    size_t size = sodium_base64_encoded_len(n, VARIANT);
+    char *text = malloc(size);
+    json_t *json = text == NULL ? NULL : json_string(sodium_bin2base64(text, size, bytes, n, VARIANT));
+    free(text);
+    return json;
+}
+
 json_t *json_mask(uint32_t mask, const char *(*name)(unsigned), unsigned count) {
     json_t *list = json_array();
     for (unsigned i = 0; i < count; i++)

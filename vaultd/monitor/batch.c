@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "pending.h"
+#include "vaultd/monitor/keys/escrow.h"
 #include "vault/log.h"
 #include "vault/result.h"
 
@@ -100,6 +101,8 @@ int monitor_reload(struct monitor *m) {
         result = scrub_load(m);
     if (result == VAULT_OK)
         result = pending_load(m);
+    if (result == VAULT_OK)
+        result = escrows_load(m);
     return result;
 }
 

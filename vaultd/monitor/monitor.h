@@ -184,6 +184,13 @@ struct errands {
     struct keyring *unborn; /* the ring of an `init` that waits for the token */
 };
 
+/* An escrow copy of the ring that was not destroyed (keys/escrow.h). */
+struct escrow {
+    uint32_t number;
+    uint32_t oldest; /* generation that it holds; 0: its entry is damaged, and it may hold any */
+    uint64_t epoch;
+};
+
 struct reply {
     uint64_t worker;
     struct message *message;
@@ -226,6 +233,8 @@ struct monitor {
     bool has_policy;
     bool policy_damaged; /* the one in force cannot be read: nothing can be decided */
     char policy_hash[2 * HASH_SIZE + 1];
+    struct escrow escrows[ESCROWS_MOST]; /* the oldest first */
+    unsigned escrow_count;
 
     struct worker *workers;
     struct grant *grants;
@@ -571,6 +580,7 @@ json_t *json_time(uint64_t microseconds);
 /* A list out of comma-separated text. */
 json_t *json_list(const char *comma_separated);
 json_t *json_hex(const uint8_t *bytes, size_t n);
+json_t *json_base64(const uint8_t *bytes, size_t n); /* base64url without padding; NULL without memory */
 json_t *json_mask(uint32_t mask, const char *(*name)(unsigned), unsigned count);
 json_t *json_file(const struct file_value *f);
 /* Appends the item (its reference is taken) if the list still fits into an answer; *bytes is the list's size so far. */
@@ -608,6 +618,7 @@ request_handler answer_key_list, answer_key_rotate, answer_key_jobs, answer_scru
 request_handler answer_audit_tail, answer_audit_checkpoint, answer_audit_export, answer_audit_records,
     answer_audit_proofs;
 request_handler answer_seal_change, answer_seal_confirm, answer_seal_drill, answer_seal_cancel;
+request_handler answer_key_escrow, answer_key_escrow_list, answer_key_escrow_destroyed;
 request_handler answer_subject_shred, answer_file_remove;
 request_handler answer_pending_list, answer_pending_approve, answer_pending_refuse;
 

@@ -91,6 +91,13 @@ static const struct member key_rotate[] = {
     FIELD(msg_key_rotate, FROM_BODY, "retire", MEMBER_BOOL, 0, retire),
     FIELD(msg_key_rotate, FROM_BODY, "without_backup", MEMBER_BOOL, 0, without_backup),
 };
+static const struct member key_escrow[] = {
+    SHARES_PART(msg_key_escrow),
+};
+static const struct member key_escrow_destroyed[] = {
+    FIELD(msg_key_escrow_destroyed, FROM_PATH, "escrow", MEMBER_U32, MUST, number),
+    STR(msg_key_escrow_destroyed, FROM_BODY, "statement", MEMBER_TEXT, MUST, statement),
+};
 /* Both decisions hold a number and nothing else. */
 static const struct member pending[] = {
     FIELD(msg_pending_approve, FROM_PATH, "pending", MEMBER_U32, MUST, number),
@@ -151,7 +158,8 @@ static const struct member request_show[] = {
 
 _Static_assert(offsetof(struct msg_subject_list, cursor) == offsetof(struct msg_service_list, cursor) &&
                    offsetof(struct msg_subject_list, cursor) == offsetof(struct msg_project_list, cursor) &&
-                   offsetof(struct msg_subject_list, cursor) == offsetof(struct msg_ethics_list, cursor),
+                   offsetof(struct msg_subject_list, cursor) == offsetof(struct msg_ethics_list, cursor) &&
+                   offsetof(struct msg_subject_list, cursor) == offsetof(struct msg_key_escrow_list, cursor),
                "cursors lie at the same place");
 _Static_assert(offsetof(struct msg_service_show, name) == offsetof(struct msg_service_revoke, name) &&
                    offsetof(struct msg_service_show, name) == offsetof(struct msg_project_close, name) &&
@@ -199,6 +207,10 @@ const struct route routes[] = {
     {"POST", "/v1/keys/seal/confirm", serve_relay, MSG_seal_confirm, BODY_JSON, MEMBERS(seal_confirm)},
     {"POST", "/v1/keys/seal/drill", serve_relay, MSG_seal_drill, BODY_JSON, MEMBERS(seal_drill)},
     {"DELETE", "/v1/keys/seal", serve_relay, MSG_seal_cancel, BODY_NONE, NO_MEMBERS},
+    {"GET", "/v1/keys/escrows", serve_relay, MSG_key_escrow_list, BODY_NONE, MEMBERS(list)},
+    {"POST", "/v1/keys/escrows", serve_relay, MSG_key_escrow, BODY_JSON, MEMBERS(key_escrow)},
+    {"POST", "/v1/keys/escrows/{escrow}/destroyed", serve_relay, MSG_key_escrow_destroyed, BODY_JSON,
+     MEMBERS(key_escrow_destroyed)},
     {"GET", "/v1/jobs", serve_relay, MSG_key_jobs, BODY_NONE, NO_MEMBERS},
 
     {"GET", "/v1/pending", serve_relay, MSG_pending_list, BODY_NONE, NO_MEMBERS},

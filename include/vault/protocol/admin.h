@@ -88,6 +88,15 @@
 #define FIELDS_seal_drill(F, R) F(R, STR, share, 800)
 #define FIELDS_seal_cancel(F, R) FIELDS_nothing(F, R)
 
+/* A copy of the key ring under a root key of its own, sealed by shares made for it; the ring stays as it is. Answer 201
+ * with "keyring" and "containers". */
+#define FIELDS_key_escrow(F, R) FIELDS_shares_part(F, R)
+#define FIELDS_key_escrow_list(F, R) FIELDS_cursor_part(F, R)
+/* Somebody states that a copy and its shares were destroyed; waits for a second person. */
+#define FIELDS_key_escrow_destroyed(F, R)                                                                              \
+    F(R, U32, number, 0)                                                                                               \
+    F(R, STR, statement, 300)
+
 /* Requests that wait for a second person, and what that one says. An approved request is answered as itself. */
 #define FIELDS_pending_list(F, R) FIELDS_nothing(F, R)
 #define FIELDS_pending_approve(F, R) F(R, U32, number, 0)
@@ -159,6 +168,9 @@
     M(seal_confirm, 0x0524, 0)                                                                                         \
     M(seal_drill, 0x0525, 0)                                                                                           \
     M(seal_cancel, 0x0526, 0)                                                                                          \
+    M(key_escrow, 0x0527, 0)                                                                                           \
+    M(key_escrow_list, 0x0528, 0)                                                                                      \
+    M(key_escrow_destroyed, 0x0529, 0)                                                                                 \
     M(pending_list, 0x0530, 0)                                                                                         \
     M(pending_approve, 0x0531, 0)                                                                                      \
     M(pending_refuse, 0x0532, 0)                                                                                       \

@@ -7,6 +7,7 @@
 #include "vaultd/monitor/pending.h"
 #include "ring.h"
 #include "subject_keys.h"
+#include "warnings.h"
 #include "vault/log.h"
 #include "vault/result.h"
 
@@ -22,8 +23,9 @@ int answer_key_list(struct request *q) {
                                                      json_time(created * 1000000), "state",
                                                      number == q->monitor->meta.generation ? "active" : "old"));
     }
-    json_t *answer = json_pack("{s:I, s:o, s:o}", "epoch", (json_int_t)keyring_epoch(k), "generations", generations,
-                               "seal", seals_json(q->monitor));
+    json_t *answer = json_pack("{s:I, s:o, s:o, s:o, s:o}", "epoch", (json_int_t)keyring_epoch(k), "generations",
+                               generations, "seal", seals_json(q->monitor), "escrow", escrows_json(q->monitor),
+                               "warnings", key_warnings(q->monitor));
     return administer(q, "key.list", NULL, 'R', NULL, 200, answer);
 }
 
@@ -41,7 +43,8 @@ static int rotate_root(struct request *q, const char *what) {
         result = seal_again(keyring_seal(m->keyring), NULL, keyring_vault_id(m->keyring), root, &seal);
     if (result == VAULT_OK)
         result = ring_reseal(m, &seal, &root);
-    return result == VAULT_OK ? administer(q, "key.rotate", NULL, 'U', what, 200, seals_json(m)) : result;
+    return result == VAULT_OK ? administer(q, "key.rotate", NULL, 'U', what, 200, ring_changed_json(m, m->retiring))
+                              : result;
 }
 
 /* The older generations go with the change of the root key that this asks for. */
@@ -73,16 +76,17 @@ static const char *why_not_retired(struct request *q, const char **ret_rule) {
 }
 
 static int retire(struct request *q) {
-    char detail[64];
+    char detail[PENDING_DETAIL];
+    char text[RETIREMENT_TEXT];
     const char *rule = NULL;
     const char *problem = why_not_retired(q, &rule);
     if (problem != NULL)
         return refuse(q, "key.retire", NULL, 409, rule, problem);
     if (q->asked_by != NULL)
         return retire_now(q);
-    return format_string(detail, sizeof(detail), "generations before %u, without a backup", q->monitor->meta.generation)
-               ? pending_ask(q, "key.retire", NULL, detail)
-               : VAULT_E_STATE;
+    bool fits = retirement_text(q->monitor, q->monitor->meta.generation, text) &&
+                format_string(detail, sizeof(detail), "without a backup, %s", text);
+    return fits ? pending_ask(q, "key.retire", NULL, detail) : VAULT_E_STATE;
 }
 
 /* Every subject gets a new key. */

@@ -67,15 +67,29 @@ bool ring_can_retire(const struct monitor *m) {
            keyring_newest(m->keyring) == m->meta.generation;
 }
 
+bool retirement_text(const struct monitor *m, uint32_t newest, char ret[RETIREMENT_TEXT]) {
+    char names[ESCROW_NAMES];
+    escrows_holding(m, newest - 1, names);
+    return format_string(ret, RETIREMENT_TEXT, "generations before %u%s%s", newest,
+                         names[0] == '\0' ? "" : ", still held by escrow ", names);
+}
+
+json_t *ring_changed_json(struct monitor *m, bool retired) {
+    json_t *json = seals_json(m);
+    if (json != NULL && retired)
+        json_object_set_new(json, "escrows", escrows_holding_json(m, keyring_newest(m->keyring) - 1));
+    return json;
+}
+
 /* The index follows the ring, which has one generation only, under another root key. */
 static int follow_retirement(struct monitor *m) {
-    char detail[64];
+    char detail[RETIREMENT_TEXT];
     uint8_t key[4];
     struct retired_value v = {.when = monitor_time(m), .record = m->tree.size};
     struct event e = {.name = "key.retired", .outcome = "done", .action = 'D', .detail = detail};
     uint32_t newest = keyring_newest(m->keyring);
     put_be32(key, newest);
-    if (!format_string(detail, sizeof(detail), "generations before %u", newest))
+    if (!retirement_text(m, newest, detail))
         return VAULT_E_STATE;
     int result = index_put_record(m->index, DB_RETIRED, key, sizeof(key), &layout_retired_value, &v);
     if (result == VAULT_OK)
@@ -110,7 +124,7 @@ int retired_since(struct monitor *m, uint32_t generation, uint64_t *ret_when) {
     if (result == VAULT_OK)
         result = index_get_record(m->index, DB_RETIRED, key, size, &layout_retired_value, &v);
     if (result == VAULT_OK)
-        *ret_when = v.when;
+        *ret_when = v.cleared > v.when ? v.cleared : v.when;
     return result;
 }
 

@@ -4,6 +4,7 @@
 #ifndef VAULT_MONITOR_RING_H
 #define VAULT_MONITOR_RING_H
 
+#include "escrow.h"
 #include "jobs.h"
 
 /* Adds a generation, active from now on, and the job that rewraps to it. */
@@ -13,7 +14,15 @@ int ring_add_generation(struct monitor *m, struct job_value *ret_job);
 int ring_reseal(struct monitor *m, const struct seal *seal, struct secret **root);
 /* Whether there are older generations that nothing in the index is wrapped under. */
 bool ring_can_retire(const struct monitor *m);
-/* When the ring lost this generation. VAULT_NOT_FOUND, faults of the index. */
+/* What stays behind elsewhere when older generations are retired, for a record: "generations before 3", and the escrow
+ * copies that hold any of them. */
+enum { RETIREMENT_TEXT = 64 + ESCROW_NAMES };
+_Static_assert(RETIREMENT_TEXT + 20 < PENDING_DETAIL, "an approver is told all of it");
+bool retirement_text(const struct monitor *m, uint32_t newest, char ret[RETIREMENT_TEXT]);
+/* The answer to a change of the seal, which was a retirement or not; a new reference. */
+json_t *ring_changed_json(struct monitor *m, bool retired);
+/* When the ring lost this generation, or the last escrow copy that held it too was destroyed, whichever was later.
+ * VAULT_NOT_FOUND, faults of the index. */
 int retired_since(struct monitor *m, uint32_t generation, uint64_t *ret_when);
 /* At unseal: ring and index agree, or are one step apart with a matching intent, which is finished here.
  * VAULT_E_FORMAT with a problem text otherwise. */

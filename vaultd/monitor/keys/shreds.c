@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "escrow.h"
 #include "jobs.h"
 #include "vaultd/monitor/pending.h"
 #include "ring.h"
@@ -72,12 +73,17 @@ static void final_since(struct monitor *m, uint32_t generation, char *text, size
 }
 
 static json_t *shred_json(struct monitor *m, const struct shred_value *v) {
-    char text[80];
-    bool final = v->forgotten != 0 && oldest_generation(m) > v->generation;
+    char text[ESCROW_NAMES + 32];
+    char escrows[ESCROW_NAMES];
+    bool retired = v->forgotten != 0 && oldest_generation(m) > v->generation;
+    escrows_holding(m, v->generation, escrows);
+    bool final = retired && escrows[0] == '\0';
     if (v->forgotten == 0)
         copy_string(text, sizeof(text), "not final until the subject's other files are under a new key");
-    else if (!final)
+    else if (!retired)
         (void)format_string(text, sizeof(text), "not final until generation %u is retired", v->generation);
+    else if (!final)
+        (void)format_string(text, sizeof(text), "final except escrow %s", escrows);
     else
         final_since(m, v->generation, text, sizeof(text));
     return json_pack("{s:s, s:o, s:s?, s:o, s:s, s:s, s:b, s:s}", "what", v->name[0] == '\0' ? "subject" : "file",

@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include "opening.h"
+#include "vaultd/monitor/keys/escrow.h"
+#include "vaultd/monitor/keys/warnings.h"
 #include "vault/checkpoint.h"
 #include "vault/log.h"
 #include "vault/result.h"
@@ -59,6 +61,10 @@ static json_t *status_json(struct monitor *m, bool in_full) {
                              (int)m->meta.generation, "records", (json_int_t)m->tree.size, "subjects",
                              (json_int_t)m->meta.subjects, "files", (json_int_t)m->meta.files, "policy", policy, "jobs",
                              json_integer((json_int_t)(m->meta.jobs - m->meta.jobs_ended)), "index", check_json(m));
+    if (rest != NULL) {
+        json_object_set_new(rest, "escrow", escrows_json(m));
+        json_object_set_new(rest, "warnings", key_warnings(m));
+    }
     if (json_object_update(status, rest) != 0) {
         json_decref(status);
         status = NULL;

@@ -31,14 +31,14 @@ static void refuse_reseal(struct monitor *m, struct worker *w, const struct mess
 }
 
 static void answer_reseal(struct monitor *m, int result, struct worker *w, const struct message *request,
-                          const struct opening *o) {
+                          const struct opening *o, bool retired) {
     if (m->seal != SEAL_UNSEALED) {
         if (w != NULL)
             answer_problem(m, w, request, 423, NO_SEQ, NULL, "sealed", "The vault was sealed meanwhile.");
     } else if (result != VAULT_OK) {
         refuse_reseal(m, w, request, o);
     } else if (w != NULL) {
-        answer_json(m, w, request, 200, NO_SEQ, NULL, seals_json(m));
+        answer_json(m, w, request, 200, NO_SEQ, NULL, ring_changed_json(m, retired));
     }
 }
 
@@ -50,11 +50,12 @@ void reseal_with(struct monitor *m, int result, const struct seal *seal, struct 
         result = change_seal(m, seal, root, o->detail);
     m->credential_use = CREDENTIAL_NONE;
     m->credential_worker = 0;
+    bool retired = m->retiring;
     m->retiring = false;
     if (begun && result != VAULT_OK && m->index != NULL && index_writing(m->index))
         batch_drop(m, result);
     if (!m->stop) /* else the next start knows whether it was changed */
-        answer_reseal(m, result, w, &request, o);
+        answer_reseal(m, result, w, &request, o, retired);
 }
 
 void reseal_by_credential(struct monitor *m, int result, const struct secret *credential, struct opening *o) {

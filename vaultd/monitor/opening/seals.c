@@ -12,11 +12,6 @@
 
 enum { BASE64 = sodium_base64_VARIANT_URLSAFE_NO_PADDING };
 
-static json_t *json_base64(const uint8_t *bytes, size_t n) {
-    char text[2 * CRYPT4GH_SMALL_MAX];
-    return json_string(sodium_bin2base64(text, sizeof(text), bytes, n, BASE64));
-}
-
 /* ---- the exchange key ---- */
 
 int seals_start(struct monitor *m) {
