@@ -18,7 +18,8 @@ enum {
     CHUNK_SEGMENTS = 64,
     CHUNK_PLAIN = CHUNK_SEGMENTS * SEGMENT_PLAIN, /* 4 MiB */
     OBJECT_MAX = CHUNK_SEGMENTS * SEGMENT_SEALED, /* 4,196,096 */
-    NONCE_SIZE = 12
+    NONCE_SIZE = 12,
+    KEY_SEGMENTS_MAX = 1 << 24 /* that one data key may seal, each attempt counted: docs/keys.md says why */
 };
 
 struct cipher; /* one AEAD context with a data key; one thread at a time */
@@ -43,5 +44,7 @@ int segment_open(struct cipher *c, const uint8_t base[NONCE_SIZE], uint32_t inde
 /* Bytes of the object that holds n (1 to CHUNK_PLAIN) plaintext bytes, and back (0 if no plaintext has this size). */
 size_t object_size(size_t plain);
 size_t object_plain(size_t sealed);
+/* Segments of an object of this size; 0 if no plaintext has it. */
+uint32_t object_segments(size_t sealed);
 
 #endif

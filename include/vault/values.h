@@ -164,7 +164,8 @@ enum upload_state { UPLOAD_OPEN = 0, UPLOAD_DROPPED = 1, UPLOAD_PUBLISHED = 2 };
     F(R, U32, chunks, 0)        /* entries in them */                                                                  \
     F(R, U32, last, 0)          /* object length of the last entry */                                                  \
     F(R, U32, announced, 0)     /* objects */                                                                          \
-    F(R, U8, state, 0)          /* enum upload_state */
+    F(R, U8, state, 0)          /* enum upload_state */                                                                \
+    F(R, U64, segments, 0)      /* that its data key has sealed, in all objects that were announced */
 DECLARE_RECORD(upload_value);
 
 #define FIELDS_grant_value(F, R)                                                                                       \

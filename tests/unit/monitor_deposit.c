@@ -1,6 +1,7 @@
 /* Depositing: what a file is made of is what the store has vouched for, and what comes to nothing is removed. */
 #include "monitor_rig.h"
 
+#include <sodium.h>
 #include <unistd.h>
 
 #include "vault/log.h"
@@ -376,6 +377,60 @@ static void object_is_named_once(void **state) {
     assert_int_equal(ask(&depositor)->type, MSG_done);
 }
 
+static uint64_t segments_of(const struct deposit *d) {
+    static struct upload_value u;
+    assert_int_equal(index_get_record(m.index, DB_UPLOADS, d->id, ID_SIZE, &layout_upload_value, &u), VAULT_OK);
+    index_end_reads(m.index);
+    return u.segments;
+}
+
+/* As if as many had been sealed before, which takes hours. */
+static void set_segments(const struct deposit *d, uint64_t segments) {
+    static struct upload_value u;
+    assert_int_equal(index_begin(m.index), VAULT_OK);
+    assert_int_equal(index_get_record(m.index, DB_UPLOADS, d->id, ID_SIZE, &layout_upload_value, &u), VAULT_OK);
+    u.segments = segments;
+    assert_int_equal(index_put_record(m.index, DB_UPLOADS, d->id, ID_SIZE, &layout_upload_value, &u), VAULT_OK);
+    assert_int_equal(index_commit(m.index), VAULT_OK);
+}
+
+static struct message *announce_one(const struct deposit *d, uint32_t length) {
+    struct message *q = request(&depositor, MSG_upload_announce);
+    COPY_ARRAY(q->upload_announce.upload, d->id);
+    randombytes_buf(q->upload_announce.address, sizeof(q->upload_announce.address));
+    q->upload_announce.length = length;
+    return ask(&depositor);
+}
+
+/* Also what no page ever names: its segments were sealed all the same. */
+static void every_announced_segment_counts_for_its_key(void **state) {
+    (void)state;
+    struct deposit d = deposit_begin(&depositor, "S-1", "genome.cram");
+    assert_int_equal(segments_of(&d), 0);
+    assert_int_equal(announce_one(&d, OBJECT_MAX)->type, MSG_put_token);
+    assert_int_equal(segments_of(&d), CHUNK_SEGMENTS);
+    assert_int_equal(announce_one(&d, SEGMENT_SEALED + 100)->type, MSG_put_token);
+    assert_int_equal(segments_of(&d), CHUNK_SEGMENTS + 2);
+    assert_int_equal(status_of(announce_one(&d, OBJECT_MAX + 1)), 400);
+    assert_int_equal(segments_of(&d), CHUNK_SEGMENTS + 2);
+}
+
+static void key_that_sealed_all_it_may_seals_no_more(void **state) {
+    (void)state;
+    struct deposit d = deposit_begin(&depositor, "S-1", "genome.cram");
+    set_segments(&d, KEY_SEGMENTS_MAX - CHUNK_SEGMENTS - 1);
+    assert_int_equal(announce_one(&d, OBJECT_MAX)->type, MSG_put_token);
+    struct message *answer = announce_one(&d, SEGMENT_SEALED + 100);
+    assert_int_equal(status_of(answer), 413);
+    assert_true(says(answer, "key-exhausted"));
+    assert_int_equal(announce_one(&d, SEGMENT_SEALED)->type, MSG_put_token);
+    assert_int_equal(segments_of(&d), KEY_SEGMENTS_MAX);
+    assert_int_equal(status_of(announce_one(&d, SEGMENT_OVERHEAD + 1)), 413);
+    assert_int_equal(audit_count("\"rule\":\"key-exhausted\"", NULL), 2);
+    struct deposit other = deposit_begin(&depositor, "S-1", "other.cram");
+    assert_int_equal(announce_one(&other, OBJECT_MAX)->type, MSG_put_token); /* with a key of its own */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         DEPOSIT(file_is_published_whole),
@@ -401,6 +456,8 @@ int main(void) {
         DEPOSIT(object_of_two_uploads_is_refused),
         DEPOSIT(object_that_no_page_names_is_removed),
         DEPOSIT(several_dropped_uploads_are_cleaned_without_being_asked),
+        DEPOSIT(every_announced_segment_counts_for_its_key),
+        DEPOSIT(key_that_sealed_all_it_may_seals_no_more),
     };
     log_start("test");
     if (secret_start() != VAULT_OK)

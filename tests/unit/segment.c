@@ -250,6 +250,12 @@ static void object_sizes_match_in_both_directions(void **state) {
     assert_int_equal(object_size(CHUNK_PLAIN), OBJECT_MAX);
     assert_int_equal(object_size(CHUNK_PLAIN + 1), 0);
     assert_int_equal(object_plain(SIZE_MAX), 0);
+    assert_int_equal(object_segments(0), 0);
+    assert_int_equal(object_segments(SEGMENT_OVERHEAD + 1), 1);
+    assert_int_equal(object_segments(SEGMENT_SEALED), 1);
+    assert_int_equal(object_segments(SEGMENT_SEALED + SEGMENT_OVERHEAD + 1), 2);
+    assert_int_equal(object_segments(OBJECT_MAX), CHUNK_SEGMENTS);
+    assert_int_equal(object_segments(OBJECT_MAX + 1), 0);
 }
 
 int main(void) {

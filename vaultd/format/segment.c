@@ -109,3 +109,7 @@ size_t object_plain(size_t sealed) {
         return 0;
     return sealed / SEGMENT_SEALED * SEGMENT_PLAIN + (tail == 0 ? 0 : tail - SEGMENT_OVERHEAD);
 }
+
+uint32_t object_segments(size_t sealed) {
+    return (uint32_t)((object_plain(sealed) + SEGMENT_PLAIN - 1) / SEGMENT_PLAIN);
+}

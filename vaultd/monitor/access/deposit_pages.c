@@ -31,6 +31,12 @@ static int put_object(struct monitor *m, const struct upload_value *u, const uin
     return index_put_record(m->index, DB_OBJECTS, address, HASH_SIZE, &layout_object_value, &o);
 }
 
+/* The bases of attempts are random: what counts is how many there were, not how many became part of the file. */
+static bool key_takes(const struct upload_value *u, uint32_t length) {
+    uint64_t left = u->segments > KEY_SEGMENTS_MAX ? 0 : KEY_SEGMENTS_MAX - u->segments;
+    return object_segments(length) <= left;
+}
+
 int answer_upload_announce(struct request *q) {
     static struct upload_value u;
     const struct msg_upload_announce *a = &q->message->upload_announce;
@@ -49,6 +55,9 @@ int answer_upload_announce(struct request *q) {
     if (result == VAULT_OK && u.announced >= u.chunks + ANNOUNCED_AHEAD)
         return refuse(q, "deposit", u.subject, 400, "manifest-missing",
                       "Too many objects are in no manifest page yet.");
+    if (result == VAULT_OK && !key_takes(&u, a->length))
+        return refuse(q, "deposit", u.subject, 413, "key-exhausted",
+                      "The file's data key has sealed as many segments as it may (2^24): the content is too long.");
     copy_bytes(key, sizeof(key), a->upload, ID_SIZE);
     copy_bytes(key + ID_SIZE, HASH_SIZE, a->address, HASH_SIZE);
     if (result == VAULT_OK)
@@ -56,6 +65,7 @@ int answer_upload_announce(struct request *q) {
     if (result == VAULT_OK)
         result = put_object(q->monitor, &u, a->address, 0);
     u.announced++;
+    u.segments += object_segments(a->length);
     if (result == VAULT_OK)
         result = index_put_record(q->monitor->index, DB_UPLOADS, a->upload, ID_SIZE, &layout_upload_value, &u);
     if (result != VAULT_OK)
