@@ -20,6 +20,8 @@ static const struct column status_fields[] = {
     {"token key", "root.key"},
     {"shares needed", "root.threshold"},
     {"shares shown", "root.shown"},
+    {"damage confirmed", "failed_authentications.confirmed"},
+    {"files set aside", "failed_authentications.set_aside"},
     {"escrow copies", "escrow.copies"},
     {"newest escrow copy", "escrow.newest"},
     {NULL, NULL},

@@ -14,6 +14,14 @@ static const struct column fields[] = {
     {"size", "size"}, {"sha256", "sha256"},   {"deposited", "deposited"}, {"by", "service"},      {NULL, NULL},
 };
 
+/* For administrators, where there is something to tell. */
+static const struct column failure_fields[] = {
+    {"reads that met damage", "failed_authentications.reported"},
+    {"damage confirmed by the store", "failed_authentications.confirmed"},
+    {"set aside", "failed_authentications.set_aside"},
+    {NULL, NULL},
+};
+
 static char *files_path(const struct call *c, const char *subject, const char *dataset) {
     char *path = format_text("/v1/files");
     add_query(&path, "subject", subject);
@@ -56,8 +64,10 @@ static int show_id(struct call *c, const char *id) {
     char *purpose = purpose_header(c);
     struct http_request r = {.method = "GET", .path = path, .headers = {purpose}, .upload_size = -1};
     int outcome = ask(c, &r, &a);
-    if (outcome == OUTCOME_DONE && !print_json(c, a.document))
+    if (outcome == OUTCOME_DONE && !print_json(c, a.document)) {
         print_fields(a.document, fields);
+        print_told_fields(a.document, failure_fields);
+    }
     answer_clear(&a);
     free(purpose);
     free(path);

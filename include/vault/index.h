@@ -44,6 +44,7 @@ enum index_db {
     DB_REMOVED,        /* blob id -> removed_value */
     DB_RETIRED,        /* be32 number of a generation -> retired_value */
     DB_ESCROWS,        /* be32 number -> escrow_value */
+    DB_FAILURES,       /* blob id -> failure_value */
     DB_COUNT
 };
 

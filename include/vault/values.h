@@ -34,7 +34,10 @@ enum meta_intent { INTENT_NONE = 0, INTENT_ADD_GENERATION = 1, INTENT_RESEAL = 2
     F(R, U64, subjects, 0)                                                                                             \
     F(R, U64, files, 0)                                                                                                \
     F(R, U32, escrow, 0)                   /* number of the last escrow copy of the ring */                            \
-    F(R, BYTES, escrows, 4 * ESCROWS_MOST) /* be32 numbers of those that were not destroyed */
+    F(R, BYTES, escrows, 4 * ESCROWS_MOST) /* be32 numbers of those that were not destroyed */                         \
+    F(R, U64, reported, 0)                 /* failed authentications: see failure_value */                             \
+    F(R, U64, confirmed, 0)                                                                                            \
+    F(R, U32, set_aside, 0) /* files that are */
 DECLARE_RECORD(meta_value);
 
 /* A subject's key makes way for another: some data keys are still under the key before, or must stay under it, since a
@@ -225,6 +228,18 @@ DECLARE_RECORD(retired_value);
     F(R, STR, approved_by, NAME_MAX_SIZE)                                                                              \
     F(R, STR, statement, ESCROW_STATEMENT)
 DECLARE_RECORD(escrow_value);
+
+/* A blob of which stored data was found damaged. What a worker reports is its word: it may have read it otherwise, or
+ * lie. What the store confirms has been compared with its address. */
+#define FIELDS_failure_value(F, R)                                                                                     \
+    F(R, FIXED, file, ID_SIZE)                                                                                         \
+    F(R, U32, reported, 0)  /* reads that ended so */                                                                  \
+    F(R, U32, confirmed, 0) /* times that the store found an object of it damaged */                                   \
+    F(R, U64, found, 0)     /* when it last found one damaged or missing */                                            \
+    F(R, U64, aside, 0)     /* since when the file is set aside; 0: it is not */                                       \
+    F(R, U8, wanted, 0)     /* 1: the store is to look at `object`, which was reported */                              \
+    F(R, FIXED, object, HASH_SIZE)
+DECLARE_RECORD(failure_value);
 
 /* A subject or one file of it was shredded. */
 #define FIELDS_shred_value(F, R)                                                                                       \

@@ -39,7 +39,8 @@ static void production_document_gives_every_value(void **state) {
               "programs: /usr/lib/vaultd\nmap_size: 1073741824\nreserve_size: 2097152\n"
               "limits: {workers: 100, waiting: 2, unix_slots: 5, per_address: 7, per_service: 9, denials: 10,\n"
               "  handshake_seconds: 3, head_seconds: 4, idle_seconds: 5, total_seconds: 6,\n"
-              "  drain_seconds: 7}\n" USERS REST),
+              "  drain_seconds: 7, failed_authentications: 3}\n"
+              "key_age: {warn_days: 30, maximum_days: 90}\n" USERS REST),
         VAULT_OK);
     assert_false(c.dev);
     assert_string_equal(c.listen, "192.0.2.1:8443");
@@ -53,8 +54,21 @@ static void production_document_gives_every_value(void **state) {
     assert_int_equal(c.users[CHILD_WORKER].uid, 64104);
     assert_int_equal(c.limits.workers, 100);
     assert_int_equal(c.limits.drain_seconds, 7);
+    assert_int_equal(c.limits.failed_authentications, 3);
+    assert_int_equal(c.key_age.warn_days, 30);
+    assert_int_equal(c.key_age.maximum_days, 90);
     assert_int_equal(c.map_size, 1073741824);
     assert_int_equal(c.reserve_size, 2 << 20);
+}
+
+static void key_ages_that_contradict_each_other_are_refused(void **state) {
+    (void)state;
+    assert_int_equal(parse("mode: dev\nkey_age: {warn_days: 90, maximum_days: 90}\n" REST), VAULT_OK);
+    assert_int_equal(parse("mode: dev\nkey_age: {warn_days: 0, maximum_days: 90}\n" REST), VAULT_OK);
+    assert_int_equal(c.key_age.warn_days, 0);
+    assert_refused("mode: dev\nkey_age: {warn_days: 91, maximum_days: 90}\n" REST, "line 2", "warn_days (91)");
+    assert_refused("mode: dev\nkey_age: {warn_days: 36501}\n" REST, "line 2", "36500");
+    assert_refused("mode: dev\nkey_age: {days: 1}\n" REST, "line 2", "days");
 }
 
 static void short_document_has_the_documented_defaults(void **state) {
@@ -65,8 +79,10 @@ static void short_document_has_the_documented_defaults(void **state) {
     assert_string_equal(c.socket, "/run/vaultd/vaultd.sock");
     assert_int_equal(c.administrator, 0);
     assert_false(c.users[CHILD_GATE].set);
-    const struct limits l = {256, 4, 8, 64, 64, 600, 10, 15, 60, 0, 10};
+    const struct limits l = {256, 4, 8, 64, 64, 600, 10, 15, 60, 0, 10, 0};
     assert_memory_equal(&c.limits, &l, sizeof(l));
+    assert_int_equal(c.key_age.warn_days, 365);
+    assert_int_equal(c.key_age.maximum_days, 0);
     assert_int_equal(c.map_size, 64ULL << 30);
     assert_int_equal(c.reserve_size, 64 << 20);
     assert_true(c.programs[0] == '/');
@@ -246,6 +262,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(production_document_gives_every_value),
         cmocka_unit_test(short_document_has_the_documented_defaults),
+        cmocka_unit_test(key_ages_that_contradict_each_other_are_refused),
         cmocka_unit_test(unknown_keys_are_refused_with_their_line),
         cmocka_unit_test(each_needed_key_is_missed),
         cmocka_unit_test(bad_values_are_refused_with_their_line),

@@ -145,6 +145,10 @@ void deposit_file(struct peer *p, const char *subject, const char *name, uint64_
 /* Takes turns and answers what the store is asked, until it is asked no more. Gives the addresses that were removed. */
 size_t store_removes(uint8_t (*ret)[HASH_SIZE], size_t room);
 
+/* Takes turns and answers what the store is asked to look at with this enum store_status, until it is asked no more, or
+ * `most` times. Gives how often. */
+size_t store_checks(uint8_t status, size_t most);
+
 /* ---- the audit ---- */
 
 /* The whole log as text, read through the auditor's messages. To be freed. */

@@ -45,7 +45,7 @@ static const char *const db_names[DB_COUNT] = {
     "meta",    "subjects",   "consents",      "services",      "sans",    "projects", "ethics",  "policies",
     "files",   "file-names", "subject-files", "dataset-files", "blobs",   "pages",    "uploads", "upload-objects",
     "grants",  "requests",   "jobs",          "chains",        "records", "nodes",    "objects", "names",
-    "pending", "shreds",     "removed",       "retired",       "escrows"};
+    "pending", "shreds",     "removed",       "retired",       "escrows", "failures"};
 
 /* The one place where LMDB's errors become results. */
 static int result_of(int error) {

@@ -20,6 +20,7 @@ DEFINE_LAYOUT(request_value);
 DEFINE_LAYOUT(job_value);
 DEFINE_LAYOUT(retired_value);
 DEFINE_LAYOUT(escrow_value);
+DEFINE_LAYOUT(failure_value);
 DEFINE_LAYOUT(shred_value);
 DEFINE_LAYOUT(removed_value);
 DEFINE_LAYOUT(pending_value);

@@ -244,6 +244,8 @@ void batch_drop(struct monitor *m, int reason) {
     denials_settled(m, false);
     check_settled(m, false);
     m->unsettled = true;
+    m->failures.wanted = true; /* what was settled in it is asked again */
+    m->failures.cursor_size = m->failures.lifted_size = 0;
     for (struct worker *w = m->workers; w != NULL; w = w->next)
         w->uploads = 0; /* counted anew: what this batch opened and ended is not known any more */
     if (reason == VAULT_E_FULL)

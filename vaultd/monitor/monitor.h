@@ -124,6 +124,19 @@ struct scrub {
     bool stale;            /* the window is of a dropped batch: its answers count for nothing */
 };
 
+/* What the store is asked about damage that readers reported (care/failures.c). */
+enum failure_state { FAILURE_NONE, FAILURE_ASKED, FAILURE_ANSWERED };
+struct failures {
+    bool wanted; /* there may be reports that it has not looked at */
+    enum failure_state state;
+    uint8_t status;                                       /* ANSWERED: enum store_status */
+    uint8_t blob[ID_SIZE], object[HASH_SIZE];             /* what it was asked about */
+    uint8_t cursor[INDEX_KEY_MAX], lifted[INDEX_KEY_MAX]; /* how far each walk has got */
+    size_t cursor_size, lifted_size;
+};
+/* Whose an object_check is: its message's id. */
+enum { CHECK_FOR_SCRUB = 1, CHECK_FOR_READ = 2 };
+
 /* Whether the state directory has room: for everything; for what must go on; for nothing. */
 enum space_state { SPACE_ENOUGH, SPACE_SHORT, SPACE_NONE };
 
@@ -251,6 +264,7 @@ struct monitor {
     bool check_recorded;  /* how it ended is durable in the log */
     struct scrub scrub;
     struct denials denials;
+    struct failures failures;
 
     struct space space;
     bool grows;          /* the request in hand only makes the state grow */

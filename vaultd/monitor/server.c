@@ -5,6 +5,7 @@
 
 #include "vaultd/monitor/opening/opening.h"
 #include "pending.h"
+#include "vaultd/monitor/care/failures.h"
 #include "vaultd/monitor/keys/shreds.h"
 #include "vault/log.h"
 #include "vault/result.h"
@@ -133,6 +134,8 @@ static void on_store(void *context) {
         return;
     if (result == VAULT_OK && in.type == MSG_object_removed)
         uploads_object_removed(m, &in.object_removed);
+    else if (result == VAULT_OK && in.type == MSG_object_checked && in.id == CHECK_FOR_READ)
+        failures_checked(m, &in.object_checked);
     else if (result == VAULT_OK && in.type == MSG_object_checked)
         scrub_checked(m, &in.object_checked);
     else
@@ -200,7 +203,7 @@ int monitor_start(struct monitor *m) {
 
 /* The work that nobody waits for. */
 static void go_on(struct monitor *m, bool *more) {
-    static int (*const steps[])(struct monitor *, bool *) = {jobs_step, removal_step, scrub_step};
+    static int (*const steps[])(struct monitor *, bool *) = {jobs_step, removal_step, scrub_step, failures_step};
     if (m->space.state == SPACE_NONE)
         return;
     int result = m->unsettled && m->seal == SEAL_UNSEALED ? uploads_settle(m) : VAULT_OK;

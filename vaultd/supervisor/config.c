@@ -192,16 +192,26 @@ static int take_users(node *root, bool as_root, struct config *c, char *problem)
 }
 
 static int take_limits(node *root, struct limits *l, char *problem) {
-    static const char *const known[] = {"workers",       "waiting",           "unix_slots",   "per_address",
-                                        "per_service",   "handshake_seconds", "head_seconds", "idle_seconds",
-                                        "total_seconds", "drain_seconds",     "denials",      NULL};
+    static const char *const known[] = {"workers",
+                                        "waiting",
+                                        "unix_slots",
+                                        "per_address",
+                                        "per_service",
+                                        "handshake_seconds",
+                                        "head_seconds",
+                                        "idle_seconds",
+                                        "total_seconds",
+                                        "drain_seconds",
+                                        "denials",
+                                        "failed_authentications",
+                                        NULL};
     const struct {
         uint32_t *to, least, most;
     } ranges[] = {
         {&l->workers, 1, 4096},       {&l->waiting, 0, 64},        {&l->unix_slots, 0, 4095},
         {&l->per_address, 1, 4096},   {&l->per_service, 1, 4096},  {&l->handshake_seconds, 1, 600},
         {&l->head_seconds, 1, 600},   {&l->idle_seconds, 1, 3600}, {&l->total_seconds, 0, 604800},
-        {&l->drain_seconds, 0, 3600}, {&l->denials, 0, 1000000},
+        {&l->drain_seconds, 0, 3600}, {&l->denials, 0, 1000000},   {&l->failed_authentications, 0, 1000000},
     };
     node *limits = yaml_member(root, "limits");
     if (limits == NULL)
@@ -212,6 +222,23 @@ static int take_limits(node *root, struct limits *l, char *problem) {
     if (result == VAULT_OK && l->unix_slots >= l->workers)
         return yaml_refuse(limits, problem, "limits: unix_slots (%u) leaves none of workers (%u) for TLS clients",
                            l->unix_slots, l->workers);
+    return result;
+}
+
+static int take_key_age(node *root, struct key_age *k, char *problem) {
+    enum { DAYS_MOST = 36500 };
+    static const char *const known[] = {"warn_days", "maximum_days", NULL};
+    node *age = yaml_member(root, "key_age");
+    if (age == NULL)
+        return VAULT_OK;
+    int result = yaml_need_map(age, known, problem);
+    if (result == VAULT_OK)
+        result = take_u32(age, "warn_days", 0, DAYS_MOST, &k->warn_days, problem);
+    if (result == VAULT_OK)
+        result = take_u32(age, "maximum_days", 0, DAYS_MOST, &k->maximum_days, problem);
+    if (result == VAULT_OK && k->maximum_days != 0 && k->warn_days > k->maximum_days)
+        return yaml_refuse(age, problem, "key_age: warn_days (%u) is later than maximum_days (%u)", k->warn_days,
+                           k->maximum_days);
     return result;
 }
 
@@ -253,10 +280,10 @@ static int take_places(node *root, struct config *c, char *problem) {
 }
 
 static int take_all(node *root, bool as_root, struct config *c, char *problem) {
-    static const char *const known[] = {"mode",          "origin",          "listen", "socket",   "state",
-                                        "objects",       "keyring_twin",    "tls",    "root_key", "token",
-                                        "administrator", "approve_seconds", "users",  "programs", "limits",
-                                        "map_size",      "reserve_size",    NULL};
+    static const char *const known[] = {"mode",          "origin",          "listen",  "socket",   "state",
+                                        "objects",       "keyring_twin",    "tls",     "root_key", "token",
+                                        "administrator", "approve_seconds", "users",   "programs", "limits",
+                                        "map_size",      "reserve_size",    "key_age", NULL};
     int result = yaml_need_map(root, known, problem);
     if (result == VAULT_OK)
         result = take_mode(root, c, problem);
@@ -281,6 +308,8 @@ static int take_all(node *root, bool as_root, struct config *c, char *problem) {
     if (result == VAULT_OK)
         result = take_limits(root, &c->limits, problem);
     if (result == VAULT_OK)
+        result = take_key_age(root, &c->key_age, problem);
+    if (result == VAULT_OK)
         result = take_size(root, "map_size", 16ULL << 20, 16ULL << 40, &c->map_size, problem);
     if (result == VAULT_OK)
         result = take_size(root, "reserve_size", 1ULL << 20, 1ULL << 40, &c->reserve_size, problem);
@@ -300,6 +329,7 @@ int config_parse(const char *text, size_t n, bool as_root, struct config *ret, c
                                   .idle_seconds = 60,
                                   .total_seconds = 0,
                                   .drain_seconds = 10},
+                       .key_age = {.warn_days = 365},
                        .approve_seconds = 3 * 86400,
                        .map_size = 64ULL << 30,
                        .reserve_size = 64ULL << 20};

@@ -28,6 +28,12 @@ struct limits {
     uint32_t denials;                                                      /* of one service in a minute */
     uint32_t handshake_seconds, head_seconds, idle_seconds, total_seconds; /* total 0: none */
     uint32_t drain_seconds;
+    uint32_t failed_authentications; /* that set a file aside; 0: none do */
+};
+
+/* How old keys may become, in days; 0: as old as they like. */
+struct key_age {
+    uint32_t warn_days, maximum_days;
 };
 
 /* A secret in a file: a path; or empty, and a name in $CREDENTIALS_DIRECTORY. */
@@ -65,6 +71,7 @@ struct config {
     struct identity users[CHILD_KINDS];
     char programs[CONFIG_PATH_MAX + 1];
     struct limits limits;
+    struct key_age key_age;
     uint64_t map_size;
     uint64_t reserve_size;
 };

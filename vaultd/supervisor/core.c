@@ -181,6 +181,9 @@ static bool setup_monitor(struct supervisor *s, const int fds[CORE_FILES]) {
     m->reserve_size = c->reserve_size;
     m->service_limit = c->limits.per_service;
     m->denial_limit = c->limits.denials;
+    m->failure_limit = c->limits.failed_authentications;
+    m->key_age_warn = c->key_age.warn_days;
+    m->key_age_maximum = c->key_age.maximum_days;
     return core_tell_with(s, CHILD_MONITOR, given, 4);
 }
 

@@ -23,7 +23,10 @@
     F(R, U64, map_size, 0)        /* bytes of the LMDB map */                                                          \
     F(R, U32, service_limit, 0)   /* connections per service */                                                        \
     F(R, U32, denial_limit, 0)    /* denials of a service recorded one by one in a minute; 0: all */                   \
-    F(R, U64, reserve_size, 0)    /* bytes of space that are kept for what must go on; 0: none */
+    F(R, U64, reserve_size, 0)    /* bytes of space that are kept for what must go on; 0: none */                      \
+    F(R, U32, failure_limit, 0)   /* confirmed failed authentications that set a file aside; 0: none do */             \
+    F(R, U32, key_age_warn, 0)    /* days after which a key is warned of; 0: never */                                  \
+    F(R, U32, key_age_maximum, 0) /* days after which a key takes no deposits; 0: it always does */
 #define FIELDS_store_setup(F, R) F(R, U8, unused, 0)
 #define FIELDS_token_setup(F, R)                                                                                       \
     F(R, STR, module, 1023) /* path of the PKCS#11 module */                                                           \

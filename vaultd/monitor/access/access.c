@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vaultd/monitor/care/failures.h"
 #include "vaultd/monitor/keys/subject_keys.h"
 #include "vault/log.h"
 #include "vault/result.h"
@@ -76,8 +77,13 @@ static int permit(struct request *q, const struct inquiry *i, const struct purpo
     struct blob_value blob;
     CLEANUP_SECRET struct secret *key = NULL;
     uint64_t seq = NO_SEQ;
-    bool reads = q->message->open.action == OPEN_READ;
-    int result = index_get_record(m->index, DB_BLOBS, i->file.blob, ID_SIZE, &layout_blob_value, &blob);
+    bool reads = q->message->open.action == OPEN_READ, aside = false;
+    int result = failure_is_aside(m, i->file.blob, &aside);
+    if (result == VAULT_OK && aside && reads)
+        return refuse(q, "read", i->file.subject, 500, "set-aside",
+                      "Stored data of this file was found damaged: it is set aside until a scrub finds it whole.");
+    if (result == VAULT_OK)
+        result = index_get_record(m->index, DB_BLOBS, i->file.blob, ID_SIZE, &layout_blob_value, &blob);
     if (result == VAULT_NOT_FOUND || (result == VAULT_OK && blob.size != i->file.size))
         result = VAULT_E_DAMAGED;
     if (result == VAULT_OK)
@@ -183,31 +189,37 @@ int answer_page_get(struct request *q) {
     return VAULT_OK;
 }
 
+/* The closing record of a grant that is live, as its worker tells what became of it. */
+static int close_live(struct monitor *m, struct grant *g, const struct msg_grant_close *c) {
+    char detail[200];
+    char address[2 * HASH_SIZE + 1];
+    uint32_t reads = 0;
+    bool damaged = c->outcome == GRANT_DAMAGED, done = c->outcome == GRANT_DONE;
+    hex_encode(address, sizeof(address), c->address, HASH_SIZE);
+    (void)format_string(detail, sizeof(detail), "%s%s%sup to %llu bytes handed out",
+                        damaged ? "stored data is damaged: object " : "", damaged ? address : "", damaged ? "; " : "",
+                        (unsigned long long)g->handed_out);
+    int result = damaged ? failure_reported(m, g, c->address, &reads) : VAULT_OK;
+    if (damaged)
+        log_error("read: stored data is damaged object=%s reads=%u", address, reads);
+    if (result != VAULT_OK)
+        return result;
+    return grant_close(m, g,
+                       damaged ? "failed"
+                       : done  ? "done"
+                               : "interrupted",
+                       c->bytes, c->ranges,
+                       damaged ? 6
+                       : done  ? 0
+                               : 1,
+                       detail);
+}
+
 int answer_grant_close(struct request *q) {
     struct monitor *m = q->monitor;
     const struct msg_grant_close *c = &q->message->grant_close;
     struct grant *g = grant_find(m, q->worker, c->grant);
-    char detail[200] = "";
-    int result = VAULT_OK;
-    if (g != NULL && g->state == GRANT_LIVE) {
-        char address[2 * HASH_SIZE + 1];
-        hex_encode(address, sizeof(address), c->address, HASH_SIZE);
-        bool damaged = c->outcome == GRANT_DAMAGED;
-        (void)format_string(detail, sizeof(detail), "%s%s%sup to %llu bytes handed out",
-                            damaged ? "stored data is damaged: object " : "", damaged ? address : "",
-                            damaged ? "; " : "", (unsigned long long)g->handed_out);
-        if (damaged)
-            log_error("read: stored data is damaged object=%s", address);
-        result = grant_close(m, g,
-                             damaged                    ? "failed"
-                             : c->outcome == GRANT_DONE ? "done"
-                                                        : "interrupted",
-                             c->bytes, c->ranges,
-                             damaged                    ? 6
-                             : c->outcome == GRANT_DONE ? 0
-                                                        : 1,
-                             detail);
-    }
+    int result = g != NULL && g->state == GRANT_LIVE ? close_live(m, g, c) : VAULT_OK;
     if (result == VAULT_OK && g != NULL && g->state == GRANT_LIVE)
         g->closed_in_batch = true; /* gone once that is durable */
     else if (result == VAULT_OK && g != NULL && !g->ended_in_batch)

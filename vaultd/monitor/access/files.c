@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "listing.h"
+#include "vaultd/monitor/care/failures.h"
 #include "vault/result.h"
 
 enum { LIST_PAGE = 100 };
@@ -153,6 +154,15 @@ int answer_file_list(struct request *q) {
     return administer(q, "list", NULL, 'R', NULL, 200, answer);
 }
 
+/* The file's document, for administrators with what was found damaged of it, whose reference is taken. */
+static json_t *document(const struct file_value *f, json_t *failures) {
+    json_t *json = json_file(f);
+    if (json != NULL && failures != NULL)
+        json_object_set(json, "failed_authentications", failures);
+    json_decref(failures);
+    return json;
+}
+
 int answer_file_show(struct request *q) {
     static struct inquiry i;
     const struct msg_file_show *s = &q->message->file_show;
@@ -187,9 +197,13 @@ int answer_file_show(struct request *q) {
                       .consent = i.has_consent ? i.consent.version : 0,
                       .state = REQUEST_ENDED,
                       .status = permitted ? 0 : 3};
-    result = journal(q->monitor, &e, &seq);
+    json_t *failures = NULL;
+    if (administrator)
+        result = failure_json(q->monitor, i.file.blob, &failures);
+    if (result == VAULT_OK)
+        result = journal(q->monitor, &e, &seq);
     if (result == VAULT_OK && permitted)
-        answer_json(q->monitor, q->worker, q->message, 200, seq, q->id, json_file(&i.file));
+        answer_json(q->monitor, q->worker, q->message, 200, seq, q->id, document(&i.file, failures));
     else if (result == VAULT_OK)
         answer_denied(q->monitor, q->worker, q->message, seq, q->id, &i.decision);
     return result;

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vaultd/monitor/monitor.h"
+#include "vaultd/monitor/care/failures.h"
 #include "vault/log.h"
 #include "vault/result.h"
 
@@ -81,14 +81,17 @@ static int still_permitted(struct monitor *m, const struct grant *g, bool *ret_p
     int result = w == NULL ? VAULT_OK : find_asker(m, w, &asker);
     struct inquiry_wanted wanted = {
         .asker = &asker, .action = ACTION_READ, .purpose = &g->purpose, .file = g->value.file};
+    bool aside = false;
     if (result == VAULT_OK)
         result = inquire(m, &wanted, &i);
+    if (result == VAULT_OK)
+        result = failure_is_aside(m, g->blob, &aside);
     if (result == VAULT_E_DAMAGED) { /* what cannot be looked up any more is not permitted any more */
         *ret_permitted = false;
         return VAULT_OK;
     }
     if (result == VAULT_OK)
-        *ret_permitted = i.decision.verdict == VERDICT_PERMIT;
+        *ret_permitted = i.decision.verdict == VERDICT_PERMIT && !aside;
     return result;
 }
 

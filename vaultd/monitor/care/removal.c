@@ -2,6 +2,7 @@
  * upload that came to nothing, page by page, and cleaning.c does the rest. */
 #include <sodium.h>
 
+#include "failures.h"
 #include "vaultd/monitor/keys/shreds.h"
 #include "vault/result.h"
 
@@ -47,6 +48,8 @@ int file_remove(struct monitor *m, struct subject_value *s, const struct file_va
         result = gone(index_delete(m->index, DB_FILES, f->file, ID_SIZE));
     if (result == VAULT_OK)
         result = gone(index_delete(m->index, DB_BLOBS, f->blob, ID_SIZE));
+    if (result == VAULT_OK)
+        result = failure_forget(m, f->blob);
     if (result == VAULT_OK)
         result = leave_content(m, f);
     return result == VAULT_OK ? count_out(m, s) : result;

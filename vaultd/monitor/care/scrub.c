@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vaultd/monitor/monitor.h"
+#include "failures.h"
 #include "vault/log.h"
 #include "vault/result.h"
 
@@ -69,12 +69,15 @@ int answer_scrub(struct request *q) {
 
 /* Whose the object is, if it is part of a file: what a deposit under way has, and may lose again, is nobody's yet.
  * VAULT_NOT_FOUND. */
-static int find_owner(struct monitor *m, const uint8_t address[HASH_SIZE], struct file_value *ret) {
+static int find_owner(struct monitor *m, const uint8_t address[HASH_SIZE], uint8_t ret_blob[ID_SIZE],
+                      struct file_value *ret) {
     struct object_value o;
     struct blob_value b;
     int result = index_get_record(m->index, DB_OBJECTS, address, HASH_SIZE, &layout_object_value, &o);
     if (result == VAULT_OK && o.paged == 0)
         return VAULT_NOT_FOUND;
+    if (result == VAULT_OK)
+        copy_bytes(ret_blob, ID_SIZE, o.blob, ID_SIZE);
     if (result == VAULT_OK)
         result = index_get_record(m->index, DB_BLOBS, o.blob, ID_SIZE, &layout_blob_value, &b);
     return result == VAULT_OK ? index_get_record(m->index, DB_FILES, b.file, ID_SIZE, &layout_file_value, ret) : result;
@@ -83,8 +86,9 @@ static int find_owner(struct monitor *m, const uint8_t address[HASH_SIZE], struc
 static int tell_damage(struct monitor *m, const struct checked *c) {
     static struct file_value f;
     char detail[64 + 2 * HASH_SIZE] = "object ";
+    uint8_t blob[ID_SIZE];
     bool missing = c->status == STORE_MISSING;
-    int result = find_owner(m, c->address, &f);
+    int result = find_owner(m, c->address, blob, &f);
     if (result == VAULT_NOT_FOUND)
         return VAULT_OK;
     if (result != VAULT_OK && result != VAULT_E_DAMAGED)
@@ -103,7 +107,8 @@ static int tell_damage(struct monitor *m, const struct checked *c) {
                       .action = 'E',
                       .detail = detail};
     *(missing ? &m->scrub.value.missing : &m->scrub.value.damaged) += 1;
-    return journal(m, &e, NULL);
+    result = journal(m, &e, NULL);
+    return result == VAULT_OK && known ? failure_found(m, blob, &f, c->status) : result;
 }
 
 /* All of the window have been answered: tells of what is damaged, and goes on behind it. */
@@ -123,7 +128,7 @@ static int settle_window(struct monitor *m) {
 static int ask_store(struct monitor *m, const uint8_t address[HASH_SIZE]) {
     static struct message check;
     struct scrub *s = &m->scrub;
-    message_init(&check, MSG_object_check, 1);
+    message_init(&check, MSG_object_check, CHECK_FOR_SCRUB);
     COPY_ARRAY(check.object_check.address, address);
     int result = channel_send(m->store, &check);
     if (result != VAULT_OK)
@@ -197,7 +202,11 @@ int scrub_step(struct monitor *m, bool *ret_more) {
     *ret_more = false;
     if (result != VAULT_NOT_FOUND)
         return result;
-    return m->check == CHECK_WHOLE || m->check == CHECK_DAMAGED ? end(m) : VAULT_OK;
+    if (m->check != CHECK_WHOLE && m->check != CHECK_DAMAGED)
+        return VAULT_OK;
+    result = m->check == CHECK_WHOLE ? failures_lift(m, s->value.started) : VAULT_OK;
+    *ret_more = result == VAULT_AGAIN;
+    return result == VAULT_AGAIN ? VAULT_OK : result == VAULT_OK ? end(m) : result;
 }
 
 void scrub_checked(struct monitor *m, const struct msg_object_checked *c) {

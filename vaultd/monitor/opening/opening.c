@@ -105,6 +105,7 @@ static int recover(struct monitor *m, struct opening *o) {
         return result;
     m->seal = SEAL_UNSEALED;
     m->removal_wanted = true;
+    m->failures = (struct failures){.wanted = true};
     m->check = CHECK_WAITING;
     if (m->setup.token != 0)
         token_sweep_later(m); /* what a crash in the middle of a change left in it */

@@ -1,0 +1,104 @@
+"""How much a key may be used, and how old it may become: failed authentications that set a file aside, and keys past their age."""
+import pytest
+
+import scene
+from vault_under_test import running_vault
+
+GENOME = bytes(range(256)) * 400
+
+
+def rules(answer):
+    return [r["rule"] for r in answer["reasons"]]
+
+
+def get(vault, subject, name, cert="clinic"):
+    return vault.http("GET", scene.file_path(subject, name), None, {"Purpose": scene.TREATMENT}, cert=cert)
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    scene.replace(path, bytes(content))
+
+
+def totals(vault):
+    told = vault.ctl("status")["failed_authentications"]
+    return told["reported"], told["confirmed"], told["set_aside"]
+
+
+def shown(vault, name):
+    return vault.ctl("show", f"S-1/{name}")["failed_authentications"]
+
+
+def scrub(vault):
+    vault.http("POST", "/v1/scrub")
+    scene.wait_for(lambda: vault.http("GET", "/v1/scrub").json()["state"] == "done", "the scrub")
+
+
+def deposit(vault, *names):
+    """The object of each file, of one object."""
+    scene.add_patient(vault, "S-1")
+    paths = []
+    for name in names:
+        before = set(scene.objects(vault))
+        scene.deposit(vault, "S-1", name, GENOME)
+        [new] = set(scene.objects(vault)) - before
+        paths.append(scene.objects(vault)[new])
+    return paths
+
+
+def fail_once(vault, name):
+    """One read that meets the damage, and the store's look at it."""
+    before = totals(vault)
+    assert not scene.Read(vault, "S-1", name).whole
+    scene.wait_for(lambda: totals(vault)[1] == before[1] + 1, "the store's word")
+
+
+def test_damage_that_the_store_confirms_sets_a_file_aside():
+    with running_vault(limits={"failed_authentications": 2}) as vault:
+        a, b = deposit(vault, "a", "b")
+        good = a.read_bytes()
+        assert totals(vault) == (0, 0, 0) and shown(vault, "a") is None
+        flip(a)
+        fail_once(vault, "a")
+        assert totals(vault) == (1, 1, 0)
+        assert "failed_authentications" not in vault.ctl("show", "S-1/a", "--purpose", "treatment", cert="clinic")
+        fail_once(vault, "a")
+        assert totals(vault) == (2, 2, 1)
+        answer = get(vault, "S-1", "a")
+        assert answer.status == 500 and answer.json()["type"] == "urn:vault:problem:integrity"
+        assert rules(answer.json()) == ["set-aside"]
+        vault.ctl("get", "S-1/a", "--purpose", "treatment", "-o", vault.folder / "got", cert="clinic", expect=6)
+        assert scene.Read(vault, "S-1", "b").body == GENOME, "no other file is touched"
+        assert shown(vault, "a")["set_aside"].startswith("20") and shown(vault, "b") is None
+        assert b"set aside" in vault.ctl("show", "S-1/a", json=False) and b"files set aside" in vault.ctl("status", json=False)
+        record = scene.wait_for_record(vault, event="file.aside")
+        assert record["outcome"] == "failed" and record["subject"] == "S-1"
+
+        scene.restore(a, good, b.stat())
+        assert get(vault, "S-1", "a").status == 500, "until a scrub says so"
+        scene.stop(vault)
+        scene.start(vault)
+        assert get(vault, "S-1", "a").status == 500, "also after a restart"
+        scrub(vault)
+        assert scene.Read(vault, "S-1", "a").body == GENOME
+        assert scene.wait_for_record(vault, event="file.restored")["outcome"] == "done"
+        assert totals(vault) == (2, 2, 0) and shown(vault, "a") == {"reported": 2, "confirmed": 0, "set_aside": None}
+        scene.verify_audit(vault, vault.folder / "export")
+
+
+def test_without_a_limit_damage_is_only_counted(vault):
+    a, b = deposit(vault, "a", "b")
+    flip(a)
+    for _ in range(3):
+        fail_once(vault, "a")
+    assert totals(vault) == (3, 3, 0) and shown(vault, "a")["set_aside"] is None
+    flip(a)
+    assert scene.Read(vault, "S-1", "a").body == GENOME
+
+
+@pytest.mark.parametrize("limits", [{"failed_authentications": -1}, {"failed_authentications": 1000001}])
+def test_impossible_limit_is_refused_at_the_start(limits):
+    with pytest.raises(AssertionError, match="failed_authentications"):
+        with running_vault(limits=limits):
+            pass
