@@ -10,6 +10,8 @@ static const struct column status_fields[] = {
     {"vault", "vault"},
     {"epoch", "epoch"},
     {"key generation", "generation"},
+    {"its age in days", "key_age.kek_days"},
+    {"root key's age in days", "key_age.root_days"},
     {"audit records", "records"},
     {"subjects", "subjects"},
     {"files", "files"},

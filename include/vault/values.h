@@ -37,7 +37,8 @@ enum meta_intent { INTENT_NONE = 0, INTENT_ADD_GENERATION = 1, INTENT_RESEAL = 2
     F(R, BYTES, escrows, 4 * ESCROWS_MOST) /* be32 numbers of those that were not destroyed */                         \
     F(R, U64, reported, 0)                 /* failed authentications: see failure_value */                             \
     F(R, U64, confirmed, 0)                                                                                            \
-    F(R, U32, set_aside, 0) /* files that are */
+    F(R, U32, set_aside, 0) /* files that are */                                                                       \
+    F(R, U64, sealed, 0)    /* when the root key and its seal were last changed */
 DECLARE_RECORD(meta_value);
 
 /* A subject's key makes way for another: some data keys are still under the key before, or must stay under it, since a

@@ -1,6 +1,13 @@
 """How much a key may be used, and how old it may become: failed authentications that set a file aside, and keys past their age."""
+import ctypes
+import hashlib
+import os
+import struct
+import time
+
 import pytest
 
+import memory_scan as formats
 import scene
 from vault_under_test import running_vault
 
@@ -102,3 +109,56 @@ def test_impossible_limit_is_refused_at_the_start(limits):
     with pytest.raises(AssertionError, match="failed_authentications"):
         with running_vault(limits=limits):
             pass
+
+
+# ---- age ----
+
+def seal(key, plain, bound):
+    """As memory_scan.unseal opens it."""
+    nonce, sealed = os.urandom(24), ctypes.create_string_buffer(len(plain) + 16)
+    formats.sodium().crypto_aead_xchacha20poly1305_ietf_encrypt(
+        sealed, None, plain, ctypes.c_ulonglong(len(plain)), bound, ctypes.c_ulonglong(len(bound)), None, nonce, key)
+    return nonce + sealed.raw
+
+
+def make_older(vault, days):
+    """The ring's newest generation, as if it had been made so long before. By whoever knows the format and the root key."""
+    head, _, body = formats.ring_of(vault)
+    root = formats.root_key_of(vault)
+    plain = bytearray(formats.unseal(root, body, head))
+    (count,) = struct.unpack_from("<I", plain)
+    struct.pack_into("<Q", plain, 4 + 44 * (count - 1) + 4, int(time.time()) - days * 86400)
+    ring = head + seal(root, bytes(plain), head)
+    ring += hashlib.blake2b(ring, digest_size=32).digest()
+    for path in (vault.state / "keyring", vault.folder / "twin" / "keyring"):
+        scene.replace(path, ring)
+
+
+def put(vault, name):
+    return vault.http("PUT", scene.file_path("S-1", name), GENOME, cert="depositor")
+
+
+def test_key_past_its_age_is_warned_of_and_then_takes_no_deposits():
+    with running_vault(settings={"key_age": "{warn_days: 30, maximum_days: 90}"}) as vault:
+        deposit(vault, "a")
+        assert vault.ctl("status")["key_age"] == {"kek_days": 0, "root_days": 0}
+        assert vault.ctl("key", "list")["warnings"] == []
+        for days, warned, status in ((29, False, 201), (30, True, 201), (89, True, 201), (90, True, 503)):
+            scene.stop(vault)
+            make_older(vault, days)
+            scene.start(vault)
+            assert vault.ctl("key", "list")["key_age"] == {"kek_days": days, "root_days": 0}
+            said = [f"The key-encryption key is {days} days old: 'key rotate kek' is due."] if warned else []
+            assert vault.ctl("status")["warnings"] == said
+            assert f"days={days}" in (vault.folder / "vaultd.log").read_text() or not warned
+            answer = put(vault, f"at-{days}")
+            assert answer.status == status, answer.body
+        assert rules(answer.json()) == ["kek-too-old"] and "key rotate kek" in answer.json()["reasons"][0]["text"]
+        assert vault.ctl("status", json=False) and "'key rotate kek' is due" in vault.stderr
+        assert scene.Read(vault, "S-1", "a").body == GENOME, "reads go on"
+        assert scene.Read(vault, "S-1", "at-89").body == GENOME
+        assert not [f for f in scene.listed_files(vault) if f["name"] == "at-90"]
+        assert scene.wait_for_record(vault, event="deposit", outcome="failed")["reasons"][0]["rule"] == "kek-too-old"
+        vault.ctl("key", "rotate", "kek")
+        assert vault.ctl("status")["warnings"] == []
+        assert put(vault, "after").status == 201

@@ -276,6 +276,8 @@ struct monitor {
     uint64_t job_slices;
     uint64_t pending_expires; /* microseconds since 1970, the first of what waits for approval; 0: nothing does */
 
+    uint64_t age_told; /* microseconds since 1970: when the log last warned of old keys (keys/age.h) */
+
     bool removal_wanted; /* there may be removed files */
     bool clean_wanted;   /* there may be dropped uploads */
     bool cleaning;       /* an object_remove is under way */

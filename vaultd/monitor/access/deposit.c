@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vaultd/monitor/keys/age.h"
 #include "vaultd/monitor/keys/subject_keys.h"
 #include "vault/result.h"
 #include "vault/token.h"
@@ -119,7 +120,8 @@ int answer_upload_create(struct request *q) {
     static struct inquiry i;
     const struct msg_upload_create *c = &q->message->upload_create;
     const struct purpose none = {0};
-    const char *fault = field_at_fault(c);
+    const char *fault = field_at_fault(c), *rule = NULL;
+    char text[KEY_AGE_TEXT];
     bool taken = false;
     uint64_t seq = NO_SEQ;
     if (fault != NULL)
@@ -142,7 +144,8 @@ int answer_upload_create(struct request *q) {
     if (taken)
         return refuse(q, "deposit", c->subject, 409, "name-taken", "This subject has another file of this name.");
     if (i.decision.verdict == VERDICT_PERMIT)
-        return permit(q, &i);
+        return key_age_forbids(q->monitor, &rule, text) ? refuse(q, "deposit", c->subject, 503, rule, text)
+                                                        : permit(q, &i);
     result = record_create(q, &i, &seq);
     if (result == VAULT_OK)
         answer_denied(q->monitor, q->worker, q->message, seq, q->id, &i.decision);

@@ -2,6 +2,7 @@
  */
 #include <string.h>
 
+#include "age.h"
 #include "jobs.h"
 #include "vaultd/monitor/opening/opening.h"
 #include "vaultd/monitor/pending.h"
@@ -23,9 +24,9 @@ int answer_key_list(struct request *q) {
                                                      json_time(created * 1000000), "state",
                                                      number == q->monitor->meta.generation ? "active" : "old"));
     }
-    json_t *answer = json_pack("{s:I, s:o, s:o, s:o, s:o}", "epoch", (json_int_t)keyring_epoch(k), "generations",
-                               generations, "seal", seals_json(q->monitor), "escrow", escrows_json(q->monitor),
-                               "warnings", key_warnings(q->monitor));
+    json_t *answer = json_pack("{s:I, s:o, s:o, s:o, s:o, s:o}", "epoch", (json_int_t)keyring_epoch(k), "generations",
+                               generations, "seal", seals_json(q->monitor), "key_age", key_age_json(q->monitor),
+                               "escrow", escrows_json(q->monitor), "warnings", key_warnings(q->monitor));
     return administer(q, "key.list", NULL, 'R', NULL, 200, answer);
 }
 

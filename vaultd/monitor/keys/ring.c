@@ -53,6 +53,7 @@ static int ring_change(struct monitor *m, enum meta_intent intent, const struct 
 /* The index follows the ring, whose seal is another. */
 static int follow_seal(struct monitor *m) {
     m->meta.epoch = keyring_epoch(m->keyring);
+    m->meta.sealed = monitor_time(m);
     m->meta.intent = INTENT_NONE;
     return meta_store(m);
 }

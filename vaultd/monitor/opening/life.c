@@ -5,6 +5,7 @@
 
 #include "opening.h"
 #include "vaultd/monitor/care/failures.h"
+#include "vaultd/monitor/keys/age.h"
 #include "vaultd/monitor/keys/escrow.h"
 #include "vaultd/monitor/keys/warnings.h"
 #include "vault/checkpoint.h"
@@ -64,6 +65,7 @@ static json_t *status_json(struct monitor *m, bool in_full) {
                              json_integer((json_int_t)(m->meta.jobs - m->meta.jobs_ended)), "index", check_json(m));
     if (rest != NULL) {
         json_object_set_new(rest, "failed_authentications", failures_json(m));
+        json_object_set_new(rest, "key_age", key_age_json(m));
         json_object_set_new(rest, "escrow", escrows_json(m));
         json_object_set_new(rest, "warnings", key_warnings(m));
     }

@@ -15,13 +15,14 @@ int life_record(struct monitor *m, const char *event, const char *detail) {
 }
 
 static int first_transaction(struct monitor *m) {
+    m->last_time = 0;
     m->meta = (struct meta_value){.format = INDEX_FORMAT,
                                   .epoch = keyring_epoch(m->keyring),
                                   .dev = m->setup.dev,
-                                  .generation = keyring_newest(m->keyring)};
+                                  .generation = keyring_newest(m->keyring),
+                                  .sealed = monitor_time(m)};
     COPY_ARRAY(m->meta.vault, keyring_vault_id(m->keyring));
     m->tree = (struct merkle_fold){0};
-    m->last_time = 0;
     m->has_policy = m->policy_damaged = false;
     int result = batch_begin(m);
     if (result == VAULT_OK)
