@@ -1,6 +1,8 @@
 """What a fault must not break: a vault with what it acknowledged, the operations faults are injected in, and the looks
 afterwards."""
+import base64
 import contextlib
+import hashlib
 import json
 import re
 import pathlib
@@ -349,9 +351,81 @@ class Retirement(Operation):
         assert self.world.read("S-fault", "kept").status == 200
 
 
+def someones_keys(count):
+    """Public keys that nobody has the private ones of."""
+    keys = [hashlib.sha256(bytes([i])).digest() for i in range(count)]
+    return [base64.urlsafe_b64encode(key).decode().rstrip("=") for key in keys]
+
+
+class Escrow(Operation):
+    """A copy of the ring that was given out is known to the vault; its own ring stays as it is."""
+
+    def __init__(self, world):
+        self.world = world
+        self.before, self.epoch = self.copies(), self.world.vault.http("GET", "/v1/keys").json()["epoch"]
+
+    def copies(self):
+        """{name: state}"""
+        found, cursor = {}, ""
+        while cursor is not None:
+            page = self.world.vault.http("GET", f"/v1/keys/escrows{cursor}").json()
+            found.update({row["escrow"]: row["state"] for row in page["escrows"]})
+            cursor = f"?cursor={page['next']}" if page["next"] else None
+        return found
+
+    def ask(self, path, body):
+        return self.world.http("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+
+    def make(self):
+        return self.ask("/v1/keys/escrows", {"shares": 2, "threshold": 2, "recipients": someones_keys(2)})
+
+    def state_destruction(self, name):
+        """The number of the request."""
+        answer = self.ask(f"/v1/keys/escrows/{name[1:]}/destroyed", {"statement": "by the test"})
+        assert answer.status == 202, answer.body
+        return answer.json()["pending"]
+
+    def destroy(self, names):
+        for name in names:
+            answer = self.world.vault.http("POST", f"/v1/pending/{self.state_destruction(name)}/approve", cert="operator2")
+            assert answer.status == 200, answer.body
+
+    def run(self):
+        self.answer = self.make()
+
+    def check(self):
+        told = self.answer is not None and self.answer.status == 201
+        made = self.copies().keys() - self.before.keys()
+        assert len(made) == 1 if told else len(made) in (0, 1), f"after {told}: {made}"
+        assert not told or made == {self.answer.json()["escrow"]}
+        keys = self.world.vault.http("GET", "/v1/keys").json()
+        assert keys["epoch"] == self.epoch and (keys["escrow"] or {"copies": 0})["copies"] == len(made)
+        self.destroy(made)
+
+
+class Destruction(Escrow):
+    """Of a copy, stated and approved: from then on, and only then, it stands against nothing."""
+
+    def __init__(self, world):
+        super().__init__(world)
+        self.name = self.make().json()["escrow"]
+        self.pending = self.state_destruction(self.name)
+
+    def run(self):
+        self.answer = self.world.http("POST", f"/v1/pending/{self.pending}/approve", cert="operator2")
+
+    def check(self):
+        told = self.answer is not None and self.answer.status == 200
+        state, copies = self.copies()[self.name], self.world.vault.http("GET", "/v1/keys").json()["escrow"]["copies"]
+        assert (state, copies) in ([("destroyed", 0)] if told else [("destroyed", 0), ("held", 1)]), (told, state, copies)
+        self.world.take_back(self.pending)
+        if state == "held":
+            self.destroy([self.name])
+
+
 OPERATIONS = {"deposit": Deposit, "read": Read, "consent": Consent, "withdrawal": Withdrawal, "rotation": Rotation,
               "turn": Turn, "shred": Shred, "reseal": Reseal,
-              "retirement": Retirement, "start": fault_start.Start}
+              "retirement": Retirement, "escrow": Escrow, "destruction": Destruction, "start": fault_start.Start}
 
 
 def traced(world, operation, process, fault, log):

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import subprocess
+import types
 
 import pytest
 
@@ -226,6 +227,28 @@ def test_shares_leave_neither_their_values_nor_what_they_open_behind(readable):
     assert cores(vault, {**keys, "root key": root}) == {}
     vault.ctl("key", "seal", "credential")
     assert readable.holding({**keys, "old root key": root}) == {}
+
+
+def test_an_escrow_copy_leaves_nothing_that_opens_it_behind(readable):
+    vault, shares = readable.vault, []
+    folder = vault.folder / "escrow"
+    for name in ("anna", "bo"):
+        vault.ctl("share", "keys", vault.folder / name)
+    vault.ctl("key", "escrow", "--shares", 2, "--threshold", 2, "--to", vault.folder / "anna.pub", "--to",
+              vault.folder / "bo.pub", "-o", folder)
+    for i, name in enumerate(("anna", "bo")):
+        text = vault.ctl("share", "open", folder / f"share-{i + 1}.c4gh", "--with", vault.folder / f"{name}.sec", json=False)
+        shares.append(folder / f"share-{i + 1}.txt")
+        shares[-1].write_bytes(text)
+    copy = types.SimpleNamespace(state=folder)
+    split = memory_scan.split_key_of(vault, shares)
+    root = memory_scan.root_key_behind(copy, split)
+    ring = memory_scan.ring_keys(copy, root)
+    assert ring == memory_scan.ring_keys(vault, memory_scan.root_key_of(vault)), "the copy holds what the ring does"
+    keys = {"split key": split, "root key of the copy": root, "root key": memory_scan.root_key_of(vault),
+            **{f"share {i + 1}": memory_scan.share_value(share)[1] for i, share in enumerate(shares)}}
+    assert readable.holding(keys) == {"vaultd-monitor": {"root key"}}
+    assert cores(vault, keys) == {}
 
 
 def show(vault, words, shares):

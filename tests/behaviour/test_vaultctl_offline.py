@@ -194,6 +194,8 @@ DECISION = {"permitted": False, "reasons": [{"rule": "r", "text": "t"}], "obliga
     (["show", FILE_ID], "GET", f"/v1/files/{FILE_ID}/metadata", None, FILE),
     (["key", "list"], "GET", "/v1/keys", None, {"epoch": 1, "generations": [{"generation": 1, "state": "active"}]}),
     (["key", "jobs"], "GET", "/v1/jobs", None, {"jobs": []}),
+    (["key", "escrow", "destroyed", "E12", "--statement", "burnt, all of it"], "POST", "/v1/keys/escrows/12/destroyed",
+     {"statement": "burnt, all of it"}, {"pending": 3, "what": "key.escrow.destroyed"}),
     (["key", "rotate", "kek", "--no-wait"], "POST", "/v1/keys/rotate", {"what": "kek"}, {"id": 1, "state": "running"}),
     (["audit", "checkpoint"], "GET", "/v1/audit/checkpoint", None, {"checkpoint": "o\n1\nr\n", "vkey": "v"}),
     (["request", "show", REQUEST_ID], "GET", f"/v1/requests/{REQUEST_ID}", None, {"request": REQUEST_ID, "status": 0}),
@@ -215,6 +217,7 @@ def test_command_makes_its_request_and_prints_its_answer(ask, vault, words, meth
     (["subject", "list"], "/v1/subjects", "subjects"), (["service", "list"], "/v1/services", "services"),
     (["project", "list"], "/v1/projects", "projects"), (["ethics", "list"], "/v1/ethics", "approvals"),
     (["list", "--subject", "S-1"], "/v1/files?subject=S-1", "files"),
+    (["key", "escrow", "list"], "/v1/keys/escrows", "escrows"),
 ])
 def test_lists_follow_their_pages(ask, vault, words, path, member):
     second = path + ("&" if "?" in path else "?") + "cursor=c%3d1"
@@ -254,6 +257,35 @@ def test_show_finds_the_id_of_a_name(ask, vault):
     assert ask("show", "S-1/none", "--purpose", purpose).returncode == 3
     vault.answers["GET", "/v1/files?subject=S-1"] = Answer(200, {"files": [FILE], "next": None})
     assert ask("show", "S-1/none").returncode == 4
+
+
+RING = base64.urlsafe_b64encode(b"ring").decode().rstrip("=")
+SHARE = {"number": 1, "container": base64.urlsafe_b64encode(b"share").decode().rstrip("=")}
+
+
+@pytest.mark.parametrize("answer, text", [
+    ({"containers": [SHARE, {**SHARE, "number": 2}]}, "no key ring"),
+    ({"keyring": "%%", "containers": [SHARE, {**SHARE, "number": 2}]}, "no key ring"),
+    ({"keyring": RING, "containers": [SHARE]}, "each share"),
+    ({"keyring": RING, "containers": [SHARE, {"number": 2, "container": "%"}]}, "no share"),
+    ({"keyring": RING, "containers": [SHARE, SHARE]}, "share-1.c4gh"),
+])
+def test_escrow_copy_that_cannot_be_kept_whole_leaves_nothing_and_is_named(ask, vault, tmp_path, answer, text):
+    """The vault counts it: whoever asked has to say that it is gone."""
+    for name in ("anna", "bo"):
+        run("share", "keys", tmp_path / name)
+    words = ["key", "escrow", "--shares", 2, "--threshold", 2, "--to", tmp_path / "anna.pub", "--to", tmp_path / "bo.pub",
+             "-o", tmp_path / "copy"]
+    vault.answers["POST", "/v1/keys/escrows"] = Answer(201, {"escrow": "E7", **answer})
+    done = ask(*words)
+    assert done.returncode == 1 and text in done.stderr.decode()
+    assert "'key escrow destroyed': E7" in done.stderr.decode()
+    assert not (tmp_path / "copy").exists()
+    vault.answers["POST", "/v1/keys/escrows"] = Answer(201, {"escrow": "E8", "keyring": RING,
+                                                             "containers": [SHARE, {**SHARE, "number": 2}]})
+    assert ask(*words).returncode == 0
+    assert sorted(p.name for p in (tmp_path / "copy").iterdir()) == ["keyring", "share-1.c4gh", "share-2.c4gh"]
+    assert (tmp_path / "copy" / "keyring").read_bytes() == b"ring"
 
 
 def test_rotation_is_followed_to_its_end(ask, vault):

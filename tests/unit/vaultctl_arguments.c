@@ -49,6 +49,20 @@ static void arguments_take_options_in_any_place(void **state) {
     assert_true(option_given(&call, "opt-out"));
 }
 
+static void arguments_take_the_longest_name_of_a_command(void **state) {
+    (void)state;
+    assert_int_equal(PARSE("key", "escrow", "--shares", "3", "--threshold", "2", "--to", "a", "-o", "d"), OUTCOME_DONE);
+    assert_ptr_equal(call.command, &command_key_escrow);
+    assert_int_equal(PARSE("--json", "key", "escrow", "list"), OUTCOME_DONE);
+    assert_ptr_equal(call.command, &command_key_escrow_list);
+    assert_int_equal(PARSE("key", "escrow", "destroyed", "E1", "--statement", "burnt"), OUTCOME_DONE);
+    assert_ptr_equal(call.command, &command_key_escrow_destroyed);
+    assert_string_equal(call.words[0], "E1");
+    expect_refusal(PARSE("key", "escrow", "moon"), "moon");
+    expect_refusal(PARSE("key", "list", "escrow"), "escrow");
+    expect_refusal(PARSE("key", "escrow", "--", "list"), "list"); /* a word, and not the name's */
+}
+
 static void arguments_understand_key_by_command(void **state) {
     (void)state;
     assert_int_equal(PARSE("audit", "--key", "V", "verify", "folder"), OUTCOME_DONE);
@@ -189,6 +203,7 @@ static void connection_refuses_what_does_not_go_together(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arguments_take_options_in_any_place),
+        cmocka_unit_test(arguments_take_the_longest_name_of_a_command),
         cmocka_unit_test(arguments_understand_key_by_command),
         cmocka_unit_test(arguments_collect_repeated_options),
         cmocka_unit_test(arguments_refuse_by_name),
