@@ -138,12 +138,27 @@ def test_a_copy_opens_the_vault_whose_ring_is_lost(custodians):
     assert reads(vault)
     root = vault.ctl("status")["root"]
     assert root["by"] == "shares" and root["ceremony"] == vault.made["ceremony"]
+    record = next(r for r in scene.records(vault)[::-1] if r["event"] == "vault.unseal")
+    assert vault.made["ceremony"] in record["detail"]
     assert len(set(ring_bytes(vault))) == 1, "the twin was written again"
     vault.ctl("key", "seal", "credential")
     scene.stop(vault)
     scene.start(vault)
     assert reads(vault), "a seal of its own again"
     assert warnings(vault) != [], "the copy is of the ring before that"
+
+
+def test_a_copy_beside_a_twin_that_was_left_is_the_one_that_its_shares_open(custodians):
+    vault = custodians
+    patient(vault, "S-1", "a")
+    copy = escrow(vault, "first")
+    shares = opened(vault, copy, 2, 3)
+    scene.stop(vault)
+    ring, twin = ring_places(vault)
+    scene.replace(ring, (copy / "keyring").read_bytes())
+    scene.start(vault)
+    assert unseal(vault, shares)["seal"] == "unsealed" and reads(vault)
+    assert ring.read_bytes() == twin.read_bytes() == (copy / "keyring").read_bytes()
 
 
 def test_a_copy_from_before_a_change_is_refused_and_warned_of(custodians):

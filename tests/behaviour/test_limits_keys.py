@@ -9,7 +9,8 @@ import pytest
 
 import memory_scan as formats
 import scene
-from vault_under_test import running_vault
+from puppet import MONITOR, Kind, Puppet, open_file
+from vault_under_test import programs_with, running_vault
 
 GENOME = bytes(range(256)) * 400
 
@@ -109,6 +110,32 @@ def test_impossible_limit_is_refused_at_the_start(limits):
     with pytest.raises(AssertionError, match="failed_authentications"):
         with running_vault(limits=limits):
             pass
+
+
+def lie(vault, puppet, name, about):
+    """Opens a file and closes the grant with the word that this object is damaged."""
+    grant = open_file(puppet, "S-1", name)[2][:16]
+    answer = puppet.ask(MONITOR, Kind.grant_close, grant + struct.pack("<BQI", 2, 0, 0) + bytes.fromhex(about.name))
+    assert answer[0] == Kind.done
+
+
+def test_a_worker_that_lies_about_damage_keeps_nobody_from_a_file():
+    with programs_with(worker="vaultd-worker-puppet") as programs, \
+            running_vault(programs=programs, limits={"failed_authentications": 1, "waiting": 2}) as vault:
+        a, b = deposit(vault, "a", "b")
+        with Puppet(vault, "handshake") as puppet:
+            for _ in range(5):
+                lie(vault, puppet, "a", a)
+            lie(vault, puppet, "a", b)  # of another file
+        assert totals(vault) == (5, 0, 0) and shown(vault, "b") is None
+        said = "is whole in the store"
+        scene.wait_for(lambda: said in (vault.folder / "vaultd.log").read_text(), "the store's look")
+        assert totals(vault) == (5, 0, 0) and scene.Read(vault, "S-1", "a").body == GENOME
+        flip(a)
+        with Puppet(vault, "handshake") as puppet:
+            lie(vault, puppet, "a", a)  # control: where it is no lie, once is enough
+        scene.wait_for(lambda: totals(vault) == (6, 1, 1), "the store's word")
+        assert get(vault, "S-1", "a").status == 500
 
 
 # ---- age ----
