@@ -188,6 +188,7 @@ struct heard supervisor_heard(void) {
     while (channel_receive(control, &in) == VAULT_OK) {
         h.ready += in.type == MSG_ready;
         h.wanted += in.type == MSG_credential_wanted;
+        h.workers_wanted += in.type == MSG_worker_wanted;
         if (in.type == MSG_token_wanted) {
             h.token_id = in.id;
             h.token_by_itself = in.token_wanted.by_itself != 0;
@@ -309,6 +310,13 @@ struct peer peer_tls(const char *san) {
     peer_client(&p, PEER_TLS, 0);
     turn(); /* the gate cannot vouch for a worker that the core does not know yet */
     peer_identity(&p, san);
+    turn();
+    return p;
+}
+
+struct peer peer_nobody(void) {
+    struct peer p = peer_new();
+    peer_client(&p, PEER_NOBODY, 0);
     turn();
     return p;
 }

@@ -51,7 +51,7 @@ void turns_for(unsigned ms);
 /* ---- the supervisor ---- */
 
 struct heard {
-    unsigned ready, wanted, killed, states;
+    unsigned ready, wanted, killed, states, workers_wanted;
     uint64_t last_killed;
     uint8_t why;
     uint8_t seal, by_operator; /* of the last state */
@@ -89,6 +89,8 @@ void gate_lost(const struct peer *p);
 /* All of it at once. */
 struct peer peer_unix(uint32_t uid);
 struct peer peer_tls(const char *san);
+/* A worker without a client, for work of the vault's own. */
+struct peer peer_nobody(void);
 /* It ends, and the supervisor says so. */
 void peer_end(struct peer *p);
 

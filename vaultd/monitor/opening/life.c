@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "opening.h"
+#include "vaultd/monitor/keys/jobs.h"
 #include "vault/checkpoint.h"
 #include "vault/log.h"
 #include "vault/result.h"
@@ -58,7 +59,7 @@ static json_t *status_json(struct monitor *m, bool in_full) {
                              json_hex(m->meta.vault, KEYRING_ID), "epoch", (json_int_t)m->meta.epoch, "generation",
                              (int)m->meta.generation, "records", (json_int_t)m->tree.size, "subjects",
                              (json_int_t)m->meta.subjects, "files", (json_int_t)m->meta.files, "policy", policy, "jobs",
-                             json_integer((json_int_t)(m->meta.jobs - m->meta.jobs_ended)), "index", check_json(m));
+                             json_integer((json_int_t)jobs_open(m)), "index", check_json(m));
     if (json_object_update(status, rest) != 0) {
         json_decref(status);
         status = NULL;
