@@ -269,6 +269,15 @@ class Turn(Rotation):
     what = "subject"
 
 
+class Rekey(Rotation):
+    """Every file gets another data key, by a worker without a client."""
+    what = "data"
+
+    def run(self):
+        super().run()
+        time.sleep(0.4)  # the worker's work is not waited for
+
+
 class Shred(Operation):
     """One file of two is shredded, or a subject with both: approved or not at all, and nothing of it is left half."""
 
@@ -350,7 +359,7 @@ class Retirement(Operation):
 
 
 OPERATIONS = {"deposit": Deposit, "read": Read, "consent": Consent, "withdrawal": Withdrawal, "rotation": Rotation,
-              "turn": Turn, "shred": Shred, "reseal": Reseal,
+              "turn": Turn, "rekey": Rekey, "shred": Shred, "reseal": Reseal,
               "retirement": Retirement, "start": fault_start.Start}
 
 

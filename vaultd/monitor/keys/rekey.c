@@ -401,7 +401,7 @@ int answer_rekey_end(struct request *q) {
     if (g == NULL || end->outcome > REKEY_FAILED || (end->outcome == REKEY_DONE && !has_upload))
         return refuse_grant(q);
     int result = has_upload ? upload_find(q, end->upload, &u) : VAULT_OK;
-    if (result == VAULT_DENIED || (has_upload && result == VAULT_OK && u.rekey == 0))
+    if (result == VAULT_DENIED)
         return refuse_grant(q);
     if (result == VAULT_OK)
         result = find_file(q->monitor, g->value.file, NULL, NULL, &f);
