@@ -8,7 +8,7 @@ import threading
 import pytest
 
 import scene
-from vault_under_test import running_vault
+from vault_under_test import is_running, running_vault
 
 CONTENT = {"empty": b"", "one": b"x", "segments": os.urandom(200_000), "chunks": os.urandom(9 << 20)}
 TWO_PAGES = (41 << 22) + 12345  # more chunks than one page of the manifest names
@@ -221,6 +221,37 @@ def test_a_death_costs_the_file_under_way(vault, victim):
     assert ends == ["interrupted", "done"]
     assert all(reads_whole(vault, name, content) for name, content in CONTENT.items())
     settled(vault, CONTENT.values())
+
+
+def test_sealing_ends_it_and_unsealing_goes_on(vault):
+    (store,) = scene.processes(vault)["vaultd-store"]
+    first = vault.http("GET", "/v1/status").json()["records"]
+    os.kill(store, signal.SIGSTOP)
+    vault.ctl("key", "rotate", "data", "--no-wait")
+    scene.wait_for(lambda: [r for r in scene.records(vault, first) if r["event"] == "file.rekey"], "a beginning")
+    vault.ctl("seal")
+    os.kill(store, signal.SIGCONT)
+    vault.ctl("unseal")
+    scene.wait_for(lambda: vault.ctl("key", "jobs")["jobs"][0]["state"] == "done", "the end of the rotation", 120)
+    ends = [r["outcome"] for r in scene.records(vault, first) if r["event"] == "file.rekey.close"]
+    assert ends.count("done") == len(CONTENT) and "revoked" in ends
+    settled(vault, CONTENT.values())
+
+
+def test_the_end_of_the_service_does_not_wait_for_it():
+    with running_vault(limits={"drain_seconds": 600}) as vault:
+        scene.add_patient(vault, "S-1")
+        scene.deposit(vault, "S-1", "one", b"content")
+        (store,) = scene.processes(vault)["vaultd-store"]
+        os.kill(store, signal.SIGSTOP)
+        vault.ctl("key", "rotate", "data", "--no-wait")
+        scene.wait_for(lambda: [r for r in scene.records(vault) if r["event"] == "file.rekey"], "a beginning")
+        os.kill(vault.pid, signal.SIGTERM)
+        os.kill(store, signal.SIGCONT)
+        scene.wait_for(lambda: not is_running(vault.pid), "the end of the service", 60)
+        scene.start(vault)
+        scene.wait_for(lambda: vault.ctl("key", "jobs")["jobs"][0]["state"] == "done", "the end of the rotation", 120)
+        assert scene.Read(vault, "S-1", "one").body == b"content"
 
 
 def test_the_audit_proves_itself_after_all_that(vault, tmp_path):

@@ -10,7 +10,7 @@
 #include "vault/result.h"
 
 /* A file whose worker died so often is passed over. No worker: asked for again after a while; store full: later. */
-enum { TRIES = 3, STEP_FILES = 64, ASK_MS = 2000, RETRY_MS = 1000, FULL_MS = 30000 };
+enum { TRIES = 3, STEP_FILES = 64, ASK_MS = 2000, RETRY_MS = 1000, FULL_MS = 10000 };
 
 int rekey_begin(struct monitor *m, struct job_value *ret) {
     *ret = (struct job_value){.total = m->meta.files, .begun = monitor_time(m)};
