@@ -146,6 +146,8 @@ void deposit_file(struct peer *p, const char *subject, const char *name, uint64_
                   uint8_t ret_file[ID_SIZE]);
 /* Takes turns and answers what the store is asked, until it is asked no more. Gives the addresses that were removed. */
 size_t store_removes(uint8_t (*ret)[HASH_SIZE], size_t room);
+/* Takes one turn and answers what the store is asked: how many that were, 0 or 1. */
+size_t store_removes_one(uint8_t (*ret)[HASH_SIZE], size_t room);
 
 /* ---- the audit ---- */
 
