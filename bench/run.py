@@ -9,13 +9,14 @@ import hostile
 import hotspots
 import memory
 import ranges
+import rekey
 import rotation
 import transfers
 from common import ROOT, machine, read_settings
 from servers import Nginx, Restic, Vault, make_file
 
-PARTS = ("transfers", "ranges", "memory", "profile", "hostile", "rotation")
-OF_THEIR_OWN = {"hostile": hostile, "rotation": rotation}  # need neither the vault nor the server that the others share
+PARTS = ("transfers", "ranges", "memory", "profile", "hostile", "rotation", "rekey")
+OF_THEIR_OWN = {"hostile": hostile, "rotation": rotation, "rekey": rekey}  # need neither the vault nor the server that the others share
 
 
 def measure(settings, parts, vault, nginx):

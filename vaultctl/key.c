@@ -96,8 +96,8 @@ static int run_rotate(struct call *c) {
         return fail(c, OUTCOME_USAGE, "--retire goes with kek, whose generations are retired");
     if (retires)
         return retire(c);
-    if (!root && strcmp(what, "kek") != 0 && strcmp(what, "subject") != 0)
-        return fail(c, OUTCOME_USAGE, "'%s' cannot be rotated: 'kek', 'root' and 'subject' can", what);
+    if (!root && strcmp(what, "kek") != 0 && strcmp(what, "subject") != 0 && strcmp(what, "data") != 0)
+        return fail(c, OUTCOME_USAGE, "'%s' cannot be rotated: 'kek', 'root', 'subject' and 'data' can", what);
     if (root)
         return rotate_root(c);
     int outcome = ask_json(c, "POST", format_text("/v1/keys/rotate"), json_pack("{s:s}", "what", what), &job);
@@ -137,7 +137,8 @@ const struct command command_key_rotate = {
     .help =
         "Renews a key while the vault serves. WHAT is kek: the key-encryption key gets a new generation and every\n"
         "patient's key is wrapped again. Or subject: every patient gets a new key, and the keys of their files are\n"
-        "wrapped again. Both wait for the end and show progress. Or root: the key ring is put under a new root\n"
+        "wrapped again. Or data: every file is encrypted anew under another key; it stays readable meanwhile. These wait\n"
+        "for the end and show progress. Or root: the key ring is put under a new root\n"
         "key in the same seal, at once; a token makes a new key for it and destroys the one before.\n"
         "With --retire nothing is rotated: the ring forgets the older generations of kek, under a new root key. It\n"
         "makes shreds final, and every older backup of the index unreadable, and waits for a second person.",

@@ -18,12 +18,14 @@
 #include "vault/protocol/gate.h"
 #include "vault/protocol/life.h"
 #include "vault/protocol/store.h"
+#include "vault/protocol/rekey.h"
 #include "vault/protocol/token.h"
 
 enum { MESSAGE_HEAD = 16, MESSAGE_MAX = 57344, MESSAGE_FDS = 5 };
 
 #define PROTOCOL(M)                                                                                                    \
-    PROTOCOL_LIFE(M) PROTOCOL_GATE(M) PROTOCOL_STORE(M) PROTOCOL_ACCESS(M) PROTOCOL_ADMIN(M) PROTOCOL_TOKEN(M)
+    PROTOCOL_LIFE(M)                                                                                                   \
+    PROTOCOL_GATE(M) PROTOCOL_STORE(M) PROTOCOL_ACCESS(M) PROTOCOL_ADMIN(M) PROTOCOL_TOKEN(M) PROTOCOL_REKEY(M)
 
 #define MESSAGE_ENUM(name, number, fds) MSG_##name = number,
 enum message_type { PROTOCOL(MESSAGE_ENUM) };

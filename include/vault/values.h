@@ -33,7 +33,8 @@ enum meta_intent { INTENT_NONE = 0, INTENT_ADD_GENERATION = 1, INTENT_RESEAL = 2
     F(R, U8, four_eyes, 0) /* 1: there was somebody who could approve (services.c) */                                  \
     F(R, U64, subjects, 0)                                                                                             \
     F(R, U64, files, 0)                                                                                                \
-    F(R, U32, escrow, 0)                   /* number of the last escrow copy of the ring */                            \
+    F(R, U32, aside, 0)  /* number of the job that runs beside the others: the rotation of data keys; 0: none */       \
+    F(R, U32, escrow, 0) /* number of the last escrow copy of the ring */                                              \
     F(R, BYTES, escrows, 4 * ESCROWS_MOST) /* be32 numbers of those that were not destroyed */                         \
     F(R, U64, reported, 0)                 /* failed authentications: see failure_value */                             \
     F(R, U64, confirmed, 0)                                                                                            \
@@ -137,7 +138,9 @@ DECLARE_RECORD(mark_value);
     F(R, U32, generation, 0)        /* of that subject's key */                                                        \
     F(R, FIXED, key, WRAP_SIZE)     /* wrapped data key */                                                             \
     F(R, U64, size, 0)                                                                                                 \
-    F(R, U32, chunks, 0)
+    F(R, U32, chunks, 0)                                                                                               \
+    F(R, U32, number, 0) /* of the data key: 1 at the deposit, and one more with each rotation */                      \
+    F(R, U64, keyed, 0)  /* since when the content is under it */
 DECLARE_RECORD(blob_value);
 
 #define FIELDS_page_value(F, R) F(R, BYTES, chunks, MANIFEST_PAGE)
@@ -169,6 +172,7 @@ enum upload_state { UPLOAD_OPEN = 0, UPLOAD_DROPPED = 1, UPLOAD_PUBLISHED = 2 };
     F(R, U32, last, 0)          /* object length of the last entry */                                                  \
     F(R, U32, announced, 0)     /* objects */                                                                          \
     F(R, U8, state, 0)          /* enum upload_state */                                                                \
+    F(R, U8, rekey, 0)          /* 1: no deposit, but a file's content under another data key (rekey.c) */             \
     F(R, U64, segments, 0)      /* that its data key has sealed, in all objects that were announced */
 DECLARE_RECORD(upload_value);
 
@@ -178,7 +182,8 @@ DECLARE_RECORD(upload_value);
     F(R, STR, subject, NAME_MAX_SIZE)                                                                                  \
     F(R, STR, service, NAME_MAX_SIZE)                                                                                  \
     F(R, STR, purpose, 512)                                                                                            \
-    F(R, U64, size, 0) /* upper bound of what could be read under it */
+    F(R, U64, size, 0) /* upper bound of what could be read under it */                                                \
+    F(R, U8, rekey, 0) /* 1: nobody's, but for another data key (rekey.c) */
 DECLARE_RECORD(grant_value);
 
 enum request_state { REQUEST_RUNNING = 0, REQUEST_ENDED = 1 };
@@ -202,7 +207,8 @@ DECLARE_RECORD(request_value);
     F(R, U64, met, 0)    /* subject: files met in this subject's turn */                                               \
     F(R, U64, failed, 0) /* of them, what is damaged and was left as it is */                                          \
     F(R, U64, total, 0)                                                                                                \
-    F(R, U8, ended, 0)
+    F(R, U8, ended, 0)                                                                                                 \
+    F(R, U64, begun, 0) /* data: what was keyed since then is left alone */
 DECLARE_RECORD(job_value);
 
 /* The generations before this one were retired. */

@@ -15,7 +15,7 @@ import fault_start
 import injection
 import scene
 from injection import Fault, Tracer
-from vault_under_test import is_running, running_vault
+from vault_under_test import Answer, is_running, running_vault
 
 SIZE = 70_000  # two segments
 PROCESSES = ["vaultd", "vaultd-gate", "vaultd-monitor", "vaultd-store", "vaultd-worker"]
@@ -271,6 +271,25 @@ class Turn(Rotation):
     what = "subject"
 
 
+class Rekey(Rotation):
+    """Every file gets another data key, by a worker without a client."""
+    what = "data"
+    clients = 1  # the administrator's, so that the worker that waits is the one that gets the work
+
+    def __init__(self, world):
+        super().__init__(world)
+        self.admin = world.vault.connect(timeout=injection.WAIT)
+        self.admin.request("GET", "/v1/status")
+        self.admin.getresponse().read()
+
+    def run(self):
+        with contextlib.suppress(*scene.CUT), contextlib.closing(self.admin):
+            self.admin.request("POST", "/v1/keys/rotate", json.dumps({"what": self.what}),
+                               {"Content-Type": "application/json"})
+            self.answer = Answer(self.admin.getresponse())
+            time.sleep(0.4)  # the work is not waited for by the answer
+
+
 class Shred(Operation):
     """One file of two is shredded, or a subject with both: approved or not at all, and nothing of it is left half."""
 
@@ -424,7 +443,7 @@ class Destruction(Escrow):
 
 
 OPERATIONS = {"deposit": Deposit, "read": Read, "consent": Consent, "withdrawal": Withdrawal, "rotation": Rotation,
-              "turn": Turn, "shred": Shred, "reseal": Reseal,
+              "turn": Turn, "rekey": Rekey, "shred": Shred, "reseal": Reseal,
               "retirement": Retirement, "escrow": Escrow, "destruction": Destruction, "start": fault_start.Start}
 
 

@@ -180,6 +180,23 @@ def test_full_objects_refuse_deposits_and_nothing_else(objects, tmp_path):
     objects.check_all(tmp_path / "after")
 
 
+def test_rotation_of_data_keys_waits_for_space(objects, tmp_path):
+    """A file needs its room once more until it is whole; what was begun is removed, and begun again."""
+    vault = objects.vault
+    objects.deposit(size=3_000_000)
+    with objects.full():
+        before = set(scene.objects(vault))
+        vault.ctl("key", "rotate", "data", "--no-wait")
+        scene.wait_for(lambda: "the store is full" in objects.log(), "the worker's word")
+        assert objects.read() == 200
+        assert set(scene.objects(vault)) >= before
+        assert vault.ctl("key", "jobs")["jobs"][0]["state"] == "running"
+    scene.wait_for(lambda: vault.ctl("key", "jobs")["jobs"][0]["state"] == "done", "the end of the rotation", 120)
+    scene.wait_for(lambda: not before & set(scene.objects(vault)), "the end of the old objects")
+    records = objects.check_all(tmp_path / "after")
+    assert ", 0 failed" in [r["detail"] for r in records if r["event"] == "key.rotated"][-1]
+
+
 @needs_ext4
 def test_one_full_disk_for_everything_is_answered_the_same(tmp_path):
     with full_world.small_vault("ext4", "everything", 32) as world:

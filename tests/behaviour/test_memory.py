@@ -6,6 +6,7 @@ import ctypes
 import json
 import os
 import re
+import signal
 import subprocess
 import types
 
@@ -265,6 +266,23 @@ def test_after_a_rotation_of_the_kek_both_are_in_the_monitor_and_no_key_beneath(
     assert readable.holding(keys) == {"vaultd-monitor": of_monitor(keys)}
     vault.ctl("seal")
     assert readable.holding(keys) == {}
+
+
+def test_after_a_rotation_of_data_keys_neither_the_old_nor_the_new_are_anywhere(readable):
+    vault, old = readable.vault, readable.keys()
+    store = readable.pid("vaultd-store")
+    os.kill(store, signal.SIGSTOP)  # the worker has the keys of its file, and waits for an object
+    try:
+        vault.ctl("key", "rotate", "data", "--no-wait")
+        held = scene.wait_for(lambda: readable.holding(old).get("vaultd-worker"), "a worker with a key")
+        assert len(held) == 1 and next(iter(held)).startswith("data "), "control: the key of one file"
+    finally:
+        os.kill(store, signal.SIGCONT)
+    scene.wait_for(lambda: vault.ctl("key", "jobs")["jobs"][0]["state"] == "done", "the end of the rotation")
+    keys = readable.keys()
+    replaced = {f"old {name}": key for name, key in old.items() if name.startswith("data ")}
+    assert replaced and not set(replaced.values()) & set(keys.values())
+    assert readable.holding({**keys, **replaced}) == {"vaultd-monitor": of_monitor(keys)}
 
 
 # ---- dumps ----

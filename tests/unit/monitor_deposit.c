@@ -431,6 +431,36 @@ static void key_that_sealed_all_it_may_seals_no_more(void **state) {
     assert_int_equal(announce_one(&other, OBJECT_MAX)->type, MSG_put_token); /* with a key of its own */
 }
 
+/* More pages than go in one step; each step leaves some that the next one finds. */
+static void pages_of_a_dropped_deposit_go_a_few_at_a_time(void **state) {
+    enum { PAGES = 30 };
+    static uint8_t removed[PAGES * PAGE_CHUNKS][HASH_SIZE];
+    uint64_t left = 0;
+    (void)state;
+    struct deposit d = deposit_begin(&depositor, "S-1", "genome.cram");
+    for (uint32_t page = 0; page < PAGES; page++) {
+        deposit_announce(&depositor, &d, (uint64_t)PAGE_CHUNKS * CHUNK_SEGMENTS * SEGMENT_PLAIN);
+        page_request(&depositor, &d, page);
+        assert_int_equal(ask(&depositor)->type, MSG_done);
+    }
+    peer_end(&depositor);
+    depositor.channel = -1;
+    uint64_t changes = index_changes(m.index);
+    uint64_t most = 0; /* changes of one turn */
+    size_t count = 0;
+    for (unsigned n = 0; n < 2 * PAGES * PAGE_CHUNKS; n++) {
+        count += store_removes_one(removed + count, PAGES * PAGE_CHUNKS - count);
+        most = index_changes(m.index) - changes > most ? index_changes(m.index) - changes : most;
+        changes = index_changes(m.index);
+    }
+    assert_int_equal(count, PAGES * PAGE_CHUNKS);
+    assert_in_range(most, 16, 22);
+    assert_int_equal(index_count(m.index, DB_PAGES, &left), VAULT_OK);
+    assert_int_equal(left, 0);
+    assert_int_equal(index_count(m.index, DB_UPLOADS, &left), VAULT_OK);
+    assert_int_equal(left, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         DEPOSIT(file_is_published_whole),
@@ -458,6 +488,7 @@ int main(void) {
         DEPOSIT(several_dropped_uploads_are_cleaned_without_being_asked),
         DEPOSIT(every_announced_segment_counts_for_its_key),
         DEPOSIT(key_that_sealed_all_it_may_seals_no_more),
+        DEPOSIT(pages_of_a_dropped_deposit_go_a_few_at_a_time),
     };
     log_start("test");
     if (secret_start() != VAULT_OK)

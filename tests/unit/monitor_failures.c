@@ -262,6 +262,24 @@ static void removal_forgets_what_was_counted(void **state) {
     assert_int_equal(left, 0);
 }
 
+/* The file has other content by the time that the store has looked, as after a rotation of its data key. */
+static void report_about_content_that_went_meanwhile_counts_for_nothing(void **state) {
+    static struct file_value f;
+    uint64_t left = 1;
+    (void)state;
+    read_fails(object);
+    assert_int_equal(index_begin(m.index), VAULT_OK);
+    assert_int_equal(index_get_record(m.index, DB_FILES, file, ID_SIZE, &layout_file_value, &f), VAULT_OK);
+    f.blob[0] ^= 1;
+    assert_int_equal(index_put_record(m.index, DB_FILES, file, ID_SIZE, &layout_file_value, &f), VAULT_OK);
+    assert_int_equal(index_commit(m.index), VAULT_OK);
+    assert_int_equal(store_checks(STORE_DAMAGED, 10), 1);
+    assert_int_equal(m.meta.confirmed, 0);
+    assert_int_equal(index_count(m.index, DB_FAILURES, &left), VAULT_OK);
+    index_end_reads(m.index);
+    assert_int_equal(left, 0);
+}
+
 /* Its note cannot be read any more; the file can. */
 static void damaged_note_keeps_nobody_from_the_file(void **state) {
     uint8_t key[INDEX_KEY_MAX];
@@ -293,6 +311,7 @@ int main(void) {
         FAILURES(scrub_that_finds_all_whole_takes_it_back),
         FAILURES(scrub_that_finds_damage_sets_aside_too),
         FAILURES(removal_forgets_what_was_counted),
+        FAILURES(report_about_content_that_went_meanwhile_counts_for_nothing),
         FAILURES(damaged_note_keeps_nobody_from_the_file),
     };
     log_start("test");

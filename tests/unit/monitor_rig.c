@@ -188,6 +188,7 @@ struct heard supervisor_heard(void) {
     while (channel_receive(control, &in) == VAULT_OK) {
         h.ready += in.type == MSG_ready;
         h.wanted += in.type == MSG_credential_wanted;
+        h.workers_wanted += in.type == MSG_worker_wanted;
         if (in.type == MSG_token_wanted) {
             h.token_id = in.id;
             h.token_by_itself = in.token_wanted.by_itself != 0;
@@ -309,6 +310,13 @@ struct peer peer_tls(const char *san) {
     peer_client(&p, PEER_TLS, 0);
     turn(); /* the gate cannot vouch for a worker that the core does not know yet */
     peer_identity(&p, san);
+    turn();
+    return p;
+}
+
+struct peer peer_nobody(void) {
+    struct peer p = peer_new();
+    peer_client(&p, PEER_NOBODY, 0);
     turn();
     return p;
 }
@@ -558,21 +566,27 @@ void deposit_file(struct peer *p, const char *subject, const char *name, uint64_
     json_decref(file);
 }
 
+size_t store_removes_one(uint8_t (*ret)[HASH_SIZE], size_t room) {
+    turn();
+    message_clear(&in);
+    if (channel_receive(store, &in) != VAULT_OK)
+        return 0;
+    assert_int_equal(in.type, MSG_object_remove);
+    assert_true(room > 0);
+    COPY_ARRAY(ret[0], in.object_remove.address);
+    message_init(&out, MSG_object_removed, in.id);
+    COPY_ARRAY(out.object_removed.address, in.object_remove.address);
+    out.object_removed.status = STORE_DONE;
+    assert_int_equal(channel_send(store, &out), VAULT_OK);
+    return 1;
+}
+
 size_t store_removes(uint8_t (*ret)[HASH_SIZE], size_t room) {
     size_t count = 0;
     for (unsigned idle = 0; idle < 3; idle++) {
-        turn();
-        message_clear(&in);
-        if (channel_receive(store, &in) != VAULT_OK)
-            continue;
-        assert_int_equal(in.type, MSG_object_remove);
-        assert_true(count < room);
-        COPY_ARRAY(ret[count++], in.object_remove.address);
-        message_init(&out, MSG_object_removed, in.id);
-        COPY_ARRAY(out.object_removed.address, in.object_remove.address);
-        out.object_removed.status = STORE_DONE;
-        assert_int_equal(channel_send(store, &out), VAULT_OK);
-        idle = 0;
+        size_t found = store_removes_one(ret + count, room - count);
+        count += found;
+        idle = found > 0 ? 0 : idle;
     }
     return count;
 }

@@ -51,7 +51,7 @@ void turns_for(unsigned ms);
 /* ---- the supervisor ---- */
 
 struct heard {
-    unsigned ready, wanted, killed, states;
+    unsigned ready, wanted, killed, states, workers_wanted;
     uint64_t last_killed;
     uint8_t why;
     uint8_t seal, by_operator; /* of the last state */
@@ -89,6 +89,8 @@ void gate_lost(const struct peer *p);
 /* All of it at once. */
 struct peer peer_unix(uint32_t uid);
 struct peer peer_tls(const char *san);
+/* A worker without a client, for work of the vault's own. */
+struct peer peer_nobody(void);
 /* It ends, and the supervisor says so. */
 void peer_end(struct peer *p);
 
@@ -144,6 +146,8 @@ void deposit_file(struct peer *p, const char *subject, const char *name, uint64_
                   uint8_t ret_file[ID_SIZE]);
 /* Takes turns and answers what the store is asked, until it is asked no more. Gives the addresses that were removed. */
 size_t store_removes(uint8_t (*ret)[HASH_SIZE], size_t room);
+/* Takes one turn and answers what the store is asked: how many that were, 0 or 1. */
+size_t store_removes_one(uint8_t (*ret)[HASH_SIZE], size_t room);
 
 /* Takes turns and answers what the store is asked to look at with this enum store_status, until it is asked no more, or
  * `most` times. Gives how often. */

@@ -210,6 +210,8 @@ int find_asker(struct monitor *m, const struct worker *w, struct asker *ret) {
         local_asker(m, w, &a);
     else if (w->kind == PEER_TLS)
         result = remote_asker(m, w, &a);
+    else if (w->kind == PEER_NOBODY)
+        a = (struct asker){.known = true, .roles = ASKER_NOBODY};
     *ret = a; /* also after a fault: what is known of who asked goes into the record */
     return result;
 }

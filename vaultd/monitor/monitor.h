@@ -29,7 +29,9 @@ struct opening;
 /* Queues exactly one answer and returns VAULT_OK, or queues none and returns a fault. */
 typedef int request_handler(struct request *q);
 
-/* Who asks, as far as it is known; looked up anew for each request. */
+/* Who asks, as far as it is known; looked up anew for each request. A worker without a client has this role alone,
+ * which no service can have. */
+#define ASKER_NOBODY (1u << 31)
 struct asker {
     bool known;                   /* a registered service that is not revoked, or an administrator on the Unix socket */
     bool limited;                 /* too many connections of this service */
@@ -148,6 +150,14 @@ struct space {
     uint64_t held;       /* bytes that it holds */
     uint64_t found_used; /* NONE: what was free when that was found */
     uint64_t looked_at;  /* loop_now_ms */
+};
+
+/* The rotation of data keys, as far as it is not durable: one file at a time (rekey.c). */
+struct rekeying {
+    uint64_t worker;       /* that does it; 0: none */
+    uint64_t due;          /* without one: when to ask for one (loop_now_ms) */
+    uint8_t file[ID_SIZE]; /* the last one that was begun */
+    unsigned tries;        /* how often, without an end */
 };
 
 enum credential_use { CREDENTIAL_NONE, CREDENTIAL_STARTUP, CREDENTIAL_INIT, CREDENTIAL_UNSEAL, CREDENTIAL_RESEAL };
@@ -278,7 +288,9 @@ struct monitor {
 
     uint64_t age_told; /* microseconds since 1970: when the log last warned of old keys (keys/age.h) */
 
+    struct rekeying rekeying;
     bool removal_wanted; /* there may be removed files */
+    bool removal_waits;  /* the content of some is still read */
     bool clean_wanted;   /* there may be dropped uploads */
     bool cleaning;       /* an object_remove is under way */
     uint8_t cleaning_upload[ID_SIZE];
@@ -476,11 +488,13 @@ int inquire(struct monitor *m, const struct inquiry_wanted *wanted, struct inqui
 struct grant *grant_find(struct monitor *m, const struct worker *w, const uint8_t id[ID_SIZE]);
 /* True while a grant with this number or a lower one has been ended but is not gone yet. */
 bool grants_still_ending(const struct monitor *m, uint64_t ended);
+/* Whether a grant needs the content of this blob. */
+bool grants_need(const struct monitor *m, const uint8_t blob[ID_SIZE]);
 /* How many grants this worker has. */
 unsigned grants_of(const struct monitor *m, uint64_t worker);
 /* True while a grant was made, ended or closed in the batch under way. */
 bool grants_await_batch(const struct monitor *m);
-/* Removes and frees; lets an answer that waited for it go. */
+/* Removes and frees; lets an answer that waited for it go, and what was removed meanwhile. */
 void grant_drop(struct monitor *m, struct grant *g);
 /* Appends the closing record and removes the durable form. Faults of the index. */
 int grant_close(struct monitor *m, struct grant *g, const char *outcome, uint64_t bytes, uint32_t ranges,
@@ -512,6 +526,20 @@ void grants_acknowledged(struct monitor *m, struct worker *w, const uint8_t id[I
 int grants_of_gone_worker(struct monitor *m, uint64_t worker);
 /* At start: closes what a crash left open. Faults of the index. */
 int grants_recover(struct monitor *m);
+
+/* ---- deposit.c ---- */
+
+/* A fresh data key for a fresh blob, wrapped under its subject's key: both in the upload, which is not stored yet.
+ * VAULT_E_DAMAGED, VAULT_E_MEMORY, VAULT_E_CRYPTO. */
+int upload_key(struct monitor *m, const struct subject_value *s, struct upload_value *u, struct secret **ret);
+/* Stores the upload and answers with it and its key, which is moved. Faults of the index; VAULT_E_MEMORY. */
+int upload_begin(struct request *q, const struct upload_value *u, uint64_t seq, struct secret **key);
+/* Whether a blob of this size has the chunks of this upload. */
+bool upload_fits(const struct upload_value *u, uint64_t size);
+/* What the upload's marks named is published now: they go later, a few at a time. Faults of the index. */
+int upload_leave_marks(struct request *q, const uint8_t id[ID_SIZE], const struct upload_value *u);
+/* It came to nothing: what it announced goes later. Faults of the index. */
+int upload_give_up(struct request *q, const uint8_t id[ID_SIZE]);
 
 /* ---- deposit_pages.c ---- */
 
@@ -622,6 +650,7 @@ struct request {
 request_handler answer_open, answer_page_get, answer_grant_close;
 request_handler answer_upload_create, answer_upload_announce, answer_upload_page, answer_upload_commit,
     answer_upload_abort;
+request_handler answer_rekey_next, answer_rekey_create, answer_rekey_end;
 request_handler answer_file_list, answer_file_show, answer_inquire, answer_request_show, answer_refusal;
 request_handler answer_status, answer_init, answer_unseal, answer_seal;
 request_handler answer_subject_add, answer_subject_change, answer_subject_show, answer_subject_list;

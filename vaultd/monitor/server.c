@@ -7,6 +7,7 @@
 #include "pending.h"
 #include "vaultd/monitor/care/failures.h"
 #include "vaultd/monitor/keys/age.h"
+#include "vaultd/monitor/keys/rekey.h"
 #include "vaultd/monitor/keys/shreds.h"
 #include "vault/log.h"
 #include "vault/result.h"
@@ -44,6 +45,7 @@ static void on_worker_gone(struct monitor *m, uint64_t number) {
         if (result != VAULT_OK)
             batch_drop(m, result);
     }
+    rekey_worker_gone(m, number);
     m->clean_wanted = true; /* what it announced can be removed now */
     worker_remove(m, number);
 }
@@ -204,7 +206,7 @@ int monitor_start(struct monitor *m) {
 
 /* The work that nobody waits for. */
 static void go_on(struct monitor *m, bool *more) {
-    static int (*const steps[])(struct monitor *, bool *) = {jobs_step, removal_step, scrub_step, failures_step};
+    static int (*const steps[])(struct monitor *, bool *) = {jobs_step, rekey_step, removal_step, scrub_step, failures_step};
     if (m->space.state == SPACE_NONE)
         return;
     int result = m->unsettled && m->seal == SEAL_UNSEALED ? uploads_settle(m) : VAULT_OK;
@@ -255,7 +257,8 @@ static void end_batch(struct monitor *m, bool *more) {
 
 int monitor_turn(struct monitor *m, bool *more) {
     int wait = sooner(sooner(space_tick(m), denials_tick(m)), sooner(life_tick(m), grants_tick(m)));
-    wait = sooner(wait, sooner(pending_tick(m), key_age_tick(m)));
+    wait = sooner(wait, sooner(pending_tick(m), rekey_tick(m)));
+    wait = sooner(wait, key_age_tick(m));
     bool in_hand = m->index != NULL && index_writing(m->index); /* the clock ended a grant: no waiting with that */
     int result = loop_turn(m->loop, *more || in_hand || m->replies != NULL ? 0 : wait);
     if (result != VAULT_OK)

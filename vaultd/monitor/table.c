@@ -24,6 +24,7 @@ struct entry {
 #define AUDITOR (1u << ROLE_AUDITOR)
 #define CUSTODIAN (1u << ROLE_CUSTODIAN)
 #define OPERATOR (1u << ROLE_OPERATOR)
+#define NOBODY ASKER_NOBODY
 
 static const struct entry table[] = {
     {MSG_open, UNSEALED, RECORD, 0, answer_open},
@@ -34,6 +35,9 @@ static const struct entry table[] = {
     {MSG_upload_page, UNSEALED, RECORD, 0, answer_upload_page},
     {MSG_upload_commit, UNSEALED, RECORD, 0, answer_upload_commit},
     {MSG_upload_abort, UNSEALED, RECORD, 0, answer_upload_abort},
+    {MSG_rekey_next, UNSEALED, RECORD, NOBODY, answer_rekey_next},
+    {MSG_rekey_create, UNSEALED, GROWTH, NOBODY, answer_rekey_create},
+    {MSG_rekey_end, UNSEALED, RECORD, NOBODY, answer_rekey_end},
     {MSG_file_list, UNSEALED, RECORD, 0, answer_file_list},
     {MSG_file_show, UNSEALED, RECORD, 0, answer_file_show},
     {MSG_inquire, UNSEALED, RECORD, 0, answer_inquire},
@@ -93,6 +97,12 @@ static const struct entry *entry_of(unsigned type) {
     return NULL;
 }
 
+/* A worker without a client has these to ask and what only it may; one with a client all the rest. */
+static bool may_send(const struct worker *w, const struct entry *e) {
+    if (w->kind != PEER_NOBODY || e->roles == NOBODY)
+        return (w->kind == PEER_NOBODY) == (e->roles == NOBODY);
+    return e->type == MSG_page_get || e->type == MSG_upload_announce || e->type == MSG_upload_page;
+}
 bool table_roles(enum message_type type, uint32_t *ret_roles) {
     const struct entry *e = entry_of(type);
     if (e != NULL)
@@ -243,7 +253,7 @@ void table_dispatch(struct monitor *m, struct worker *w, struct message *request
     }
     const struct entry *e = entry_of(request->type);
     bool early = w->kind == 0 || (w->kind == PEER_TLS && !w->identified); /* the gate tells us before its worker */
-    if (e == NULL || w->waiting || early || request->id == 0) {
+    if (e == NULL || w->waiting || early || !may_send(w, e) || request->id == 0) {
         log_warning("worker: sent what it must not type=%s", message_name(request->type));
         worker_kill(m, w->number, WORKER_MISBEHAVED);
         return;

@@ -58,7 +58,7 @@ static bool too_many_of(const struct supervisor *s, const struct caller *c) {
     if (c->kind != PEER_TLS)
         return false;
     for (const struct worker *w = s->workers; w != NULL; w = w->next)
-        if (w->client >= 0 && w->kind == PEER_TLS && memcmp(w->group, c->group, sizeof(c->group)) == 0)
+        if (w->kind == PEER_TLS && memcmp(w->group, c->group, sizeof(c->group)) == 0)
             count++;
     return count >= s->config->limits.per_address;
 }
@@ -91,23 +91,15 @@ static int tell_worker(struct supervisor *s, const struct worker *w, const struc
     return result;
 }
 
-static void mark_serving(struct supervisor *s, struct worker *w, const struct caller *c, int duplicate) {
-    w->client = duplicate;
-    w->kind = c->kind;
-    COPY_ARRAY(w->group, c->group);
-    s->waiting--;
-    s->serving++;
-    if (c->kind == PEER_TLS)
-        s->serving_tls++;
-}
-
 /* One attempt. The worker owns a duplicate of its own, so that a second attempt has the first descriptor still.
  * VAULT_E_CLOSED: that worker was dead already, and has been ended. VAULT_E_STATE: the core failed. */
 static int give_to(struct supervisor *s, struct worker *w, const struct caller *c) {
     int duplicate = fcntl(c->fd, F_DUPFD_CLOEXEC, 3);
     if (duplicate < 0)
         return VAULT_E_IO;
-    mark_serving(s, w, c, duplicate);
+    w->client = duplicate;
+    COPY_ARRAY(w->group, c->group);
+    worker_begin(w, c->kind);
     if (!tell_monitor(s, w, c))
         return VAULT_E_STATE;
     if (tell_worker(s, w, c) == VAULT_OK)

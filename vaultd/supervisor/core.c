@@ -244,6 +244,8 @@ static int dispatch(struct supervisor *s, struct core_child *c) {
         answer_credential(s, m->id);
     else if (m->type == MSG_token_wanted && monitor)
         token_wanted(s, m->id, m->token_wanted.by_itself != 0);
+    else if (m->type == MSG_worker_wanted && monitor)
+        work_wanted(s);
     else if (m->type == MSG_state && monitor)
         return take_state(s, m->state.seal, m->state.by_operator);
     else

@@ -64,16 +64,16 @@ static void bury(struct worker *w, enum worker_end how) {
         tell_gone(s, CHILD_GATE, id, how);
 }
 
-/* A worker that dies before it had a client would be started again at once, and again. */
+/* A worker that dies before it had anything to do would be started again at once, and again. */
 static void note_death(struct worker *w, const siginfo_t *end) {
     struct supervisor *s = w->supervisor;
     char text[100] = "";
     char line[160];
     bool crashed = child_crashed(end);
-    if (w->client < 0)
+    if (w->kind == 0)
         s->spares_from = loop_now_ms() + SPARE_RETRY_MS;
     bool by_itself = end->si_code == CLD_EXITED || end->si_status == SIGALRM;
-    if (by_itself && !crashed && w->client >= 0)
+    if (by_itself && !crashed && w->kind != 0)
         return;
     child_end_text(end, text, sizeof(text));
     if (crashed)
@@ -131,7 +131,7 @@ void worker_kill_asked(struct supervisor *s, enum child_kind by, uint64_t id, ui
 
 static struct worker *find_waiting(const struct supervisor *s) {
     struct worker *w = s->workers;
-    while (w != NULL && w->client >= 0)
+    while (w != NULL && w->kind != 0)
         w = w->next;
     return w;
 }

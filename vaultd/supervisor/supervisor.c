@@ -50,6 +50,7 @@ static void drain(struct supervisor *s) {
     notify_stopping();
     clients_unwatch(s);
     listeners_close(s->config, &s->listeners);
+    work_end(s);
     log_notice("drain: no new clients: clients=%u", s->serving);
 }
 

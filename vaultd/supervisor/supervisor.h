@@ -1,7 +1,8 @@
 /* The supervisor: parent of every process, owner of the sockets, holder of no key and no data.
  *
  * Invariants:
- *  1. A worker has at most one client, and a client socket's duplicate is held here until its worker is dead.
+ *  1. A worker has at most one client, and a client socket's duplicate is held here until its worker is dead. Work of
+ *     the monitor's own is given to a worker instead of a client, never beside one.
  *  2. Gate, monitor and store are told of a worker before it has a client, and of its end after it is dead and its
  *     client's socket closed.
  *  3. Core children live and die together: their channels are made afresh for each start.
@@ -51,8 +52,8 @@ struct worker {
     uint64_t id;
     struct child process;
     struct watch *death, *talk;
-    int client; /* duplicate of its client's socket; -1: none yet */
-    enum peer_kind kind;
+    int client;          /* duplicate of its client's socket; -1: it has none */
+    enum peer_kind kind; /* 0: it waits */
     uint8_t group[16]; /* of a TLS client's address */
 };
 
@@ -155,6 +156,8 @@ void token_end(struct supervisor *s);
 void workers_refill(struct supervisor *s, uint64_t now);
 /* A waiting worker, started if there is none. NULL: none can be started now. */
 struct worker *worker_take(struct supervisor *s);
+/* It waits no longer: it has a client of this kind, or PEER_NOBODY. */
+void worker_begin(struct worker *w, enum peer_kind kind);
 /* Forgets a worker that is dead: closes, unlinks, frees. */
 void worker_forget(struct worker *w);
 
@@ -163,6 +166,12 @@ void worker_forget(struct worker *w);
 void clients_watch(struct supervisor *s);
 void clients_unwatch(struct supervisor *s);
 
+/* work.c: work of the monitor's own. */
+/* The monitor's worker_wanted. */
+void work_wanted(struct supervisor *s);
+/* The service is about to end, which does not wait for such work. */
+void work_end(struct supervisor *s);
+
 /* kill.c: the ends of workers. */
 /* Its process ended by itself: reap, close, tell. Handler of worker->death. */
 void worker_died(void *worker);
@@ -170,7 +179,7 @@ void worker_died(void *worker);
 void worker_end_by_force(struct worker *w, enum worker_end why);
 /* The worker_kill message of a core child. */
 void worker_kill_asked(struct supervisor *s, enum child_kind by, uint64_t id, uint8_t why);
-/* Those without a client. */
+/* Those that wait. */
 void workers_end_waiting(struct supervisor *s);
 /* All at once; `tell`: whether the core children still listen. */
 void workers_end_all(struct supervisor *s, enum worker_end why, bool tell);

@@ -54,6 +54,14 @@ static void link_worker(struct supervisor *s, struct worker *w) {
     s->waiting++;
 }
 
+void worker_begin(struct worker *w, enum peer_kind kind) {
+    w->kind = kind;
+    w->supervisor->waiting--;
+    w->supervisor->serving++;
+    if (kind == PEER_TLS)
+        w->supervisor->serving_tls++;
+}
+
 void worker_forget(struct worker *w) {
     struct supervisor *s = w->supervisor;
     *(w->previous != NULL ? &w->previous->next : &s->workers) = w->next;
@@ -61,11 +69,11 @@ void worker_forget(struct worker *w) {
         w->next->previous = w->previous;
     loop_remove(s->loop, &w->death);
     loop_remove(s->loop, &w->talk);
-    if (w->client < 0)
+    if (w->kind == 0)
         s->waiting--;
     else
         s->serving--;
-    if (w->client >= 0 && w->kind == PEER_TLS)
+    if (w->kind == PEER_TLS)
         s->serving_tls--;
     if (w->client >= 0)
         close(w->client);
@@ -140,7 +148,7 @@ void workers_refill(struct supervisor *s, uint64_t now) {
 struct worker *worker_take(struct supervisor *s) {
     struct worker *oldest = NULL;
     for (struct worker *w = s->workers; w != NULL; w = w->next)
-        if (w->client < 0)
+        if (w->kind == 0)
             oldest = w; /* the list is newest first; the oldest has had the most time to get ready */
     return oldest != NULL ? oldest : worker_start(s);
 }

@@ -1,6 +1,7 @@
 #include "ask.h"
 
 #include "control.h"
+#include "upload.h"
 #include "vault/loop.h"
 #include "vault/result.h"
 
@@ -84,6 +85,10 @@ void store_receive(struct worker *w) {
 void ask_store(struct worker *w, enum message_type expected) {
     uint64_t id = store_send(w);
     store_receive(w);
+    while (w->writing != NULL && w->reply.type == MSG_receipt) { /* of a put that was under way */
+        upload_take_receipt(w->writing);
+        store_receive(w);
+    }
     if (w->reply.id != id || w->reply.type != expected)
         worker_fault(w, "the store answered what was not asked", VAULT_E_PROTOCOL);
 }

@@ -1,4 +1,5 @@
-/* vaultd-worker: one process per client connection. Descriptors at start: 3 supervisor, 4 monitor, 5 store, 6 gate. */
+/* vaultd-worker: one process per client connection, or for work of the vault's own. Descriptors at start: 3 supervisor,
+ * 4 monitor, 5 store, 6 gate. */
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -41,11 +42,13 @@ static int prepare(void) {
     return sandbox_enter(SANDBOX_WORKER, NULL, 0);
 }
 
-/* Waits for the client and shakes hands. VAULT_DENIED: it was refused. */
+/* Waits for the client and shakes hands. VAULT_DENIED: it was refused. VAULT_NOT_FOUND: there is none, but work. */
 static int meet_client(struct message *m) {
     int result = channel_receive_wait(FD_SUPERVISOR, m, -1);
     if (result != VAULT_OK)
         return result;
+    if (m->type == MSG_work)
+        return VAULT_NOT_FOUND;
     if (m->type != MSG_client || m->fd_count != 1)
         return VAULT_E_PROTOCOL;
     int socket = m->fds[0];
@@ -64,6 +67,8 @@ int main(void) {
     message_clear(&worker.reply);
     if (result == VAULT_OK)
         worker_serve(&worker);
+    else if (result == VAULT_NOT_FOUND)
+        worker_rekey(&worker);
     else if (result == VAULT_E_PROTOCOL || result == VAULT_E_CRYPTO || result == VAULT_E_MEMORY)
         log_error("no client served: result=%s", vault_result_name(result));
     return result == VAULT_E_PROTOCOL || result == VAULT_E_CRYPTO || result == VAULT_E_MEMORY ? 1 : 0;

@@ -33,10 +33,8 @@ int upload_start(struct upload *u, struct worker *w) {
     return result == VAULT_OK ? ask_buffers(w, u->id, token) : result;
 }
 
-/* Takes one receipt from the store and frees its slot. */
-static void take_receipt(struct upload *u) {
+void upload_take_receipt(struct upload *u) {
     struct worker *w = u->w;
-    store_receive(w);
     const struct msg_receipt *receipt = &w->reply.receipt;
     if (w->reply.type != MSG_receipt || receipt->slot >= w->slots.count || u->slots[receipt->slot].put == 0 ||
         u->slots[receipt->slot].put != w->reply.id)
@@ -48,6 +46,11 @@ static void take_receipt(struct upload *u) {
         u->store_status = receipt->status;
 }
 
+static void await_receipt(struct upload *u) {
+    store_receive(u->w);
+    upload_take_receipt(u);
+}
+
 static bool puts_under_way(const struct upload *u) {
     for (size_t i = 0; i < SLOTS_MAX; i++)
         if (u->slots[i].put != 0)
@@ -57,7 +60,7 @@ static bool puts_under_way(const struct upload *u) {
 
 static int await_receipts(struct upload *u) {
     while (puts_under_way(u))
-        take_receipt(u);
+        await_receipt(u);
     return u->store_status == STORE_DONE ? VAULT_OK : VAULT_E_IO;
 }
 
@@ -129,7 +132,7 @@ static int put_chunk(struct upload *u) {
 /* A fresh base for every attempt; the slot is free once the store has what was in it. */
 static int start_chunk(struct upload *u) {
     while (u->slots[u->slot].put != 0)
-        take_receipt(u);
+        await_receipt(u);
     if (u->store_status != STORE_DONE)
         return VAULT_E_IO;
     randombytes_buf(u->base, sizeof(u->base));
@@ -154,14 +157,17 @@ int upload_add(struct upload *u, const uint8_t *plain, size_t n) {
     return u->segments == CHUNK_SEGMENTS ? put_chunk(u) : VAULT_OK;
 }
 
-int upload_finish(struct upload *u) {
-    struct worker *w = u->w;
-    uint8_t sha256[HASH_SIZE];
+int upload_flush(struct upload *u, uint8_t ret_sha256[HASH_SIZE]) {
     int result = u->segments > 0 ? put_chunk(u) : VAULT_OK;
     if (result == VAULT_OK)
         result = send_page(u);
-    if (result == VAULT_OK)
-        result = digest_end(u->whole, sha256);
+    return result == VAULT_OK ? digest_end(u->whole, ret_sha256) : result;
+}
+
+int upload_finish(struct upload *u) {
+    struct worker *w = u->w;
+    uint8_t sha256[HASH_SIZE];
+    int result = upload_flush(u, sha256);
     if (result != VAULT_OK)
         return result;
     ask_start(w, MSG_upload_commit);
@@ -171,8 +177,12 @@ int upload_finish(struct upload *u) {
     return ask(w, MSG_answer);
 }
 
-void upload_abort(struct upload *u, const char *reason) {
+void upload_settle(struct upload *u) {
     (void)await_receipts(u);
+}
+
+void upload_abort(struct upload *u, const char *reason) {
+    upload_settle(u);
     ask_start(u->w, MSG_upload_abort);
     COPY_ARRAY(u->w->request.upload_abort.upload, u->id);
     copy_string(u->w->request.upload_abort.reason, sizeof(u->w->request.upload_abort.reason), reason);

@@ -35,10 +35,15 @@ int upload_start(struct upload *u, struct worker *w);
 /* Adds 1 to SEGMENT_PLAIN bytes; fewer than SEGMENT_PLAIN only at the very end. VAULT_DENIED: w->reply is to be
  * relayed. VAULT_E_IO: the store did not keep an object, store_status says why. VAULT_E_CRYPTO. */
 int upload_add(struct upload *u, const uint8_t *plain, size_t n);
-/* Puts what is left, waits for all receipts and commits; w->reply is the answer. Errors as upload_add. The upload is
- * gone at the monitor when it gives VAULT_OK. */
+/* Puts what is left, waits for all receipts, and gives the SHA-256 of the whole plaintext. Errors as upload_add. */
+int upload_flush(struct upload *u, uint8_t ret_sha256[HASH_SIZE]);
+/* The same, and commits; w->reply is the answer. The upload is gone at the monitor when it gives VAULT_OK. */
 int upload_finish(struct upload *u);
-/* Waits for what the store still writes, and has the monitor drop it all. */
+/* w->reply is a receipt of the store: takes it and frees its slot. */
+void upload_take_receipt(struct upload *u);
+/* Waits for what the store still writes. */
+void upload_settle(struct upload *u);
+/* The same, and has the monitor drop it all. */
 void upload_abort(struct upload *u, const char *reason);
 /* Wipes. */
 void upload_end(struct upload *u);

@@ -1,4 +1,5 @@
-/* One worker: one client connection, its channels, and what was granted to it. There is one per process.
+/* One worker: one client connection, or work of the vault's own; its channels, and what was granted to it. There is one
+ * per process.
  *
  * Invariants:
  *  1. A channel fault, or a message that must not come, ends the process after resetting the client (worker_fault).
@@ -21,6 +22,8 @@
 
 enum { INPUT_SIZE = 65536 };
 
+struct upload;
+
 struct worker {
     int supervisor, monitor, store; /* channels, not owned */
     struct stream *stream;          /* owned; NULL before there is a client and after it was reset */
@@ -33,6 +36,7 @@ struct worker {
     struct grants grants;
     struct content content;
     struct slots slots;
+    struct upload *writing;        /* its receipts may come before other answers of the store; NULL: none do */
     size_t input_start, input_end; /* bytes from the client that nobody took yet */
     uint8_t input[INPUT_SIZE];
 };
@@ -43,6 +47,9 @@ int worker_prepare(struct worker *w, int supervisor, int monitor, int store);
 void worker_limits(struct worker *w, const struct msg_client *client);
 /* Serves requests until the connection ends, then closes every grant and the stream. */
 void worker_serve(struct worker *w);
+
+/* Does the vault's own work as long as there is any; there is no client. */
+void worker_rekey(struct worker *w);
 
 /* From here on `id` is what the request uses; NULL: nothing. */
 void worker_use(struct worker *w, const uint8_t *id);

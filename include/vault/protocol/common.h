@@ -19,7 +19,8 @@ enum {
     PAGE_CHUNKS = 40   /* manifest entries per page */
 };
 
-enum peer_kind { PEER_TLS = 1, PEER_UNIX = 2 };
+/* PEER_NOBODY: no client, but work of the vault's own. */
+enum peer_kind { PEER_TLS = 1, PEER_UNIX = 2, PEER_NOBODY = 3 };
 
 enum purpose_kind { PURPOSE_NONE = 0, PURPOSE_TREATMENT = 1, PURPOSE_RESEARCH = 2 };
 

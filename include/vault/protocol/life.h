@@ -43,7 +43,7 @@
 
 /* To gate, monitor and store: a worker is born; 1 descriptor: the channel to it. */
 #define FIELDS_worker_new(F, R) F(R, U64, worker, 0)
-/* To the monitor: this worker has been given a client. */
+/* To the monitor: this worker has been given a client, or work of the vault's own. */
 #define FIELDS_worker_client(F, R)                                                                                     \
     F(R, U64, worker, 0)                                                                                               \
     F(R, U8, kind, 0)      /* enum peer_kind */                                                                        \
@@ -57,6 +57,11 @@
     F(R, U32, head_ms, 0)                                                                                              \
     F(R, U32, idle_ms, 0)                                                                                              \
     F(R, U32, total_ms, 0) /* 0: none */
+/* Monitor to supervisor: give a worker work of the vault's own. worker_client follows (PEER_NOBODY); or nothing, where
+ * no worker can be had just now. */
+#define FIELDS_worker_wanted(F, R) F(R, U8, unused, 0)
+/* To the worker: no client; what there is to do it asks the monitor (rekey_next). */
+#define FIELDS_work(F, R) F(R, U8, unused, 0)
 /* To gate, monitor and store: this worker is dead and its client socket closed, or (answer to worker_kill) was so
  * before. */
 #define FIELDS_worker_gone(F, R)                                                                                       \
@@ -117,6 +122,8 @@ enum seal_state { SEAL_UNINITIALISED = 0, SEAL_SEALED = 1, SEAL_UNSEALED = 2 };
     M(token_wanted, 0x010f, 0)                                                                                         \
     M(token_channel, 0x0110, 1)                                                                                        \
     M(token_gone, 0x0111, 0)                                                                                           \
-    M(certificate, 0x0112, 2)
+    M(certificate, 0x0112, 2)                                                                                          \
+    M(worker_wanted, 0x0113, 0)                                                                                        \
+    M(work, 0x0114, 0)
 
 #endif

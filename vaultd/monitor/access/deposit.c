@@ -46,8 +46,7 @@ static int record_create(struct request *q, const struct inquiry *i, uint64_t *r
     return journal(q->monitor, &e, ret_seq);
 }
 
-/* A fresh data key for a fresh blob, wrapped under its subject's key. */
-static int new_key(struct monitor *m, const struct subject_value *s, struct upload_value *u, struct secret **ret) {
+int upload_key(struct monitor *m, const struct subject_value *s, struct upload_value *u, struct secret **ret) {
     CLEANUP_SECRET struct secret *key = NULL;
     randombytes_buf(u->blob, sizeof(u->blob));
     u->key_number = s->key_number;
@@ -74,18 +73,21 @@ static void fill_upload(struct upload_value *u, const struct request *q) {
 
 static int permit(struct request *q, const struct inquiry *i) {
     static struct upload_value u;
-    struct monitor *m = q->monitor;
-    uint8_t id[ID_SIZE];
     uint64_t seq = NO_SEQ;
     CLEANUP_SECRET struct secret *key = NULL;
     u = (struct upload_value){0};
     fill_upload(&u, q);
-    randombytes_buf(id, sizeof(id));
-    int result = new_key(m, &i->subject, &u, &key);
+    int result = upload_key(q->monitor, &i->subject, &u, &key);
     if (result == VAULT_OK)
         result = record_create(q, i, &seq);
-    if (result == VAULT_OK)
-        result = index_put_record(m->index, DB_UPLOADS, id, ID_SIZE, &layout_upload_value, &u);
+    return result == VAULT_OK ? upload_begin(q, &u, seq, &key) : result;
+}
+
+int upload_begin(struct request *q, const struct upload_value *u, uint64_t seq, struct secret **key) {
+    struct monitor *m = q->monitor;
+    uint8_t id[ID_SIZE];
+    randombytes_buf(id, sizeof(id));
+    int result = index_put_record(m->index, DB_UPLOADS, id, ID_SIZE, &layout_upload_value, u);
     if (result != VAULT_OK)
         return result;
     struct message *reply = malloc(sizeof(*reply));
@@ -95,10 +97,10 @@ static int permit(struct request *q, const struct inquiry *i) {
     COPY_ARRAY(claim.upload, id);
     message_init(reply, MSG_upload, q->message->id);
     COPY_ARRAY(reply->upload.upload, id);
-    COPY_ARRAY(reply->upload.request, q->id);
+    COPY_ARRAY(reply->upload.request, u->request);
     reply->upload.seq = seq;
     token_make(m->store_key, &claim, reply->upload.token);
-    reply->upload.key = secret_move(&key);
+    reply->upload.key = secret_move(key);
     q->worker->deposits = true;
     q->worker->uploads++;
     batch_reply(m, q->worker, reply);
@@ -176,7 +178,8 @@ static int put_names(struct monitor *m, const struct file_value *f) {
 /* The subject's key may have made way for another since the deposit began. */
 static int put_blob(struct monitor *m, const struct subject_value *s, const struct upload_value *u,
                     const struct file_value *f) {
-    struct blob_value blob = {.generation = u->key_number, .size = f->size, .chunks = u->chunks};
+    struct blob_value blob = {
+        .generation = u->key_number, .size = f->size, .chunks = u->chunks, .number = 1, .keyed = f->deposited};
     COPY_ARRAY(blob.file, f->file);
     name_hash(m, NAME_SUBJECT, u->subject, NULL, blob.subject);
     COPY_ARRAY(blob.key, u->key);
@@ -192,15 +195,13 @@ static int count_file(struct monitor *m, struct subject_value *s) {
     return result == VAULT_OK ? meta_store(m) : result;
 }
 
-/* What the upload's marks named is published now: they go later, a few at a time. */
-static int leave_marks(struct request *q, const struct upload_value *u) {
+int upload_leave_marks(struct request *q, const uint8_t id[ID_SIZE], const struct upload_value *u) {
     struct upload_value published = *u;
     published.state = UPLOAD_PUBLISHED;
     wipe(published.key, sizeof(published.key)); /* the blob has it */
     q->worker->uploads -= q->worker->uploads > 0 ? 1 : 0;
     q->monitor->clean_wanted = true;
-    return index_put_record(q->monitor->index, DB_UPLOADS, q->message->upload_commit.upload, ID_SIZE,
-                            &layout_upload_value, &published);
+    return index_put_record(q->monitor->index, DB_UPLOADS, id, ID_SIZE, &layout_upload_value, &published);
 }
 
 static int record_end(struct request *q, const struct upload_value *u, const char *outcome, const uint8_t *file,
@@ -247,7 +248,7 @@ static int publish(struct request *q, const struct upload_value *u) {
     if (result == VAULT_OK)
         result = count_file(m, &s);
     if (result == VAULT_OK)
-        result = leave_marks(q, u);
+        result = upload_leave_marks(q, c->upload, u);
     if (result == VAULT_OK)
         result = record_end(q, u, "done", f.file, c->size, 0, NULL, &seq);
     if (result == VAULT_OK)
@@ -255,7 +256,7 @@ static int publish(struct request *q, const struct upload_value *u) {
     return result;
 }
 
-static int give_up(struct request *q, const uint8_t id[ID_SIZE]) {
+int upload_give_up(struct request *q, const uint8_t id[ID_SIZE]) {
     q->worker->uploads -= q->worker->uploads > 0 ? 1 : 0;
     return upload_drop(q->monitor, id);
 }
@@ -263,7 +264,7 @@ static int give_up(struct request *q, const uint8_t id[ID_SIZE]) {
 static int turn_down(struct request *q, const struct upload_value *u, unsigned status, const char *rule,
                      const char *text) {
     uint64_t seq = NO_SEQ;
-    int result = give_up(q, q->message->upload_commit.upload);
+    int result = upload_give_up(q, q->message->upload_commit.upload);
     if (result == VAULT_OK)
         result = record_end(q, u, "failed", NULL, q->message->upload_commit.size, status == 422 ? 6 : 1, text, &seq);
     if (result == VAULT_OK)
@@ -279,7 +280,7 @@ static int settle(struct request *q, const struct upload_value *u, const struct 
         strcmp(f->service, u->service) == 0 && f->size == c->size && memcmp(f->sha256, c->sha256, HASH_SIZE) == 0;
     if (!same)
         return turn_down(q, u, 409, "name-taken", "This subject has another file of this name.");
-    int result = give_up(q, c->upload);
+    int result = upload_give_up(q, c->upload);
     if (result == VAULT_OK)
         result = record_end(q, u, "done", f->file, c->size, 0, "the same content was there already", &seq);
     if (result == VAULT_OK)
@@ -287,7 +288,7 @@ static int settle(struct request *q, const struct upload_value *u, const struct 
     return result;
 }
 
-static bool sizes_agree(const struct upload_value *u, uint64_t size) {
+bool upload_fits(const struct upload_value *u, uint64_t size) {
     return blob_chunks(size) == u->chunks && (u->chunks == 0 || blob_chunk_length(size, u->chunks - 1) == u->last);
 }
 
@@ -303,7 +304,7 @@ int answer_upload_commit(struct request *q) {
         return result;
     if (!q->asker.known || (q->asker.roles & 1u << ROLE_DEPOSITOR) == 0)
         return turn_down(q, &u, 403, "role-missing", "This service may no longer deposit.");
-    if (!sizes_agree(&u, c->size))
+    if (!upload_fits(&u, c->size))
         return turn_down(q, &u, 400, "manifest-refused", "The size does not fit the manifest.");
     if (u.has_digest != 0 && memcmp(u.digest, c->sha256, HASH_SIZE) != 0)
         return turn_down(q, &u, 422, "digest-mismatch", "The content does not match its declared digest.");
@@ -320,7 +321,7 @@ int answer_upload_abort(struct request *q) {
     if (result == VAULT_DENIED)
         return upload_refuse(q);
     if (result == VAULT_OK)
-        result = give_up(q, a->upload);
+        result = upload_give_up(q, a->upload);
     if (result == VAULT_OK)
         result = record_end(q, &u, "interrupted", NULL, 0, 1, a->reason, NULL);
     if (result == VAULT_OK)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "vaultd/monitor/care/failures.h"
+#include "vaultd/monitor/keys/rekey.h"
 #include "vault/log.h"
 #include "vault/result.h"
 
@@ -22,6 +23,13 @@ unsigned grants_of(const struct monitor *m, uint64_t worker) {
     for (const struct grant *g = m->grants; g != NULL; g = g->next)
         n += g->worker == worker ? 1 : 0;
     return n;
+}
+
+bool grants_need(const struct monitor *m, const uint8_t blob[ID_SIZE]) {
+    for (const struct grant *g = m->grants; g != NULL; g = g->next)
+        if (memcmp(g->blob, blob, ID_SIZE) == 0)
+            return true;
+    return false;
 }
 
 int grant_add(struct monitor *m, const struct grant *g) {
@@ -49,17 +57,18 @@ void grant_drop(struct monitor *m, struct grant *g) {
         return;
     *at = g->next;
     free(g);
+    m->removal_wanted |= m->removal_waits;
 }
 
 int grant_close(struct monitor *m, struct grant *g, const char *outcome, uint64_t bytes, uint32_t ranges,
                 uint8_t status, const char *detail) {
-    struct event e = {.name = "read.close",
+    struct event e = {.name = g->value.rekey != 0 ? "file.rekey.close" : "read.close",
                       .outcome = outcome,
                       .service = g->value.service,
                       .subject = g->value.subject,
                       .file = g->value.file,
                       .request = g->value.request,
-                      .action = 'R',
+                      .action = g->value.rekey != 0 ? 'U' : 'R',
                       .purpose = g->value.purpose,
                       .has_bytes = true,
                       .bytes = bytes,
@@ -78,6 +87,8 @@ static int still_permitted(struct monitor *m, const struct grant *g, bool *ret_p
     static struct inquiry i;
     struct asker asker = {0};
     const struct worker *w = worker_find(m, g->worker);
+    if (g->value.rekey != 0)
+        return rekey_goes_on(m, g, ret_permitted);
     int result = w == NULL ? VAULT_OK : find_asker(m, w, &asker);
     struct inquiry_wanted wanted = {
         .asker = &asker, .action = ACTION_READ, .purpose = &g->purpose, .file = g->value.file};

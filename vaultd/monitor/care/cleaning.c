@@ -36,7 +36,7 @@ static int drop_unfinished(struct monitor *m, const uint8_t id[ID_SIZE], const s
                       .detail = why,
                       .state = REQUEST_ENDED,
                       .status = 1};
-    int result = journal(m, &e, NULL);
+    int result = u->rekey != 0 ? VAULT_OK : journal(m, &e, NULL); /* its grant's end is the record */
     return result == VAULT_OK ? upload_drop(m, id) : result;
 }
 
@@ -116,19 +116,26 @@ static int next_over(struct monitor *m, uint8_t id[ID_SIZE], struct upload_value
     return result;
 }
 
-/* No mark of it is left: the upload goes, and where it came to nothing its pages do. */
-static int forget(struct monitor *m, const uint8_t id[ID_SIZE], const struct upload_value *u) {
-    uint32_t pages = u->state == UPLOAD_DROPPED ? u->pages : 0;
+static int forget_page(struct monitor *m, const uint8_t blob[ID_SIZE], uint32_t page) {
+    uint8_t key[ID_SIZE + 4];
+    copy_bytes(key, sizeof(key), blob, ID_SIZE);
+    put_be32(key + ID_SIZE, page);
+    int result = index_delete(m->index, DB_PAGES, key, sizeof(key));
+    return result == VAULT_NOT_FOUND ? VAULT_OK : result;
+}
+
+/* No mark of it is left: where it came to nothing its pages go, the last ones first, a few at a time; then the upload.
+ */
+static int forget(struct monitor *m, const uint8_t id[ID_SIZE], struct upload_value *u) {
+    enum { STEP_PAGES = 16 };
+    bool dropped = u->state == UPLOAD_DROPPED;
     int result = batch_begin(m);
-    for (uint32_t page = 0; result == VAULT_OK && page < pages; page++) {
-        uint8_t key[ID_SIZE + 4];
-        copy_bytes(key, sizeof(key), u->blob, ID_SIZE);
-        put_be32(key + ID_SIZE, page);
-        result = index_delete(m->index, DB_PAGES, key, sizeof(key));
-        if (result == VAULT_NOT_FOUND)
-            result = VAULT_OK;
-    }
-    return result == VAULT_OK ? index_delete(m->index, DB_UPLOADS, id, ID_SIZE) : result;
+    for (unsigned n = 0; result == VAULT_OK && dropped && u->pages > 0 && n < STEP_PAGES; n++)
+        result = forget_page(m, u->blob, --u->pages);
+    if (result != VAULT_OK)
+        return result;
+    return dropped && u->pages > 0 ? index_put_record(m->index, DB_UPLOADS, id, ID_SIZE, &layout_upload_value, u)
+                                   : index_delete(m->index, DB_UPLOADS, id, ID_SIZE);
 }
 
 static int ask_store(struct monitor *m, const uint8_t address[HASH_SIZE]) {

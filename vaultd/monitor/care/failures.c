@@ -35,8 +35,10 @@ int failure_is_aside(struct monitor *m, const uint8_t blob[ID_SIZE], bool *ret_a
 int failure_forget(struct monitor *m, const uint8_t blob[ID_SIZE]) {
     bool aside = false;
     int result = failure_is_aside(m, blob, &aside);
-    if (result == VAULT_OK && aside && m->meta.set_aside > 0)
-        m->meta.set_aside--; /* stored with the count of files */
+    if (result == VAULT_OK && aside && m->meta.set_aside > 0) {
+        m->meta.set_aside--;
+        result = meta_store(m);
+    }
     if (result == VAULT_OK)
         result = index_delete(m->index, DB_FAILURES, blob, ID_SIZE);
     return result == VAULT_NOT_FOUND ? VAULT_OK : result;
@@ -171,28 +173,33 @@ static int ask_store(struct monitor *m, const uint8_t blob[ID_SIZE], const struc
     return VAULT_OK;
 }
 
-/* The store has looked. A report that came meanwhile, of another object, is looked at after this one. */
+/* The report is looked at; one of another object that came meanwhile is next. */
+static int note_looked(struct monitor *m, struct failure_value *v) {
+    if (memcmp(v->object, m->failures.object, HASH_SIZE) != 0)
+        return VAULT_OK;
+    v->wanted = 0;
+    return store(m, m->failures.blob, v);
+}
+
+/* The store has looked. What was removed meanwhile, or is no file's content any more, counts for nothing. */
 static int settle(struct monitor *m) {
     static struct file_value file;
     struct failures *f = &m->failures;
     struct failure_value v;
     f->state = FAILURE_NONE;
     int result = index_get_record(m->index, DB_FAILURES, f->blob, ID_SIZE, &layout_failure_value, &v);
-    if (result == VAULT_NOT_FOUND || result == VAULT_E_DAMAGED)
-        return VAULT_OK; /* the file is gone meanwhile; or nobody knows any more what was reported */
-    if (result == VAULT_OK && memcmp(v.object, f->object, HASH_SIZE) == 0) {
-        v.wanted = 0;
-        result = store(m, f->blob, &v);
-    }
-    if (result != VAULT_OK || f->status == STORE_DONE) {
-        if (result == VAULT_OK)
-            log_warning("failures: an object that a read called damaged is whole in the store");
-        return result;
-    }
-    result = index_get_record(m->index, DB_FILES, v.file, ID_SIZE, &layout_file_value, &file);
     if (result == VAULT_OK)
-        result = failure_found(m, f->blob, &file, f->status);
-    return result == VAULT_NOT_FOUND || result == VAULT_E_DAMAGED ? VAULT_OK : result;
+        result = note_looked(m, &v);
+    if (result == VAULT_OK)
+        result = index_get_record(m->index, DB_FILES, v.file, ID_SIZE, &layout_file_value, &file);
+    if (result == VAULT_NOT_FOUND || (result == VAULT_OK && memcmp(file.blob, f->blob, ID_SIZE) != 0))
+        return failure_forget(m, f->blob);
+    if (result != VAULT_OK)
+        return result == VAULT_E_DAMAGED ? VAULT_OK : result; /* it is told where it is read */
+    if (f->status != STORE_DONE)
+        return failure_found(m, f->blob, &file, f->status);
+    log_warning("failures: an object that a read called damaged is whole in the store");
+    return VAULT_OK;
 }
 
 int failures_step(struct monitor *m, bool *ret_more) {

@@ -14,7 +14,7 @@ int failure_reported(struct monitor *m, const struct grant *g, const uint8_t obj
 int failure_found(struct monitor *m, const uint8_t blob[ID_SIZE], const struct file_value *f, uint8_t status);
 /* Whether the blob's file is set aside. Faults of the index. */
 int failure_is_aside(struct monitor *m, const uint8_t blob[ID_SIZE], bool *ret_aside);
-/* The file is gone, and with it what was counted. Faults of the index. */
+/* The blob is no file's any more: what was counted of it goes. Faults of the index. */
 int failure_forget(struct monitor *m, const uint8_t blob[ID_SIZE]);
 /* A scrub that began at `since` found the index and all objects it could: files that it found nothing wrong with are
  * set aside no longer. One bounded slice. VAULT_AGAIN: there is more to do; faults of the index. */

@@ -34,12 +34,16 @@ static int count_out(struct monitor *m, struct subject_value *s) {
 }
 
 /* A blob whose entry is damaged has the pages that are found. */
-static int leave_content(struct monitor *m, const struct file_value *f) {
+int content_remove(struct monitor *m, const struct file_value *f) {
     struct removed_value r = {.pages = (uint32_t)((blob_chunks(f->size) + PAGE_CHUNKS - 1) / PAGE_CHUNKS)};
     randombytes_buf(r.upload, sizeof(r.upload));
     copy_string(r.subject, sizeof(r.subject), f->subject);
     m->removal_wanted = true;
-    return index_put_record(m->index, DB_REMOVED, f->blob, ID_SIZE, &layout_removed_value, &r);
+    int result = gone(index_delete(m->index, DB_BLOBS, f->blob, ID_SIZE));
+    if (result == VAULT_OK)
+        result = failure_forget(m, f->blob);
+    return result != VAULT_OK ? result
+                              : index_put_record(m->index, DB_REMOVED, f->blob, ID_SIZE, &layout_removed_value, &r);
 }
 
 int file_remove(struct monitor *m, struct subject_value *s, const struct file_value *f) {
@@ -47,11 +51,7 @@ int file_remove(struct monitor *m, struct subject_value *s, const struct file_va
     if (result == VAULT_OK)
         result = gone(index_delete(m->index, DB_FILES, f->file, ID_SIZE));
     if (result == VAULT_OK)
-        result = gone(index_delete(m->index, DB_BLOBS, f->blob, ID_SIZE));
-    if (result == VAULT_OK)
-        result = failure_forget(m, f->blob);
-    if (result == VAULT_OK)
-        result = leave_content(m, f);
+        result = content_remove(m, f);
     return result == VAULT_OK ? count_out(m, s) : result;
 }
 
@@ -89,15 +89,20 @@ static int hand_over(struct monitor *m, const uint8_t blob[ID_SIZE], const struc
     return result == VAULT_OK ? index_delete(m->index, DB_REMOVED, blob, ID_SIZE) : result;
 }
 
-/* The first that can be read: a damaged one is passed over, and its objects stay as bytes that no key opens.
- * VAULT_NOT_FOUND. */
+/* The first that can be read and that no grant needs: a damaged one is passed over, and its objects stay as bytes that
+ * no key opens. VAULT_NOT_FOUND. */
 static int next_removed(struct monitor *m, uint8_t blob[INDEX_KEY_MAX], struct removed_value *ret) {
     size_t size = 0;
     int result = index_next(m->index, DB_REMOVED, NULL, 0, NULL, 0, blob, &size);
+    m->removal_waits = false;
     while (result == VAULT_OK) {
+        bool needed = size == ID_SIZE && grants_need(m, blob);
+        m->removal_waits |= needed;
         result = size == ID_SIZE ? index_get_record(m->index, DB_REMOVED, blob, size, &layout_removed_value, ret)
                                  : VAULT_E_DAMAGED;
-        if (result != VAULT_E_DAMAGED)
+        if (!needed && result != VAULT_E_DAMAGED)
+            return result;
+        if (result < 0 && result != VAULT_E_DAMAGED)
             return result;
         result = index_next(m->index, DB_REMOVED, NULL, 0, blob, size, blob, &size);
     }

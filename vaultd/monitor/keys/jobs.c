@@ -23,14 +23,14 @@ json_t *job_json(const struct job_value *j) {
                      j->ended != 0 ? "done" : "running");
 }
 
-static int job_load(struct monitor *m, uint32_t number, struct job_value *ret) {
+int job_load(struct monitor *m, uint32_t number, struct job_value *ret) {
     uint8_t key[4];
     put_be32(key, number);
     int result = index_get_record(m->index, DB_JOBS, key, sizeof(key), &layout_job_value, ret);
     return result == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : result;
 }
 
-static int job_store(struct monitor *m, const struct job_value *j) {
+int job_store(struct monitor *m, const struct job_value *j) {
     uint8_t key[4];
     put_be32(key, j->number);
     return index_put_record(m->index, DB_JOBS, key, sizeof(key), &layout_job_value, j);
@@ -55,9 +55,9 @@ int answer_key_jobs(struct request *q) {
     return VAULT_OK;
 }
 
-int job_begin(struct monitor *m, const struct job_kind *kind, struct job_value *j) {
+int job_begin(struct monitor *m, const char *what, struct job_value *j) {
     j->number = ++m->meta.jobs;
-    copy_string(j->what, sizeof(j->what), kind->what);
+    copy_string(j->what, sizeof(j->what), what);
     int result = meta_store(m);
     return result == VAULT_OK ? job_store(m, j) : result;
 }
@@ -74,6 +74,11 @@ int job_is_open(struct monitor *m, const struct job_kind *kind, bool *ret) {
         *ret = strcmp(j.what, kind->what) == 0;
     }
     return VAULT_OK;
+}
+
+uint32_t jobs_open(const struct monitor *m) {
+    bool passed = m->meta.aside != 0 && m->meta.aside <= m->meta.jobs_ended;
+    return m->meta.jobs - m->meta.jobs_ended + (passed ? 1 : 0);
 }
 
 /* What it was to do is not known: the next ones must not wait for it. */
@@ -106,12 +111,21 @@ static bool gives_way(const struct monitor *m) {
     return m->replies != NULL && loop_now_ms() - m->job_ran < PATIENCE_MS;
 }
 
+/* The next one runs beside the others: they go on behind it. */
+static int pass_aside(struct monitor *m) {
+    int result = batch_begin(m);
+    m->meta.jobs_ended++;
+    return result == VAULT_OK ? meta_store(m) : result;
+}
+
 int jobs_step(struct monitor *m, bool *ret_more) {
     struct job_value j;
     const struct job_kind *kind = NULL;
     *ret_more = false;
     if (m->seal != SEAL_UNSEALED || m->meta.jobs_ended == m->meta.jobs || m->space.state != SPACE_ENOUGH)
         return VAULT_OK;
+    if (m->meta.jobs_ended + 1 == m->meta.aside)
+        return pass_aside(m);
     *ret_more = true;
     if (gives_way(m))
         return VAULT_OK;

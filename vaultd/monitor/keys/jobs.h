@@ -21,10 +21,18 @@ extern const struct job_kind job_turn;
 /* shreds.c: the files of a shredded subject. */
 extern const struct job_kind job_shred;
 
-/* Puts a job at the end of the queue, with everything but its number filled in. Faults of the index. */
-int job_begin(struct monitor *m, const struct job_kind *kind, struct job_value *j);
+/* The rotation of data keys has work for months, done by a worker: it runs beside the others (rekey.c). */
+#define JOB_ASIDE "data"
+
+/* Puts a job at the end of the queue, with everything but its number and kind filled in. Faults of the index. */
+int job_begin(struct monitor *m, const char *what, struct job_value *j);
 /* Whether one of this kind has not ended. Faults of the index. */
 int job_is_open(struct monitor *m, const struct job_kind *kind, bool *ret);
+/* Reads and stores a job. VAULT_E_DAMAGED also if it is not there; faults of the index. */
+int job_load(struct monitor *m, uint32_t number, struct job_value *ret);
+int job_store(struct monitor *m, const struct job_value *j);
+/* How many have not ended. */
+uint32_t jobs_open(const struct monitor *m);
 /* As status and answers show it. */
 json_t *job_json(const struct job_value *j);
 

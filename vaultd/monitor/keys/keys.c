@@ -6,6 +6,7 @@
 #include "jobs.h"
 #include "vaultd/monitor/opening/opening.h"
 #include "vaultd/monitor/pending.h"
+#include "rekey.h"
 #include "ring.h"
 #include "subject_keys.h"
 #include "warnings.h"
@@ -99,8 +100,17 @@ static int rotate_subjects(struct request *q) {
     if (result == VAULT_OK && running)
         return refuse(q, "key.rotate", NULL, 409, "job-running", "The rotation before has not ended yet.");
     if (result == VAULT_OK)
-        result = job_begin(m, &job_turn, &job);
+        result = job_begin(m, job_turn.what, &job);
     return result == VAULT_OK ? administer(q, "key.rotate", NULL, 'U', "subject", 202, job_json(&job)) : result;
+}
+
+/* Every file gets another data key. */
+static int rotate_data(struct request *q) {
+    struct job_value job;
+    if (q->monitor->meta.aside != 0)
+        return refuse(q, "key.rotate", NULL, 409, "job-running", "The rotation before has not ended yet.");
+    int result = rekey_begin(q->monitor, &job);
+    return result == VAULT_OK ? administer(q, "key.rotate", NULL, 'U', "data", 202, job_json(&job)) : result;
 }
 
 static int rotate_kek(struct request *q) {
@@ -130,9 +140,11 @@ int answer_key_rotate(struct request *q) {
     bool root = strcmp(r->what, "root") == 0;
     if (strcmp(r->what, "subject") == 0 && r->retire == 0)
         return rotate_subjects(q);
+    if (strcmp(r->what, "data") == 0 && r->retire == 0)
+        return rotate_data(q);
     if (!(kek || (root && r->retire == 0)) || r->retire > 1 || r->without_backup > r->retire)
         return refuse(q, "key.rotate", NULL, 400, "malformed",
-                      "'kek', 'root' and 'subject' can be rotated, and generations of 'kek' be retired.");
+                      "'kek', 'root', 'subject' and 'data' can be rotated, and generations of 'kek' be retired.");
     if (!space_for_ring(q->monitor))
         return refuse(q, "key.rotate", NULL, 507, "keyring-full", "There is no space for a copy of the key ring.");
     return root ? rotate_root(q, "root") : r->retire != 0 ? retire(q) : rotate_kek(q);

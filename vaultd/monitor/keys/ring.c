@@ -13,7 +13,7 @@ static int activate(struct monitor *m, struct job_value *job) {
     m->meta.generation = keyring_newest(m->keyring);
     m->meta.intent = INTENT_NONE;
     *job = (struct job_value){.generation = m->meta.generation, .total = m->meta.subjects};
-    return job_begin(m, &job_kek, job);
+    return job_begin(m, job_kek.what, job);
 }
 
 static int replace_seal(struct monitor *m, const struct seal *seal, struct secret **root) {

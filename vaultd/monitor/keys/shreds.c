@@ -161,7 +161,7 @@ static int shred_subject(struct request *q, struct subject_value *s) {
     if (result == VAULT_OK)
         result = subject_make_current(m, s);
     if (result == VAULT_OK)
-        result = job_begin(m, &job_shred, &job);
+        result = job_begin(m, job_shred.what, &job);
     if (result == VAULT_OK)
         result = shreds_json(m, s, &shreds);
     if (result != VAULT_OK)
@@ -204,7 +204,7 @@ static int shred_file(struct request *q, struct subject_value *s, const struct f
     if (result == VAULT_OK)
         result = subject_make_current(m, s); /* what was before is told from it */
     if (result == VAULT_OK)
-        result = job_begin(m, &job_turn, &job);
+        result = job_begin(m, job_turn.what, &job);
     if (result != VAULT_OK)
         return result;
     return administer(q, "file.shred", s->subject, 'D', f->name, 200, shred_json(m, &v));

@@ -8,6 +8,7 @@
 #include "vaultd/monitor/keys/age.h"
 #include "vaultd/monitor/keys/escrow.h"
 #include "vaultd/monitor/keys/warnings.h"
+#include "vaultd/monitor/keys/jobs.h"
 #include "vault/checkpoint.h"
 #include "vault/log.h"
 #include "vault/result.h"
@@ -62,7 +63,7 @@ static json_t *status_json(struct monitor *m, bool in_full) {
                              json_hex(m->meta.vault, KEYRING_ID), "epoch", (json_int_t)m->meta.epoch, "generation",
                              (int)m->meta.generation, "records", (json_int_t)m->tree.size, "subjects",
                              (json_int_t)m->meta.subjects, "files", (json_int_t)m->meta.files, "policy", policy, "jobs",
-                             json_integer((json_int_t)(m->meta.jobs - m->meta.jobs_ended)), "index", check_json(m));
+                             json_integer((json_int_t)jobs_open(m)), "index", check_json(m));
     if (rest != NULL) {
         json_object_set_new(rest, "failed_authentications", failures_json(m));
         json_object_set_new(rest, "key_age", key_age_json(m));
