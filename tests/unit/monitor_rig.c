@@ -584,7 +584,7 @@ size_t store_removes_one(uint8_t (*ret)[HASH_SIZE], size_t room) {
 size_t store_removes(uint8_t (*ret)[HASH_SIZE], size_t room) {
     size_t count = 0;
     for (unsigned idle = 0; idle < 3; idle++) {
-        size_t found = store_removes_one(ret + count, room - count);
+        size_t found = store_removes_one(ret == NULL ? NULL : ret + count, room - count);
         count += found;
         idle = found > 0 ? 0 : idle;
     }

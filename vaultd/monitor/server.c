@@ -206,7 +206,8 @@ int monitor_start(struct monitor *m) {
 
 /* The work that nobody waits for. */
 static void go_on(struct monitor *m, bool *more) {
-    static int (*const steps[])(struct monitor *, bool *) = {jobs_step, rekey_step, removal_step, scrub_step, failures_step};
+    static int (*const steps[])(struct monitor *, bool *) = {jobs_step, rekey_step, removal_step, scrub_step,
+                                                             failures_step};
     if (m->space.state == SPACE_NONE)
         return;
     int result = m->unsettled && m->seal == SEAL_UNSEALED ? uploads_settle(m) : VAULT_OK;
