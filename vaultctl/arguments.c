@@ -23,7 +23,7 @@ struct scan {
     const char *const *argv;
     int at;
     bool words_only; /* after "--" */
-    int word_at[2];  /* where the command's name is in argv */
+    int word_at[3];  /* where the command's name is in argv */
     const struct option *last_repeat;
 };
 
@@ -89,6 +89,14 @@ static int take_name(struct call *c, const struct command *const *commands, cons
     return c->group != NULL ? (int)OUTCOME_DONE : REFUSE(c, "unknown command '%s'", word);
 }
 
+/* A command of two words, and another that begins with them and has this word after them. */
+static const struct command *longer(const struct command *const *commands, const char *name, const char *word) {
+    for (const struct command *const *p = commands; *p != NULL; p++)
+        if (begins_group((*p)->name, name) && strcmp((*p)->name + strlen(name) + 1, word) == 0)
+            return *p;
+    return NULL;
+}
+
 /* First pass: only global options stand before or within the command's name. */
 static int find_command(struct scan *s, const struct command *const *commands) {
     struct call *c = s->c;
@@ -110,6 +118,12 @@ static int find_command(struct scan *s, const struct command *const *commands) {
         if (take_name(c, commands, argument) != OUTCOME_DONE)
             return OUTCOME_USAGE;
         s->word_at[found++] = s->at;
+    }
+    bool goes_on = found == 2 && c->command != NULL && s->at < s->argc;
+    const struct command *more = goes_on ? longer(commands, c->command->name, s->argv[s->at]) : NULL;
+    if (more != NULL) {
+        c->command = more;
+        s->word_at[found] = s->at;
     }
     return OUTCOME_DONE;
 }
@@ -196,7 +210,7 @@ static int take_word(struct scan *s) {
 static int take_all(struct scan *s) {
     for (s->at = 1; s->at < s->argc; s->at++) {
         int result = OUTCOME_DONE;
-        if (s->at == s->word_at[0] || s->at == s->word_at[1])
+        if (s->at == s->word_at[0] || s->at == s->word_at[1] || s->at == s->word_at[2])
             continue;
         if (!s->words_only && strcmp(s->argv[s->at], "--") == 0)
             s->words_only = true;

@@ -3,22 +3,14 @@
 #include <time.h>
 
 #include "commands.h"
+#include "jobs.h"
 #include "request.h"
 #include "share.h"
-
-static const struct column job_columns[] = {
-    {"ID", "id"},       {"WHAT", "what"}, {"GENERATION", "generation"}, {"DONE", "done"}, {"TOTAL", "total"},
-    {"STATE", "state"}, {NULL, NULL},
-};
 
 static int run_list(struct call *c) {
     static const struct column columns[] = {
         {"GENERATION", "generation"}, {"CREATED", "created"}, {"STATE", "state"}, {NULL, NULL}};
     return ask_rows(c, format_text("/v1/keys"), "generations", columns);
-}
-
-static int run_jobs(struct call *c) {
-    return ask_rows(c, format_text("/v1/jobs"), "jobs", job_columns);
 }
 
 /* The job with this id among those listed now, owned by the caller; OUTCOME_FAILED after a complaint if it is gone. */
@@ -38,9 +30,14 @@ static int ask_job(struct call *c, const json_t *id, json_t **ret) {
     return *ret != NULL ? (int)OUTCOME_DONE : fail(c, OUTCOME_FAILED, "the job is not listed any more ('key jobs')");
 }
 
-static bool is_running(const json_t *job) {
-    const char *state = json_string_value(json_object_get(job, "state"));
-    return state != NULL && strcmp(state, "running") == 0;
+static bool is_in(const json_t *job, const char *state) {
+    const char *in = json_string_value(json_object_get(job, "state"));
+    return in != NULL && strcmp(in, state) == 0;
+}
+
+/* It, or one before it, which it waits for, was paused: nobody knows for how long. */
+static bool is_held(const json_t *job) {
+    return is_in(job, "paused") || json_is_integer(json_object_get(job, "held_by"));
 }
 
 /* Follows *job to its end, replacing it by its latest form. */
@@ -48,7 +45,7 @@ static int wait_for(struct call *c, json_t **job) {
     struct timespec pause = {.tv_nsec = 300000000};
     struct progress p = progress_of("rewrapping", "keys");
     int outcome = OUTCOME_DONE;
-    while (outcome == OUTCOME_DONE && is_running(*job)) {
+    while (outcome == OUTCOME_DONE && (is_in(*job, "running") || is_in(*job, "waiting")) && !is_held(*job)) {
         json_t *latest = NULL;
         (void)nanosleep(&pause, NULL);
         outcome = interrupted ? fail(c, OUTCOME_FAILED, "interrupted; the job goes on ('key jobs')")
@@ -61,6 +58,8 @@ static int wait_for(struct call *c, json_t **job) {
                       (uint64_t)json_integer_value(json_object_get(latest, "total")));
     }
     progress_end(&p);
+    if (outcome == OUTCOME_DONE && is_held(*job))
+        return fail(c, OUTCOME_FAILED, "it was begun, and waits: a job is paused ('key jobs', 'key jobs resume')");
     return outcome;
 }
 
@@ -138,14 +137,4 @@ const struct command command_key_rotate = {
     .options = rotate_options,
     .words = 1,
     .run = run_rotate,
-};
-
-const struct command command_key_jobs = {
-    .name = "key jobs",
-    .area = "Keys",
-    .synopsis = "",
-    .summary = "rotations, running and done",
-    .help = "Lists the rotations with their progress.",
-    .example = "  vaultctl key jobs",
-    .run = run_jobs,
 };

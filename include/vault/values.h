@@ -194,7 +194,9 @@ DECLARE_RECORD(request_value);
     F(R, U64, met, 0)    /* subject: files met in this subject's turn */                                               \
     F(R, U64, failed, 0) /* of them, what is damaged and was left as it is */                                          \
     F(R, U64, total, 0)                                                                                                \
-    F(R, U8, ended, 0)
+    F(R, U8, ended, 0)                                                                                                 \
+    F(R, U8, paused, 0)                                                                                                \
+    F(R, U32, rate, 0) /* entries in a second; 0: no limit */
 DECLARE_RECORD(job_value);
 
 /* The generations before this one were retired. */

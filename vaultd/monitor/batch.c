@@ -240,6 +240,7 @@ void batch_drop(struct monitor *m, int reason) {
     grants_dropped(m);
     denials_settled(m, false);
     check_settled(m, false);
+    jobs_wake(m); /* whether it was paused, and how far it was, is read again */
     m->unsettled = true;
     for (struct worker *w = m->workers; w != NULL; w = w->next)
         w->uploads = 0; /* counted anew: what this batch opened and ended is not known any more */

@@ -251,6 +251,9 @@ struct monitor {
 
     uint64_t job_ran; /* loop_now_ms of the end of a job's last slice */
     uint64_t job_slices;
+    uint64_t job_again;       /* loop_now_ms: no step before; 0: at once; UINT64_MAX: not before jobs_wake */
+    uint64_t job_due;         /* microseconds by that clock: when the next entry of a job with a rate is due */
+    uint64_t job_room;        /* entries that the step under way may take */
     uint64_t pending_expires; /* microseconds since 1970, the first of what waits for approval; 0: nothing does */
 
     bool removal_wanted; /* there may be removed files */
@@ -511,8 +514,12 @@ void uploads_object_removed(struct monitor *m, const struct msg_object_removed *
 
 /* ---- jobs.c ---- */
 
-/* One bounded step of the job that runs, if one does. *ret_more: there is more to do. Faults of the index. */
+/* One bounded step of the job that runs, if one does. *ret_more: there is more to do now. Faults of the index. */
 int jobs_step(struct monitor *m, bool *ret_more);
+/* Milliseconds until the job that waits wants its next step, -1: none does. */
+int jobs_tick(const struct monitor *m);
+/* What the first job waits for may have come, or nothing is known of it any more: its next step is due. */
+void jobs_wake(struct monitor *m);
 
 /* ---- check.c ---- */
 
@@ -605,6 +612,7 @@ request_handler answer_project_add, answer_project_list, answer_project_close;
 request_handler answer_ethics_add, answer_ethics_list, answer_ethics_revoke;
 request_handler answer_policy_load, answer_policy_show;
 request_handler answer_key_list, answer_key_rotate, answer_key_jobs, answer_scrub, answer_scrub_show;
+request_handler answer_job_pause, answer_job_resume, answer_job_rate;
 request_handler answer_audit_tail, answer_audit_checkpoint, answer_audit_export, answer_audit_records,
     answer_audit_proofs;
 request_handler answer_seal_change, answer_seal_confirm, answer_seal_drill, answer_seal_cancel;

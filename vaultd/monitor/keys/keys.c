@@ -95,7 +95,7 @@ static int rotate_subjects(struct request *q) {
         return refuse(q, "key.rotate", NULL, 409, "job-running", "The rotation before has not ended yet.");
     if (result == VAULT_OK)
         result = job_begin(m, &job_turn, &job);
-    return result == VAULT_OK ? administer(q, "key.rotate", NULL, 'U', "subject", 202, job_json(&job)) : result;
+    return result == VAULT_OK ? administer(q, "key.rotate", NULL, 'U', "subject", 202, job_json(m, &job)) : result;
 }
 
 static int rotate_kek(struct request *q) {
@@ -116,7 +116,7 @@ static int rotate_kek(struct request *q) {
         return result;
     if (!format_string(detail, sizeof(detail), "kek to generation %u", job.generation))
         return VAULT_E_STATE;
-    return administer(q, "key.rotate", NULL, 'U', detail, 202, job_json(&job));
+    return administer(q, "key.rotate", NULL, 'U', detail, 202, job_json(m, &job));
 }
 
 int answer_key_rotate(struct request *q) {
@@ -157,7 +157,7 @@ static int kek_end(struct monitor *m, const struct job_value *j) {
 static int kek_step(struct monitor *m, struct job_value *j) {
     uint8_t key[INDEX_KEY_MAX];
     size_t size = 0;
-    for (unsigned n = 0; n < STEP_SUBJECTS; n++) {
+    for (unsigned n = 0; n < STEP_SUBJECTS && n < m->job_room; n++) {
         int result = index_next(m->index, DB_SUBJECTS, NULL, 0, j->cursor, j->cursor_size, key, &size);
         if (result == VAULT_OK)
             result = size == HASH_SIZE ? rewrap(m, key, j->generation) : VAULT_E_DAMAGED;
