@@ -10,7 +10,15 @@
 static int run_list(struct call *c) {
     static const struct column columns[] = {
         {"GENERATION", "generation"}, {"CREATED", "created"}, {"STATE", "state"}, {NULL, NULL}};
-    return ask_rows(c, format_text("/v1/keys"), "generations", columns);
+    json_t *keys;
+    int outcome = ask_json(c, "GET", format_text("/v1/keys"), NULL, &keys);
+    if (outcome == OUTCOME_DONE && !print_json(c, keys)) {
+        print_table(json_object_get(keys, "generations"), columns);
+        if (json_is_string(json_object_get(keys, "vkey")))
+            print_line(stdout, "verifier key of the audit  ", json_string_value(json_object_get(keys, "vkey")));
+    }
+    json_decref(keys);
+    return outcome;
 }
 
 /* The job with this id among those listed now, owned by the caller; OUTCOME_FAILED after a complaint if it is gone. */
@@ -69,6 +77,12 @@ static int rotate_root(struct call *c) {
     return seal_show(c, outcome, seal);
 }
 
+static int rotate_audit(struct call *c) {
+    static const struct column fields[] = {
+        {"verifier key", "vkey"}, {"the one before", "vkey_before"}, {"record", "record"}, {NULL, NULL}};
+    return ask_fields(c, "POST", format_text("/v1/keys/rotate"), json_pack("{s:s}", "what", "audit"), fields);
+}
+
 /* It waits for a second person; what that one approves is answered to them. */
 static int retire(struct call *c) {
     static const struct column none[] = {{NULL, NULL}};
@@ -88,8 +102,10 @@ static int run_rotate(struct call *c) {
         return fail(c, OUTCOME_USAGE, "--retire goes with kek, whose generations are retired");
     if (retires)
         return retire(c);
+    if (strcmp(what, "audit") == 0)
+        return rotate_audit(c);
     if (!root && strcmp(what, "kek") != 0 && strcmp(what, "subject") != 0)
-        return fail(c, OUTCOME_USAGE, "'%s' cannot be rotated: 'kek', 'root' and 'subject' can", what);
+        return fail(c, OUTCOME_USAGE, "'%s' cannot be rotated: 'kek', 'root', 'subject' and 'audit' can", what);
     if (root)
         return rotate_root(c);
     int outcome = ask_json(c, "POST", format_text("/v1/keys/rotate"), json_pack("{s:s}", "what", what), &job);
@@ -115,8 +131,8 @@ const struct command command_key_list = {
     .name = "key list",
     .area = "Keys",
     .synopsis = "",
-    .summary = "generations of the key-encryption key",
-    .help = "Lists the generations of the key-encryption key in the key ring.",
+    .summary = "generations of the key-encryption key, the audit's verifier key",
+    .help = "Lists the generations of the key-encryption key in the key ring, and tells the verifier key of the audit.",
     .example = "  vaultctl key list",
     .run = run_list,
 };
@@ -130,7 +146,8 @@ const struct command command_key_rotate = {
         "Renews a key while the vault serves. WHAT is kek: the key-encryption key gets a new generation and every\n"
         "patient's key is wrapped again. Or subject: every patient gets a new key, and the keys of their files are\n"
         "wrapped again. Both wait for the end and show progress. Or root: the key ring is put under a new root\n"
-        "key in the same seal, at once; a token makes a new key for it and destroys the one before.\n"
+        "key in the same seal, at once; a token makes a new key for it and destroys the one before. Or audit: the\n"
+        "log's next checkpoints are signed by a new key; the old one signs that it follows, and is gone.\n"
         "With --retire nothing is rotated: the ring forgets the older generations of kek, under a new root key. It\n"
         "makes shreds final, and every older backup of the index unreadable, and waits for a second person.",
     .example = "  vaultctl key rotate kek",

@@ -4,15 +4,24 @@
 #define VAULT_VALUES_H
 
 #include "vault/documents.h"
+#include "vault/key_change.h"
 #include "vault/keyring.h"
 #include "vault/manifest.h"
 #include "vault/wrap.h"
 
-enum { INDEX_FORMAT = 2 };
+enum { INDEX_FORMAT = 3 };
 
 enum { PENDING_MOST = 64, PENDING_DETAIL = 512 };
 
-enum meta_intent { INTENT_NONE = 0, INTENT_ADD_GENERATION = 1, INTENT_RESEAL = 2, INTENT_RETIRE = 3 };
+enum meta_intent {
+    INTENT_NONE = 0,
+    INTENT_ADD_GENERATION = 1,
+    INTENT_RESEAL = 2,
+    INTENT_RETIRE = 3,
+    INTENT_AUDIT_KEY = 4,
+    INTENT_INDEX_KEY = 5,      /* the next one is to be beside the present one */
+    INTENT_INDEX_KEY_DONE = 6, /* the present one is to go */
+};
 
 #define FIELDS_meta_value(F, R)                                                                                        \
     F(R, U32, format, 0)                                                                                               \
@@ -258,5 +267,15 @@ DECLARE_RECORD(name_value);
     F(R, U64, current, 0)        /* as in the value of the subject or service */                                       \
     F(R, FIXED, last, HASH_SIZE) /* leaf hash of the last */
 DECLARE_RECORD(chain_value);
+
+/* With INTENT_AUDIT_KEY: what the record of the change will say, signed while both keys are there. */
+#define FIELDS_audit_key_value(F, R)                                                                                   \
+    F(R, STR, from, CHECKPOINT_VKEY_MAX - 1)                                                                           \
+    F(R, STR, to, CHECKPOINT_VKEY_MAX - 1)                                                                             \
+    F(R, U64, size, 0)                                                                                                 \
+    F(R, FIXED, root, MERKLE_HASH)                                                                                     \
+    F(R, FIXED, from_signature, KEY_CHANGE_SIGNATURE)                                                                  \
+    F(R, FIXED, to_signature, KEY_CHANGE_SIGNATURE)
+DECLARE_RECORD(audit_key_value);
 
 #endif

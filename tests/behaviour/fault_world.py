@@ -321,6 +321,36 @@ class Reseal(Operation):
         assert self.world.read("S-fault", "kept").status == 200
 
 
+class AuditKey(Operation):
+    """Another key for the audit: with its record, or not at all. All heads since the first are followed from its key."""
+
+    def __init__(self, world):
+        self.world = world
+        self.vkey = self.now()
+
+    def now(self):
+        return self.world.vault.http("GET", "/v1/keys").json()["vkey"]
+
+    def run(self):
+        self.answer = self.world.http("POST", "/v1/keys/rotate", json.dumps({"what": "audit"}),
+                                      {"Content-Type": "application/json"})
+
+    def check(self):
+        told = self.answer is not None and self.answer.status == 200
+        vkey, changes = self.now(), []
+        for record in scene.records(self.world.vault):
+            changes += [record["audit_key"]] if record["event"] == "key.audit" else []
+        since = [c for c in changes if c["from"] == self.vkey]
+        if told:
+            assert vkey == self.answer.json()["vkey"]
+        assert (vkey == self.vkey and not since and not told) or [c["to"] for c in since] == [vkey], (told, since, vkey)
+        folder = self.world.out / f"chain-{self.world.number}"
+        self.world.number += 1
+        self.world.vault.ctl("audit", "export", "--format", "jsonl", "-o", folder)
+        first = changes[0]["from"] if changes else vkey
+        assert self.world.vault.ctl("audit", "verify", folder, "--key", first)["key_changes"] == len(changes)
+
+
 class Retirement(Operation):
     """The ring forgets a generation, under a new root key: wholly or not at all."""
 
@@ -351,7 +381,7 @@ class Retirement(Operation):
 
 OPERATIONS = {"deposit": Deposit, "read": Read, "consent": Consent, "withdrawal": Withdrawal, "rotation": Rotation,
               "turn": Turn, "shred": Shred, "reseal": Reseal,
-              "retirement": Retirement, "start": fault_start.Start}
+              "audit-key": AuditKey, "retirement": Retirement, "start": fault_start.Start}
 
 
 def traced(world, operation, process, fault, log):

@@ -223,8 +223,10 @@ def ring_keys(vault, root):
     for i in range(count):
         number, _ = struct.unpack_from("<IQ", plain, 4 + 44 * i)
         keys[f"kek {number}"] = plain[16 + 44 * i:48 + 44 * i]
-    for i, name in enumerate(("index key", "name key", "audit seed")):
-        keys[name] = plain[4 + 44 * count + 32 * i:][:32]
+    at = 4 + 44 * count
+    of_index = {1: ("index key",), 2: ("index key", "next index key")}[plain[at + 4]]
+    for i, name in enumerate((*of_index, "name key", "audit seed")):
+        keys[name] = plain[at + 5 + 32 * i:][:32]
     scalar = bytearray(hashlib.sha512(keys["audit seed"]).digest()[:32])
     keys["audit prefix"] = hashlib.sha512(keys["audit seed"]).digest()[32:]
     scalar[0], scalar[31] = scalar[0] & 248, scalar[31] & 127 | 64

@@ -351,6 +351,7 @@ struct event {
     bool has_bytes;
     uint64_t bytes, ranges;
     const char *detail;
+    const struct key_change *audit_key; /* NULL but for a change of that key */
     enum request_state state; /* of the request from now on, if there is one */
     uint8_t status;           /* exit status that vaultctl would give */
     bool tells;               /* its answer tells what a patient decided: never summed (denials.c) */

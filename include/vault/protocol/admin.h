@@ -75,7 +75,7 @@
 /* With `retire` (`what` is "kek") nothing is renewed but the root key: the ring forgets older generations, once a
  * second person approved. */
 #define FIELDS_key_rotate(F, R)                                                                                        \
-    F(R, STR, what, 16) /* "kek", "root", "subject" */                                                                 \
+    F(R, STR, what, 16) /* "kek", "root", "subject", "audit" */                                                                 \
     F(R, U8, retire, 0)                                                                                                \
     F(R, U8, without_backup, 0)
 #define FIELDS_key_jobs(F, R) FIELDS_nothing(F, R)

@@ -22,9 +22,14 @@ int answer_key_list(struct request *q) {
                                                      json_time(created * 1000000), "state",
                                                      number == q->monitor->meta.generation ? "active" : "old"));
     }
-    json_t *answer = json_pack("{s:I, s:o, s:o}", "epoch", (json_int_t)keyring_epoch(k), "generations", generations,
-                               "seal", seals_json(q->monitor));
-    return administer(q, "key.list", NULL, 'R', NULL, 200, answer);
+    char vkey[CHECKPOINT_VKEY_MAX] = "";
+    int result = audit_key_vkey(q->monitor, vkey);
+    json_t *answer = json_pack("{s:I, s:o, s:o, s:s}", "epoch", (json_int_t)keyring_epoch(k), "generations", generations,
+                               "seal", seals_json(q->monitor), "vkey", vkey);
+    if (result == VAULT_OK)
+        return administer(q, "key.list", NULL, 'R', NULL, 200, answer);
+    json_decref(answer);
+    return result;
 }
 
 /* A new root key inside the same seal. Shares need not be shown for it; a credential or a token is asked for. */
@@ -119,17 +124,31 @@ static int rotate_kek(struct request *q) {
     return administer(q, "key.rotate", NULL, 'U', detail, 202, job_json(m, &job));
 }
 
+/* Who verifies is given the new verifier key, or follows the record to it. */
+static int rotate_audit(struct request *q) {
+    struct key_change c;
+    uint64_t seq = NO_SEQ;
+    int result = audit_key_change(q->monitor, q, &c, &seq);
+    if (result == VAULT_OK)
+        answer_json(q->monitor, q->worker, q->message, 200, seq, q->id,
+                    json_pack("{s:s, s:s, s:I}", "vkey", c.to, "vkey_before", c.from, "record", (json_int_t)seq));
+    return result;
+}
+
 int answer_key_rotate(struct request *q) {
     const struct msg_key_rotate *r = &q->message->key_rotate;
     bool kek = strcmp(r->what, "kek") == 0;
     bool root = strcmp(r->what, "root") == 0;
+    bool audit = strcmp(r->what, "audit") == 0;
     if (strcmp(r->what, "subject") == 0 && r->retire == 0)
         return rotate_subjects(q);
-    if (!(kek || (root && r->retire == 0)) || r->retire > 1 || r->without_backup > r->retire)
+    if (!(kek || ((root || audit) && r->retire == 0)) || r->retire > 1 || r->without_backup > r->retire)
         return refuse(q, "key.rotate", NULL, 400, "malformed",
-                      "'kek', 'root' and 'subject' can be rotated, and generations of 'kek' be retired.");
+                      "'kek', 'root', 'subject' and 'audit' can be rotated, and generations of 'kek' be retired.");
     if (!space_for_ring(q->monitor))
         return refuse(q, "key.rotate", NULL, 507, "keyring-full", "There is no space for a copy of the key ring.");
+    if (audit)
+        return rotate_audit(q);
     return root ? rotate_root(q, "root") : r->retire != 0 ? retire(q) : rotate_kek(q);
 }
 
