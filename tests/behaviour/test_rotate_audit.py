@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 import memory_scan
 import scene
@@ -120,7 +121,7 @@ def forge(folder, lines, seed, vkey):
 
 
 def alter(line):
-    """Another salt: shown by the tree alone, where no later record of a chain names this one."""
+    """Another salt: shown by the tree alone, as long as no later record of a chain names this one."""
     record = json.loads(line)
     record["salt"] = "0" * 32
     return json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
@@ -128,7 +129,6 @@ def alter(line):
 
 def test_the_new_key_alone_convinces_nobody_who_has_the_old_one(vault, tmp_path):
     old = vault.ctl("key", "list")["vkey"]
-    begun = vault.http("GET", "/v1/status").json()["records"]
     scene.add_patient(vault, "S-2")
     answer = vault.ctl("key", "rotate", "audit")
     new, number, seed = answer["vkey"], answer["record"], audit_seed(vault)
@@ -136,8 +136,7 @@ def test_the_new_key_alone_convinces_nobody_who_has_the_old_one(vault, tmp_path)
 
     copy = forge(tmp_path / "copy", lines, seed, new)
     assert verify(vault, copy, old)["vkey"] == new, "control: what is made here is good"
-    at = max(i for i in range(begun, number) if not any(leaf(lines[i]).hex().encode() in line for line in lines))
-    history = [*lines[:at], alter(lines[at]), *lines[at + 1:number]]
+    history = [*lines[:number - 1], alter(lines[number - 1])]
     rewritten = forge(tmp_path / "rewritten", [*history, lines[number]], seed, new)
     for key in (old, new):
         verify(vault, rewritten, key, expect=6)
@@ -146,10 +145,10 @@ def test_the_new_key_alone_convinces_nobody_who_has_the_old_one(vault, tmp_path)
     assert verify(vault, without, new)["whole"], "control: who knows nothing but the new key is told this log"
     verify(vault, without, old, expect=6)
 
-    own = Ed25519PrivateKey.generate().private_bytes_raw() if hasattr(Ed25519PrivateKey, "private_bytes_raw") else os.urandom(32)
+    own = os.urandom(32)
     change = json.loads(lines[number])
     name, _, _ = old.split("+", 2)
-    public = b"\1" + Ed25519PrivateKey.from_private_bytes(own).public_key().public_bytes_raw()
+    public = b"\1" + Ed25519PrivateKey.from_private_bytes(own).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     own_vkey = f"{name}+{hashlib.sha256(name.encode() + chr(10).encode() + public).hexdigest()[:8]}+{base64.b64encode(public).decode()}"
     change["audit_key"]["to"] = own_vkey
     forged = json.dumps(change, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
