@@ -96,6 +96,9 @@ static int run_rotate(struct call *c) {
     const char *what = c->words[0];
     bool root = strcmp(what, "root") == 0;
     bool retires = option_given(c, "retire");
+    bool leave = option_given(c, "leave-damaged");
+    if (leave && strcmp(what, "index") != 0)
+        return fail(c, OUTCOME_USAGE, "--leave-damaged goes with index");
     if (option_given(c, "without-backup") && !retires)
         return fail(c, OUTCOME_USAGE, "--without-backup goes with --retire");
     if (retires && strcmp(what, "kek") != 0)
@@ -104,11 +107,14 @@ static int run_rotate(struct call *c) {
         return retire(c);
     if (strcmp(what, "audit") == 0)
         return rotate_audit(c);
-    if (!root && strcmp(what, "kek") != 0 && strcmp(what, "subject") != 0)
-        return fail(c, OUTCOME_USAGE, "'%s' cannot be rotated: 'kek', 'root', 'subject' and 'audit' can", what);
+    if (!root && strcmp(what, "kek") != 0 && strcmp(what, "subject") != 0 && strcmp(what, "index") != 0)
+        return fail(c, OUTCOME_USAGE, "'%s' cannot be rotated: 'kek', 'root', 'subject', 'audit' and 'index' can", what);
     if (root)
         return rotate_root(c);
-    int outcome = ask_json(c, "POST", format_text("/v1/keys/rotate"), json_pack("{s:s}", "what", what), &job);
+    json_t *body = json_pack("{s:s}", "what", what);
+    if (leave)
+        json_object_set_new(body, "leave_damaged", json_true());
+    int outcome = ask_json(c, "POST", format_text("/v1/keys/rotate"), body, &job);
     if (outcome == OUTCOME_DONE && !option_given(c, "no-wait"))
         outcome = wait_for(c, &job);
     if (outcome == OUTCOME_DONE && !print_json(c, job)) {
@@ -121,6 +127,7 @@ static int run_rotate(struct call *c) {
 }
 
 static const struct option rotate_options[] = {
+    {"leave-damaged", 0, NULL, "with index: leave entries behind that do not open", 0},
     {"no-wait", 0, NULL, "start the job and return", 0},
     {"retire", 0, NULL, "forget the generations of kek before the newest one", 0},
     {"without-backup", 0, NULL, "though no backup was verified since the rotation", 0},
@@ -140,14 +147,16 @@ const struct command command_key_list = {
 const struct command command_key_rotate = {
     .name = "key rotate",
     .area = "Keys",
-    .synopsis = "WHAT [--no-wait] [--retire [--without-backup]]",
+    .synopsis = "WHAT [--no-wait] [--leave-damaged] [--retire [--without-backup]]",
     .summary = "renew a key",
     .help =
         "Renews a key while the vault serves. WHAT is kek: the key-encryption key gets a new generation and every\n"
         "patient's key is wrapped again. Or subject: every patient gets a new key, and the keys of their files are\n"
         "wrapped again. Both wait for the end and show progress. Or root: the key ring is put under a new root\n"
         "key in the same seal, at once; a token makes a new key for it and destroys the one before. Or audit: the\n"
-        "log's next checkpoints are signed by a new key; the old one signs that it follows, and is gone.\n"
+        "log's next checkpoints are signed by a new key; the old one signs that it follows, and is gone. Or\n"
+        "index: all entries of the index are sealed again under a new key; it stops at one that is damaged, and with\n"
+        "--leave-damaged leaves such behind, which no key opens any more.\n"
         "With --retire nothing is rotated: the ring forgets the older generations of kek, under a new root key. It\n"
         "makes shreds final, and every older backup of the index unreadable, and waits for a second person.",
     .example = "  vaultctl key rotate kek",

@@ -205,7 +205,8 @@ DECLARE_RECORD(request_value);
     F(R, U64, total, 0)                                                                                                \
     F(R, U8, ended, 0)                                                                                                 \
     F(R, U8, paused, 0)                                                                                                \
-    F(R, U32, rate, 0) /* entries in a second; 0: no limit */
+    F(R, U32, rate, 0) /* entries in a second; 0: no limit */                                                          \
+    F(R, U8, leave, 0) /* index: 1: what does not open is left behind */
 DECLARE_RECORD(job_value);
 
 /* The generations before this one were retired. */

@@ -221,8 +221,8 @@ static void forger_without_the_old_key_is_not_followed(void **state) {
     struct record r = {.seq = FIRST, .time = UINT64_C(1795000000000000), .event = "key.audit", .outcome = "done"};
     size_t n = 0;
     (void)state;
-    c = change_at(FIRST, 3, 3); /* both signatures are the forger's, and then it says that one is the log's */
-    copy_string(c.from, sizeof(c.from), vkeys[0]);
+    c = change_at(FIRST, 0, 3);
+    COPY_ARRAY(c.from_signature, c.to_signature); /* the statement is right, and signed by the forger only */
     r.audit_key = &c;
     assert_int_equal(record_line(&r, line, sizeof(line), &n), VAULT_OK);
     rewrite_from(FIRST, line);

@@ -1,5 +1,6 @@
 
 vault_unit_test(monitor_index monitor_core)
+vault_unit_test(index_reseal monitor_core)
 # Programs around one rig: a monitor core whose neighbours the test plays.
 foreach(name monitor_grants monitor_messages monitor_deposit monitor_life monitor_rotation monitor_jobs monitor_keys monitor_audit monitor_faults
         monitor_bounds monitor_space monitor_token)

@@ -2,6 +2,7 @@
 #include "monitor_rig.h"
 
 #include <fcntl.h>
+#include <lmdb.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -127,6 +128,200 @@ static void change_of_the_audit_key_shares_its_turn_with_others(void **state) {
     close(other.channel);
 }
 
+/* ---- the index's key ---- */
+
+/* What is begun now waits, until jobs_go. */
+static void jobs_wait(void) {
+    struct job_value first = {.total = 1, .paused = 1};
+    assert_int_equal(batch_begin(&m), VAULT_OK);
+    assert_int_equal(job_begin(&m, &job_turn, &first), VAULT_OK);
+    assert_int_equal(batch_finish(&m), VAULT_OK);
+    turns(2);
+}
+
+static void jobs_go(void) {
+    request(&root, MSG_job_resume)->job_resume.number = m.meta.jobs_ended + 1;
+    send_now(&root);
+    for (unsigned n = 0; n < 400 && !m.stop && m.meta.jobs_ended < m.meta.jobs; n++)
+        turn();
+}
+
+static void finish(void) {
+    for (unsigned n = 0; n < 400 && m.meta.jobs_ended < m.meta.jobs; n++)
+        turn();
+    assert_int_equal(m.meta.jobs_ended, m.meta.jobs);
+}
+
+static enum check_state checked(void) {
+    m.check = CHECK_WAITING;
+    for (unsigned n = 0; n < 400 && (m.check == CHECK_WAITING || m.check == CHECK_RUNNING); n++)
+        turn();
+    return m.check;
+}
+
+static void expect_index_key(uint32_t generation, bool both) {
+    assert_int_equal(keyring_index_generation(m.keyring), generation);
+    assert_int_equal(keyring_next_index_key(m.keyring) != NULL, both);
+    assert_int_equal(index_is_resealing(m.index), both);
+    assert_int_equal(m.meta.intent, INTENT_NONE);
+    request(&root, MSG_subject_list);
+    assert_true(says(ask(&root), "S-1"));
+    assert_int_equal(checked(), CHECK_WHOLE);
+}
+
+static void start_again(void) {
+    rig_stop();
+    assert_true(rig_start_unsealed());
+}
+
+static void index_gets_another_key(void **state) {
+    (void)state;
+    assert_int_equal(rotate("index"), 202);
+    finish();
+    expect_index_key(2, false);
+    assert_int_equal(audit_count("\"event\":\"key.rotated\"", "index to generation 2", "0 damaged\"", NULL), 1);
+    start_again();
+    expect_index_key(2, false);
+    assert_int_equal(rotate("index"), 202);
+    finish();
+    start_again();
+    expect_index_key(3, false);
+}
+
+static void index_is_used_under_both_keys_and_over_restarts(void **state) {
+    (void)state;
+    jobs_wait();
+    assert_int_equal(rotate("index"), 202);
+    assert_int_equal(rotate("index"), 409);
+    expect_index_key(1, true);
+    struct message *q = request(&root, MSG_job_rate);
+    q->job_rate.number = 2;
+    q->job_rate.rate = 40;
+    assert_int_equal(ask_status(&root), 200);
+    request(&root, MSG_job_resume)->job_resume.number = 1;
+    assert_int_equal(ask_status(&root), 200);
+    for (unsigned n = 0; n < 3; n++) {
+        turns_for(150);
+        make_subject(n == 0 ? "one" : n == 1 ? "two" : "three");
+        expect_index_key(1, true);
+        start_again();
+        expect_index_key(1, true);
+    }
+    q = request(&root, MSG_job_rate);
+    q->job_rate.number = 2;
+    assert_int_equal(ask_status(&root), 200);
+    finish();
+    expect_index_key(2, false);
+}
+
+static void death_before_the_ring_leaves_the_index_key_as_it_was(void **state) {
+    (void)state;
+    rotate_and_die("index", true);
+    finish();
+    expect_index_key(1, false);
+    assert_int_equal(m.meta.jobs, 0);
+    assert_int_equal(rotate("index"), 202);
+    finish();
+    expect_index_key(2, false);
+}
+
+static void death_after_the_ring_goes_on_with_both_index_keys(void **state) {
+    (void)state;
+    rotate_and_die("index", false);
+    assert_int_equal(m.meta.jobs, 1);
+    finish();
+    expect_index_key(2, false);
+}
+
+/* Dies when the key before is to go, before or after it went. */
+static void die_at_the_end(bool first) {
+    jobs_wait();
+    assert_int_equal(rotate("index"), 202);
+    int *place = first ? &m.place.directory : &m.place.twin_directory;
+    int whole = *place;
+    *place = lost_folder();
+    jobs_go();
+    assert_true(m.stop);
+    close(*place);
+    *place = whole;
+    start_again();
+    finish();
+    expect_index_key(2, false);
+    assert_int_equal(audit_count("\"event\":\"key.rotated\"", "index to generation 2", NULL), 1);
+    start_again();
+    expect_index_key(2, false);
+}
+
+static void death_before_the_key_goes_ends_it_later(void **state) {
+    (void)state;
+    die_at_the_end(true);
+}
+
+static void death_after_the_key_went_is_recorded_later(void **state) {
+    (void)state;
+    die_at_the_end(false);
+}
+
+/* Flips a bit of the last entry of a database, behind the vault's back, or flips it back. */
+static void flip(const char *db) {
+    MDB_env *env;
+    MDB_txn *t;
+    MDB_dbi dbi;
+    MDB_cursor *c;
+    MDB_val k, v;
+    static uint8_t value[4096];
+    rig_stop();
+    assert_int_equal(chdir(rig_folder()), 0);
+    assert_int_equal(mdb_env_create(&env), 0);
+    assert_int_equal(mdb_env_set_maxdbs(env, DB_COUNT), 0);
+    assert_int_equal(mdb_env_open(env, "state/index", 0, 0600), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, 0, &t), 0);
+    assert_int_equal(mdb_dbi_open(t, db, 0, &dbi), 0);
+    assert_int_equal(mdb_cursor_open(t, dbi, &c), 0);
+    assert_int_equal(mdb_cursor_get(c, &k, &v, MDB_FIRST), 0);
+    assert_true(v.mv_size < sizeof(value));
+    copy_bytes(value, sizeof(value), v.mv_data, v.mv_size);
+    value[30] ^= 1;
+    v.mv_data = value;
+    assert_int_equal(mdb_cursor_put(c, &k, &v, MDB_CURRENT), 0);
+    mdb_cursor_close(c);
+    assert_int_equal(mdb_txn_commit(t), 0);
+    mdb_env_close(env);
+    assert_true(rig_start_unsealed());
+}
+
+static void damaged_entry_keeps_the_key_before_until_it_is_mended(void **state) {
+    (void)state;
+    flip("consents");
+    assert_int_equal(rotate("index"), 202);
+    finish();
+    assert_int_equal(keyring_index_generation(m.keyring), 1);
+    assert_non_null(keyring_next_index_key(m.keyring));
+    assert_int_equal(audit_count("\"event\":\"key.rotated\"", "\"outcome\":\"failed\"", "the key before is kept", NULL), 1);
+    start_again();
+    assert_int_equal(rotate("index"), 202); /* it is met again */
+    finish();
+    assert_int_equal(keyring_index_generation(m.keyring), 1);
+    flip("consents");
+    assert_int_equal(rotate("index"), 202);
+    finish();
+    expect_index_key(2, false);
+}
+
+static void damaged_entry_is_left_behind_when_that_is_said(void **state) {
+    (void)state;
+    flip("consents");
+    struct message *q = request(&root, MSG_key_rotate);
+    copy_string(q->key_rotate.what, sizeof(q->key_rotate.what), "index");
+    q->key_rotate.leave_damaged = 1;
+    assert_int_equal(ask_status(&root), 202);
+    finish();
+    assert_int_equal(keyring_index_generation(m.keyring), 2);
+    assert_null(keyring_next_index_key(m.keyring));
+    assert_int_equal(checked(), CHECK_DAMAGED);
+    assert_int_equal(audit_count("\"event\":\"key.rotated\"", "1 damaged: left behind, no key opens them", NULL), 1);
+}
+
 #define KEYS(test) cmocka_unit_test_setup_teardown(test, vault_set_up, rig_tear_down)
 
 int main(void) {
@@ -135,6 +330,14 @@ int main(void) {
         KEYS(death_before_the_ring_leaves_the_old_audit_key_and_no_record),
         KEYS(death_after_the_ring_leaves_the_new_audit_key_and_its_record),
         KEYS(change_of_the_audit_key_shares_its_turn_with_others),
+        KEYS(index_gets_another_key),
+        KEYS(index_is_used_under_both_keys_and_over_restarts),
+        KEYS(death_before_the_ring_leaves_the_index_key_as_it_was),
+        KEYS(death_after_the_ring_goes_on_with_both_index_keys),
+        KEYS(death_before_the_key_goes_ends_it_later),
+        KEYS(death_after_the_key_went_is_recorded_later),
+        KEYS(damaged_entry_keeps_the_key_before_until_it_is_mended),
+        KEYS(damaged_entry_is_left_behind_when_that_is_said),
     };
     log_start("test");
     if (secret_start() != VAULT_OK)

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "pending.h"
+#include "vaultd/monitor/keys/ring.h"
 #include "vault/log.h"
 #include "vault/result.h"
 
@@ -220,7 +221,8 @@ static void refuse_message(struct message **message, bool full) {
 
 static int reopen(struct monitor *m) {
     index_close(&m->index);
-    int result = index_open(keyring_index_key(m->keyring), m->setup.map_size, false, &m->index);
+    struct index_keys keys = ring_index_keys(m);
+    int result = index_open(&keys, m->setup.map_size, false, &m->index);
     return result == VAULT_OK ? monitor_reload(m) : result;
 }
 

@@ -253,6 +253,7 @@ struct monitor {
     uint64_t job_slices;
     uint64_t job_again;       /* loop_now_ms: no step before; 0: at once; UINT64_MAX: not before jobs_wake */
     uint64_t job_due;         /* microseconds by that clock: when the next entry of a job with a rate is due */
+    uint32_t job_broken; /* the job whose last step met a page that cannot be read; 0: none */
     uint64_t job_room;        /* entries that the step under way may take */
     uint64_t pending_expires; /* microseconds since 1970, the first of what waits for approval; 0: nothing does */
 

@@ -90,6 +90,7 @@ static const struct member key_rotate[] = {
     STR(msg_key_rotate, FROM_BODY, "what", MEMBER_TEXT, MUST, what),
     FIELD(msg_key_rotate, FROM_BODY, "retire", MEMBER_BOOL, 0, retire),
     FIELD(msg_key_rotate, FROM_BODY, "without_backup", MEMBER_BOOL, 0, without_backup),
+    FIELD(msg_key_rotate, FROM_BODY, "leave_damaged", MEMBER_BOOL, 0, leave_damaged),
 };
 /* Both decisions hold a number and nothing else. */
 static const struct member pending[] = {

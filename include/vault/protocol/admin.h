@@ -75,9 +75,10 @@
 /* With `retire` (`what` is "kek") nothing is renewed but the root key: the ring forgets older generations, once a
  * second person approved. */
 #define FIELDS_key_rotate(F, R)                                                                                        \
-    F(R, STR, what, 16) /* "kek", "root", "subject", "audit" */                                                                 \
+    F(R, STR, what, 16) /* "kek", "root", "subject", "audit", "index" */                                               \
     F(R, U8, retire, 0)                                                                                                \
-    F(R, U8, without_backup, 0)
+    F(R, U8, without_backup, 0)                                                                                        \
+    F(R, U8, leave_damaged, 0) /* "index": what does not open is left behind, for no key */
 #define FIELDS_key_jobs(F, R) FIELDS_nothing(F, R)
 /* A job that has not ended; those after it wait for it. */
 #define FIELDS_job_pause(F, R) F(R, U32, number, 0)

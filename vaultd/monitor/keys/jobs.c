@@ -10,7 +10,7 @@
  * just now; and what a job with a rate may make up for at once. */
 enum { SLICE_MS = 4, PATIENCE_MS = 25, IDLE_MS = 1000, BURST_US = 100000 };
 
-static const struct job_kind *const kinds[] = {&job_kek, &job_turn, &job_shred};
+static const struct job_kind *const kinds[] = {&job_kek, &job_turn, &job_shred, &job_index};
 
 static const struct job_kind *kind_of(const struct job_value *j) {
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
@@ -94,10 +94,10 @@ int job_is_open(struct monitor *m, const struct job_kind *kind, bool *ret) {
     return VAULT_OK;
 }
 
-/* What it was to do is not known: the next ones must not wait for it. */
-static int give_up(struct monitor *m) {
-    struct event e = {.name = "job.failed", .outcome = "failed", .action = 'U', .detail = "the job's entry is damaged"};
-    log_error("job: its entry is damaged, and nobody goes on with it job=%u", m->meta.jobs_ended + 1);
+/* What it was to do is not known, or cannot be done: the next ones must not wait for it. */
+static int give_up(struct monitor *m, const char *why) {
+    struct event e = {.name = "job.failed", .outcome = "failed", .action = 'U', .detail = why};
+    log_error("job: nobody goes on with it job=%u why=\"%s\"", m->meta.jobs_ended + 1, why);
     m->meta.jobs_ended++;
     int result = meta_store(m);
     return result == VAULT_OK ? journal(m, &e, NULL) : result;
@@ -183,16 +183,23 @@ int jobs_tick(const struct monitor *m) {
 static int run_first(struct monitor *m) {
     struct job_value j;
     const struct job_kind *kind = NULL;
-    int result = job_load(m, m->meta.jobs_ended + 1, &j);
+    uint32_t number = m->meta.jobs_ended + 1;
+    int result = job_load(m, number, &j);
+    if (m->job_broken == number && result != VAULT_E_IO)
+        return give_up(m, "the index cannot be read where it goes on");
     if (result == VAULT_OK)
         kind = kind_of(&j);
     if (kind == NULL && (result == VAULT_OK || result == VAULT_E_DAMAGED)) /* one of no kind is as good as damaged */
-        return give_up(m);
+        return give_up(m, "the job's entry is damaged");
     if (result == VAULT_OK && j.paused != 0) {
         m->job_again = UINT64_MAX;
         return VAULT_OK;
     }
-    return result == VAULT_OK ? run_slice(m, kind, &j) : result;
+    if (result == VAULT_OK)
+        result = run_slice(m, kind, &j);
+    if (result == VAULT_E_DAMAGED) /* a transaction that met such a page commits nothing: told in the next one */
+        m->job_broken = number;
+    return result;
 }
 
 int jobs_step(struct monitor *m, bool *ret_more) {

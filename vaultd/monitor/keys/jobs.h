@@ -20,6 +20,8 @@ struct job_kind {
 extern const struct job_kind job_kek;
 /* turns.c: subjects to another key of their own. */
 extern const struct job_kind job_turn;
+/* index_key.c: the index to another key. */
+extern const struct job_kind job_index;
 /* shreds.c: the files of a shredded subject. */
 extern const struct job_kind job_shred;
 

@@ -24,8 +24,9 @@ int answer_key_list(struct request *q) {
     }
     char vkey[CHECKPOINT_VKEY_MAX] = "";
     int result = audit_key_vkey(q->monitor, vkey);
-    json_t *answer = json_pack("{s:I, s:o, s:o, s:s}", "epoch", (json_int_t)keyring_epoch(k), "generations", generations,
-                               "seal", seals_json(q->monitor), "vkey", vkey);
+    json_t *answer = json_pack("{s:I, s:o, s:o, s:s, s:I}", "epoch", (json_int_t)keyring_epoch(k), "generations", generations,
+                               "seal", seals_json(q->monitor), "vkey", vkey, "index",
+                               (json_int_t)keyring_index_generation(k));
     if (result == VAULT_OK)
         return administer(q, "key.list", NULL, 'R', NULL, 200, answer);
     json_decref(answer);
@@ -135,20 +136,42 @@ static int rotate_audit(struct request *q) {
     return result;
 }
 
+/* The key that the index is sealed under. */
+static int rotate_index(struct request *q, bool leave) {
+    struct monitor *m = q->monitor;
+    struct job_value job;
+    char detail[80];
+    bool running = false;
+    int result = job_is_open(m, &job_index, &running);
+    if (result == VAULT_OK && running)
+        return refuse(q, "key.rotate", NULL, 409, "job-running", "The rotation before has not ended yet.");
+    if (result == VAULT_OK)
+        result = index_key_change(m, leave, &job);
+    if (result != VAULT_OK)
+        return result;
+    if (!format_string(detail, sizeof(detail), "index to generation %u%s", job.generation,
+                       leave ? ", damaged entries are left behind" : ""))
+        return VAULT_E_STATE;
+    return administer(q, "key.rotate", NULL, 'U', detail, 202, job_json(m, &job));
+}
+
 int answer_key_rotate(struct request *q) {
     const struct msg_key_rotate *r = &q->message->key_rotate;
     bool kek = strcmp(r->what, "kek") == 0;
     bool root = strcmp(r->what, "root") == 0;
     bool audit = strcmp(r->what, "audit") == 0;
-    if (strcmp(r->what, "subject") == 0 && r->retire == 0)
+    bool index = strcmp(r->what, "index") == 0;
+    if (strcmp(r->what, "subject") == 0 && r->retire == 0 && r->leave_damaged == 0)
         return rotate_subjects(q);
-    if (!(kek || ((root || audit) && r->retire == 0)) || r->retire > 1 || r->without_backup > r->retire)
+    if (!(kek || ((root || audit || index) && r->retire == 0)) || r->leave_damaged > index || r->retire > 1 || r->without_backup > r->retire)
         return refuse(q, "key.rotate", NULL, 400, "malformed",
-                      "'kek', 'root', 'subject' and 'audit' can be rotated, and generations of 'kek' be retired.");
+                      "'kek', 'root', 'subject', 'audit' and 'index' can be rotated, and generations of 'kek' be retired.");
     if (!space_for_ring(q->monitor))
         return refuse(q, "key.rotate", NULL, 507, "keyring-full", "There is no space for a copy of the key ring.");
     if (audit)
         return rotate_audit(q);
+    if (index)
+        return rotate_index(q, r->leave_damaged != 0);
     return root ? rotate_root(q, "root") : r->retire != 0 ? retire(q) : rotate_kek(q);
 }
 

@@ -25,6 +25,12 @@ static int replace_seal(struct monitor *m, const struct seal *seal, struct secre
     return VAULT_OK;
 }
 
+struct index_keys ring_index_keys(const struct monitor *m) {
+    return (struct index_keys){.key = keyring_index_key(m->keyring),
+                               .next = keyring_next_index_key(m->keyring),
+                               .generation = keyring_index_generation(m->keyring)};
+}
+
 static int apply(struct monitor *m, const struct ring_change *c) {
     int result = VAULT_OK;
     switch (c->intent) {
@@ -154,6 +160,8 @@ static const struct {
     {INTENT_RESEAL, "a change of its seal", reseal_recovered},
     {INTENT_RETIRE, "a retirement", follow_retirement},
     {INTENT_AUDIT_KEY, "a change of the audit key", audit_key_recovered},
+    {INTENT_INDEX_KEY, "a change of the index key", index_key_begun},
+    {INTENT_INDEX_KEY_DONE, "the end of the index key before", index_key_ended},
 };
 
 static int follow(struct monitor *m, char problem[200]) {
