@@ -7,7 +7,7 @@
 
 const struct column job_columns[] = {
     {"ID", "id"},       {"WHAT", "what"}, {"GENERATION", "generation"}, {"DONE", "done"}, {"TOTAL", "total"},
-    {"STATE", "state"}, {"RATE", "rate"}, {"HELD BY", "held_by"},       {NULL, NULL},
+    {"DAMAGED", "failed"}, {"STATE", "state"}, {"RATE", "rate"}, {"HELD BY", "held_by"},       {NULL, NULL},
 };
 
 static int run_jobs(struct call *c) {

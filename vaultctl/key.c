@@ -71,6 +71,17 @@ static int wait_for(struct call *c, json_t **job) {
     return outcome;
 }
 
+/* An index key that is kept for what is damaged is no rotation that is done. */
+static int tell_end(struct call *c, const json_t *job) {
+    json_int_t failed = json_integer_value(json_object_get(job, "failed"));
+    if (failed == 0 || !is_in(job, "done") || strcmp(c->words[0], "index") != 0)
+        return OUTCOME_DONE;
+    return option_given(c, "leave-damaged")
+               ? fail(c, OUTCOME_INTEGRITY, "%lld damaged entries were left behind; no key opens them any more",
+                      (long long)failed)
+               : fail(c, OUTCOME_INTEGRITY, "it stopped at a damaged entry, and the key before is kept: see the log");
+}
+
 static int rotate_root(struct call *c) {
     json_t *seal = NULL;
     int outcome = ask_json(c, "POST", format_text("/v1/keys/rotate"), json_pack("{s:s}", "what", "root"), &seal);
@@ -122,6 +133,8 @@ static int run_rotate(struct call *c) {
         print_table(rows, job_columns);
         json_decref(rows);
     }
+    if (outcome == OUTCOME_DONE)
+        outcome = tell_end(c, job);
     json_decref(job);
     return outcome;
 }

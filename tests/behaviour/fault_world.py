@@ -11,6 +11,7 @@ import time
 
 import fault_start
 import injection
+import memory_scan
 import scene
 from injection import Fault, Tracer
 from vault_under_test import is_running, running_vault
@@ -351,6 +352,30 @@ class AuditKey(Operation):
         assert self.world.vault.ctl("audit", "verify", folder, "--key", first)["key_changes"] == len(changes)
 
 
+class IndexKey(Rotation):
+    """Another key for the index: in the end one is in the ring, and all is under it."""
+    what = "index"
+
+    def __init__(self, world):
+        super().__init__(world)
+        self.generation = self.now()
+
+    def now(self):
+        return self.world.vault.http("GET", "/v1/keys").json()["index"]
+
+    def check(self):
+        super().check()
+        told = self.answer is not None and self.answer.status == 202
+        assert self.now() in ((self.generation + 1,) if told else (self.generation, self.generation + 1))
+        ring = memory_scan.ring_keys(self.world.vault, memory_scan.root_key_of(self.world.vault))
+        assert "next index key" not in ring, "the ring has two index keys, and no job is open"
+        for database in (memory_scan.SUBJECTS, memory_scan.BLOBS):  # each opens under the key that there is
+            list(memory_scan.values_of(self.world.vault, ring["index key"], database, self.now()))
+        scene.wait_for(lambda: self.world.vault.http("GET", "/v1/status").json()["index"]["state"] in ("whole", "damaged"),
+                       "the index is counted")
+        assert self.world.vault.http("GET", "/v1/status").json()["index"]["state"] == "whole"
+
+
 class Retirement(Operation):
     """The ring forgets a generation, under a new root key: wholly or not at all."""
 
@@ -381,7 +406,7 @@ class Retirement(Operation):
 
 OPERATIONS = {"deposit": Deposit, "read": Read, "consent": Consent, "withdrawal": Withdrawal, "rotation": Rotation,
               "turn": Turn, "shred": Shred, "reseal": Reseal,
-              "audit-key": AuditKey, "retirement": Retirement, "start": fault_start.Start}
+              "audit-key": AuditKey, "index-key": IndexKey, "retirement": Retirement, "start": fault_start.Start}
 
 
 def traced(world, operation, process, fault, log):

@@ -231,17 +231,18 @@ def ring_keys(vault, root):
     keys["audit prefix"] = hashlib.sha512(keys["audit seed"]).digest()[32:]
     scalar[0], scalar[31] = scalar[0] & 248, scalar[31] & 127 | 64
     keys["audit scalar"] = bytes(scalar)
-    keys["tally key"] = hashlib.blake2b(b"vault-tally-1\0", key=keys["index key"], digest_size=32).digest()
+    for name in of_index:
+        keys[name.replace("index", "tally")] = hashlib.blake2b(b"vault-tally-1\0", key=keys[name], digest_size=32).digest()
     return keys
 
 
-def values_of(vault, index_key, database):
+def values_of(vault, index_key, database, generation=1):
     """{key: value} of a database, unsealed, while the vault runs."""
     number, name = database
     pairs, _ = index_tools.dump(vault.state / "index")
     for key, value in pairs[name].items():
         place = bytes.fromhex(key)
-        yield place, unseal(index_key, bytes.fromhex(value), bytes([number]) + struct.pack("<I", 1) + place)
+        yield place, unseal(index_key, bytes.fromhex(value), bytes([number]) + struct.pack("<I", generation) + place)
 
 
 def file_keys(vault, ring):
