@@ -127,10 +127,11 @@ const struct command command_audit_verify = {
     .area = "Audit",
     .synopsis = "PATH [--checkpoint FILE] --key VKEY",
     .summary = "check an export, without a vault",
-    .help = "Checks the export in folder PATH against the verifier key, which must come from somewhere else than the\n"
-            "export: nothing in it is trusted instead. Needs no vault. Exit status 6 if it does not verify.\n"
-            "A key that was changed since is followed to the one in force by the records of the changes, if they are in\n"
-            "the export. --key means the verifier key here, not a TLS key.",
+    .help =
+        "Checks the export in folder PATH against the verifier key, which must come from somewhere else than the\n"
+        "export: nothing in it is trusted instead. Needs no vault. Exit status 6 if it does not verify.\n"
+        "A key that was changed since is followed to the one in force by the records of the changes, if they are in\n"
+        "the export. --key means the verifier key here, not a TLS key.",
     .example = "  vaultctl audit verify export-2026-11 --key @vault.vkey --checkpoint checkpoint-2026-10",
     .options = options,
     .words = 1,

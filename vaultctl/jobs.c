@@ -6,8 +6,9 @@
 #include "request.h"
 
 const struct column job_columns[] = {
-    {"ID", "id"},       {"WHAT", "what"}, {"GENERATION", "generation"}, {"DONE", "done"}, {"TOTAL", "total"},
-    {"DAMAGED", "failed"}, {"STATE", "state"}, {"RATE", "rate"}, {"HELD BY", "held_by"},       {NULL, NULL},
+    {"ID", "id"},           {"WHAT", "what"},      {"GENERATION", "generation"}, {"DONE", "done"},
+    {"TOTAL", "total"},     {"DAMAGED", "failed"}, {"STATE", "state"},           {"RATE", "rate"},
+    {"HELD BY", "held_by"}, {NULL, NULL},
 };
 
 static int run_jobs(struct call *c) {

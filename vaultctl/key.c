@@ -119,7 +119,8 @@ static int run_rotate(struct call *c) {
     if (strcmp(what, "audit") == 0)
         return rotate_audit(c);
     if (!root && strcmp(what, "kek") != 0 && strcmp(what, "subject") != 0 && strcmp(what, "index") != 0)
-        return fail(c, OUTCOME_USAGE, "'%s' cannot be rotated: 'kek', 'root', 'subject', 'audit' and 'index' can", what);
+        return fail(c, OUTCOME_USAGE, "'%s' cannot be rotated: 'kek', 'root', 'subject', 'audit' and 'index' can",
+                    what);
     if (root)
         return rotate_root(c);
     json_t *body = json_pack("{s:s}", "what", what);

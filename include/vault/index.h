@@ -99,8 +99,8 @@ int index_check(struct index *i);
 
 /* Whether values are being resealed, or are all under the next key and the present one was not forgotten yet. */
 bool index_is_resealing(const struct index *i);
-/* Begins it, in the write transaction; nothing, if it has begun. The keys hold the next one. VAULT_E_STATE (they do not,
- * or there is no transaction), VAULT_E_MEMORY. */
+/* Begins it, in the write transaction; nothing, if it has begun. The keys hold the next one. VAULT_E_STATE (they do
+ * not, or there is no transaction), VAULT_E_MEMORY. */
 int index_reseal_begin(struct index *i, const struct index_keys *keys);
 /* The next entries in the order of databases and keys, up to `most` and no more than a slice, in the write transaction;
  * *ret_done is how many. What does not open stays as it is: VAULT_DENIED, and *ret_db its database; with `leave` it is

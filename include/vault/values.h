@@ -4,7 +4,6 @@
 #define VAULT_VALUES_H
 
 #include "vault/documents.h"
-#include "vault/key_change.h"
 #include "vault/keyring.h"
 #include "vault/manifest.h"
 #include "vault/wrap.h"
@@ -269,14 +268,16 @@ DECLARE_RECORD(name_value);
     F(R, FIXED, last, HASH_SIZE) /* leaf hash of the last */
 DECLARE_RECORD(chain_value);
 
+enum { VKEY_TEXT = 319, SIGNATURE_SIZE = 64 };
+
 /* With INTENT_AUDIT_KEY: what the record of the change will say, signed while both keys are there. */
 #define FIELDS_audit_key_value(F, R)                                                                                   \
-    F(R, STR, from, CHECKPOINT_VKEY_MAX - 1)                                                                           \
-    F(R, STR, to, CHECKPOINT_VKEY_MAX - 1)                                                                             \
+    F(R, STR, from, VKEY_TEXT)                                                                                         \
+    F(R, STR, to, VKEY_TEXT)                                                                                           \
     F(R, U64, size, 0)                                                                                                 \
-    F(R, FIXED, root, MERKLE_HASH)                                                                                     \
-    F(R, FIXED, from_signature, KEY_CHANGE_SIGNATURE)                                                                  \
-    F(R, FIXED, to_signature, KEY_CHANGE_SIGNATURE)
+    F(R, FIXED, root, HASH_SIZE)                                                                                       \
+    F(R, FIXED, from_signature, SIGNATURE_SIZE)                                                                        \
+    F(R, FIXED, to_signature, SIGNATURE_SIZE)
 DECLARE_RECORD(audit_key_value);
 
 #endif

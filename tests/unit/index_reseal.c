@@ -67,7 +67,8 @@ static void commit(void) {
 
 /* Names of many lengths, some of which begin like others. */
 static size_t name_of(unsigned n, char to[INDEX_KEY_MAX]) {
-    assert_true(format_string(to, INDEX_KEY_MAX, "%u%.*s", n % 10, (int)(n / 2), "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"));
+    assert_true(
+        format_string(to, INDEX_KEY_MAX, "%u%.*s", n % 10, (int)(n / 2), "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"));
     return strlen(to);
 }
 
@@ -222,7 +223,10 @@ static void random_step(void) {
         if (index_is_resealing(ix))
             (void)reseal(1 + randombytes_uniform(20), false, &left);
         break;
-    case 2: (void)index_check(ix); index_end_reads(ix); break;
+    case 2:
+        (void)index_check(ix);
+        index_end_reads(ix);
+        break;
     case 3:
         begin();
         index_abort(ix); /* nothing was changed */
@@ -380,7 +384,8 @@ static void entry_taken_away_is_told_after_the_end_too(void **state) {
     assert_int_equal(check(), VAULT_E_DAMAGED);
 }
 
-/* Behind the place nothing opens under the key before: an entry of then that is put back is noticed where it is read. */
+/* Behind the place nothing opens under the key before: an entry of then that is put back is noticed where it is read.
+ */
 static void entry_of_before_does_not_open_in_its_place(void **state) {
     uint64_t left = 0;
     unsigned value = 0;
@@ -436,6 +441,27 @@ static void key_that_went_too_early_is_refused(void **state) {
     expect_model();
 }
 
+/* As a copy of the index may be opened, whose keys were taken while it was resealed. */
+static void keys_of_a_moment_earlier_open_it_too(void **state) {
+    uint64_t left = 0;
+    (void)state;
+    fill();
+    const struct index_keys earlier = {.key = first, .next = second, .generation = 7};
+    index_close(&ix);
+    assert_int_equal(index_open(&earlier, MAP, false, &ix), VAULT_OK); /* it has not begun */
+    expect_model();
+    assert_int_equal(check(), VAULT_OK);
+    reopen();
+    reseal_begin();
+    while (reseal(64, false, &left) == VAULT_OK)
+        ;
+    reseal_end(true);
+    index_close(&ix);
+    assert_int_equal(index_open(&earlier, MAP, false, &ix), VAULT_OK); /* it is over */
+    expect_model();
+    assert_int_equal(check(), VAULT_OK);
+}
+
 static void it_needs_a_transaction_and_the_next_key(void **state) {
     uint64_t done = 0, left = 0;
     enum index_db db;
@@ -462,6 +488,7 @@ int main(void) {
         INDEX(entry_of_before_does_not_open_in_its_place),
         INDEX(lost_place_loses_no_entry),
         INDEX(key_that_went_too_early_is_refused),
+        INDEX(keys_of_a_moment_earlier_open_it_too),
         INDEX(it_needs_a_transaction_and_the_next_key),
     };
     log_start("test");

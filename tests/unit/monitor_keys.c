@@ -297,7 +297,8 @@ static void damaged_entry_keeps_the_key_before_until_it_is_mended(void **state) 
     finish();
     assert_int_equal(keyring_index_generation(m.keyring), 1);
     assert_non_null(keyring_next_index_key(m.keyring));
-    assert_int_equal(audit_count("\"event\":\"key.rotated\"", "\"outcome\":\"failed\"", "the key before is kept", NULL), 1);
+    assert_int_equal(audit_count("\"event\":\"key.rotated\"", "\"outcome\":\"failed\"", "the key before is kept", NULL),
+                     1);
     start_again();
     assert_int_equal(rotate("index"), 202); /* it is met again */
     finish();

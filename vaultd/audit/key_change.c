@@ -25,7 +25,8 @@ static int sign(const char *text, const struct secret *seed, uint8_t ret[KEY_CHA
     CLEANUP_SECRET struct secret *key = NULL;
     uint8_t public_key[VKEY_PUBLIC];
     int result = key_pair(seed, &key, public_key);
-    if (result == VAULT_OK && crypto_sign_detached(ret, NULL, (const uint8_t *)text, strlen(text), secret_view(key)) != 0)
+    if (result == VAULT_OK &&
+        crypto_sign_detached(ret, NULL, (const uint8_t *)text, strlen(text), secret_view(key)) != 0)
         result = VAULT_E_CRYPTO;
     return result;
 }
@@ -62,5 +63,5 @@ int key_change_verify(const struct key_change *c) {
     if (result != VAULT_OK)
         return result;
     return is_signed(text, c->from_signature, &from) && is_signed(text, c->to_signature, &to) ? VAULT_OK
-                                                                                               : VAULT_E_DAMAGED;
+                                                                                              : VAULT_E_DAMAGED;
 }

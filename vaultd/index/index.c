@@ -91,8 +91,8 @@ void spoil_tally(struct index *i, enum which which) {
     randombytes_buf(i->tally[which].lanes, sizeof(i->tally[which].lanes));
 }
 
-/* It is told by the check, and is no reason to stay sealed; a wrong key is noticed by who reads the rest. Where the place
- * is lost with it, resealing begins again from the start. */
+/* It is told by the check, and is no reason to stay sealed; a wrong key is noticed by who reads the rest. Where the
+ * place is lost with it, resealing begins again from the start. */
 static void forget_tally(struct index *i) {
     log_error("index: its tally is gone or damaged");
     spoil_tally(i, PRESENT);
@@ -104,11 +104,12 @@ static int open_tally(struct index *i, const MDB_val *v) {
     static uint8_t bytes[TALLY_VALUE_MAX];
     MDB_val k = {.mv_size = sizeof(tally_name), .mv_data = (void *)(uintptr_t)tally_name};
     size_t n = 0;
-    bool next = i->keys.next != NULL &&
-                open_with(i, NEXT, DB_META, &k, v, bytes, sizeof(bytes), &n) == VAULT_OK;
+    bool next = i->keys.next != NULL && open_with(i, NEXT, DB_META, &k, v, bytes, sizeof(bytes), &n) == VAULT_OK;
     int result = next ? VAULT_OK : open_with(i, PRESENT, DB_META, &k, v, bytes, sizeof(bytes), &n);
     if (result == VAULT_OK && n == TALLY_SIZE && !next)
         tally_decode(&i->tally[PRESENT], bytes);
+    else if (result == VAULT_OK && n == TALLY_SIZE)
+        reseal_is_over(i, bytes);
     else if (result == VAULT_OK && (next != (i->keys.next != NULL) || !reseal_decode(i, bytes, n)))
         result = VAULT_E_DAMAGED; /* also one of an earlier change of the key */
     wipe(bytes, sizeof(bytes));
@@ -428,7 +429,7 @@ int cursor_open(struct index *i, enum index_db db, MDB_cursor **ret) {
 }
 
 int seek(MDB_cursor *c, const void *prefix, size_t prefix_size, const void *after, size_t after_size, MDB_val *k,
-                MDB_val *v) {
+         MDB_val *v) {
     bool from_start = after_size == 0;
     k->mv_size = from_start ? prefix_size : after_size;
     k->mv_data = (void *)(uintptr_t)(from_start ? prefix : after);

@@ -1,8 +1,8 @@
 /* The index behind its header: shared by the files of this folder only.
  *
  * Invariants
- *  1. While it is resealed, an entry at or before the place `resealed` is under the next key, any other under the present
- *     one; the sum of its key holds it, and no other. The tally's own entry is under the next key from the start.
+ *  1. While it is resealed, an entry at or before the place `resealed` is under the next key, any other under the
+ * present one; the sum of its key holds it, and no other. The tally's own entry is under the next key from the start.
  *  2. tally[NEXT] is empty unless it is resealed.
  *  3. What is counted anew so far (`count`) is kept apart by key in the same way. */
 #ifndef VAULT_INDEX_INTERNAL_H
@@ -81,6 +81,8 @@ void spoil_tally(struct index *i, enum which which);
 /* The tally's value as it is stored while it is resealed, and back. */
 enum { TALLY_VALUE_MAX = 2 * TALLY_SIZE + 2 + INDEX_KEY_MAX };
 size_t reseal_encode(const struct index *i, uint8_t to[TALLY_VALUE_MAX]);
+/* The value is of an index that has forgotten the key before already, and the keys are of a moment earlier. */
+void reseal_is_over(struct index *i, const uint8_t tally[TALLY_SIZE]);
 /* False if it is none. */
 bool reseal_decode(struct index *i, const uint8_t *from, size_t n);
 

@@ -31,6 +31,12 @@ static void collapse(struct index *i) {
     i->resealed = (struct place){0};
 }
 
+void reseal_is_over(struct index *i, const uint8_t tally[TALLY_SIZE]) {
+    tally_decode(&i->tally[NEXT], tally);
+    i->resealing = true;
+    i->resealed = (struct place){.db = DB_COUNT};
+}
+
 /* Where the ring has forgotten the key before, the value is the last one of then: everything is under the next key. */
 bool reseal_decode(struct index *i, const uint8_t *from, size_t n) {
     if (n < 2 * TALLY_SIZE + 2 || n > TALLY_VALUE_MAX)

@@ -19,6 +19,7 @@
 #include "vault/values.h"
 #include "vault/crypt4gh.h"
 #include "vault/decision.h"
+#include "vault/key_change.h"
 #include "vault/keyring.h"
 #include "vault/loop.h"
 #include "vault/merkle.h"
@@ -253,7 +254,7 @@ struct monitor {
     uint64_t job_slices;
     uint64_t job_again;       /* loop_now_ms: no step before; 0: at once; UINT64_MAX: not before jobs_wake */
     uint64_t job_due;         /* microseconds by that clock: when the next entry of a job with a rate is due */
-    uint32_t job_broken; /* the job whose last step met a page that cannot be read; 0: none */
+    uint32_t job_broken;      /* the job whose last step met a page that cannot be read; 0: none */
     uint64_t job_room;        /* entries that the step under way may take */
     uint64_t pending_expires; /* microseconds since 1970, the first of what waits for approval; 0: nothing does */
 
@@ -353,9 +354,9 @@ struct event {
     uint64_t bytes, ranges;
     const char *detail;
     const struct key_change *audit_key; /* NULL but for a change of that key */
-    enum request_state state; /* of the request from now on, if there is one */
-    uint8_t status;           /* exit status that vaultctl would give */
-    bool tells;               /* its answer tells what a patient decided: never summed (denials.c) */
+    enum request_state state;           /* of the request from now on, if there is one */
+    uint8_t status;                     /* exit status that vaultctl would give */
+    bool tells;                         /* its answer tells what a patient decided: never summed (denials.c) */
 };
 
 /* Appends one record to the transaction. *ret_seq (may be NULL) is its number, or NO_SEQ for a denial that was only

@@ -4,6 +4,10 @@
 #include "ring.h"
 #include "vault/result.h"
 
+_Static_assert(VKEY_TEXT == CHECKPOINT_VKEY_MAX - 1 && (int)SIGNATURE_SIZE == (int)KEY_CHANGE_SIGNATURE &&
+                   (int)HASH_SIZE == (int)MERKLE_HASH,
+               "what is stored of a change is what its record says");
+
 static const uint8_t change_key[] = "audit-key"; /* in DB_META, as long as there is the intent */
 
 int audit_key_vkey(const struct monitor *m, char ret[CHECKPOINT_VKEY_MAX]) {

@@ -8,9 +8,8 @@
 enum { STEP_ENTRIES = 64 };
 
 static int begin_job(struct monitor *m, bool leave, struct job_value *ret) {
-    *ret = (struct job_value){.generation = keyring_index_generation(m->keyring) + 1,
-                              .total = index_entries(m->index),
-                              .leave = leave};
+    *ret = (struct job_value){
+        .generation = keyring_index_generation(m->keyring) + 1, .total = index_entries(m->index), .leave = leave};
     return job_begin(m, &job_index, ret);
 }
 

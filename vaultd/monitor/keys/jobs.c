@@ -48,10 +48,9 @@ static const char *state_of(const struct monitor *m, const struct job_value *j) 
 
 json_t *job_json(struct monitor *m, const struct job_value *j) {
     uint32_t held = j->ended != 0 ? 0 : held_by(m, j);
-    return json_pack("{s:i, s:s, s:i, s:I, s:I, s:I, s:s, s:I, s:o}", "id", (int)j->number, "what", j->what, "generation",
-                     (int)j->generation, "done", (json_int_t)j->done, "failed", (json_int_t)j->failed, "total",
-                     (json_int_t)j->total, "state",
-                     state_of(m, j), "rate", (json_int_t)j->rate, "held_by",
+    return json_pack("{s:i, s:s, s:i, s:I, s:I, s:I, s:s, s:I, s:o}", "id", (int)j->number, "what", j->what,
+                     "generation", (int)j->generation, "done", (json_int_t)j->done, "failed", (json_int_t)j->failed,
+                     "total", (json_int_t)j->total, "state", state_of(m, j), "rate", (json_int_t)j->rate, "held_by",
                      held == 0 ? json_null() : json_integer((json_int_t)held));
 }
 

@@ -24,9 +24,9 @@ int answer_key_list(struct request *q) {
     }
     char vkey[CHECKPOINT_VKEY_MAX] = "";
     int result = audit_key_vkey(q->monitor, vkey);
-    json_t *answer = json_pack("{s:I, s:o, s:o, s:s, s:I}", "epoch", (json_int_t)keyring_epoch(k), "generations", generations,
-                               "seal", seals_json(q->monitor), "vkey", vkey, "index",
-                               (json_int_t)keyring_index_generation(k));
+    json_t *answer =
+        json_pack("{s:I, s:o, s:o, s:s, s:I}", "epoch", (json_int_t)keyring_epoch(k), "generations", generations,
+                  "seal", seals_json(q->monitor), "vkey", vkey, "index", (json_int_t)keyring_index_generation(k));
     if (result == VAULT_OK)
         return administer(q, "key.list", NULL, 'R', NULL, 200, answer);
     json_decref(answer);
@@ -163,9 +163,11 @@ int answer_key_rotate(struct request *q) {
     bool index = strcmp(r->what, "index") == 0;
     if (strcmp(r->what, "subject") == 0 && r->retire == 0 && r->leave_damaged == 0)
         return rotate_subjects(q);
-    if (!(kek || ((root || audit || index) && r->retire == 0)) || r->leave_damaged > index || r->retire > 1 || r->without_backup > r->retire)
-        return refuse(q, "key.rotate", NULL, 400, "malformed",
-                      "'kek', 'root', 'subject', 'audit' and 'index' can be rotated, and generations of 'kek' be retired.");
+    if (!(kek || ((root || audit || index) && r->retire == 0)) || r->leave_damaged > index || r->retire > 1 ||
+        r->without_backup > r->retire)
+        return refuse(
+            q, "key.rotate", NULL, 400, "malformed",
+            "'kek', 'root', 'subject', 'audit' and 'index' can be rotated, and generations of 'kek' be retired.");
     if (!space_for_ring(q->monitor))
         return refuse(q, "key.rotate", NULL, 507, "keyring-full", "There is no space for a copy of the key ring.");
     if (audit)
