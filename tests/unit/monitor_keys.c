@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <lmdb.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include "vault/checkpoint.h"
@@ -262,6 +263,44 @@ static void death_after_the_key_went_is_recorded_later(void **state) {
     die_at_the_end(false);
 }
 
+/* How many turns go by in so many milliseconds, each waiting for as long as it wants to. */
+static unsigned turns_in(unsigned ms) {
+    uint64_t end = loop_now_ms() + ms;
+    unsigned count = 0;
+    bool more = false;
+    for (; loop_now_ms() < end; count++)
+        assert_int_equal(monitor_turn(&m, &more), VAULT_OK);
+    return count;
+}
+
+/* The job has nothing to do but to wait: it does not spin, and the key before goes when the ring can be written. */
+static void key_before_stays_while_the_ring_has_no_space(void **state) {
+    char name[] = "/tmp/vault-small.XXXXXX";
+    (void)state;
+    assert_non_null(mkdtemp(name));
+    if (mount("tmpfs", name, "tmpfs", 0, "size=60k") != 0) {
+        rmdir(name);
+        skip();
+    }
+    jobs_wait();
+    assert_int_equal(rotate("index"), 202);
+    int whole = m.place.twin_directory;
+    m.place.twin_directory = open(name, O_RDONLY | O_DIRECTORY);
+    jobs_go();
+    assert_false(m.stop);
+    assert_int_equal(m.meta.jobs_ended, 1);
+    assert_non_null(keyring_next_index_key(m.keyring));
+    (void)received(&root); /* of the order to go on */
+    assert_in_range(jobs_tick(&m), 1, 1000);
+    assert_in_range(turns_in(2500), 2, 40);
+    close(m.place.twin_directory);
+    m.place.twin_directory = whole;
+    for (unsigned n = 0; n < 30 && m.meta.jobs_ended == 1; n++)
+        turns_for(100);
+    expect_index_key(2, false);
+    assert_int_equal(umount2(name, MNT_DETACH) | rmdir(name), 0);
+}
+
 /* Flips a bit of the last entry of a database, behind the vault's back, or flips it back. */
 static void flip(const char *db) {
     MDB_env *env;
@@ -337,6 +376,7 @@ int main(void) {
         KEYS(death_after_the_ring_goes_on_with_both_index_keys),
         KEYS(death_before_the_key_goes_ends_it_later),
         KEYS(death_after_the_key_went_is_recorded_later),
+        KEYS(key_before_stays_while_the_ring_has_no_space),
         KEYS(damaged_entry_keeps_the_key_before_until_it_is_mended),
         KEYS(damaged_entry_is_left_behind_when_that_is_said),
     };

@@ -57,6 +57,8 @@ static int index_step(struct monitor *m, struct job_value *j) {
     int result = index_reseal(m->index, &how, &done, &left, &db);
     j->done += done;
     j->failed += left;
+    if (result == VAULT_NOT_FOUND && !space_for_ring(m))
+        return VAULT_AGAIN; /* the key before goes when the ring can be written */
     return result == VAULT_DENIED ? stop_at(j, db) : result;
 }
 
