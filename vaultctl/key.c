@@ -1,4 +1,5 @@
 /* Keys and the jobs that renew them. */
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -14,8 +15,11 @@ static int run_list(struct call *c) {
     int outcome = ask_json(c, "GET", format_text("/v1/keys"), NULL, &keys);
     if (outcome == OUTCOME_DONE && !print_json(c, keys)) {
         print_table(json_object_get(keys, "generations"), columns);
+        if (json_is_integer(json_object_get(keys, "index")))
+            printf("generation of the index key  %lld\n",
+                   (long long)json_integer_value(json_object_get(keys, "index")));
         if (json_is_string(json_object_get(keys, "vkey")))
-            print_line(stdout, "verifier key of the audit  ", json_string_value(json_object_get(keys, "vkey")));
+            print_line(stdout, "verifier key of the audit    ", json_string_value(json_object_get(keys, "vkey")));
     }
     json_decref(keys);
     return outcome;

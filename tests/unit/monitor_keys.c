@@ -362,6 +362,54 @@ static void damaged_entry_is_left_behind_when_that_is_said(void **state) {
     assert_int_equal(audit_count("\"event\":\"key.rotated\"", "1 damaged: left behind, no key opens them", NULL), 1);
 }
 
+/* Where the only page of a database is in the file. */
+static off_t page_of(const char *db) {
+    enum { ROOT_AT = 40 }; /* in LMDB's struct of a database */
+    MDB_env *env;
+    MDB_txn *t;
+    MDB_dbi dbi;
+    MDB_stat stat;
+    MDB_val k = {.mv_size = strlen(db), .mv_data = (void *)(uintptr_t)db}, v;
+    uint64_t root_page = 0;
+    assert_int_equal(mdb_env_create(&env), 0);
+    assert_int_equal(mdb_env_set_maxdbs(env, DB_COUNT), 0);
+    assert_int_equal(mdb_env_open(env, "state/index", MDB_RDONLY, 0600), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, MDB_RDONLY, &t), 0);
+    assert_int_equal(mdb_dbi_open(t, NULL, 0, &dbi), 0);
+    assert_int_equal(mdb_get(t, dbi, &k, &v), 0);
+    copy_bytes(&root_page, sizeof(root_page), (const uint8_t *)v.mv_data + ROOT_AT, sizeof(root_page));
+    assert_int_equal(mdb_env_stat(env, &stat), 0);
+    mdb_txn_abort(t);
+    mdb_env_close(env);
+    return (off_t)(root_page * stat.ms_psize);
+}
+
+/* A transaction that meets such a page commits nothing: the job must not take the others' with it for ever. */
+static void page_that_cannot_be_read_ends_the_job_and_keeps_the_key(void **state) {
+    enum { FLAGS_AT = 10 };
+    static const uint8_t no_page[2];
+    (void)state;
+    rig_stop();
+    assert_int_equal(chdir(rig_folder()), 0);
+    off_t page = page_of("consents");
+    int fd = open("state/index/data.mdb", O_WRONLY);
+    assert_int_equal(pwrite(fd, no_page, sizeof(no_page), page + FLAGS_AT), sizeof(no_page));
+    close(fd);
+    assert_true(rig_start_unsealed());
+    jobs_wait();
+    assert_int_equal(rotate("index"), 202);
+    assert_int_equal(rotate("kek"), 202);
+    jobs_go();
+    (void)received(&root); /* of the order to go on */
+    finish();
+    assert_int_equal(audit_count("\"event\":\"job.failed\"", "the index cannot be read where it goes on", NULL), 1);
+    assert_int_equal(audit_count("\"event\":\"key.rotated\"", "kek to generation 2", NULL), 1);
+    assert_int_equal(keyring_index_generation(m.keyring), 1);
+    assert_non_null(keyring_next_index_key(m.keyring));
+    start_again();
+    assert_true(index_is_resealing(m.index));
+}
+
 #define KEYS(test) cmocka_unit_test_setup_teardown(test, vault_set_up, rig_tear_down)
 
 int main(void) {
@@ -378,6 +426,7 @@ int main(void) {
         KEYS(death_after_the_key_went_is_recorded_later),
         KEYS(key_before_stays_while_the_ring_has_no_space),
         KEYS(damaged_entry_keeps_the_key_before_until_it_is_mended),
+        KEYS(page_that_cannot_be_read_ends_the_job_and_keeps_the_key),
         KEYS(damaged_entry_is_left_behind_when_that_is_said),
     };
     log_start("test");
