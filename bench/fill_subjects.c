@@ -71,7 +71,10 @@ int main(int argc, char **argv) {
                                      .twin_name = "keyring"};
     int result = open_ring(&m, argv[3]);
     if (result == VAULT_OK)
-        result = index_open(keyring_index_key(m.keyring), m.setup.map_size, false, &m.index);
+        result = index_open(&(struct index_keys){.key = keyring_index_key(m.keyring),
+                                                 .next = keyring_next_index_key(m.keyring),
+                                                 .generation = keyring_index_generation(m.keyring)},
+                            m.setup.map_size, false, &m.index);
     if (result == VAULT_OK)
         result = fill(&m, (unsigned)strtoul(argv[4], NULL, 10));
     index_close(&m.index);

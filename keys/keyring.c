@@ -12,6 +12,7 @@ void keyring_free(struct keyring **k) {
     for (uint32_t i = 0; i < KEYRING_GENERATIONS; i++)
         secret_free(&(*k)->generations[i].key);
     secret_free(&(*k)->index_key);
+    secret_free(&(*k)->next_index_key);
     secret_free(&(*k)->name_key);
     secret_free(&(*k)->audit_seed);
     free(*k);
@@ -39,6 +40,7 @@ int keyring_new(bool dev, struct keyring **ret) {
         return VAULT_E_MEMORY;
     k->dev = dev;
     k->epoch = 1;
+    k->index_generation = 1;
     randombytes_buf(k->vault_id, sizeof(k->vault_id));
     int result = append_generation(k, 1);
     if (result == VAULT_OK)
@@ -74,6 +76,40 @@ int keyring_retire(struct keyring *k) {
     k->generations[0] = k->generations[last];
     k->generations[last] = (struct generation){0};
     k->count = 1;
+    return VAULT_OK;
+}
+
+int keyring_begin_index_key(struct keyring *k) {
+    if (k->next_index_key != NULL)
+        return VAULT_E_STATE;
+    if (k->index_generation == UINT32_MAX || k->epoch == UINT64_MAX)
+        return VAULT_E_LIMIT;
+    int result = secret_random(&k->next_index_key, SECRET_KEY_SIZE);
+    if (result == VAULT_OK)
+        k->epoch++;
+    return result;
+}
+
+int keyring_end_index_key(struct keyring *k) {
+    if (k->next_index_key == NULL)
+        return VAULT_E_STATE;
+    if (k->epoch == UINT64_MAX)
+        return VAULT_E_LIMIT;
+    secret_free(&k->index_key);
+    k->index_key = secret_move(&k->next_index_key);
+    k->index_generation++;
+    k->epoch++;
+    return VAULT_OK;
+}
+
+int keyring_replace_audit_seed(struct keyring *k, struct secret **seed) {
+    if (*seed == NULL || secret_size(*seed) != SECRET_KEY_SIZE)
+        return VAULT_E_STATE;
+    if (k->epoch == UINT64_MAX)
+        return VAULT_E_LIMIT;
+    secret_free(&k->audit_seed);
+    k->audit_seed = secret_move(seed);
+    k->epoch++;
     return VAULT_OK;
 }
 
@@ -126,6 +162,14 @@ const struct secret *keyring_kek(const struct keyring *k, uint32_t generation) {
 
 const struct secret *keyring_index_key(const struct keyring *k) {
     return k->index_key;
+}
+
+const struct secret *keyring_next_index_key(const struct keyring *k) {
+    return k->next_index_key;
+}
+
+uint32_t keyring_index_generation(const struct keyring *k) {
+    return k->index_generation;
 }
 
 const struct secret *keyring_name_key(const struct keyring *k) {

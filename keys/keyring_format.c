@@ -11,8 +11,9 @@ enum {
     MAGIC = 8,
     HEAD_MAX = MAGIC + 4 + KEYRING_ID + 8 + 1 + 2 + SEAL_SIZE_MAX + 4,
     GENERATION = 4 + 8 + SECRET_KEY_SIZE,
-    BODY_MAX = 4 + KEYRING_GENERATIONS * GENERATION + 3 * SECRET_KEY_SIZE,
-    BODY_MIN = 4 + GENERATION + 3 * SECRET_KEY_SIZE
+    REST = 4 + 1 + 3 * SECRET_KEY_SIZE, /* after the generations, without a next index key */
+    BODY_MAX = 4 + KEYRING_GENERATIONS * GENERATION + REST + SECRET_KEY_SIZE,
+    BODY_MIN = 4 + GENERATION + REST
 };
 
 static const char magic[MAGIC + 1] = "VAULTKEY";
@@ -78,10 +79,19 @@ static int read_generations(struct reader *r, struct keyring *k) {
     return VAULT_OK;
 }
 
+static int read_index_keys(struct reader *r, struct keyring *k) {
+    k->index_generation = read_u32(r);
+    uint8_t count = read_u8(r);
+    if (k->index_generation == 0 || count < 1 || count > 2)
+        return VAULT_E_FORMAT;
+    int result = read_key(r, &k->index_key);
+    return result == VAULT_OK && count == 2 ? read_key(r, &k->next_index_key) : result;
+}
+
 static int read_body(struct reader r, struct keyring *k) {
     int result = read_generations(&r, k);
     if (result == VAULT_OK)
-        result = read_key(&r, &k->index_key);
+        result = read_index_keys(&r, k);
     if (result == VAULT_OK)
         result = read_key(&r, &k->name_key);
     if (result == VAULT_OK)
@@ -127,7 +137,11 @@ static void write_body(const struct keyring *k, struct writer *w) {
         write_u64(w, k->generations[i].created);
         write_key(w, k->generations[i].key);
     }
+    write_u32(w, k->index_generation);
+    write_u8(w, k->next_index_key == NULL ? 1 : 2);
     write_key(w, k->index_key);
+    if (k->next_index_key != NULL)
+        write_key(w, k->next_index_key);
     write_key(w, k->name_key);
     write_key(w, k->audit_seed);
 }
@@ -149,6 +163,7 @@ static void write_head(const struct keyring *k, size_t body_size, struct writer 
 int ring_encode(const struct keyring *k, const struct secret *root, uint8_t to[RING_FILE_MAX], size_t *ret_size) {
     CLEANUP_SECRET struct secret *body = NULL;
     size_t body_size = BODY_MIN + (k->count - 1) * (size_t)GENERATION;
+    body_size += k->next_index_key == NULL ? 0 : SECRET_KEY_SIZE;
     if (k->seal.kind == SEAL_BY_NOTHING)
         return VAULT_E_STATE;
     int result = secret_new(&body, body_size);

@@ -29,6 +29,40 @@ def read_checkpoint(note, vkey):
     require(origin == name, "the checkpoint is of another log")
     return int(size), from_base64(root)
 
+def statement(change, seq):
+    """What both keys sign when one follows the other."""
+    origin = change["from"].split("+")[0]
+    require(change["to"].split("+")[0] == origin, "the change of the key is of another log")
+    return f"vault audit key change\n{origin}\n{change['from']}\n{change['to']}\n{seq}\n{change['root']}\n".encode()
+
+def check_change(change, seq, before):
+    """A change of the audit key, in a log that has this root before it."""
+    for name in ("from", "to"):
+        key = from_base64(change[name].split("+", 2)[2])[1:]
+        Ed25519PublicKey.from_public_bytes(key).verify(from_base64(change[name + "_signature"]), statement(change, seq))
+    require(from_base64(change["root"]) == before, "other records were before the change of the key")
+
+def followed(lines, vkey):
+    """The key that the given one has become, if the records are what they say."""
+    for line in lines:
+        change = json.loads(line).get("audit_key") if b'"audit_key":' in line else None
+        vkey = change["to"] if change and change["from"] == vkey else vkey
+    return vkey
+
+def lefts_of(index, size, proof):
+    """The hashes of the complete subtrees before a record, the smallest first."""
+    if size == 1:
+        return []
+    split = 1 << (size - 1).bit_length() - 1
+    left = index < split
+    return lefts_of(index, split, proof[:-1]) if left else lefts_of(index - split, size - split, proof[:-1]) + proof[-1:]
+
+def root_before(index, size, proof):
+    root, *larger = lefts_of(index, size, proof) or [sha256(b"")]
+    for left in larger:
+        root = sha256(b"\1" + left + root)
+    return root
+
 def root_of(leaf, index, size, proof):
     """Where a proof leads from its leaf: RFC 6962, from the root downwards."""
     require((size == 1) == (not proof), "the proof has a wrong length")
@@ -40,8 +74,9 @@ def root_of(leaf, index, size, proof):
     return sha256(b"\1" + proof[-1] + root_of(leaf, index - split, size - split, proof[:-1]))
 
 def verify(folder, vkey):
-    size, root = read_checkpoint((folder / "checkpoint").read_text(encoding="utf-8"), vkey)
     lines, proofs = ((folder / name).read_bytes().split(b"\n") for name in ("records.jsonl", "proofs.jsonl"))
+    vkey = followed(lines, vkey)
+    size, root = read_checkpoint((folder / "checkpoint").read_text(encoding="utf-8"), vkey)
     require(lines.pop() == b"" and proofs.pop() == b"" and (lines or size == 0), "a file is empty or was cut short")
     last, before, gapless = None, {}, {"log", "subject", "service"}
     for number, line in enumerate(lines, 1):
@@ -52,6 +87,8 @@ def verify(folder, vkey):
             require(proof["seq"] == record["seq"] and 0 <= record["seq"] < size, "its proof is of another record")
             path = [from_base64(h) for h in proof["proof"]]
             require(root_of(leaf, record["seq"], size, path) == root, "it is not what the log holds")
+            if "audit_key" in record:
+                check_change(record["audit_key"], record["seq"], root_before(record["seq"], size, path))
             require(last is None or record["seq"] > last, "it is out of order")
             gapless -= {"log"} if last is not None and record["seq"] != last + 1 else set()
             for chain, name in (("subject", record.get("subject")), ("service", record.get("service", {}).get("name"))):
@@ -65,7 +102,7 @@ def verify(folder, vkey):
                     before[chain, name] = (link["n"], leaf.hex())
             require(gapless, "a record before it is missing")
             last = record["seq"]
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, InvalidSignature) as error:
             raise ValueError(f"line {number}: {error}") from error
     require(len(proofs) == len(lines), f"line {len(lines) + 1}: it is missing, its proof is there")
     return f"good: {len(lines)} records of a log of {size}, without a gap by " + " and ".join(sorted(gapless))

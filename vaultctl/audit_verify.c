@@ -49,6 +49,11 @@ static json_t *report_document(const struct audit_report *r, int result) {
     json_t *document =
         json_pack("{s:b, s:I, s:I, s:b, s:s}", "verified", result == VAULT_OK, "records", (json_int_t)r->records,
                   "tree_size", (json_int_t)r->tree_size, "whole", (int)r->whole, "origin", r->origin);
+    json_object_set_new(document, "key_changes", json_integer((json_int_t)r->changes));
+    if (r->changes > 0) {
+        json_object_set_new(document, "key_changed", json_integer((json_int_t)r->changed_last));
+        json_object_set_new(document, "vkey", json_string(r->signer));
+    }
     if (r->records > 0) {
         json_object_set_new(document, "first", json_integer((json_int_t)r->first));
         json_object_set_new(document, "last", json_integer((json_int_t)r->last));
@@ -60,6 +65,16 @@ static json_t *report_document(const struct audit_report *r, int result) {
     return document;
 }
 
+static void print_keys(const struct audit_report *r) {
+    if (r->changes == 0)
+        return;
+    printf("the key changed at record %llu", (unsigned long long)r->changed_first);
+    if (r->changes > 1)
+        printf(", and %llu times more, the last at record %llu", (unsigned long long)(r->changes - 1),
+               (unsigned long long)r->changed_last);
+    print_line(stdout, "\nthe key now ", r->signer);
+}
+
 static void print_report(const struct audit_report *r) {
     puts("verified");
     print_line(stdout, "origin     ", r->origin);
@@ -69,6 +84,7 @@ static void print_report(const struct audit_report *r) {
     printf("\ntree size  %llu\n", (unsigned long long)r->tree_size);
     puts(r->whole ? "whole      yes: every record of the log is in this export"
                   : "whole      no: each record here is in the log; the log holds others");
+    print_keys(r);
 }
 
 static int tell(struct call *c, const struct audit_report *report, int result) {
@@ -111,9 +127,11 @@ const struct command command_audit_verify = {
     .area = "Audit",
     .synopsis = "PATH [--checkpoint FILE] --key VKEY",
     .summary = "check an export, without a vault",
-    .help = "Checks the export in folder PATH against the verifier key, which must come from somewhere else than the\n"
-            "export: nothing in it is trusted instead. Needs no vault. Exit status 6 if it does not verify.\n"
-            "--key means the verifier key here, not a TLS key.",
+    .help =
+        "Checks the export in folder PATH against the verifier key, which must come from somewhere else than the\n"
+        "export: nothing in it is trusted instead. Needs no vault. Exit status 6 if it does not verify.\n"
+        "A key that was changed since is followed to the one in force by the records of the changes, if they are in\n"
+        "the export. --key means the verifier key here, not a TLS key.",
     .example = "  vaultctl audit verify export-2026-11 --key @vault.vkey --checkpoint checkpoint-2026-10",
     .options = options,
     .words = 1,

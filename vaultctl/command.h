@@ -24,7 +24,7 @@ struct option {
 struct call;
 
 struct command {
-    const char *name;             /* "status", "subject add" */
+    const char *name;             /* "status", "subject add", "key jobs pause" */
     const char *area;             /* heading in the list of commands */
     const char *synopsis;         /* begins with the names of its words; options follow */
     const char *summary;          /* one line */

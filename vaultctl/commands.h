@@ -14,7 +14,8 @@ extern const struct command command_ethics_add, command_ethics_list, command_eth
 extern const struct command command_policy_load, command_policy_show, command_policy_explain;
 extern const struct command command_put, command_get, command_list, command_show;
 extern const struct command command_pending_list, command_pending_approve, command_pending_refuse;
-extern const struct command command_key_list, command_key_rotate, command_key_jobs;
+extern const struct command command_key_list, command_key_rotate, command_key_jobs, command_key_jobs_pause,
+    command_key_jobs_resume, command_key_jobs_rate;
 extern const struct command command_key_seal, command_key_confirm, command_key_cancel, command_key_drill;
 extern const struct command command_key_escrow, command_key_escrow_list, command_key_escrow_destroyed;
 extern const struct command command_share_keys, command_share_open;

@@ -1,31 +1,29 @@
 /* Keys and the jobs that renew them. */
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "commands.h"
+#include "jobs.h"
 #include "request.h"
 #include "share.h"
-
-static const struct column job_columns[] = {
-    {"ID", "id"},       {"WHAT", "what"}, {"GENERATION", "generation"}, {"DONE", "done"}, {"TOTAL", "total"},
-    {"STATE", "state"}, {NULL, NULL},
-};
 
 static int run_list(struct call *c) {
     static const struct column columns[] = {
         {"GENERATION", "generation"}, {"CREATED", "created"}, {"STATE", "state"}, {NULL, NULL}};
-    json_t *document;
-    int outcome = ask_json(c, "GET", format_text("/v1/keys"), NULL, &document);
-    if (outcome == OUTCOME_DONE && !print_json(c, document)) {
-        print_table(json_object_get(document, "generations"), columns);
-        print_warnings(document);
+    json_t *keys;
+    int outcome = ask_json(c, "GET", format_text("/v1/keys"), NULL, &keys);
+    if (outcome == OUTCOME_DONE && !print_json(c, keys)) {
+        print_table(json_object_get(keys, "generations"), columns);
+        if (json_is_integer(json_object_get(keys, "index")))
+            printf("generation of the index key  %lld\n",
+                   (long long)json_integer_value(json_object_get(keys, "index")));
+        if (json_is_string(json_object_get(keys, "vkey")))
+            print_line(stdout, "verifier key of the audit    ", json_string_value(json_object_get(keys, "vkey")));
+        print_warnings(keys);
     }
-    json_decref(document);
+    json_decref(keys);
     return outcome;
-}
-
-static int run_jobs(struct call *c) {
-    return ask_rows(c, format_text("/v1/jobs"), "jobs", job_columns);
 }
 
 /* The job with this id among those listed now, owned by the caller; OUTCOME_FAILED after a complaint if it is gone. */
@@ -45,9 +43,14 @@ static int ask_job(struct call *c, const json_t *id, json_t **ret) {
     return *ret != NULL ? (int)OUTCOME_DONE : fail(c, OUTCOME_FAILED, "the job is not listed any more ('key jobs')");
 }
 
-static bool is_running(const json_t *job) {
-    const char *state = json_string_value(json_object_get(job, "state"));
-    return state != NULL && strcmp(state, "running") == 0;
+static bool is_in(const json_t *job, const char *state) {
+    const char *in = json_string_value(json_object_get(job, "state"));
+    return in != NULL && strcmp(in, state) == 0;
+}
+
+/* It, or one before it, which it waits for, was paused: nobody knows for how long. */
+static bool is_held(const json_t *job) {
+    return is_in(job, "paused") || json_is_integer(json_object_get(job, "held_by"));
 }
 
 /* Follows *job to its end, replacing it by its latest form. */
@@ -55,7 +58,7 @@ static int wait_for(struct call *c, json_t **job) {
     struct timespec pause = {.tv_nsec = 300000000};
     struct progress p = progress_of("rewrapping", "keys");
     int outcome = OUTCOME_DONE;
-    while (outcome == OUTCOME_DONE && is_running(*job)) {
+    while (outcome == OUTCOME_DONE && (is_in(*job, "running") || is_in(*job, "waiting")) && !is_held(*job)) {
         json_t *latest = NULL;
         (void)nanosleep(&pause, NULL);
         outcome = interrupted ? fail(c, OUTCOME_FAILED, "interrupted; the job goes on ('key jobs')")
@@ -68,13 +71,32 @@ static int wait_for(struct call *c, json_t **job) {
                       (uint64_t)json_integer_value(json_object_get(latest, "total")));
     }
     progress_end(&p);
+    if (outcome == OUTCOME_DONE && is_held(*job))
+        return fail(c, OUTCOME_FAILED, "it was begun, and waits: a job is paused ('key jobs', 'key jobs resume')");
     return outcome;
+}
+
+/* An index key that is kept for what is damaged is no rotation that is done. */
+static int tell_end(struct call *c, const json_t *job) {
+    json_int_t failed = json_integer_value(json_object_get(job, "failed"));
+    if (failed == 0 || !is_in(job, "done") || strcmp(c->words[0], "index") != 0)
+        return OUTCOME_DONE;
+    return option_given(c, "leave-damaged")
+               ? fail(c, OUTCOME_INTEGRITY, "%lld damaged entries were left behind; no key opens them any more",
+                      (long long)failed)
+               : fail(c, OUTCOME_INTEGRITY, "it stopped at a damaged entry, and the key before is kept: see the log");
 }
 
 static int rotate_root(struct call *c) {
     json_t *seal = NULL;
     int outcome = ask_json(c, "POST", format_text("/v1/keys/rotate"), json_pack("{s:s}", "what", "root"), &seal);
     return seal_show(c, outcome, seal);
+}
+
+static int rotate_audit(struct call *c) {
+    static const struct column fields[] = {
+        {"verifier key", "vkey"}, {"the one before", "vkey_before"}, {"record", "record"}, {NULL, NULL}};
+    return ask_fields(c, "POST", format_text("/v1/keys/rotate"), json_pack("{s:s}", "what", "audit"), fields);
 }
 
 /* It waits for a second person; what that one approves is answered to them. */
@@ -90,17 +112,27 @@ static int run_rotate(struct call *c) {
     const char *what = c->words[0];
     bool root = strcmp(what, "root") == 0;
     bool retires = option_given(c, "retire");
+    bool leave = option_given(c, "leave-damaged");
+    if (leave && strcmp(what, "index") != 0)
+        return fail(c, OUTCOME_USAGE, "--leave-damaged goes with index");
     if (option_given(c, "without-backup") && !retires)
         return fail(c, OUTCOME_USAGE, "--without-backup goes with --retire");
     if (retires && strcmp(what, "kek") != 0)
         return fail(c, OUTCOME_USAGE, "--retire goes with kek, whose generations are retired");
     if (retires)
         return retire(c);
-    if (!root && strcmp(what, "kek") != 0 && strcmp(what, "subject") != 0 && strcmp(what, "data") != 0)
-        return fail(c, OUTCOME_USAGE, "'%s' cannot be rotated: 'kek', 'root', 'subject' and 'data' can", what);
+    if (strcmp(what, "audit") == 0)
+        return rotate_audit(c);
+    if (!root && strcmp(what, "kek") != 0 && strcmp(what, "subject") != 0 && strcmp(what, "data") != 0 &&
+        strcmp(what, "index") != 0)
+        return fail(c, OUTCOME_USAGE,
+                    "'%s' cannot be rotated: 'kek', 'root', 'subject', 'data', 'audit' and 'index' can", what);
     if (root)
         return rotate_root(c);
-    int outcome = ask_json(c, "POST", format_text("/v1/keys/rotate"), json_pack("{s:s}", "what", what), &job);
+    json_t *body = json_pack("{s:s}", "what", what);
+    if (leave)
+        json_object_set_new(body, "leave_damaged", json_true());
+    int outcome = ask_json(c, "POST", format_text("/v1/keys/rotate"), body, &job);
     if (outcome == OUTCOME_DONE && !option_given(c, "no-wait"))
         outcome = wait_for(c, &job);
     if (outcome == OUTCOME_DONE && !print_json(c, job)) {
@@ -108,11 +140,14 @@ static int run_rotate(struct call *c) {
         print_table(rows, job_columns);
         json_decref(rows);
     }
+    if (outcome == OUTCOME_DONE)
+        outcome = tell_end(c, job);
     json_decref(job);
     return outcome;
 }
 
 static const struct option rotate_options[] = {
+    {"leave-damaged", 0, NULL, "with index: leave entries behind that do not open", 0},
     {"no-wait", 0, NULL, "start the job and return", 0},
     {"retire", 0, NULL, "forget the generations of kek before the newest one", 0},
     {"without-backup", 0, NULL, "though no backup was verified since the rotation", 0},
@@ -123,8 +158,8 @@ const struct command command_key_list = {
     .name = "key list",
     .area = "Keys",
     .synopsis = "",
-    .summary = "generations of the key-encryption key",
-    .help = "Lists the generations of the key-encryption key in the key ring.",
+    .summary = "generations of the key-encryption key, the audit's verifier key",
+    .help = "Lists the generations of the key-encryption key in the key ring, and tells the verifier key of the audit.",
     .example = "  vaultctl key list",
     .run = run_list,
 };
@@ -132,28 +167,22 @@ const struct command command_key_list = {
 const struct command command_key_rotate = {
     .name = "key rotate",
     .area = "Keys",
-    .synopsis = "WHAT [--no-wait] [--retire [--without-backup]]",
+    .synopsis = "WHAT [--no-wait] [--leave-damaged] [--retire [--without-backup]]",
     .summary = "renew a key",
     .help =
         "Renews a key while the vault serves. WHAT is kek: the key-encryption key gets a new generation and every\n"
         "patient's key is wrapped again. Or subject: every patient gets a new key, and the keys of their files are\n"
-        "wrapped again. Or data: every file is encrypted anew under another key; it stays readable meanwhile. These wait\n"
+        "wrapped again. Or data: every file is encrypted anew under another key; it stays readable meanwhile. These "
+        "wait\n"
         "for the end and show progress. Or root: the key ring is put under a new root\n"
-        "key in the same seal, at once; a token makes a new key for it and destroys the one before.\n"
+        "key in the same seal, at once; a token makes a new key for it and destroys the one before. Or audit: the\n"
+        "log's next checkpoints are signed by a new key; the old one signs that it follows, and is gone. Or\n"
+        "index: all entries of the index are sealed again under a new key; it stops at one that is damaged, and with\n"
+        "--leave-damaged leaves such behind, which no key opens any more.\n"
         "With --retire nothing is rotated: the ring forgets the older generations of kek, under a new root key. It\n"
         "makes shreds final, and every older backup of the index unreadable, and waits for a second person.",
     .example = "  vaultctl key rotate kek",
     .options = rotate_options,
     .words = 1,
     .run = run_rotate,
-};
-
-const struct command command_key_jobs = {
-    .name = "key jobs",
-    .area = "Keys",
-    .synopsis = "",
-    .summary = "rotations, running and done",
-    .help = "Lists the rotations with their progress.",
-    .example = "  vaultctl key jobs",
-    .run = run_jobs,
 };

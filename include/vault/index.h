@@ -50,11 +50,18 @@ enum index_db {
 
 enum { INDEX_KEY_MAX = 64, INDEX_VALUE_MAX = 57344 };
 
-/* Opens (makes, if `make`) the environment in folder `index` of the current directory; `key` is borrowed.
+/* Keys that values are sealed under: the present one, of this generation, and while values are resealed the next one,
+ * of the generation after it (else NULL). Borrowed. */
+struct index_keys {
+    const struct secret *key, *next;
+    uint32_t generation;
+};
+
+/* Opens (makes, if `make`) the environment in folder `index` of the current directory; the keys must live as long.
  * VAULT_NOT_FOUND (there is none and `make` is not set), VAULT_E_IO, VAULT_E_FULL, VAULT_E_MEMORY, VAULT_E_FORMAT,
- * VAULT_E_DAMAGED (LMDB finds no environment in the file). Where the tally is gone or damaged it opens, and no check
- * will find it whole. */
-int index_open(const struct secret *key, uint64_t map_size, bool make, struct index **ret);
+ * VAULT_E_DAMAGED (LMDB finds no environment in the file, or values are under a key that is not given). Where the tally
+ * is gone or damaged it opens, and no check will find it whole. */
+int index_open(const struct index_keys *keys, uint64_t map_size, bool make, struct index **ret);
 /* True if folder `index` holds an environment, or it cannot be looked at; needs no key. */
 bool index_exists(void);
 /* Aborts what is under way. Accepts NULL and a pointer to NULL. */
@@ -89,6 +96,29 @@ int index_count(struct index *i, enum index_db db, uint64_t *ret);
  * VAULT_OK: they are those that were stored here; VAULT_E_DAMAGED: they are not; VAULT_AGAIN: there is more to count;
  * VAULT_E_IO. */
 int index_check(struct index *i);
+
+/* ---- reseal.c: another key for all values, while they are used ---- */
+
+/* Whether values are being resealed, or are all under the next key and the present one was not forgotten yet. */
+bool index_is_resealing(const struct index *i);
+/* Begins it, in the write transaction; nothing, if it has begun. The keys hold the next one. VAULT_E_STATE (they do
+ * not, or there is no transaction), VAULT_E_MEMORY. */
+int index_reseal_begin(struct index *i, const struct index_keys *keys);
+/* The next entries in the order of databases and keys, up to `most` and no more than a slice, in the write transaction;
+ * *ret_done is how many. What does not open stays as it is: VAULT_DENIED, and *ret_db its database; with `leave` it is
+ * passed over and counted in *ret_left. VAULT_NOT_FOUND: all are under the next key. VAULT_E_STATE, VAULT_E_DAMAGED,
+ * VAULT_E_IO, VAULT_E_FULL. */
+struct index_reseal {
+    uint64_t most;
+    bool leave;
+};
+int index_reseal(struct index *i, const struct index_reseal *how, uint64_t *ret_done, uint64_t *ret_left,
+                 enum index_db *ret_db);
+/* The present key is forgotten; `keys` holds what was the next one. Only after VAULT_NOT_FOUND of the above became
+ * durable. VAULT_E_STATE. */
+int index_reseal_end(struct index *i, const struct index_keys *keys);
+/* The name of a database, for people. */
+const char *index_db_name(enum index_db db);
 
 /* The first key that starts with the prefix and is greater than `after` (after_size 0: from the start). Longer keys
  * than any of ours are passed over. VAULT_NOT_FOUND, VAULT_E_IO. */

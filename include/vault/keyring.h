@@ -66,11 +66,21 @@ const struct secret *keyring_kek(const struct keyring *k, uint32_t generation);
 /* Forgets every generation but the newest. The ring is to get another seal around another root key before it is stored:
  * older copies of it hold what is forgotten here. VAULT_NOT_FOUND (there is only one). */
 int keyring_retire(struct keyring *k);
+/* The next index key, beside the present one while the index is resealed; and the end of that, which forgets the
+ * present one. Both raise the epoch; to be stored. VAULT_E_STATE (there is one; there is none), VAULT_E_LIMIT,
+ * VAULT_E_MEMORY. */
+int keyring_begin_index_key(struct keyring *k);
+int keyring_end_index_key(struct keyring *k);
+/* Puts another seed, which is moved, in the place of the audit's, and raises the epoch; to be stored. VAULT_E_STATE (it
+ * is no seed), VAULT_E_LIMIT. */
+int keyring_replace_audit_seed(struct keyring *k, struct secret **seed);
 /* Adds the next generation and raises the epoch; store it before the index uses it. VAULT_E_LIMIT, VAULT_E_MEMORY. */
 int keyring_add_generation(struct keyring *k);
 
 /* Borrowed: sealing of index values; keyed hashes of names; Ed25519 seed of the audit. */
 const struct secret *keyring_index_key(const struct keyring *k);
+const struct secret *keyring_next_index_key(const struct keyring *k); /* NULL: there is none */
+uint32_t keyring_index_generation(const struct keyring *k);           /* of the present one, from 1 */
 const struct secret *keyring_name_key(const struct keyring *k);
 const struct secret *keyring_audit_seed(const struct keyring *k);
 

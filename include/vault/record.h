@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "vault/merkle.h"
+#include "vault/key_change.h"
 
 enum { RECORD_LINE_MAX = 8192, RECORD_REASONS = 32, RECORD_SALT = 16 };
 
@@ -37,9 +37,10 @@ struct record {
     uint64_t consent;        /* version; 0: none */
     bool has_bytes;
     uint64_t bytes;
-    uint64_t ranges;     /* 0: left out */
-    const char *request; /* 32 hex */
-    const char *detail;  /* event-specific text: what was changed, no secrets */
+    uint64_t ranges;                    /* 0: left out */
+    const char *request;                /* 32 hex */
+    const char *detail;                 /* event-specific text: what was changed, no secrets */
+    const struct key_change *audit_key; /* NULL but for a change of the key that signs checkpoints */
     struct record_link subject_chain, service_chain;
     uint8_t salt[RECORD_SALT];
 };

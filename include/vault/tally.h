@@ -29,6 +29,10 @@ bool tally_equal(const struct tally *a, const struct tally *b);
 /* What a record may show: a keyed hash of the sum, the same for the same entries, and nothing else to who lacks the
  * key. */
 void tally_digest(const struct secret *key, const struct tally *t, uint8_t ret[TALLY_DIGEST]);
+/* The same of two sums: of entries under one key and under another. */
+void tally_digest_pair(const struct secret *key, const struct tally *a, const struct tally *b,
+                       uint8_t ret[TALLY_DIGEST]);
+bool tally_is_empty(const struct tally *t);
 /* Lanes and number of entries, little-endian. */
 void tally_encode(const struct tally *t, uint8_t to[TALLY_SIZE]);
 void tally_decode(struct tally *t, const uint8_t from[TALLY_SIZE]);

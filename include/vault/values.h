@@ -13,7 +13,15 @@ enum { INDEX_FORMAT = 3 };
 enum { PENDING_MOST = 64, PENDING_DETAIL = 512 };
 enum { ESCROWS_MOST = 32, ESCROW_STATEMENT = 300 };
 
-enum meta_intent { INTENT_NONE = 0, INTENT_ADD_GENERATION = 1, INTENT_RESEAL = 2, INTENT_RETIRE = 3 };
+enum meta_intent {
+    INTENT_NONE = 0,
+    INTENT_ADD_GENERATION = 1,
+    INTENT_RESEAL = 2,
+    INTENT_RETIRE = 3,
+    INTENT_AUDIT_KEY = 4,
+    INTENT_INDEX_KEY = 5,      /* the next one is to be beside the present one */
+    INTENT_INDEX_KEY_DONE = 6, /* the present one is to go */
+};
 
 #define FIELDS_meta_value(F, R)                                                                                        \
     F(R, U32, format, 0)                                                                                               \
@@ -208,7 +216,10 @@ DECLARE_RECORD(request_value);
     F(R, U64, failed, 0) /* of them, what is damaged and was left as it is */                                          \
     F(R, U64, total, 0)                                                                                                \
     F(R, U8, ended, 0)                                                                                                 \
-    F(R, U64, begun, 0) /* data: what was keyed since then is left alone */
+    F(R, U64, begun, 0) /* data: what was keyed since then is left alone */                                            \
+    F(R, U8, paused, 0)                                                                                                \
+    F(R, U32, rate, 0) /* entries in a second; data: MiB; 0: no limit */                                               \
+    F(R, U8, leave, 0) /* index: 1: what does not open is left behind */
 DECLARE_RECORD(job_value);
 
 /* The generations before this one were retired. */
@@ -301,5 +312,17 @@ DECLARE_RECORD(name_value);
     F(R, U64, current, 0)        /* as in the value of the subject or service */                                       \
     F(R, FIXED, last, HASH_SIZE) /* leaf hash of the last */
 DECLARE_RECORD(chain_value);
+
+enum { VKEY_TEXT = 319, SIGNATURE_SIZE = 64 };
+
+/* With INTENT_AUDIT_KEY: what the record of the change will say, signed while both keys are there. */
+#define FIELDS_audit_key_value(F, R)                                                                                   \
+    F(R, STR, from, VKEY_TEXT)                                                                                         \
+    F(R, STR, to, VKEY_TEXT)                                                                                           \
+    F(R, U64, size, 0)                                                                                                 \
+    F(R, FIXED, root, HASH_SIZE)                                                                                       \
+    F(R, FIXED, from_signature, SIGNATURE_SIZE)                                                                        \
+    F(R, FIXED, to_signature, SIGNATURE_SIZE)
+DECLARE_RECORD(audit_key_value);
 
 #endif

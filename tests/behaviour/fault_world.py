@@ -13,6 +13,7 @@ import time
 
 import fault_start
 import injection
+import memory_scan
 import scene
 from injection import Fault, Tracer
 from vault_under_test import Answer, is_running, running_vault
@@ -342,6 +343,60 @@ class Reseal(Operation):
         assert self.world.read("S-fault", "kept").status == 200
 
 
+class AuditKey(Operation):
+    """Another key for the audit: with its record, or not at all. All heads since the first are followed from its key."""
+
+    def __init__(self, world):
+        self.world = world
+        self.vkey = self.now()
+
+    def now(self):
+        return self.world.vault.http("GET", "/v1/keys").json()["vkey"]
+
+    def run(self):
+        self.answer = self.world.http("POST", "/v1/keys/rotate", json.dumps({"what": "audit"}),
+                                      {"Content-Type": "application/json"})
+
+    def check(self):
+        told = self.answer is not None and self.answer.status == 200
+        vkey, changes = self.now(), []
+        for record in scene.records(self.world.vault):
+            changes += [record["audit_key"]] if record["event"] == "key.audit" else []
+        since = [c for c in changes if c["from"] == self.vkey]
+        if told:
+            assert vkey == self.answer.json()["vkey"]
+        assert (vkey == self.vkey and not since and not told) or [c["to"] for c in since] == [vkey], (told, since, vkey)
+        folder = self.world.out / f"chain-{self.world.number}"
+        self.world.number += 1
+        self.world.vault.ctl("audit", "export", "--format", "jsonl", "-o", folder)
+        first = changes[0]["from"] if changes else vkey
+        assert self.world.vault.ctl("audit", "verify", folder, "--key", first)["key_changes"] == len(changes)
+
+
+class IndexKey(Rotation):
+    """Another key for the index: in the end one is in the ring, and all is under it."""
+    what = "index"
+
+    def __init__(self, world):
+        super().__init__(world)
+        self.generation = self.now()
+
+    def now(self):
+        return self.world.vault.http("GET", "/v1/keys").json()["index"]
+
+    def check(self):
+        super().check()
+        told = self.answer is not None and self.answer.status == 202
+        assert self.now() in ((self.generation + 1,) if told else (self.generation, self.generation + 1))
+        ring = memory_scan.ring_keys(self.world.vault, memory_scan.root_key_of(self.world.vault))
+        assert "next index key" not in ring, "the ring has two index keys, and no job is open"
+        for database in (memory_scan.SUBJECTS, memory_scan.BLOBS):  # each opens under the key that there is
+            list(memory_scan.values_of(self.world.vault, ring["index key"], database, self.now()))
+        scene.wait_for(lambda: self.world.vault.http("GET", "/v1/status").json()["index"]["state"] in ("whole", "damaged"),
+                       "the index is counted")
+        assert self.world.vault.http("GET", "/v1/status").json()["index"]["state"] == "whole"
+
+
 class Retirement(Operation):
     """The ring forgets a generation, under a new root key: wholly or not at all."""
 
@@ -443,7 +498,7 @@ class Destruction(Escrow):
 
 
 OPERATIONS = {"deposit": Deposit, "read": Read, "consent": Consent, "withdrawal": Withdrawal, "rotation": Rotation,
-              "turn": Turn, "rekey": Rekey, "shred": Shred, "reseal": Reseal,
+              "turn": Turn, "rekey": Rekey, "shred": Shred, "reseal": Reseal, "audit-key": AuditKey, "index-key": IndexKey,
               "retirement": Retirement, "escrow": Escrow, "destruction": Destruction, "start": fault_start.Start}
 
 

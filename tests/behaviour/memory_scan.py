@@ -223,23 +223,26 @@ def ring_keys(vault, root):
     for i in range(count):
         number, _ = struct.unpack_from("<IQ", plain, 4 + 44 * i)
         keys[f"kek {number}"] = plain[16 + 44 * i:48 + 44 * i]
-    for i, name in enumerate(("index key", "name key", "audit seed")):
-        keys[name] = plain[4 + 44 * count + 32 * i:][:32]
+    at = 4 + 44 * count
+    of_index = {1: ("index key",), 2: ("index key", "next index key")}[plain[at + 4]]
+    for i, name in enumerate((*of_index, "name key", "audit seed")):
+        keys[name] = plain[at + 5 + 32 * i:][:32]
     scalar = bytearray(hashlib.sha512(keys["audit seed"]).digest()[:32])
     keys["audit prefix"] = hashlib.sha512(keys["audit seed"]).digest()[32:]
     scalar[0], scalar[31] = scalar[0] & 248, scalar[31] & 127 | 64
     keys["audit scalar"] = bytes(scalar)
-    keys["tally key"] = hashlib.blake2b(b"vault-tally-1\0", key=keys["index key"], digest_size=32).digest()
+    for name in of_index:
+        keys[name.replace("index", "tally")] = hashlib.blake2b(b"vault-tally-1\0", key=keys[name], digest_size=32).digest()
     return keys
 
 
-def values_of(vault, index_key, database):
+def values_of(vault, index_key, database, generation=1):
     """{key: value} of a database, unsealed, while the vault runs."""
     number, name = database
     pairs, _ = index_tools.dump(vault.state / "index")
     for key, value in pairs[name].items():
         place = bytes.fromhex(key)
-        yield place, unseal(index_key, bytes.fromhex(value), bytes([number]) + struct.pack("<I", 1) + place)
+        yield place, unseal(index_key, bytes.fromhex(value), bytes([number]) + struct.pack("<I", generation) + place)
 
 
 def file_keys(vault, ring):

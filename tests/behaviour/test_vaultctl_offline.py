@@ -73,7 +73,7 @@ def digest(content):
 
 def test_help_of_every_command_has_an_example():
     names = command_names()
-    assert len(names) == 51
+    assert len(names) == 54
     for name in names:
         done = run(*name.split(), "--help")
         assert done.returncode == 0 and done.stderr == b""
@@ -196,6 +196,9 @@ DECISION = {"permitted": False, "reasons": [{"rule": "r", "text": "t"}], "obliga
     (["key", "jobs"], "GET", "/v1/jobs", None, {"jobs": []}),
     (["key", "escrow", "destroyed", "E12", "--statement", "burnt, all of it"], "POST", "/v1/keys/escrows/12/destroyed",
      {"statement": "burnt, all of it"}, {"pending": 3, "what": "key.escrow.destroyed"}),
+    (["key", "jobs", "pause", "3"], "POST", "/v1/jobs/3/pause", None, {"id": 3, "state": "paused"}),
+    (["key", "jobs", "resume", "3"], "POST", "/v1/jobs/3/resume", None, {"id": 3, "state": "running"}),
+    (["--json", "key", "jobs", "rate", "3", "50"], "POST", "/v1/jobs/3/rate", {"rate": 50}, {"id": 3, "rate": 50}),
     (["key", "rotate", "kek", "--no-wait"], "POST", "/v1/keys/rotate", {"what": "kek"}, {"id": 1, "state": "running"}),
     (["audit", "checkpoint"], "GET", "/v1/audit/checkpoint", None, {"checkpoint": "o\n1\nr\n", "vkey": "v"}),
     (["request", "show", REQUEST_ID], "GET", f"/v1/requests/{REQUEST_ID}", None, {"request": REQUEST_ID, "status": 0}),
@@ -296,6 +299,15 @@ def test_rotation_is_followed_to_its_end(ask, vault):
     done = ask("key", "rotate", "kek", "--json")
     assert done.returncode == 0 and json.loads(done.stdout)["state"] == "done" and done.stderr == b""
     assert [r.method for r in vault.requests] == ["POST", "GET", "GET"]
+
+
+@pytest.mark.parametrize("held", [{"state": "paused", "held_by": None}, {"state": "waiting", "held_by": 6}])
+def test_rotation_that_a_paused_job_holds_is_not_waited_for(ask, vault, held):
+    job = {"id": 7, "what": "kek", "generation": 2, "done": 0, "total": 9, "state": "running"}
+    vault.answers["POST"] = Answer(202, job)
+    vault.answers["GET"] = [Answer(200, {"jobs": [{**job, "done": 5}]}), Answer(200, {"jobs": [{**job, **held}]})]
+    done = ask("key", "rotate", "kek")
+    assert done.returncode == 1 and b"paused" in done.stderr
 
 
 # Content

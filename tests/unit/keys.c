@@ -198,6 +198,9 @@ static void assert_same_ring(const struct keyring *a, const struct keyring *b) {
         assert_int_equal(created_a, created_b);
         assert_true(secret_equal(keyring_kek(a, number), keyring_kek(b, number)));
     }
+    const struct secret *next_a = keyring_next_index_key(a), *next_b = keyring_next_index_key(b);
+    assert_int_equal(keyring_index_generation(a), keyring_index_generation(b));
+    assert_true(next_a == NULL ? next_b == NULL : next_b != NULL && secret_equal(next_a, next_b));
     assert_true(secret_equal(keyring_index_key(a), keyring_index_key(b)));
     assert_true(secret_equal(keyring_name_key(a), keyring_name_key(b)));
     assert_true(secret_equal(keyring_audit_seed(a), keyring_audit_seed(b)));
@@ -414,6 +417,71 @@ static void copy_of_a_ring_opens_under_its_own_root_key_only(void **state) {
     keyring_free(&copy);
     keyring_free(&k);
     secret_free(&root);
+}
+
+/* What the ring's file holds of this key, once it is opened with the root key. */
+static bool ring_holds(struct fixture *f, const struct secret *key) {
+    uint8_t bytes[RING_FILE_MAX], body[RING_FILE_MAX];
+    struct ring_head head;
+    size_t n = slurp(f->place.directory, "keyring", bytes, sizeof(bytes));
+    assert_int_equal(ring_head_parse(bytes, n, &head), VAULT_OK);
+    assert_int_equal(unseal_bytes(f->root, bytes, head.head_size, bytes + head.head_size, head.sealed_size, body),
+                     VAULT_OK);
+    return memmem(body, head.sealed_size - SEAL_OVERHEAD, secret_view(key), SECRET_KEY_SIZE) != NULL;
+}
+
+static struct secret *copy_of(const struct secret *key) {
+    struct secret *copy = NULL;
+    assert_int_equal(secret_new(&copy, secret_size(key)), VAULT_OK);
+    copy_bytes(secret_edit(copy), secret_size(copy), secret_view(key), secret_size(key));
+    return copy;
+}
+
+static void ring_has_the_next_index_key_until_the_present_one_goes(void **state) {
+    struct fixture *f = *state;
+    struct keyring *k = stored_ring(f);
+    struct secret *first = copy_of(keyring_index_key(k));
+    assert_int_equal(keyring_index_generation(k), 1);
+    assert_null(keyring_next_index_key(k));
+    assert_int_equal(keyring_end_index_key(k), VAULT_E_STATE);
+    assert_int_equal(keyring_begin_index_key(k), VAULT_OK);
+    assert_int_equal(keyring_begin_index_key(k), VAULT_E_STATE);
+    assert_int_equal(keyring_epoch(k), 2);
+    assert_int_equal(keyring_store(k, &f->place, f->root), VAULT_OK);
+    load_expecting(f, k, false);
+    struct secret *next = copy_of(keyring_next_index_key(k));
+    assert_false(secret_equal(first, next));
+    assert_true(ring_holds(f, first) && ring_holds(f, next));
+    assert_int_equal(keyring_end_index_key(k), VAULT_OK);
+    assert_int_equal(keyring_epoch(k), 3);
+    assert_int_equal(keyring_index_generation(k), 2);
+    assert_true(secret_equal(keyring_index_key(k), next));
+    assert_null(keyring_next_index_key(k));
+    assert_int_equal(keyring_store(k, &f->place, f->root), VAULT_OK);
+    load_expecting(f, k, false);
+    assert_true(ring_holds(f, next));
+    assert_false(ring_holds(f, first));
+    secret_free(&first);
+    secret_free(&next);
+    keyring_free(&k);
+}
+
+static void audit_seed_makes_way_for_another(void **state) {
+    struct fixture *f = *state;
+    struct keyring *k = stored_ring(f);
+    struct secret *first = copy_of(keyring_audit_seed(k)), *seed = NULL;
+    assert_int_equal(keyring_replace_audit_seed(k, &seed), VAULT_E_STATE);
+    assert_int_equal(secret_random(&seed, SECRET_KEY_SIZE), VAULT_OK);
+    assert_int_equal(keyring_replace_audit_seed(k, &seed), VAULT_OK);
+    assert_null(seed);
+    assert_int_equal(keyring_epoch(k), 2);
+    assert_true(ring_holds(f, first));
+    assert_int_equal(keyring_store(k, &f->place, f->root), VAULT_OK);
+    load_expecting(f, k, false);
+    assert_false(ring_holds(f, first));
+    assert_true(ring_holds(f, keyring_audit_seed(k)));
+    secret_free(&first);
+    keyring_free(&k);
 }
 
 static void older_copy_is_repaired_from_the_newer(void **state) {
@@ -866,6 +934,9 @@ static int write_seeds(const char *folder) {
     seal_by_some_token(k);
     assert_int_equal(ring_encode(k, root, bytes, &n), VAULT_OK);
     put(dir, "ring-token", bytes, n);
+    assert_int_equal(keyring_begin_index_key(k), VAULT_OK);
+    assert_int_equal(ring_encode(k, root, bytes, &n), VAULT_OK);
+    put(dir, "ring-next", bytes, n);
     keyring_free(&k);
     secret_free(&root);
     return close(dir);
@@ -887,6 +958,8 @@ int main(int argc, char **argv) {
         WITH_PLACE(ring_that_is_not_there_is_not_found),
         WITH_PLACE(ring_is_denied_to_another_root_key),
         WITH_PLACE(missing_copy_is_repaired),
+        WITH_PLACE(ring_has_the_next_index_key_until_the_present_one_goes),
+        WITH_PLACE(audit_seed_makes_way_for_another),
         WITH_PLACE(older_copy_is_repaired_from_the_newer),
         WITH_PLACE(damage_of_any_byte_is_repaired_from_the_other_copy),
         WITH_PLACE(damage_of_both_copies_is_refused),

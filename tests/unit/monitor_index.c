@@ -16,7 +16,8 @@
 
 enum { MAP = 1 << 20 };
 
-static struct secret *key;
+static struct secret *key, *next;
+static struct index_keys keys; /* as the ring has them */
 static struct index *ix;
 static char folder[64];
 
@@ -26,7 +27,8 @@ static int setup(void **state) {
     assert_non_null(mkdtemp(folder));
     assert_int_equal(chdir(folder), 0);
     assert_int_equal(secret_random(&key, SECRET_KEY_SIZE), VAULT_OK);
-    assert_int_equal(index_open(key, MAP, true, &ix), VAULT_OK);
+    keys = (struct index_keys){.key = key, .generation = 1};
+    assert_int_equal(index_open(&keys, MAP, true, &ix), VAULT_OK);
     return 0;
 }
 
@@ -34,6 +36,7 @@ static int teardown(void **state) {
     (void)state;
     index_close(&ix);
     secret_free(&key);
+    secret_free(&next);
     unlink("index/data.mdb");
     unlink("index/lock.mdb");
     rmdir("index");
@@ -67,7 +70,7 @@ static void behind_its_back(void (*change)(MDB_txn *, MDB_dbi), const char *db) 
     change(t, dbi);
     assert_int_equal(mdb_txn_commit(t), 0);
     mdb_env_close(env);
-    assert_int_equal(index_open(key, MAP, false, &ix), VAULT_OK);
+    assert_int_equal(index_open(&keys, MAP, false, &ix), VAULT_OK);
 }
 
 static MDB_val val(const char *text) {
@@ -137,7 +140,7 @@ static void another_key_does_not_open(void **state) {
     put(DB_FILES, "one", "first");
     index_close(&ix);
     assert_int_equal(secret_random(&other, SECRET_KEY_SIZE), VAULT_OK);
-    assert_int_equal(index_open(other, MAP, false, &ix), VAULT_OK);
+    assert_int_equal(index_open(&(struct index_keys){.key = other, .generation = 1}, MAP, false, &ix), VAULT_OK);
     assert_int_equal(get(DB_FILES, "one", to), VAULT_E_DAMAGED);
     index_close(&ix);
     secret_free(&other);
@@ -284,7 +287,7 @@ static void index_without_its_tally_is_never_found_whole(void **state) {
     assert_int_equal(mdb_del(t, dbi, &name, NULL), 0);
     assert_int_equal(mdb_txn_commit(t), 0);
     mdb_env_close(env);
-    assert_int_equal(index_open(key, MAP, false, &ix), VAULT_OK);
+    assert_int_equal(index_open(&keys, MAP, false, &ix), VAULT_OK);
     assert_check(VAULT_E_DAMAGED);
     put(DB_META, "one", "y"); /* nor once another tally was stored */
     behind_its_back(nothing, "files");

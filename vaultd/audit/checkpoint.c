@@ -41,7 +41,7 @@ static bool base64(uint8_t *to, size_t size, const char *text, size_t text_size,
     return sodium_base642bin(to, size, text, text_size, NULL, ret_size, NULL, sodium_base64_VARIANT_ORIGINAL) == 0;
 }
 
-static bool base64_exact(uint8_t *to, size_t n, const char *text, size_t text_size) {
+bool base64_exact(uint8_t *to, size_t n, const char *text, size_t text_size) {
     size_t got = 0;
     return base64(to, n, text, text_size, &got) && got == n;
 }
@@ -58,8 +58,7 @@ static void key_id(const char *name, const uint8_t public_key[VKEY_PUBLIC], uint
     copy_bytes(ret, VKEY_ID, hash, VKEY_ID);
 }
 
-/* The secret key of a seed in libsodium's form (seed ‖ public key), and its public key. */
-static int key_pair(const struct secret *seed, struct secret **ret_key, uint8_t ret_public[VKEY_PUBLIC]) {
+int key_pair(const struct secret *seed, struct secret **ret_key, uint8_t ret_public[VKEY_PUBLIC]) {
     if (secret_size(seed) != CHECKPOINT_SEED)
         return VAULT_E_LIMIT;
     struct secret *key = NULL;

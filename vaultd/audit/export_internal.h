@@ -48,6 +48,8 @@ struct export_record {
     uint64_t seq;
     uint8_t leaf[MERKLE_HASH];
     struct export_link chains[CHAIN_COUNT];
+    bool changes_key; /* then `change` is what it says; verified by export_pair_check only */
+    struct key_change change;
 };
 
 struct export_proof {
@@ -74,6 +76,29 @@ struct export_pair {
 
 /* Checks a pair on its own, against the tree: form, and inclusion by its proof. Fills result, fault and the rest. */
 void export_pair_check(struct export_pair *p, const struct checkpoint *tree, const uint8_t name_key[NAME_KEY]);
+
+/* ---- the keys (export_keys.c) ---- */
+
+#define EXPORT_KEY_MEMBER "audit_key" /* the member of a record that says that the key changed */
+
+/* The changes of the key that the export's records tell, in their order. */
+struct key_chain {
+    bool scanned;
+    struct key_change *changes; /* owned */
+    size_t count, met;
+};
+
+void keys_free(struct key_chain *k);
+/* Reads all lines, and notes what they say of changes. VAULT_E_LIMIT (more than anybody can mean), VAULT_E_MEMORY. */
+int keys_scan(struct key_chain *k, struct line_source *records);
+/* The key that followed this one, or went before it; NULL: none. *at is where to look, from 0 or from k->count, and is
+ * moved on. Borrowed. */
+const char *keys_after(const struct key_chain *k, const char *key, size_t *at);
+const char *keys_before(const struct key_chain *k, const char *key, size_t *at);
+/* Whether a change that was verified is the next one that was scanned; whether all of those were. True for both where
+ * nothing was scanned. */
+bool keys_meet(struct key_chain *k, const struct key_change *c);
+bool keys_all_met(const struct key_chain *k);
 
 /* ---- between lines (export_chains.c) ---- */
 

@@ -3,7 +3,9 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "checkpoint_internal.h"
 #include "export_internal.h"
+#include "merkle_internal.h"
 #include "vault/buffer.h"
 #include "vault/result.h"
 
@@ -116,6 +118,33 @@ static int get_chains(const json_t *object, const uint8_t name_key[NAME_KEY], st
     return VAULT_OK;
 }
 
+static bool get_base64(const json_t *object, const char *key, uint8_t *to, size_t n) {
+    const json_t *value = json_object_get(object, key);
+    return json_is_string(value) && base64_exact(to, n, json_string_value(value), json_string_length(value));
+}
+
+static bool get_vkey(const json_t *object, const char *key, char ret[CHECKPOINT_VKEY_MAX]) {
+    const json_t *value = json_object_get(object, key);
+    return json_is_string(value) && json_string_length(value) == strlen(json_string_value(value)) &&
+           format_string(ret, CHECKPOINT_VKEY_MAX, "%s", json_string_value(value));
+}
+
+/* The change of the audit key that a record tells, if it does. */
+static int get_key_change(const json_t *object, struct export_record *r, const char **ret_fault) {
+    const json_t *change = json_object_get(object, EXPORT_KEY_MEMBER);
+    const char *event = json_string_value(json_object_get(object, "event"));
+    if (change == NULL && (event == NULL || strcmp(event, "key.audit") != 0))
+        return VAULT_OK;
+    r->changes_key = true;
+    r->change.size = r->seq;
+    if (json_object_size(change) != 5 || !get_vkey(change, "from", r->change.from) ||
+        !get_vkey(change, "to", r->change.to) || !get_base64(change, "root", r->change.root, MERKLE_HASH) ||
+        !get_base64(change, "from_signature", r->change.from_signature, KEY_CHANGE_SIGNATURE) ||
+        !get_base64(change, "to_signature", r->change.to_signature, KEY_CHANGE_SIGNATURE))
+        return fault(ret_fault, VAULT_E_FORMAT, "has a malformed change of the audit key");
+    return VAULT_OK;
+}
+
 _Static_assert(NAME_KEY == crypto_shorthash_siphashx24_BYTES && NAME_KEY == crypto_shorthash_siphashx24_KEYBYTES,
                "SipHash sizes");
 
@@ -132,6 +161,8 @@ int export_record_parse(const char *line, size_t n, const uint8_t name_key[NAME_
         result = fault(ret_fault, VAULT_E_FORMAT, "has no record number");
     else
         result = get_chains(object, name_key, &r, ret_fault);
+    if (result == VAULT_OK)
+        result = get_key_change(object, &r, ret_fault);
     json_decref(object);
     if (result != VAULT_OK)
         return result;
@@ -201,7 +232,25 @@ static int check(struct export_pair *p, const struct checkpoint *tree, const uin
     return VAULT_OK;
 }
 
+/* Both keys signed the change, and for the log that is before it here: whoever has the new key alone can neither say
+ * that it followed, nor put other records before it. */
+static int check_change(struct export_pair *p, const struct checkpoint *tree) {
+    uint8_t root[MERKLE_HASH];
+    const struct export_record *r = &p->record;
+    if (!r->changes_key)
+        return VAULT_OK;
+    if (key_change_verify(&r->change) != VAULT_OK)
+        return fault(&p->fault, VAULT_E_DAMAGED, "says that the audit key changed, and is not signed by both keys");
+    merkle_root_before(r->seq, tree->size, (const uint8_t(*)[MERKLE_HASH])p->proof.hashes, p->proof.count, root);
+    if (memcmp(root, r->change.root, MERKLE_HASH) != 0)
+        return fault(&p->fault, VAULT_E_DAMAGED,
+                     "says that the audit key changed, after other records than are before it");
+    return VAULT_OK;
+}
+
 void export_pair_check(struct export_pair *p, const struct checkpoint *tree, const uint8_t name_key[NAME_KEY]) {
     if (p->result == VAULT_OK)
         p->result = check(p, tree, name_key);
+    if (p->result == VAULT_OK)
+        p->result = check_change(p, tree);
 }

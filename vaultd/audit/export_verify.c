@@ -20,8 +20,9 @@ static const uint64_t tree_max = UINT64_C(1) << 53;
 
 struct verification {
     struct audit_report *report;
-    const char *vkey;
+    const char *vkey, *signer; /* given; of the export's checkpoint: the same, or in `keys` */
     struct checkpoint tree, old;
+    struct key_chain keys;
     bool has_old, old_shown; /* a trusted checkpoint was given; the export was seen to extend it */
     uint8_t name_key[NAME_KEY];
     size_t threads;
@@ -40,16 +41,54 @@ static int problem_of_text(struct verification *v, int result, const char *name)
     switch (result) {
     case VAULT_E_IO: problem(v, "the file %.200s cannot be read", name); return VAULT_E_IO;
     case VAULT_E_DAMAGED:
-        problem(v, "%.200s is not signed by the given key: it was changed, or is of another log", name);
+        problem(v,
+                "%.100s is not signed by the given key: it was changed, or is of another log, or the key changed and "
+                "the record of that is not in the export",
+                name);
         return VAULT_E_DAMAGED;
+    case VAULT_E_LIMIT: problem(v, "the records tell of more than 1000 changes of the key"); return VAULT_E_FORMAT;
+    case VAULT_E_MEMORY: problem(v, "there is not enough memory to verify"); return VAULT_E_MEMORY;
     default: problem(v, "%.200s is not a checkpoint", name); return VAULT_E_FORMAT;
     }
 }
 
-static int read_checkpoint(struct verification *v, int folder, const char *name, struct checkpoint *ret) {
+/* What the records say of changes of the key, if that is wanted. */
+static int scan_keys(struct verification *v, int folder) {
+    if (v->keys.scanned)
+        return VAULT_OK;
+    int result = source_open(&v->records, folder, "records.jsonl");
+    if (result == VAULT_OK)
+        result = keys_scan(&v->keys, &v->records);
+    source_close(&v->records);
+    return result == VAULT_E_IO ? VAULT_OK : result; /* it is told when it is verified */
+}
+
+/* The note in hand against keys that followed the given one; with `earlier` also against those that went before. */
+static int verify_by_chain(struct verification *v, bool earlier, struct checkpoint *ret) {
+    const char *key = v->vkey;
+    int result = VAULT_E_DAMAGED;
+    for (size_t at = 0; result == VAULT_E_DAMAGED && (key = keys_after(&v->keys, key, &at)) != NULL;) {
+        result = checkpoint_verify(v->note, key, ret);
+        if (result == VAULT_OK && !earlier)
+            v->signer = key;
+    }
+    key = v->vkey;
+    for (size_t at = v->keys.count;
+         earlier && result == VAULT_E_DAMAGED && (key = keys_before(&v->keys, key, &at)) != NULL;)
+        result = checkpoint_verify(v->note, key, ret);
+    return result;
+}
+
+/* The export's own checkpoint (`trusted` false), or one that was noted earlier. */
+static int read_checkpoint(struct verification *v, int folder, const char *name, int exported, bool trusted,
+                           struct checkpoint *ret) {
     int result = source_text(folder, name, v->note, sizeof(v->note));
     if (result == VAULT_OK)
         result = checkpoint_verify(v->note, v->vkey, ret);
+    if (result == VAULT_E_DAMAGED) {
+        int scanned = scan_keys(v, exported);
+        result = scanned == VAULT_OK ? verify_by_chain(v, trusted, ret) : scanned;
+    }
     if (result == VAULT_OK && ret->size > tree_max)
         result = VAULT_E_FORMAT;
     return result == VAULT_OK ? VAULT_OK : problem_of_text(v, result, name);
@@ -88,7 +127,8 @@ static int read_checkpoints(struct verification *v, int folder, const char *old_
         problem(v, "the key given is no verifier key (name+id+key), or was altered");
         return VAULT_E_FORMAT;
     }
-    int result = read_checkpoint(v, folder, "checkpoint", &v->tree);
+    v->signer = v->vkey;
+    int result = read_checkpoint(v, folder, "checkpoint", folder, false, &v->tree);
     if (result != VAULT_OK)
         return result;
     v->report->tree_size = v->tree.size;
@@ -96,7 +136,7 @@ static int read_checkpoints(struct verification *v, int folder, const char *old_
     v->has_old = old_path != NULL;
     if (!v->has_old)
         return VAULT_OK;
-    result = read_checkpoint(v, AT_FDCWD, old_path, &v->old);
+    result = read_checkpoint(v, AT_FDCWD, old_path, folder, true, &v->old);
     return result == VAULT_OK ? compare_checkpoints(v) : result;
 }
 
@@ -199,6 +239,21 @@ static int line_problem(struct verification *v, const struct export_pair *p, uin
     return result;
 }
 
+/* A change that both keys signed: who was given the key before follows it. */
+static int take_change(struct verification *v, const struct export_pair *p, uint64_t line) {
+    struct audit_report *r = v->report;
+    const struct key_change *c = &p->record.change;
+    if (!keys_meet(&v->keys, c))
+        return line_problem(v, p, line, VAULT_E_DAMAGED, "changed while it was verified");
+    if (strcmp(c->from, r->signer) != 0)
+        return VAULT_OK;
+    if (r->changes++ == 0)
+        r->changed_first = p->record.seq;
+    r->changed_last = p->record.seq;
+    COPY_ARRAY(r->signer, c->to);
+    return VAULT_OK;
+}
+
 /* Whether a good record fits those before it. */
 static int take_pair(struct verification *v, const struct export_pair *p, uint64_t line) {
     const struct export_record *r = &p->record;
@@ -218,7 +273,8 @@ static int take_pair(struct verification *v, const struct export_pair *p, uint64
     }
     if (from_start)
         merkle_fold_add(&v->fold, r->leaf);
-    return check_old(v, p);
+    result = check_old(v, p);
+    return result == VAULT_OK && r->changes_key ? take_change(v, p, line) : result;
 }
 
 static int take_batch(struct verification *v, size_t n) {
@@ -249,6 +305,19 @@ static int verify_records(struct verification *v) {
     return VAULT_OK;
 }
 
+/* The log's last key signed it: one that was changed signs nothing that comes after. */
+static int conclude_keys(struct verification *v) {
+    if (!keys_all_met(&v->keys)) {
+        problem(v, "the records changed while they were verified");
+        return VAULT_E_DAMAGED;
+    }
+    if (strcmp(v->signer, v->report->signer) == 0)
+        return VAULT_OK;
+    problem(v, "the checkpoint is signed by a key that was no longer in force: it changed at record %llu",
+            (unsigned long long)v->report->changed_last);
+    return VAULT_E_DAMAGED;
+}
+
 /* What can only be said at the end. */
 static int conclude(struct verification *v) {
     struct audit_report *r = v->report;
@@ -273,6 +342,9 @@ static int conclude(struct verification *v) {
                 (unsigned long long)v->old.size, (unsigned long long)v->old.size - 1);
         return VAULT_E_DAMAGED;
     }
+    int result = conclude_keys(v);
+    if (result != VAULT_OK)
+        return result;
     r->first = v->coverage.first;
     r->last = v->coverage.last;
     coverage_text(&v->coverage, v->tree.size, r->covers, sizeof(r->covers));
@@ -301,6 +373,7 @@ static int verify_folder(struct verification *v, int folder, const char *old_pat
         result = conclude(v);
     source_close(&v->records);
     source_close(&v->proofs);
+    keys_free(&v->keys);
     for (unsigned i = 0; i < CHAIN_COUNT; i++)
         chains_free(&v->chains[i]);
     return result;
@@ -320,6 +393,7 @@ int audit_verify(const char *path, const char *vkey, const char *checkpoint_path
     }
     v->report = ret;
     v->vkey = vkey;
+    (void)format_string(ret->signer, sizeof(ret->signer), "%s", vkey);
     v->threads = processors();
     v->records.fd = v->proofs.fd = -1;
     randombytes_buf(v->name_key, sizeof(v->name_key));

@@ -1,6 +1,7 @@
 #include "vault/record.h"
 
 #include <jansson.h>
+#include <sodium.h>
 #include <string.h>
 
 #include "vault/buffer.h"
@@ -149,6 +150,28 @@ static void set_chain(struct builder *b, json_t *object, const struct record *r)
     set_unless_empty(b, object, "chain", chain);
 }
 
+static void set_base64(struct builder *b, json_t *object, const char *key, const uint8_t *bytes, size_t n) {
+    char text[sodium_base64_ENCODED_LEN(KEY_CHANGE_SIGNATURE, sodium_base64_VARIANT_ORIGINAL)];
+    sodium_bin2base64(text, sizeof(text), bytes, n, sodium_base64_VARIANT_ORIGINAL);
+    set_text(b, object, key, text);
+}
+
+/* The size of the log before is the record's own number. */
+static void set_audit_key(struct builder *b, json_t *object, const struct record *r) {
+    const struct key_change *c = r->audit_key;
+    if (c == NULL)
+        return;
+    if (c->size != r->seq)
+        fail(b, VAULT_E_STATE);
+    json_t *change = json_object();
+    set_text(b, change, "from", c->from);
+    set_text(b, change, "to", c->to);
+    set_base64(b, change, "root", c->root, MERKLE_HASH);
+    set_base64(b, change, "from_signature", c->from_signature, KEY_CHANGE_SIGNATURE);
+    set_base64(b, change, "to_signature", c->to_signature, KEY_CHANGE_SIGNATURE);
+    set_value(b, object, "audit_key", change);
+}
+
 static void set_numbers(struct builder *b, json_t *object, const struct record *r) {
     set_number(b, object, "seq", r->seq);
     if (r->consent != 0)
@@ -181,6 +204,7 @@ static int build(const struct record *r, json_t *object) {
     set_service(&b, object, r);
     set_reasons(&b, object, r);
     set_obligations(&b, object, r->obligations);
+    set_audit_key(&b, object, r);
     set_chain(&b, object, r);
     set_hex(&b, object, "salt", r->salt, RECORD_SALT);
     return b.result;

@@ -1,8 +1,7 @@
-#include "vault/index.h"
+#include "index_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <lmdb.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,34 +11,10 @@
 
 #include "vault/log.h"
 #include "vault/result.h"
-#include "vault/wrap.h"
 
-enum { KEY_GENERATION = 1, GROW_MARGIN = 64 << 20, SLICE_ENTRIES = 256, SLICE_BYTES = 256 << 10 };
+enum { GROW_MARGIN = 64 << 20 };
 
 static const uint8_t tally_name[] = "tally";
-
-/* A count of all entries that has got as far as entry `after` of database `db`. */
-struct count {
-    bool running;
-    int db;
-    uint8_t after[INDEX_KEY_MAX];
-    size_t after_size;
-    struct tally sum;
-};
-
-struct index {
-    MDB_env *env;
-    MDB_txn *write; /* NULL between batches */
-    MDB_txn *read;  /* shared by look-ups outside a write transaction */
-    MDB_dbi dbs[DB_COUNT];
-    const struct secret *key;
-    struct secret *plain; /* one value in the clear, while it is sealed or unsealed */
-    uint8_t *sealed;      /* one value sealed */
-    uint64_t changes, changes_stored;
-    struct secret *tally_key;
-    struct tally tally; /* of all entries but its own, changes of the transaction included */
-    struct count count;
-};
 
 static const char *const db_names[DB_COUNT] = {
     "meta",    "subjects",   "consents",      "services",      "sans",    "projects", "ethics",  "policies",
@@ -47,8 +22,11 @@ static const char *const db_names[DB_COUNT] = {
     "grants",  "requests",   "jobs",          "chains",        "records", "nodes",    "objects", "names",
     "pending", "shreds",     "removed",       "retired",       "escrows", "failures"};
 
-/* The one place where LMDB's errors become results. */
-static int result_of(int error) {
+const char *index_db_name(enum index_db db) {
+    return db_names[db];
+}
+
+int result_of(int error) {
     switch (error) {
     case MDB_SUCCESS: return VAULT_OK;
     case MDB_NOTFOUND: return VAULT_NOT_FOUND;
@@ -97,33 +75,71 @@ static int open_environment(struct index *i, uint64_t map_size) {
     return error == 0 ? open_databases(i) : result_of(error);
 }
 
-/* Nothing can vouch for the entries any more: no count will ever agree. It is told by the check, and is no reason to
- * stay sealed; a wrong key is noticed by who reads the rest. */
+static int reading(struct index *i, MDB_txn **ret) {
+    if (i->write == NULL && i->read == NULL) {
+        int error = mdb_txn_begin(i->env, NULL, MDB_RDONLY, &i->read);
+        if (error != 0) {
+            i->read = NULL;
+            return result_of(error);
+        }
+    }
+    *ret = i->write != NULL ? i->write : i->read;
+    return VAULT_OK;
+}
+
+void spoil_tally(struct index *i, enum which which) {
+    randombytes_buf(i->tally[which].lanes, sizeof(i->tally[which].lanes));
+}
+
+/* It is told by the check, and is no reason to stay sealed; a wrong key is noticed by who reads the rest. Where the
+ * place is lost with it, resealing begins again from the start. */
 static void forget_tally(struct index *i) {
     log_error("index: its tally is gone or damaged");
-    randombytes_buf(i->tally.lanes, sizeof(i->tally.lanes));
+    spoil_tally(i, PRESENT);
+    i->resealing = i->blind = i->keys.next != NULL;
+}
+
+/* Its own value says which key the others are under, so it is tried with both. */
+static int open_tally(struct index *i, const MDB_val *v) {
+    static uint8_t bytes[TALLY_VALUE_MAX];
+    MDB_val k = {.mv_size = sizeof(tally_name), .mv_data = (void *)(uintptr_t)tally_name};
+    size_t n = 0;
+    bool next = i->keys.next != NULL && open_with(i, NEXT, DB_META, &k, v, bytes, sizeof(bytes), &n) == VAULT_OK;
+    int result = next ? VAULT_OK : open_with(i, PRESENT, DB_META, &k, v, bytes, sizeof(bytes), &n);
+    if (result == VAULT_OK && n == TALLY_SIZE && !next)
+        tally_decode(&i->tally[PRESENT], bytes);
+    else if (result == VAULT_OK && n == TALLY_SIZE)
+        reseal_is_over(i, bytes);
+    else if (result == VAULT_OK && (next != (i->keys.next != NULL) || !reseal_decode(i, bytes, n)))
+        result = VAULT_E_DAMAGED; /* also one of an earlier change of the key */
+    wipe(bytes, sizeof(bytes));
+    return result;
 }
 
 /* An environment without any entry is new; any other has a tally. */
 static int load_tally(struct index *i) {
-    uint8_t bytes[TALLY_SIZE];
+    MDB_txn *t = NULL;
+    MDB_val v;
+    MDB_val k = {.mv_size = sizeof(tally_name), .mv_data = (void *)(uintptr_t)tally_name};
     uint8_t first[INDEX_KEY_MAX];
     size_t n = 0;
-    int result = index_get(i, DB_META, tally_name, sizeof(tally_name), bytes, sizeof(bytes), &n);
+    int result = reading(i, &t);
+    if (result == VAULT_OK)
+        result = result_of(mdb_get(t, i->dbs[DB_META], &k, &v));
+    if (result == VAULT_OK)
+        result = open_tally(i, &v);
     if (result == VAULT_NOT_FOUND) {
         result = index_next(i, DB_META, NULL, 0, NULL, 0, first, &n);
         if (result == VAULT_NOT_FOUND)
             return VAULT_OK;
         result = result == VAULT_OK ? VAULT_E_DAMAGED : result;
     }
-    if (result == VAULT_E_DAMAGED || result == VAULT_E_LIMIT || (result == VAULT_OK && n != TALLY_SIZE))
+    if (result == VAULT_E_DAMAGED || result == VAULT_E_LIMIT) {
         forget_tally(i);
-    else if (result == VAULT_OK)
-        tally_decode(&i->tally, bytes);
-    else
-        return result;
-    wipe(bytes, sizeof(bytes));
-    return VAULT_OK;
+        result = VAULT_OK;
+    }
+    /* Values that were not resealed when the key before went are under no key that there is. */
+    return result == VAULT_OK && i->resealing && i->keys.next == NULL ? VAULT_E_DAMAGED : result;
 }
 
 /* The folder is durable in the state directory before anything in it is. */
@@ -137,7 +153,7 @@ static int make_folder(void) {
     return result;
 }
 
-int index_open(const struct secret *key, uint64_t map_size, bool make, struct index **ret) {
+int index_open(const struct index_keys *keys, uint64_t map_size, bool make, struct index **ret) {
     if (!index_exists() && !make)
         return VAULT_NOT_FOUND;
     int result = make ? make_folder() : VAULT_OK;
@@ -146,11 +162,13 @@ int index_open(const struct secret *key, uint64_t map_size, bool make, struct in
     struct index *i = calloc(1, sizeof(*i));
     if (i == NULL)
         return VAULT_E_MEMORY;
-    i->key = key;
+    i->keys = *keys;
     i->sealed = malloc(INDEX_VALUE_MAX + SEAL_OVERHEAD);
     result = i->sealed == NULL ? VAULT_E_MEMORY : secret_new(&i->plain, INDEX_VALUE_MAX);
     if (result == VAULT_OK)
-        result = tally_key(key, &i->tally_key);
+        result = tally_key(keys->key, &i->tally_key[PRESENT]);
+    if (result == VAULT_OK && keys->next != NULL)
+        result = tally_key(keys->next, &i->tally_key[NEXT]);
     if (result == VAULT_OK)
         result = open_environment(i, map_size);
     if (result == VAULT_OK)
@@ -178,8 +196,9 @@ void index_close(struct index **i) {
     if ((*i)->env != NULL)
         mdb_env_close((*i)->env);
     secret_free(&(*i)->plain);
-    secret_free(&(*i)->tally_key);
-    wipe(&(*i)->tally, sizeof((*i)->tally));
+    secret_free(&(*i)->tally_key[PRESENT]);
+    secret_free(&(*i)->tally_key[NEXT]);
+    wipe((*i)->tally, sizeof((*i)->tally));
     wipe(&(*i)->count, sizeof((*i)->count));
     free((*i)->sealed);
     free(*i);
@@ -223,30 +242,31 @@ uint64_t index_changes(const struct index *i) {
     return i->changes;
 }
 
-static int reading(struct index *i, MDB_txn **ret) {
-    if (i->write == NULL && i->read == NULL) {
-        int error = mdb_txn_begin(i->env, NULL, MDB_RDONLY, &i->read);
-        if (error != 0) {
-            i->read = NULL;
-            return result_of(error);
-        }
-    }
-    *ret = i->write != NULL ? i->write : i->read;
-    return VAULT_OK;
-}
-
-/* u8 database ‖ u32 generation ‖ key: a value put under another key or into another database does not open. */
-static size_t associated(enum index_db db, const void *key, size_t key_size, uint8_t to[INDEX_KEY_MAX + 5]) {
-    struct writer w = writer_of(to, INDEX_KEY_MAX + 5);
+size_t associated(const struct index *i, enum which which, enum index_db db, const void *key, size_t key_size,
+                  uint8_t to[AD_MAX]) {
+    struct writer w = writer_of(to, AD_MAX);
     write_u8(&w, (uint8_t)db);
-    write_u32(&w, KEY_GENERATION);
+    write_u32(&w, i->keys.generation + (which == NEXT));
     write_bytes(&w, key, key_size);
     return w.used;
 }
 
+int open_with(struct index *i, enum which which, enum index_db db, const MDB_val *k, const MDB_val *v, void *to,
+              size_t size, size_t *ret_n) {
+    uint8_t ad[AD_MAX];
+    if (v->mv_size < SEAL_OVERHEAD)
+        return VAULT_E_DAMAGED;
+    if (v->mv_size - SEAL_OVERHEAD > size)
+        return VAULT_E_LIMIT;
+    size_t ad_size = associated(i, which, db, k->mv_data, k->mv_size, ad);
+    int result = unseal_bytes(which == NEXT ? i->keys.next : i->keys.key, ad, ad_size, v->mv_data, v->mv_size, to);
+    if (result == VAULT_OK)
+        *ret_n = v->mv_size - SEAL_OVERHEAD;
+    return result;
+}
+
 int index_get(struct index *i, enum index_db db, const void *key, size_t key_size, void *to, size_t size,
               size_t *ret_n) {
-    uint8_t ad[INDEX_KEY_MAX + 5];
     MDB_txn *t = NULL;
     if (key_size > INDEX_KEY_MAX)
         return VAULT_E_STATE;
@@ -258,45 +278,56 @@ int index_get(struct index *i, enum index_db db, const void *key, size_t key_siz
     result = result_of(mdb_get(t, i->dbs[db], &k, &v));
     if (result != VAULT_OK)
         return result;
-    if (v.mv_size < SEAL_OVERHEAD)
-        return VAULT_E_DAMAGED;
-    if (v.mv_size - SEAL_OVERHEAD > size)
-        return VAULT_E_LIMIT;
-    size_t ad_size = associated(db, key, key_size, ad);
-    result = unseal_bytes(i->key, ad, ad_size, v.mv_data, v.mv_size, to);
-    if (result == VAULT_OK)
-        *ret_n = v.mv_size - SEAL_OVERHEAD;
-    else
+    enum which which = key_of(i, db, key, key_size);
+    result = open_with(i, which, db, &k, &v, to, size, ret_n);
+    if (result == VAULT_E_DAMAGED && i->blind)
+        result = open_with(i, which == NEXT ? PRESENT : NEXT, db, &k, &v, to, size, ret_n);
+    if (result != VAULT_OK && result != VAULT_E_LIMIT)
         log_error("index: value does not open database=%s", db_names[db]);
     return result;
 }
 
-/* Whether the count that runs has passed this entry, and so must follow what becomes of it. */
-static bool is_counted(const struct count *c, enum index_db db, const void *key, size_t key_size) {
-    if (!c->running || (int)db != c->db)
-        return c->running && (int)db < c->db;
-    size_t common = key_size < c->after_size ? key_size : c->after_size;
-    int order = memcmp(key, c->after, common);
-    return c->after_size > 0 && (order < 0 || (order == 0 && key_size <= c->after_size));
+bool is_behind(const struct place *p, enum index_db db, const void *key, size_t key_size) {
+    if ((int)db != p->db)
+        return (int)db < p->db;
+    size_t common = key_size < p->after_size ? key_size : p->after_size;
+    int order = memcmp(key, p->after, common);
+    return p->after_size > 0 && (order < 0 || (order == 0 && key_size <= p->after_size));
 }
 
-static void entry_hash(const struct index *i, enum index_db db, const MDB_val *k, const MDB_val *v,
+void place_move(struct place *p, int db, const void *key, size_t key_size) {
+    p->db = db;
+    copy_bytes(p->after, sizeof(p->after), key, key_size);
+    p->after_size = key_size;
+}
+
+bool is_own(enum index_db db, const MDB_val *k) {
+    return db == DB_META && k->mv_size == sizeof(tally_name) && memcmp(k->mv_data, tally_name, k->mv_size) == 0;
+}
+
+enum which key_of(const struct index *i, enum index_db db, const void *key, size_t key_size) {
+    MDB_val k = {.mv_size = key_size, .mv_data = (void *)(uintptr_t)key};
+    return i->resealing && (is_own(db, &k) || is_behind(&i->resealed, db, key, key_size)) ? NEXT : PRESENT;
+}
+
+static void entry_hash(const struct index *i, enum which which, enum index_db db, const MDB_val *k, const MDB_val *v,
                        uint8_t ret[TALLY_ENTRY]) {
-    tally_hash(i->tally_key, (uint8_t)db, k->mv_data, k->mv_size, v->mv_data, v->mv_size, ret);
+    tally_hash(i->tally_key[which], (uint8_t)db, k->mv_data, k->mv_size, v->mv_data, v->mv_size, ret);
 }
 
-static void tally_change(struct index *i, enum index_db db, const MDB_val *k, const MDB_val *v,
-                         void (*change)(struct tally *, const uint8_t *)) {
+/* A count that runs must follow what becomes of the entries that it has passed. */
+void tally_change(struct index *i, enum index_db db, const MDB_val *k, const MDB_val *v,
+                  void (*change)(struct tally *, const uint8_t *)) {
     uint8_t entry[TALLY_ENTRY];
-    entry_hash(i, db, k, v, entry);
-    change(&i->tally, entry);
-    if (is_counted(&i->count, db, k->mv_data, k->mv_size))
-        change(&i->count.sum, entry);
+    enum which which = key_of(i, db, k->mv_data, k->mv_size);
+    entry_hash(i, which, db, k, v, entry);
+    change(&i->tally[which], entry);
+    if (i->count.running && is_behind(&i->count.at, db, k->mv_data, k->mv_size))
+        change(&i->count.sum[which], entry);
     wipe(entry, sizeof(entry));
 }
 
-/* No entry of ours is larger: what a damaged page says of a value's size must not be read. */
-static bool may_be_ours(const MDB_val *k, const MDB_val *v) {
+bool may_be_ours(const MDB_val *k, const MDB_val *v) {
     return k->mv_size > 0 && k->mv_size <= INDEX_KEY_MAX && v->mv_size <= INDEX_VALUE_MAX + SEAL_OVERHEAD;
 }
 
@@ -314,9 +345,10 @@ static int untally(struct index *i, enum index_db db, MDB_val *k) {
 /* Seals into the environment; *ret (may be NULL) is what was stored. */
 static int put_sealed(struct index *i, enum index_db db, const void *key, size_t key_size, const void *from, size_t n,
                       MDB_val *ret) {
-    uint8_t ad[INDEX_KEY_MAX + 5];
-    size_t ad_size = associated(db, key, key_size, ad);
-    int result = seal_bytes(i->key, ad, ad_size, from, n, i->sealed);
+    uint8_t ad[AD_MAX];
+    enum which which = key_of(i, db, key, key_size);
+    size_t ad_size = associated(i, which, db, key, key_size, ad);
+    int result = seal_bytes(which == NEXT ? i->keys.next : i->keys.key, ad, ad_size, from, n, i->sealed);
     if (result != VAULT_OK)
         return result;
     MDB_val k = {.mv_size = key_size, .mv_data = (void *)(uintptr_t)key};
@@ -360,12 +392,16 @@ static bool space_is_gone(struct index *i) {
 
 /* The tally goes with what it counts. */
 static int store_tally(struct index *i) {
-    uint8_t bytes[TALLY_SIZE];
+    uint8_t bytes[TALLY_VALUE_MAX];
+    size_t n = TALLY_SIZE;
     if (i->changes == i->changes_stored)
         return VAULT_OK;
     i->changes_stored = i->changes;
-    tally_encode(&i->tally, bytes);
-    int result = put_sealed(i, DB_META, tally_name, sizeof(tally_name), bytes, sizeof(bytes), NULL);
+    if (i->resealing)
+        n = reseal_encode(i, bytes);
+    else
+        tally_encode(&i->tally[PRESENT], bytes);
+    int result = put_sealed(i, DB_META, tally_name, sizeof(tally_name), bytes, n, NULL);
     wipe(bytes, sizeof(bytes));
     return result;
 }
@@ -386,15 +422,14 @@ static bool starts_with(const MDB_val *k, const void *prefix, size_t n) {
     return k->mv_size >= n && (n == 0 || memcmp(k->mv_data, prefix, n) == 0);
 }
 
-static int cursor_open(struct index *i, enum index_db db, MDB_cursor **ret) {
+int cursor_open(struct index *i, enum index_db db, MDB_cursor **ret) {
     MDB_txn *t = NULL;
     int result = reading(i, &t);
     return result == VAULT_OK ? result_of(mdb_cursor_open(t, i->dbs[db], ret)) : result;
 }
 
-/* Moves the cursor to the first key greater than `after`, or not less than the prefix. */
-static int seek(MDB_cursor *c, const void *prefix, size_t prefix_size, const void *after, size_t after_size, MDB_val *k,
-                MDB_val *v) {
+int seek(MDB_cursor *c, const void *prefix, size_t prefix_size, const void *after, size_t after_size, MDB_val *k,
+         MDB_val *v) {
     bool from_start = after_size == 0;
     k->mv_size = from_start ? prefix_size : after_size;
     k->mv_data = (void *)(uintptr_t)(from_start ? prefix : after);
@@ -427,11 +462,14 @@ int index_next(struct index *i, enum index_db db, const void *prefix, size_t pre
 }
 
 void index_digest(const struct index *i, uint8_t ret[TALLY_DIGEST]) {
-    tally_digest(i->tally_key, &i->tally, ret);
+    if (i->resealing)
+        tally_digest_pair(i->tally_key[NEXT], &i->tally[PRESENT], &i->tally[NEXT], ret);
+    else
+        tally_digest(i->tally_key[PRESENT], &i->tally[PRESENT], ret);
 }
 
 uint64_t index_entries(const struct index *i) {
-    return i->tally.entries;
+    return i->tally[PRESENT].entries + i->tally[NEXT].entries;
 }
 
 int index_count(struct index *i, enum index_db db, uint64_t *ret) {
@@ -448,27 +486,27 @@ int index_count(struct index *i, enum index_db db, uint64_t *ret) {
 static void count_entry(struct index *i, const MDB_val *k, const MDB_val *v) {
     uint8_t entry[TALLY_ENTRY];
     struct count *c = &i->count;
-    bool own = c->db == DB_META && k->mv_size == sizeof(tally_name) && memcmp(k->mv_data, tally_name, k->mv_size) == 0;
-    if (!own) {
-        entry_hash(i, (enum index_db)c->db, k, v, entry);
-        tally_add(&c->sum, entry);
+    enum index_db db = (enum index_db)c->at.db;
+    enum which which = key_of(i, db, k->mv_data, k->mv_size);
+    if (!is_own(db, k)) {
+        entry_hash(i, which, db, k, v, entry);
+        tally_add(&c->sum[which], entry);
         wipe(entry, sizeof(entry));
     }
-    copy_bytes(c->after, sizeof(c->after), k->mv_data, k->mv_size);
-    c->after_size = k->mv_size;
+    place_move(&c->at, c->at.db, k->mv_data, k->mv_size);
 }
 
 /* Counts on in the present database until a slice is full. VAULT_NOT_FOUND: the database is done. */
 static int count_slice(struct index *i, size_t *entries, size_t *bytes) {
-    struct count *c = &i->count;
+    struct place *at = &i->count.at;
     MDB_cursor *cursor = NULL;
     MDB_val k, v;
-    int result = cursor_open(i, (enum index_db)c->db, &cursor);
+    int result = cursor_open(i, (enum index_db)at->db, &cursor);
     if (result != VAULT_OK)
         return result;
-    result = result_of(seek(cursor, NULL, 0, c->after, c->after_size, &k, &v));
+    result = result_of(seek(cursor, NULL, 0, at->after, at->after_size, &k, &v));
     while (result == VAULT_OK && *entries < SLICE_ENTRIES && *bytes < SLICE_BYTES) {
-        if (!may_be_ours(&k, &v) || is_counted(c, (enum index_db)c->db, k.mv_data, k.mv_size)) {
+        if (!may_be_ours(&k, &v) || is_behind(at, (enum index_db)at->db, k.mv_data, k.mv_size)) {
             result = VAULT_E_DAMAGED; /* never stored here, or keys go backwards and the count would have no end */
             break;
         }
@@ -488,16 +526,15 @@ int index_check(struct index *i) {
     int result = VAULT_NOT_FOUND;
     if (!c->running)
         *c = (struct count){.running = true};
-    while (c->db < DB_COUNT && (result = count_slice(i, &entries, &bytes)) == VAULT_NOT_FOUND) {
-        c->db++;
-        c->after_size = 0;
-    }
-    if (c->db < DB_COUNT && result == VAULT_OK)
+    while (c->at.db < DB_COUNT && (result = count_slice(i, &entries, &bytes)) == VAULT_NOT_FOUND)
+        c->at = (struct place){.db = c->at.db + 1};
+    if (c->at.db < DB_COUNT && result == VAULT_OK)
         return VAULT_AGAIN;
     c->running = false;
     if (result != VAULT_NOT_FOUND)
         return result;
-    return tally_equal(&c->sum, &i->tally) ? VAULT_OK : VAULT_E_DAMAGED;
+    bool whole = tally_equal(&c->sum[PRESENT], &i->tally[PRESENT]) && tally_equal(&c->sum[NEXT], &i->tally[NEXT]);
+    return whole ? VAULT_OK : VAULT_E_DAMAGED;
 }
 
 int index_get_record(struct index *i, enum index_db db, const void *key, size_t key_size, const struct layout *l,

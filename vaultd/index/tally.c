@@ -56,6 +56,20 @@ void tally_digest(const struct secret *key, const struct tally *t, uint8_t ret[T
     wipe(bytes, sizeof(bytes));
 }
 
+void tally_digest_pair(const struct secret *key, const struct tally *a, const struct tally *b,
+                       uint8_t ret[TALLY_DIGEST]) {
+    uint8_t bytes[2 * TALLY_SIZE];
+    tally_encode(a, bytes);
+    tally_encode(b, bytes + TALLY_SIZE);
+    crypto_generichash(ret, TALLY_DIGEST, bytes, sizeof(bytes), secret_view(key), secret_size(key));
+    wipe(bytes, sizeof(bytes));
+}
+
+bool tally_is_empty(const struct tally *t) {
+    static const struct tally empty;
+    return tally_equal(t, &empty);
+}
+
 void tally_encode(const struct tally *t, uint8_t to[TALLY_SIZE]) {
     struct writer w = writer_of(to, TALLY_SIZE);
     for (unsigned i = 0; i < TALLY_LANES; i++)

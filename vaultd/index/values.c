@@ -27,3 +27,4 @@ DEFINE_LAYOUT(pending_value);
 DEFINE_LAYOUT(scrub_value);
 DEFINE_LAYOUT(name_value);
 DEFINE_LAYOUT(chain_value);
+DEFINE_LAYOUT(audit_key_value);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "monitor.h"
+#include "vaultd/monitor/keys/ring.h"
 #include "vault/checkpoint.h"
 #include "vault/record.h"
 #include "vault/result.h"
@@ -24,7 +25,7 @@ static int sign(struct monitor *m, char note[CHECKPOINT_TEXT_MAX], char vkey[CHE
     copy_string(c.origin, sizeof(c.origin), m->setup.origin);
     merkle_fold_root(&m->tree, c.root);
     int result = checkpoint_sign(&c, keyring_audit_seed(m->keyring), note);
-    return result == VAULT_OK ? checkpoint_vkey(c.origin, keyring_audit_seed(m->keyring), vkey) : result;
+    return result == VAULT_OK ? audit_key_vkey(m, vkey) : result;
 }
 
 /* Its own record first, so that the checkpoint covers it; the record says what the index was before. */

@@ -2,6 +2,7 @@
 
 #include "pending.h"
 #include "vaultd/monitor/keys/escrow.h"
+#include "vaultd/monitor/keys/ring.h"
 #include "vault/log.h"
 #include "vault/result.h"
 
@@ -223,7 +224,8 @@ static void refuse_message(struct message **message, bool full) {
 
 static int reopen(struct monitor *m) {
     index_close(&m->index);
-    int result = index_open(keyring_index_key(m->keyring), m->setup.map_size, false, &m->index);
+    struct index_keys keys = ring_index_keys(m);
+    int result = index_open(&keys, m->setup.map_size, false, &m->index);
     return result == VAULT_OK ? monitor_reload(m) : result;
 }
 
@@ -243,6 +245,7 @@ void batch_drop(struct monitor *m, int reason) {
     grants_dropped(m);
     denials_settled(m, false);
     check_settled(m, false);
+    jobs_wake(m); /* whether it was paused, and how far it was, is read again */
     m->unsettled = true;
     m->failures.wanted = true; /* what was settled in it is asked again */
     m->failures.cursor_size = m->failures.lifted_size = 0;

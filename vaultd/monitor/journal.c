@@ -142,7 +142,8 @@ static void fill(struct monitor *m, const struct event *e, struct texts *t, stru
                          .has_bytes = e->has_bytes,
                          .bytes = e->bytes < bytes_max ? e->bytes : bytes_max,
                          .ranges = e->ranges,
-                         .detail = e->detail};
+                         .detail = e->detail,
+                         .audit_key = e->audit_key};
     if (e->file != NULL) {
         hex_encode(t->file, sizeof(t->file), e->file, ID_SIZE);
         r->file = t->file;

@@ -19,6 +19,7 @@
 #include "vault/values.h"
 #include "vault/crypt4gh.h"
 #include "vault/decision.h"
+#include "vault/key_change.h"
 #include "vault/keyring.h"
 #include "vault/loop.h"
 #include "vault/merkle.h"
@@ -155,7 +156,9 @@ struct space {
 /* The rotation of data keys, as far as it is not durable: one file at a time (rekey.c). */
 struct rekeying {
     uint64_t worker;       /* that does it; 0: none */
-    uint64_t due;          /* without one: when to ask for one (loop_now_ms) */
+    uint64_t due;          /* no file is begun before (loop_now_ms); UINT64_MAX: not before jobs_wake */
+    uint64_t begun;        /* when the last one was */
+    bool broken;           /* the last step met a page of the index that cannot be read */
     uint8_t file[ID_SIZE]; /* the last one that was begun */
     unsigned tries;        /* how often, without an end */
 };
@@ -284,6 +287,10 @@ struct monitor {
 
     uint64_t job_ran; /* loop_now_ms of the end of a job's last slice */
     uint64_t job_slices;
+    uint64_t job_again;       /* loop_now_ms: no step before; 0: at once; UINT64_MAX: not before jobs_wake */
+    uint64_t job_due;         /* microseconds by that clock: when the next entry of a job with a rate is due */
+    uint32_t job_broken;      /* the job whose last step met a page that cannot be read; 0: none */
+    uint64_t job_room;        /* entries that the step under way may take */
     uint64_t pending_expires; /* microseconds since 1970, the first of what waits for approval; 0: nothing does */
 
     uint64_t age_told; /* microseconds since 1970: when the log last warned of old keys (keys/age.h) */
@@ -385,9 +392,10 @@ struct event {
     bool has_bytes;
     uint64_t bytes, ranges;
     const char *detail;
-    enum request_state state; /* of the request from now on, if there is one */
-    uint8_t status;           /* exit status that vaultctl would give */
-    bool tells;               /* its answer tells what a patient decided: never summed (denials.c) */
+    const struct key_change *audit_key; /* NULL but for a change of that key */
+    enum request_state state;           /* of the request from now on, if there is one */
+    uint8_t status;                     /* exit status that vaultctl would give */
+    bool tells;                         /* its answer tells what a patient decided: never summed (denials.c) */
 };
 
 /* Appends one record to the transaction. *ret_seq (may be NULL) is its number, or NO_SEQ for a denial that was only
@@ -564,8 +572,12 @@ void uploads_object_removed(struct monitor *m, const struct msg_object_removed *
 
 /* ---- jobs.c ---- */
 
-/* One bounded step of the job that runs, if one does. *ret_more: there is more to do. Faults of the index. */
+/* One bounded step of the job that runs, if one does. *ret_more: there is more to do now. Faults of the index. */
 int jobs_step(struct monitor *m, bool *ret_more);
+/* Milliseconds until the job that waits wants its next step, -1: none does. */
+int jobs_tick(const struct monitor *m);
+/* What the first job waits for may have come, or nothing is known of it any more: its next step is due. */
+void jobs_wake(struct monitor *m);
 
 /* ---- check.c ---- */
 
@@ -660,6 +672,7 @@ request_handler answer_project_add, answer_project_list, answer_project_close;
 request_handler answer_ethics_add, answer_ethics_list, answer_ethics_revoke;
 request_handler answer_policy_load, answer_policy_show;
 request_handler answer_key_list, answer_key_rotate, answer_key_jobs, answer_scrub, answer_scrub_show;
+request_handler answer_job_pause, answer_job_resume, answer_job_rate;
 request_handler answer_audit_tail, answer_audit_checkpoint, answer_audit_export, answer_audit_records,
     answer_audit_proofs;
 request_handler answer_seal_change, answer_seal_confirm, answer_seal_drill, answer_seal_cancel;

@@ -258,8 +258,8 @@ static void end_batch(struct monitor *m, bool *more) {
 
 int monitor_turn(struct monitor *m, bool *more) {
     int wait = sooner(sooner(space_tick(m), denials_tick(m)), sooner(life_tick(m), grants_tick(m)));
-    wait = sooner(wait, sooner(pending_tick(m), rekey_tick(m)));
-    wait = sooner(wait, key_age_tick(m));
+    wait = sooner(sooner(wait, pending_tick(m)), jobs_tick(m));
+    wait = sooner(sooner(wait, rekey_tick(m)), key_age_tick(m));
     bool in_hand = m->index != NULL && index_writing(m->index); /* the clock ended a grant: no waiting with that */
     int result = loop_turn(m->loop, *more || in_hand || m->replies != NULL ? 0 : wait);
     if (result != VAULT_OK)

@@ -90,6 +90,7 @@ static const struct member key_rotate[] = {
     STR(msg_key_rotate, FROM_BODY, "what", MEMBER_TEXT, MUST, what),
     FIELD(msg_key_rotate, FROM_BODY, "retire", MEMBER_BOOL, 0, retire),
     FIELD(msg_key_rotate, FROM_BODY, "without_backup", MEMBER_BOOL, 0, without_backup),
+    FIELD(msg_key_rotate, FROM_BODY, "leave_damaged", MEMBER_BOOL, 0, leave_damaged),
 };
 static const struct member key_escrow[] = {
     SHARES_PART(msg_key_escrow),
@@ -101,6 +102,14 @@ static const struct member key_escrow_destroyed[] = {
 /* Both decisions hold a number and nothing else. */
 static const struct member pending[] = {
     FIELD(msg_pending_approve, FROM_PATH, "pending", MEMBER_U32, MUST, number),
+};
+/* As do the two that pause a job and let it go on. */
+static const struct member job[] = {
+    FIELD(msg_job_pause, FROM_PATH, "job", MEMBER_U32, MUST, number),
+};
+static const struct member job_rate[] = {
+    FIELD(msg_job_rate, FROM_PATH, "job", MEMBER_U32, MUST, number),
+    FIELD(msg_job_rate, FROM_BODY, "rate", MEMBER_U32, MUST, rate),
 };
 static const struct member audit_tail[] = {
     FIELD(msg_audit_tail, FROM_QUERY, "count", MEMBER_U32, 0, count),
@@ -167,6 +176,8 @@ _Static_assert(offsetof(struct msg_service_show, name) == offsetof(struct msg_se
                "names lie at the same place");
 _Static_assert(offsetof(struct msg_pending_approve, number) == offsetof(struct msg_pending_refuse, number),
                "numbers lie at the same place");
+_Static_assert(offsetof(struct msg_job_pause, number) == offsetof(struct msg_job_resume, number),
+               "numbers of jobs lie at the same place");
 
 const struct route routes[] = {
     {"GET", "/v1/status", serve_relay, MSG_status, BODY_NONE, NO_MEMBERS},
@@ -212,6 +223,9 @@ const struct route routes[] = {
     {"POST", "/v1/keys/escrows/{escrow}/destroyed", serve_relay, MSG_key_escrow_destroyed, BODY_JSON,
      MEMBERS(key_escrow_destroyed)},
     {"GET", "/v1/jobs", serve_relay, MSG_key_jobs, BODY_NONE, NO_MEMBERS},
+    {"POST", "/v1/jobs/{job}/pause", serve_relay, MSG_job_pause, BODY_NONE, MEMBERS(job)},
+    {"POST", "/v1/jobs/{job}/resume", serve_relay, MSG_job_resume, BODY_NONE, MEMBERS(job)},
+    {"POST", "/v1/jobs/{job}/rate", serve_relay, MSG_job_rate, BODY_JSON, MEMBERS(job_rate)},
 
     {"GET", "/v1/pending", serve_relay, MSG_pending_list, BODY_NONE, NO_MEMBERS},
     {"POST", "/v1/pending/{pending}/approve", serve_relay, MSG_pending_approve, BODY_NONE, MEMBERS(pending)},

@@ -75,10 +75,17 @@
 /* With `retire` (`what` is "kek") nothing is renewed but the root key: the ring forgets older generations, once a
  * second person approved. */
 #define FIELDS_key_rotate(F, R)                                                                                        \
-    F(R, STR, what, 16) /* "kek", "root", "subject" */                                                                 \
+    F(R, STR, what, 16) /* "kek", "root", "subject", "audit", "index" */                                               \
     F(R, U8, retire, 0)                                                                                                \
-    F(R, U8, without_backup, 0)
+    F(R, U8, without_backup, 0)                                                                                        \
+    F(R, U8, leave_damaged, 0) /* "index": what does not open is left behind, for no key */
 #define FIELDS_key_jobs(F, R) FIELDS_nothing(F, R)
+/* A job that has not ended; those after it wait for it. */
+#define FIELDS_job_pause(F, R) F(R, U32, number, 0)
+#define FIELDS_job_resume(F, R) F(R, U32, number, 0)
+#define FIELDS_job_rate(F, R)                                                                                          \
+    F(R, U32, number, 0)                                                                                               \
+    F(R, U32, rate, 0) /* entries in a second, up to 1,000,000; 0: no limit */
 
 /* Another seal. By shares it is proposed only: it takes effect when `threshold` of them were shown back. Answer 202
  * with "containers", by the credential or the token 200. */
@@ -175,6 +182,9 @@
     M(pending_approve, 0x0531, 0)                                                                                      \
     M(pending_refuse, 0x0532, 0)                                                                                       \
     M(subject_shred, 0x0533, 0)                                                                                        \
-    M(file_remove, 0x0534, 0)
+    M(file_remove, 0x0534, 0)                                                                                          \
+    M(job_pause, 0x0540, 0)                                                                                            \
+    M(job_resume, 0x0541, 0)                                                                                           \
+    M(job_rate, 0x0542, 0)
 
 #endif

@@ -7,10 +7,12 @@
 
 struct job_kind {
     const char *what; /* job_value.what */
-    /* One step within the transaction; moves j's cursor and done on. VAULT_NOT_FOUND: nothing is left to do. Otherwise
-     * faults of the index. */
+    /* One step within the transaction; moves j's cursor and done on, by m->job_room entries at the most.
+     * VAULT_NOT_FOUND: nothing is left to do. VAULT_AGAIN: there is nothing to do just now; jobs_wake, or some time,
+     * brings the next step. Otherwise faults of the index. */
     int (*step)(struct monitor *m, struct job_value *j);
-    /* Records that nothing is left, in the same transaction. Faults of the index. */
+    /* Records that nothing is left, in the same transaction; done again if a death comes between. Faults of the index.
+     */
     int (*end)(struct monitor *m, const struct job_value *j);
 };
 
@@ -18,6 +20,8 @@ struct job_kind {
 extern const struct job_kind job_kek;
 /* turns.c: subjects to another key of their own. */
 extern const struct job_kind job_turn;
+/* index_key.c: the index to another key. */
+extern const struct job_kind job_index;
 /* shreds.c: the files of a shredded subject. */
 extern const struct job_kind job_shred;
 
@@ -28,12 +32,12 @@ extern const struct job_kind job_shred;
 int job_begin(struct monitor *m, const char *what, struct job_value *j);
 /* Whether one of this kind has not ended. Faults of the index. */
 int job_is_open(struct monitor *m, const struct job_kind *kind, bool *ret);
-/* Reads and stores a job. VAULT_E_DAMAGED also if it is not there; faults of the index. */
+/* By its number. VAULT_E_DAMAGED (also if it is not there), faults of the index. */
 int job_load(struct monitor *m, uint32_t number, struct job_value *ret);
 int job_store(struct monitor *m, const struct job_value *j);
 /* How many have not ended. */
 uint32_t jobs_open(const struct monitor *m);
-/* As status and answers show it. */
-json_t *job_json(const struct job_value *j);
+/* As answers show it: a new reference. */
+json_t *job_json(struct monitor *m, const struct job_value *j);
 
 #endif

@@ -25,10 +25,16 @@ int answer_key_list(struct request *q) {
                                                      json_time(created * 1000000), "state",
                                                      number == q->monitor->meta.generation ? "active" : "old"));
     }
-    json_t *answer = json_pack("{s:I, s:o, s:o, s:o, s:o, s:o}", "epoch", (json_int_t)keyring_epoch(k), "generations",
-                               generations, "seal", seals_json(q->monitor), "key_age", key_age_json(q->monitor),
-                               "escrow", escrows_json(q->monitor), "warnings", key_warnings(q->monitor));
-    return administer(q, "key.list", NULL, 'R', NULL, 200, answer);
+    char vkey[CHECKPOINT_VKEY_MAX] = "";
+    int result = audit_key_vkey(q->monitor, vkey);
+    json_t *answer = json_pack(
+        "{s:I, s:o, s:o, s:o, s:o, s:o, s:s, s:I}", "epoch", (json_int_t)keyring_epoch(k), "generations", generations,
+        "seal", seals_json(q->monitor), "key_age", key_age_json(q->monitor), "escrow", escrows_json(q->monitor),
+        "warnings", key_warnings(q->monitor), "vkey", vkey, "index", (json_int_t)keyring_index_generation(k));
+    if (result == VAULT_OK)
+        return administer(q, "key.list", NULL, 'R', NULL, 200, answer);
+    json_decref(answer);
+    return result;
 }
 
 /* A new root key inside the same seal. Shares need not be shown for it; a credential or a token is asked for. */
@@ -101,16 +107,17 @@ static int rotate_subjects(struct request *q) {
         return refuse(q, "key.rotate", NULL, 409, "job-running", "The rotation before has not ended yet.");
     if (result == VAULT_OK)
         result = job_begin(m, job_turn.what, &job);
-    return result == VAULT_OK ? administer(q, "key.rotate", NULL, 'U', "subject", 202, job_json(&job)) : result;
+    return result == VAULT_OK ? administer(q, "key.rotate", NULL, 'U', "subject", 202, job_json(m, &job)) : result;
 }
 
 /* Every file gets another data key. */
 static int rotate_data(struct request *q) {
+    struct monitor *m = q->monitor;
     struct job_value job;
-    if (q->monitor->meta.aside != 0)
+    if (m->meta.aside != 0)
         return refuse(q, "key.rotate", NULL, 409, "job-running", "The rotation before has not ended yet.");
-    int result = rekey_begin(q->monitor, &job);
-    return result == VAULT_OK ? administer(q, "key.rotate", NULL, 'U', "data", 202, job_json(&job)) : result;
+    int result = rekey_begin(m, &job);
+    return result == VAULT_OK ? administer(q, "key.rotate", NULL, 'U', "data", 202, job_json(m, &job)) : result;
 }
 
 static int rotate_kek(struct request *q) {
@@ -131,22 +138,61 @@ static int rotate_kek(struct request *q) {
         return result;
     if (!format_string(detail, sizeof(detail), "kek to generation %u", job.generation))
         return VAULT_E_STATE;
-    return administer(q, "key.rotate", NULL, 'U', detail, 202, job_json(&job));
+    return administer(q, "key.rotate", NULL, 'U', detail, 202, job_json(m, &job));
+}
+
+/* Who verifies is given the new verifier key, or follows the record to it. */
+static int rotate_audit(struct request *q) {
+    struct key_change c;
+    uint64_t seq = NO_SEQ;
+    int result = audit_key_change(q->monitor, q, &c, &seq);
+    if (result == VAULT_OK)
+        answer_json(q->monitor, q->worker, q->message, 200, seq, q->id,
+                    json_pack("{s:s, s:s, s:I}", "vkey", c.to, "vkey_before", c.from, "record", (json_int_t)seq));
+    return result;
+}
+
+/* The key that the index is sealed under. */
+static int rotate_index(struct request *q, bool leave) {
+    struct monitor *m = q->monitor;
+    struct job_value job;
+    char detail[80];
+    bool running = false;
+    int result = job_is_open(m, &job_index, &running);
+    if (result == VAULT_OK && running)
+        return refuse(q, "key.rotate", NULL, 409, "job-running", "The rotation before has not ended yet.");
+    if (result == VAULT_OK)
+        result = index_key_change(m, leave, &job);
+    if (result != VAULT_OK)
+        return result;
+    if (!format_string(detail, sizeof(detail), "index to generation %u%s", job.generation,
+                       leave ? ", damaged entries are left behind" : ""))
+        return VAULT_E_STATE;
+    return administer(q, "key.rotate", NULL, 'U', detail, 202, job_json(m, &job));
 }
 
 int answer_key_rotate(struct request *q) {
     const struct msg_key_rotate *r = &q->message->key_rotate;
     bool kek = strcmp(r->what, "kek") == 0;
     bool root = strcmp(r->what, "root") == 0;
-    if (strcmp(r->what, "subject") == 0 && r->retire == 0)
+    bool audit = strcmp(r->what, "audit") == 0;
+    bool index = strcmp(r->what, "index") == 0;
+    if (strcmp(r->what, "subject") == 0 && r->retire == 0 && r->leave_damaged == 0)
         return rotate_subjects(q);
-    if (strcmp(r->what, "data") == 0 && r->retire == 0)
+    if (strcmp(r->what, "data") == 0 && r->retire == 0 && r->leave_damaged == 0)
         return rotate_data(q);
-    if (!(kek || (root && r->retire == 0)) || r->retire > 1 || r->without_backup > r->retire)
-        return refuse(q, "key.rotate", NULL, 400, "malformed",
-                      "'kek', 'root', 'subject' and 'data' can be rotated, and generations of 'kek' be retired.");
+    if (!(kek || ((root || audit || index) && r->retire == 0)) || r->leave_damaged > index || r->retire > 1 ||
+        r->without_backup > r->retire)
+        return refuse(
+            q, "key.rotate", NULL, 400, "malformed",
+            "'kek', 'root', 'subject', 'data', 'audit' and 'index' can be rotated, and generations of 'kek' be "
+            "retired.");
     if (!space_for_ring(q->monitor))
         return refuse(q, "key.rotate", NULL, 507, "keyring-full", "There is no space for a copy of the key ring.");
+    if (audit)
+        return rotate_audit(q);
+    if (index)
+        return rotate_index(q, r->leave_damaged != 0);
     return root ? rotate_root(q, "root") : r->retire != 0 ? retire(q) : rotate_kek(q);
 }
 
@@ -174,7 +220,7 @@ static int kek_end(struct monitor *m, const struct job_value *j) {
 static int kek_step(struct monitor *m, struct job_value *j) {
     uint8_t key[INDEX_KEY_MAX];
     size_t size = 0;
-    for (unsigned n = 0; n < STEP_SUBJECTS; n++) {
+    for (unsigned n = 0; n < STEP_SUBJECTS && n < m->job_room; n++) {
         int result = index_next(m->index, DB_SUBJECTS, NULL, 0, j->cursor, j->cursor_size, key, &size);
         if (result == VAULT_OK)
             result = size == HASH_SIZE ? rewrap(m, key, j->generation) : VAULT_E_DAMAGED;

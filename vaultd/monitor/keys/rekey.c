@@ -1,5 +1,6 @@
 #include "rekey.h"
 
+#include <limits.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,8 +48,9 @@ static int next_file(struct monitor *m, struct job_value *j, struct file_value *
     size_t size = 0;
     for (unsigned n = 0; n < STEP_FILES; n++) {
         int result = index_next(m->index, DB_FILES, NULL, 0, j->cursor, j->cursor_size, key, &size);
-        if (result == VAULT_OK)
-            result = load(m, key, size, f, b);
+        if (result != VAULT_OK)
+            return result;
+        result = load(m, key, size, f, b);
         bool given_up = result == VAULT_OK && is_given_up(m, key);
         if (result == VAULT_OK && b->keyed < j->begun && !given_up)
             return VAULT_OK;
@@ -81,10 +83,11 @@ static int finish(struct monitor *m, struct job_value *j) {
     return result == VAULT_OK ? journal(m, &e, NULL) : result;
 }
 
-/* What it was to do is not known. */
+/* What it was to do is not known, or cannot be done. */
 static int give_up(struct monitor *m) {
-    struct event e = {.name = "job.failed", .outcome = "failed", .action = 'U', .detail = "the job's entry is damaged"};
-    log_error("job: its entry is damaged, and nobody goes on with it job=%u", m->meta.aside);
+    const char *why = m->rekeying.broken ? "the index cannot be read where it goes on" : "the job's entry is damaged";
+    struct event e = {.name = "job.failed", .outcome = "failed", .action = 'U', .detail = why};
+    log_error("job: nobody goes on with it job=%u why=\"%s\"", m->meta.aside, why);
     m->meta.aside = 0;
     int result = meta_store(m);
     return result == VAULT_OK ? journal(m, &e, NULL) : result;
@@ -121,16 +124,26 @@ int rekey_step(struct monitor *m, bool *ret_more) {
     int result = batch_begin(m);
     if (result == VAULT_OK)
         result = job_load(m, m->meta.aside, &j);
-    if (result == VAULT_E_DAMAGED)
+    if (result == VAULT_E_DAMAGED || (result == VAULT_OK && m->rekeying.broken))
         return give_up(m);
-    return result == VAULT_OK ? look(m, &j, ret_more) : result;
+    if (result == VAULT_OK && j.paused != 0) {
+        m->rekeying.due = UINT64_MAX;
+        return VAULT_OK;
+    }
+    if (result == VAULT_OK)
+        result = look(m, &j, ret_more);
+    m->rekeying.broken = result == VAULT_E_DAMAGED; /* such a transaction commits nothing: told in the next one */
+    if (result < 0)
+        m->rekeying.due = loop_now_ms() + RETRY_MS;
+    return result;
 }
 
 int rekey_tick(const struct monitor *m) {
     uint64_t now = loop_now_ms();
-    if (!may_run(m) || m->rekeying.worker != 0)
+    uint64_t due = m->rekeying.due;
+    if (!may_run(m) || m->rekeying.worker != 0 || due == UINT64_MAX)
         return -1;
-    return m->rekeying.due > now ? (int)(m->rekeying.due - now) : 0;
+    return due <= now ? 0 : due - now < INT_MAX ? (int)(due - now) : INT_MAX;
 }
 
 void rekey_worker_gone(struct monitor *m, uint64_t worker) {
@@ -163,6 +176,7 @@ static void note_begin(struct request *q, const uint8_t file[ID_SIZE]) {
     r->tries = again && memcmp(r->file, file, ID_SIZE) == 0 ? r->tries + 1 : 1;
     r->worker = q->worker->number;
     r->due = 0;
+    r->begun = loop_now_ms();
     copy_bytes(r->file, sizeof(r->file), file, ID_SIZE);
 }
 
@@ -250,6 +264,8 @@ int answer_rekey_next(struct request *q) {
     if (!begins_now(q))
         return answer_nothing(q);
     int result = job_load(m, m->meta.aside, &j);
+    if (result == VAULT_OK && j.paused != 0)
+        return answer_nothing(q);
     if (result == VAULT_OK)
         result = next_file(m, &j, &f, &b);
     if (result == VAULT_OK)
@@ -370,6 +386,8 @@ static int count_end(struct monitor *m, const struct grant *g, const struct msg_
         return result;
     j.done += done;
     j.failed += !done;
+    if (j.rate != 0)
+        m->rekeying.due = m->rekeying.begun + g->value.size * 1000 / ((uint64_t)j.rate << 20);
     pass_over(&j, g->value.file);
     return job_store(m, &j);
 }

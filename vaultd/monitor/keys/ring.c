@@ -25,19 +25,33 @@ static int replace_seal(struct monitor *m, const struct seal *seal, struct secre
     return VAULT_OK;
 }
 
-/* Intent in the index, then the ring, then the index: each durable before the next. The ring gets a seal with its root
- * key (and forgets older generations, where they are retired), or without one the next generation. */
-static int ring_change(struct monitor *m, enum meta_intent intent, const struct seal *seal, struct secret **root) {
-    m->meta.intent = (uint8_t)intent;
+struct index_keys ring_index_keys(const struct monitor *m) {
+    return (struct index_keys){.key = keyring_index_key(m->keyring),
+                               .next = keyring_next_index_key(m->keyring),
+                               .generation = keyring_index_generation(m->keyring)};
+}
+
+static int apply(struct monitor *m, const struct ring_change *c) {
+    int result = VAULT_OK;
+    switch (c->intent) {
+    case INTENT_ADD_GENERATION: return keyring_add_generation(m->keyring);
+    case INTENT_RETIRE: result = keyring_retire(m->keyring); break;
+    case INTENT_AUDIT_KEY: return keyring_replace_audit_seed(m->keyring, c->seed);
+    case INTENT_INDEX_KEY: return keyring_begin_index_key(m->keyring);
+    case INTENT_INDEX_KEY_DONE: return keyring_end_index_key(m->keyring);
+    default: break;
+    }
+    return result == VAULT_OK ? replace_seal(m, c->seal, c->root) : result;
+}
+
+int ring_change(struct monitor *m, const struct ring_change *change) {
+    m->meta.intent = (uint8_t)change->intent;
     int result = meta_store(m);
     if (result == VAULT_OK)
         result = batch_finish(m);
     if (result != VAULT_OK)
         return result;
-    if (intent == INTENT_RETIRE)
-        result = keyring_retire(m->keyring);
-    if (result == VAULT_OK)
-        result = seal != NULL ? replace_seal(m, seal, root) : keyring_add_generation(m->keyring);
+    result = apply(m, change);
     if (result == VAULT_OK)
         result = keyring_store(m->keyring, &m->place, m->root);
     if (result != VAULT_OK) {
@@ -50,8 +64,7 @@ static int ring_change(struct monitor *m, enum meta_intent intent, const struct 
     return batch_begin(m);
 }
 
-/* The index follows the ring, whose seal is another. */
-static int follow_seal(struct monitor *m) {
+int ring_follow(struct monitor *m) {
     m->meta.epoch = keyring_epoch(m->keyring);
     m->meta.sealed = monitor_time(m);
     m->meta.intent = INTENT_NONE;
@@ -59,7 +72,7 @@ static int follow_seal(struct monitor *m) {
 }
 
 int ring_add_generation(struct monitor *m, struct job_value *ret_job) {
-    int result = ring_change(m, INTENT_ADD_GENERATION, NULL, NULL);
+    int result = ring_change(m, &(struct ring_change){.intent = INTENT_ADD_GENERATION});
     return result == VAULT_OK ? activate(m, ret_job) : result;
 }
 
@@ -94,7 +107,7 @@ static int follow_retirement(struct monitor *m) {
         return VAULT_E_STATE;
     int result = index_put_record(m->index, DB_RETIRED, key, sizeof(key), &layout_retired_value, &v);
     if (result == VAULT_OK)
-        result = follow_seal(m);
+        result = ring_follow(m);
     return result == VAULT_OK ? journal(m, &e, NULL) : result;
 }
 
@@ -102,7 +115,7 @@ static int follow_retirement(struct monitor *m) {
 static int retire_with(struct monitor *m, const struct seal *seal, struct secret **root) {
     if (!ring_can_retire(m))
         return VAULT_E_STATE;
-    int result = ring_change(m, INTENT_RETIRE, seal, root);
+    int result = ring_change(m, &(struct ring_change){INTENT_RETIRE, seal, root, NULL});
     return result == VAULT_OK ? follow_retirement(m) : result;
 }
 
@@ -111,8 +124,8 @@ int ring_reseal(struct monitor *m, const struct seal *seal, struct secret **root
         token_sweep_later(m); /* its key */
     if (m->retiring)
         return retire_with(m, seal, root);
-    int result = ring_change(m, INTENT_RESEAL, seal, root);
-    return result == VAULT_OK ? follow_seal(m) : result;
+    int result = ring_change(m, &(struct ring_change){INTENT_RESEAL, seal, root, NULL});
+    return result == VAULT_OK ? ring_follow(m) : result;
 }
 
 int retired_since(struct monitor *m, uint32_t generation, uint64_t *ret_when) {
@@ -137,13 +150,47 @@ static int disagree(char problem[200], const char *text) {
 /* The change was made and not recorded. */
 static int reseal_recovered(struct monitor *m) {
     struct event e = {.name = "seal.change", .outcome = "done", .action = 'U', .detail = "it was interrupted"};
-    int result = follow_seal(m);
+    int result = ring_follow(m);
     return result == VAULT_OK ? journal(m, &e, NULL) : result;
+}
+
+static int generation_recovered(struct monitor *m) {
+    struct job_value job;
+    return activate(m, &job);
+}
+
+static int audit_key_recovered(struct monitor *m) {
+    struct key_change change;
+    uint64_t seq = 0;
+    return audit_key_follow(m, NULL, &change, &seq);
+}
+
+/* What a death may have come between, and what finishes it. */
+static const struct {
+    enum meta_intent intent;
+    const char *what;
+    int (*follow)(struct monitor *m);
+} steps[] = {
+    {INTENT_ADD_GENERATION, "a rotation", generation_recovered},
+    {INTENT_RESEAL, "a change of its seal", reseal_recovered},
+    {INTENT_RETIRE, "a retirement", follow_retirement},
+    {INTENT_AUDIT_KEY, "a change of the audit key", audit_key_recovered},
+    {INTENT_INDEX_KEY, "a change of the index key", index_key_begun},
+    {INTENT_INDEX_KEY_DONE, "the end of the index key before", index_key_ended},
+};
+
+static int follow(struct monitor *m, char problem[200]) {
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
+        if (steps[i].intent == m->meta.intent) {
+            log_notice("keyring: %s that was interrupted goes on epoch=%llu", steps[i].what,
+                       (unsigned long long)keyring_epoch(m->keyring));
+            return steps[i].follow(m);
+        }
+    return disagree(problem, "The index is older than the key ring.");
 }
 
 int ring_agree(struct monitor *m, char problem[200]) {
     uint64_t ring = keyring_epoch(m->keyring);
-    struct job_value job;
     if (memcmp(keyring_vault_id(m->keyring), m->meta.vault, KEYRING_ID) != 0)
         return disagree(problem, "The key ring and the index belong to different vaults.");
     if (keyring_is_dev(m->keyring) != (m->setup.dev != 0) || (m->meta.dev != 0) != (m->setup.dev != 0))
@@ -155,18 +202,8 @@ int ring_agree(struct monitor *m, char problem[200]) {
         m->meta.intent = INTENT_NONE;
         return meta_store(m);
     }
-    if (ring == m->meta.epoch + 1 && m->meta.intent == INTENT_ADD_GENERATION) {
-        log_notice("keyring: a rotation that was interrupted goes on epoch=%llu", (unsigned long long)ring);
-        return activate(m, &job);
-    }
-    if (ring == m->meta.epoch + 1 && m->meta.intent == INTENT_RESEAL) {
-        log_notice("keyring: a change of its seal that was interrupted goes on epoch=%llu", (unsigned long long)ring);
-        return reseal_recovered(m);
-    }
-    if (ring == m->meta.epoch + 1 && m->meta.intent == INTENT_RETIRE) {
-        log_notice("keyring: a retirement that was interrupted goes on epoch=%llu", (unsigned long long)ring);
-        return follow_retirement(m);
-    }
+    if (ring == m->meta.epoch + 1)
+        return follow(m, problem);
     return disagree(problem, ring < m->meta.epoch ? "The key ring is older than the index."
                                                   : "The index is older than the key ring.");
 }

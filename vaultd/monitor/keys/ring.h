@@ -7,6 +7,22 @@
 #include "escrow.h"
 #include "jobs.h"
 
+/* What is to become of the ring, by its intent: a seal with its root key, which is moved, for INTENT_RESEAL and
+ * INTENT_RETIRE; a seed, which is moved, for INTENT_AUDIT_KEY. */
+struct ring_change {
+    enum meta_intent intent;
+    const struct seal *seal;
+    struct secret **root;
+    struct secret **seed;
+};
+/* Intent, then ring; the batch that is begun then is for what the index has to say of it, and to take the epoch. */
+int ring_change(struct monitor *m, const struct ring_change *change);
+/* The index follows the ring: its epoch, and no intent. */
+int ring_follow(struct monitor *m);
+
+/* The keys of the index as the ring has them, borrowed from it. */
+struct index_keys ring_index_keys(const struct monitor *m);
+
 /* Adds a generation, active from now on, and the job that rewraps to it. */
 int ring_add_generation(struct monitor *m, struct job_value *ret_job);
 /* Puts the ring under a new seal and its root key, which is moved. While m->retiring, older generations go with it:
@@ -27,5 +43,25 @@ int retired_since(struct monitor *m, uint32_t generation, uint64_t *ret_when);
 /* At unseal: ring and index agree, or are one step apart with a matching intent, which is finished here.
  * VAULT_E_FORMAT with a problem text otherwise. */
 int ring_agree(struct monitor *m, char problem[200]);
+
+/* ---- index_key.c ---- */
+
+/* Puts the next index key beside the present one, and begins the job that reseals; or, where that has begun and did not
+ * end, another job for the rest. With `leave` what does not open is left behind. Faults as above. */
+int index_key_change(struct monitor *m, bool leave, struct job_value *ret_job);
+/* The ring has the next key, and the index is to follow; the ring has lost the present one. */
+int index_key_begun(struct monitor *m);
+int index_key_ended(struct monitor *m);
+
+/* ---- audit_key.c ---- */
+
+/* Puts another seed in the place of the audit's, and records the change, which both keys signed. `by` (may be NULL) is
+ * who asked. */
+int audit_key_change(struct monitor *m, const struct request *by, struct key_change *ret, uint64_t *ret_seq);
+/* The ring has taken that step, and the index is to follow. VAULT_E_DAMAGED: what was signed for it is gone, or is of
+ * another key. */
+int audit_key_follow(struct monitor *m, const struct request *by, struct key_change *ret, uint64_t *ret_seq);
+/* The verifier key in force. */
+int audit_key_vkey(const struct monitor *m, char ret[CHECKPOINT_VKEY_MAX]);
 
 #endif

@@ -271,7 +271,7 @@ static int shred_step(struct monitor *m, struct job_value *j) {
         j->failed++;
         return VAULT_NOT_FOUND;
     }
-    for (unsigned n = 0; n < STEP_FILES && result == VAULT_OK; n++)
+    for (unsigned n = 0; n < STEP_FILES && n < m->job_room && result == VAULT_OK; n++)
         result = remove_next(m, j, &s);
     return result;
 }

@@ -69,8 +69,10 @@ int vault_make(struct monitor *m, struct opening *o) {
     int result = make_ring(m, o);
     if (result == VAULT_OK)
         result = keyring_store(m->keyring, &m->place, m->root);
-    if (result == VAULT_OK)
-        result = index_open(keyring_index_key(m->keyring), m->setup.map_size, true, &m->index);
+    if (result == VAULT_OK) {
+        struct index_keys keys = ring_index_keys(m);
+        result = index_open(&keys, m->setup.map_size, true, &m->index);
+    }
     if (result == VAULT_OK) {
         m->seal = SEAL_UNSEALED;
         result = first_transaction(m);
@@ -151,7 +153,8 @@ int vault_open(struct monitor *m, struct opening *o) {
     int result = open_ring(m, o);
     if (result != VAULT_OK)
         return result;
-    result = index_open(keyring_index_key(m->keyring), m->setup.map_size, false, &m->index);
+    struct index_keys keys = ring_index_keys(m);
+    result = index_open(&keys, m->setup.map_size, false, &m->index);
     if (result == VAULT_NOT_FOUND) {
         copy_string(o->problem, sizeof(o->problem),
                     "There is a key ring but no index: bring back the index, or move the key ring away.");

@@ -1,0 +1,94 @@
+/* Another key for the audit: both keys sign that one follows the other, while both are there; then the old one goes. */
+#include <string.h>
+
+#include "ring.h"
+#include "vault/result.h"
+
+_Static_assert(VKEY_TEXT == CHECKPOINT_VKEY_MAX - 1 && (int)SIGNATURE_SIZE == (int)KEY_CHANGE_SIGNATURE &&
+                   (int)HASH_SIZE == (int)MERKLE_HASH,
+               "what is stored of a change is what its record says");
+
+static const uint8_t change_key[] = "audit-key"; /* in DB_META, as long as there is the intent */
+
+int audit_key_vkey(const struct monitor *m, char ret[CHECKPOINT_VKEY_MAX]) {
+    return checkpoint_vkey(m->setup.origin, keyring_audit_seed(m->keyring), ret);
+}
+
+/* The log as it is: the change's record will be its next. */
+static struct checkpoint log_head(const struct monitor *m) {
+    struct checkpoint c = {.size = m->tree.size};
+    copy_string(c.origin, sizeof(c.origin), m->setup.origin);
+    merkle_fold_root(&m->tree, c.root);
+    return c;
+}
+
+static int change_store(struct monitor *m, const struct key_change *c) {
+    struct audit_key_value v = {.size = c->size};
+    copy_string(v.from, sizeof(v.from), c->from);
+    copy_string(v.to, sizeof(v.to), c->to);
+    COPY_ARRAY(v.root, c->root);
+    COPY_ARRAY(v.from_signature, c->from_signature);
+    COPY_ARRAY(v.to_signature, c->to_signature);
+    return index_put_record(m->index, DB_META, change_key, sizeof(change_key), &layout_audit_key_value, &v);
+}
+
+static int change_load(struct monitor *m, struct key_change *ret) {
+    struct audit_key_value v;
+    int result = index_get_record(m->index, DB_META, change_key, sizeof(change_key), &layout_audit_key_value, &v);
+    if (result != VAULT_OK)
+        return result == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : result;
+    *ret = (struct key_change){.size = v.size};
+    copy_string(ret->from, sizeof(ret->from), v.from);
+    copy_string(ret->to, sizeof(ret->to), v.to);
+    COPY_ARRAY(ret->root, v.root);
+    COPY_ARRAY(ret->from_signature, v.from_signature);
+    COPY_ARRAY(ret->to_signature, v.to_signature);
+    return VAULT_OK;
+}
+
+/* It was signed for the log as it still is, and for the key that the ring has. */
+static int is_of_now(const struct monitor *m, const struct key_change *c) {
+    char vkey[CHECKPOINT_VKEY_MAX];
+    struct checkpoint now = log_head(m);
+    int result = audit_key_vkey(m, vkey);
+    if (result != VAULT_OK)
+        return result;
+    bool same = strcmp(vkey, c->to) == 0 && c->size == now.size && memcmp(c->root, now.root, MERKLE_HASH) == 0;
+    return same && key_change_verify(c) == VAULT_OK ? VAULT_OK : VAULT_E_DAMAGED;
+}
+
+static int record(struct monitor *m, const struct request *by, const struct key_change *c, uint64_t *ret_seq) {
+    struct event e = {.name = "key.audit", .outcome = "done", .action = 'U', .audit_key = c, .state = REQUEST_ENDED};
+    if (by != NULL) {
+        e.asker = &by->asker;
+        e.request = by->id;
+    } else {
+        e.detail = "it was interrupted";
+    }
+    return journal(m, &e, ret_seq);
+}
+
+int audit_key_follow(struct monitor *m, const struct request *by, struct key_change *ret, uint64_t *ret_seq) {
+    int result = change_load(m, ret);
+    if (result == VAULT_OK)
+        result = is_of_now(m, ret);
+    if (result == VAULT_OK)
+        result = record(m, by, ret, ret_seq);
+    if (result == VAULT_OK)
+        result = index_delete(m->index, DB_META, change_key, sizeof(change_key));
+    return result == VAULT_OK ? ring_follow(m) : result;
+}
+
+int audit_key_change(struct monitor *m, const struct request *by, struct key_change *ret, uint64_t *ret_seq) {
+    CLEANUP_SECRET struct secret *seed = NULL;
+    struct checkpoint before = log_head(m);
+    struct key_change c;
+    int result = secret_random(&seed, SECRET_KEY_SIZE);
+    if (result == VAULT_OK)
+        result = key_change_make(&before, keyring_audit_seed(m->keyring), seed, &c);
+    if (result == VAULT_OK)
+        result = change_store(m, &c);
+    if (result == VAULT_OK)
+        result = ring_change(m, &(struct ring_change){.intent = INTENT_AUDIT_KEY, .seed = &seed});
+    return result == VAULT_OK ? audit_key_follow(m, by, ret, ret_seq) : result;
+}
