@@ -415,6 +415,67 @@ static void new_content_has_no_failures_of_the_old(void **state) {
     let_go(&h);
 }
 
+static void order(enum message_type type, uint32_t rate) {
+    struct message *q = request(&root, type);
+    if (type == MSG_job_rate) {
+        q->job_rate.number = m.meta.aside;
+        q->job_rate.rate = rate;
+    } else {
+        q->job_pause.number = m.meta.aside; /* as in job_resume */
+    }
+    assert_int_equal(ask_status(&root), 200);
+}
+
+static void paused_job_begins_no_file_and_costs_no_turns(void **state) {
+    (void)state;
+    struct msg_grant g;
+    order(MSG_job_pause, 0);
+    assert_false(next(&nobody, &g));
+    peer_end(&nobody);
+    (void)supervisor_heard();
+    m.rekeying.due = 0;
+    turns(3);
+    assert_int_equal(supervisor_heard().workers_wanted, 0);
+    assert_int_equal(rekey_tick(&m), -1);
+    nobody = peer_nobody();
+    assert_false(next(&nobody, &g));
+    order(MSG_job_resume, 0);
+    turns(2);
+    assert_int_equal(supervisor_heard().workers_wanted, 1);
+    assert_true(next(&nobody, &g));
+    secret_free(&g.key);
+}
+
+static void file_in_hand_ends_though_the_job_is_paused(void **state) {
+    (void)state;
+    struct hand h = take();
+    order(MSG_job_pause, 0);
+    end_request(&nobody, &h.grant, &h.deposit, REKEY_DONE);
+    assert_int_equal(ask(&nobody)->type, MSG_done);
+    assert_true(reads_with(h.new_key));
+    assert_false(job_is_over());
+    order(MSG_job_resume, 0);
+    peer_end(&nobody);
+    nobody = peer_nobody();
+    assert_true(job_is_over());
+    let_go(&h);
+}
+
+static void rate_puts_the_next_file_off(void **state) {
+    (void)state;
+    struct hand h = take();
+    order(MSG_job_rate, 1); /* MiB in a second */
+    end_request(&nobody, &h.grant, &h.deposit, REKEY_DONE);
+    assert_int_equal(ask(&nobody)->type, MSG_done);
+    peer_end(&nobody);
+    nobody = peer_nobody();
+    assert_in_range(rekey_tick(&m), 3000, PLAIN >> 10); /* five seconds from its beginning */
+    assert_false(job_is_over());
+    order(MSG_job_rate, 0);
+    assert_true(job_is_over());
+    let_go(&h);
+}
+
 int main(void) {
 #define REKEY(test) cmocka_unit_test_setup_teardown(test, rekey_set_up, rekey_tear_down)
     const struct CMUnitTest tests[] = {
@@ -430,6 +491,9 @@ int main(void) {
         REKEY(turn_of_the_subjects_key_meanwhile_takes_both),
         REKEY(content_that_is_read_stays_until_it_is_read),
         REKEY(waiting_for_a_worker_costs_no_turns),
+        REKEY(paused_job_begins_no_file_and_costs_no_turns),
+        REKEY(file_in_hand_ends_though_the_job_is_paused),
+        REKEY(rate_puts_the_next_file_off),
         REKEY(damage_that_it_meets_is_counted_like_a_readers),
         REKEY(new_content_has_no_failures_of_the_old),
     };
