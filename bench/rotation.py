@@ -14,6 +14,7 @@ from vault_under_test import BUILT, running_vault  # noqa: E402
 
 SMALL, BIG = 40, 256 << 20
 SUBJECT = "S-bench"
+WHAT = os.environ.get("BENCH_ROTATE", "kek")
 
 
 def add_subjects(vault, count):
@@ -95,7 +96,7 @@ def watched(vault, work):
 
 
 def rotate(vault):
-    assert vault.ctl("key", "rotate", "kek", timeout=3600)["state"] == "done"
+    assert vault.ctl("key", "rotate", WHAT, timeout=3600)["state"] == "done"
 
 
 def measure(settings):
@@ -112,7 +113,7 @@ def measure(settings):
             calm = watched(vault, lambda: time.sleep(10))
             rounds.append((calm, watched(vault, lambda: rotate(vault))))
         wait = lambda w, part: round(1000 * w[min(len(w) - 1, int(part * len(w)))], 1)
-        return {"subjects": count, "added_s": round(added, 1),
+        return {"what": WHAT, "subjects": count, "added_s": round(added, 1),
                 "seconds": round(statistics.median(r[0] for _, r in rounds), 1),
                 "read_ratio": round(statistics.median(r[1] / c[1] for c, r in rounds), 2),
                 "read_mb_s": round(statistics.median(c[1] for c, _ in rounds) / 1e6),
@@ -125,7 +126,7 @@ def measure(settings):
 
 def show(result):
     grant = result["grant_ms"]
-    print(f"\nrotation of the key-encryption key over {result['subjects']} subjects: {result['seconds']} s, "
+    print(f"\nrotation of the key '{WHAT}' over {result['subjects']} subjects: {result['seconds']} s, "
           f"read {result['read_ratio']} of {result['read_mb_s']} MB/s")
     print(f"a new grant waits, in ms: calm {grant['calm']['median']} (worst {grant['calm']['worst']}), "
           f"rotating {grant['rotating']['median']} (p99 {grant['rotating']['p99']}, worst {grant['rotating']['worst']})")
