@@ -8,7 +8,7 @@
 #include "vault/manifest.h"
 #include "vault/wrap.h"
 
-enum { INDEX_FORMAT = 2 };
+enum { INDEX_FORMAT = 3 };
 
 enum { PENDING_MOST = 64, PENDING_DETAIL = 512 };
 
@@ -31,7 +31,12 @@ enum meta_intent { INTENT_NONE = 0, INTENT_ADD_GENERATION = 1, INTENT_RESEAL = 2
     F(R, U32, clean, 0)    /* no subject is wrapped under a generation before this one; 0: not known */                \
     F(R, U8, four_eyes, 0) /* 1: there was somebody who could approve (services.c) */                                  \
     F(R, U64, subjects, 0)                                                                                             \
-    F(R, U64, files, 0)
+    F(R, U64, files, 0)                                                                                                \
+    F(R, U32, backups, 0)    /* number of the last backup */                                                           \
+    F(R, U8, copy, 0)        /* 1: this is a copy, in force nowhere: where it is opened, it is restored */             \
+    F(R, U32, restored, 0)   /* how often the vault was restored */                                                    \
+    F(R, U8, unconfirmed, 0) /* 1: restored, and nobody has stated yet that what was lost is in force again */         \
+    F(R, U64, continues, 0)  /* size of the log that the last restore continues */
 DECLARE_RECORD(meta_value);
 
 /* A subject's key makes way for another: some data keys are still under the key before, or must stay under it, since a
@@ -202,6 +207,23 @@ DECLARE_RECORD(job_value);
     F(R, U64, when, 0)                                                                                                 \
     F(R, U64, record, 0) /* number of the record that says so */
 DECLARE_RECORD(retired_value);
+
+enum { BACKUP_NAME = 64 };
+
+/* A verified copy of the index. */
+#define FIELDS_backup_value(F, R)                                                                                      \
+    F(R, STR, name, BACKUP_NAME)                                                                                       \
+    F(R, U64, made, 0)                                                                                                 \
+    F(R, U64, record, 0)  /* number of the record that says so */                                                      \
+    F(R, U64, epoch, 0)   /* of the key ring then */                                                                   \
+    F(R, U32, oldest, 0)  /* first generation that it needs */                                                         \
+    F(R, U32, newest, 0)  /* generation that was active */                                                             \
+    F(R, U64, records, 0) /* size of its log */                                                                        \
+    F(R, U64, entries, 0)                                                                                              \
+    F(R, U64, objects, 0)                                                                                              \
+    F(R, U64, bytes, 0)                                                                                                \
+    F(R, U64, died, 0) /* when a generation that it needs was retired; 0: not */
+DECLARE_RECORD(backup_value);
 
 /* A subject or one file of it was shredded. */
 #define FIELDS_shred_value(F, R)                                                                                       \

@@ -326,9 +326,9 @@ static void store_and_monitor_reach_nothing_else(void **state) {
 }
 
 static bool refused_by_landlock_alone(void) {
-    return landlock_enter(&inside, 1) == VAULT_OK && write_inside() && !make_fifo_inside() && errno == EACCES &&
-           symlinkat("a", inside, "symlink") != 0 && errno == EACCES && unlinkat(inside, "a", AT_REMOVEDIR) != 0 &&
-           errno == EACCES;
+    return landlock_enter(SANDBOX_STORE, &inside, 1) == VAULT_OK && write_inside() && !make_fifo_inside() &&
+           errno == EACCES && symlinkat("a", inside, "symlink") != 0 && errno == EACCES &&
+           unlinkat(inside, "a", AT_REMOVEDIR) != 0 && errno == EACCES;
 }
 
 static void landlock_alone_refuses_special_files_links_and_removed_folders(void **state) {

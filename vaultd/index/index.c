@@ -1,4 +1,4 @@
-#include "vault/index.h"
+#include "index_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,13 +42,12 @@ struct index {
 };
 
 static const char *const db_names[DB_COUNT] = {
-    "meta",     "subjects",       "consents",   "services",      "sans",          "projects", "ethics",
-    "policies", "files",          "file-names", "subject-files", "dataset-files", "blobs",    "pages",
-    "uploads",  "upload-objects", "grants",     "requests",      "jobs",          "chains",   "records",
-    "nodes",    "objects",        "names",      "pending",       "shreds",        "removed",  "retired"};
+    "meta",    "subjects",   "consents",      "services",      "sans",    "projects", "ethics",  "policies",
+    "files",   "file-names", "subject-files", "dataset-files", "blobs",   "pages",    "uploads", "upload-objects",
+    "grants",  "requests",   "jobs",          "chains",        "records", "nodes",    "objects", "names",
+    "pending", "shreds",     "removed",       "retired",       "backups"};
 
-/* The one place where LMDB's errors become results. */
-static int result_of(int error) {
+int result_of(int error) {
     switch (error) {
     case MDB_SUCCESS: return VAULT_OK;
     case MDB_NOTFOUND: return VAULT_NOT_FOUND;
@@ -62,6 +61,14 @@ static int result_of(int error) {
     }
     int result = error > 0 ? vault_result_from_errno(error) : VAULT_E_IO;
     log_error("index: error=%s", mdb_strerror(error));
+    return result;
+}
+
+int index_free_readers(struct index *i) {
+    int dead = 0;
+    int result = result_of(mdb_reader_check(i->env, &dead));
+    if (dead > 0)
+        log_notice("index: places of readers that died are free again count=%d", dead);
     return result;
 }
 

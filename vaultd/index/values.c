@@ -19,6 +19,7 @@ DEFINE_LAYOUT(grant_value);
 DEFINE_LAYOUT(request_value);
 DEFINE_LAYOUT(job_value);
 DEFINE_LAYOUT(retired_value);
+DEFINE_LAYOUT(backup_value);
 DEFINE_LAYOUT(shred_value);
 DEFINE_LAYOUT(removed_value);
 DEFINE_LAYOUT(pending_value);

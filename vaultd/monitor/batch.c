@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "pending.h"
+#include "vaultd/monitor/care/backup.h"
 #include "vault/log.h"
 #include "vault/result.h"
 
@@ -173,7 +174,8 @@ static bool workers_still_ending(const struct monitor *m) {
 }
 
 static bool still_waits(const struct monitor *m, const struct ending *e) {
-    return !e->committed || e->keys || grants_still_ending(m, e->ended) || (e->workers && workers_still_ending(m));
+    return !e->committed || e->keys || grants_still_ending(m, e->ended) ||
+           (e->workers && (workers_still_ending(m) || backup_has_key(m)));
 }
 
 /* Answers of changes whose grants have all ended. */
@@ -240,6 +242,7 @@ void batch_drop(struct monitor *m, int reason) {
     grants_dropped(m);
     denials_settled(m, false);
     check_settled(m, false);
+    backup_settled(m, false);
     m->unsettled = true;
     for (struct worker *w = m->workers; w != NULL; w = w->next)
         w->uploads = 0; /* counted anew: what this batch opened and ended is not known any more */
@@ -276,6 +279,7 @@ int batch_finish(struct monitor *m) {
         grants_committed(m);
         denials_settled(m, true);
         check_settled(m, true);
+        backup_settled(m, true);
     }
     for (struct ending *e = m->endings; e != NULL; e = e->next)
         e->committed = true;

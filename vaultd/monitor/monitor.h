@@ -184,6 +184,26 @@ struct errands {
     struct keyring *unborn; /* the ring of an `init` that waits for the token */
 };
 
+/* The task of the process for backups. ENDED: what it came to waits to be recorded. RECORDED: that waits to be durable.
+ */
+enum backup_state { BACKUP_NEVER, BACKUP_RUNNING, BACKUP_ENDED, BACKUP_RECORDED, BACKUP_TOLD };
+struct backup {
+    enum backup_task task;
+    enum backup_state state;
+    bool abandoned; /* the vault was sealed: how it ended is recorded already */
+    uint64_t id;    /* of the last backup_wanted */
+    int channel;    /* to the process, while `open` */
+    bool open;
+    struct watch *watch;
+    char name[1024];
+    uint64_t started;        /* microseconds since 1970 */
+    struct asker asker;      /* as it was when it asked */
+    uint64_t worker, answer; /* restore: whom to answer, and which request */
+    bool good;               /* it has said that it is done */
+    struct msg_backup_copied copied;
+    char rule[32 + 1], problem[200 + 1]; /* why it failed */
+};
+
 struct reply {
     uint64_t worker;
     struct message *message;
@@ -242,6 +262,8 @@ struct monitor {
     bool check_recorded;  /* how it ended is durable in the log */
     struct scrub scrub;
     struct denials denials;
+
+    struct backup backup;
 
     struct space space;
     bool grows;          /* the request in hand only makes the state grow */
@@ -609,6 +631,7 @@ request_handler answer_audit_tail, answer_audit_checkpoint, answer_audit_export,
     answer_audit_proofs;
 request_handler answer_seal_change, answer_seal_confirm, answer_seal_drill, answer_seal_cancel;
 request_handler answer_subject_shred, answer_file_remove;
+request_handler answer_backup, answer_backup_list;
 request_handler answer_pending_list, answer_pending_approve, answer_pending_refuse;
 
 /* Records an administrative event ("done") and queues the JSON answer; takes the reference. Faults of the index. */

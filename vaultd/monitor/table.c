@@ -76,6 +76,8 @@ static const struct entry table[] = {
     {MSG_pending_refuse, UNSEALED, RECORD, REGISTRAR | CUSTODIAN | OPERATOR, answer_pending_refuse},
     {MSG_scrub, UNSEALED, RECORD, OPERATOR | CUSTODIAN, answer_scrub},
     {MSG_scrub_show, UNSEALED, NOTHING, OPERATOR | CUSTODIAN | AUDITOR, answer_scrub_show},
+    {MSG_backup, UNSEALED, RECORD, OPERATOR | CUSTODIAN, answer_backup},
+    {MSG_backup_list, UNSEALED, NOTHING, OPERATOR | CUSTODIAN | AUDITOR, answer_backup_list},
     {MSG_audit_tail, UNSEALED, RECORD, AUDITOR, answer_audit_tail},
     {MSG_audit_checkpoint, UNSEALED, RECORD, AUDITOR | OPERATOR, answer_audit_checkpoint},
     {MSG_audit_export, UNSEALED, RECORD, AUDITOR, answer_audit_export},

@@ -95,6 +95,9 @@ static const struct member key_rotate[] = {
 static const struct member pending[] = {
     FIELD(msg_pending_approve, FROM_PATH, "pending", MEMBER_U32, MUST, number),
 };
+static const struct member backup[] = {
+    STR(msg_backup, FROM_BODY, "name", MEMBER_TEXT, MUST, name),
+};
 static const struct member audit_tail[] = {
     FIELD(msg_audit_tail, FROM_QUERY, "count", MEMBER_U32, 0, count),
 };
@@ -207,6 +210,9 @@ const struct route routes[] = {
 
     {"POST", "/v1/scrub", serve_relay, MSG_scrub, BODY_NONE, NO_MEMBERS},
     {"GET", "/v1/scrub", serve_relay, MSG_scrub_show, BODY_NONE, NO_MEMBERS},
+
+    {"POST", "/v1/backups", serve_relay, MSG_backup, BODY_JSON, MEMBERS(backup)},
+    {"GET", "/v1/backups", serve_relay, MSG_backup_list, BODY_NONE, NO_MEMBERS},
 
     {"GET", "/v1/audit/tail", serve_audit_tail, MSG_audit_tail, BODY_NONE, MEMBERS(audit_tail)},
     {"GET", "/v1/audit/checkpoint", serve_relay, MSG_audit_checkpoint, BODY_NONE, NO_MEMBERS},

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "opening.h"
+#include "vaultd/monitor/care/backup.h"
 #include "vault/checkpoint.h"
 #include "vault/log.h"
 #include "vault/result.h"
@@ -98,6 +99,8 @@ int answer_seal(struct request *q) {
     for (struct worker *w = m->workers; w != NULL && result == VAULT_OK; w = w->next)
         if (w != q->worker && w->deposits)
             result = uploads_drop_of_worker(m, w->number);
+    if (result == VAULT_OK)
+        result = backup_abandon(m);
     if (result == VAULT_OK)
         result = denials_sum(m, true);
     if (result == VAULT_OK)
