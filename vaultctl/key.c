@@ -108,7 +108,7 @@ static int run_rotate(struct call *c) {
 static const struct option rotate_options[] = {
     {"no-wait", 0, NULL, "start the job and return", 0},
     {"retire", 0, NULL, "forget the generations of kek before the newest one", 0},
-    {"without-backup", 0, NULL, "though no backup was verified since the rotation", 0},
+    {"without-backup", 0, NULL, "though no verified backup needs the newest one only", 0},
     {NULL, 0, NULL, NULL, 0},
 };
 
@@ -133,7 +133,8 @@ const struct command command_key_rotate = {
         "wrapped again. Both wait for the end and show progress. Or root: the key ring is put under a new root\n"
         "key in the same seal, at once; a token makes a new key for it and destroys the one before.\n"
         "With --retire nothing is rotated: the ring forgets the older generations of kek, under a new root key. It\n"
-        "makes shreds final, and every older backup of the index unreadable, and waits for a second person.",
+        "makes shreds final, and every older backup of the index unreadable, and waits for a second person. A backup from after the\n"
+        "rotation is needed for it ('backup').",
     .example = "  vaultctl key rotate kek",
     .options = rotate_options,
     .words = 1,

@@ -192,6 +192,33 @@ def flip(path, text):
         f.write(content)
 
 
+def rotate_and_ask_to_retire(vault, *more):
+    vault.ctl("key", "rotate", "kek")
+    return vault.http("POST", "/v1/keys/rotate", '{"what":"kek","retire":true}', {"Content-Type": "application/json"})
+
+
+def test_retirement_needs_a_backup_from_after_the_rotation_and_names_those_that_die(vault):
+    vault.ctl("backup", "before-rotation")
+    refused = rotate_and_ask_to_retire(vault)
+    assert refused.status == 409 and rule(refused) == "backup-needed"
+    vault.ctl("backup", "after-rotation")
+    asked = vault.ctl("key", "rotate", "kek", "--retire")
+    assert "before-rotation" in asked["detail"] and "after-rotation" not in asked["detail"]
+    assert "without" not in asked["detail"]
+    answer = vault.ctl("pending", "approve", asked["pending"], cert="operator2")
+    assert "before-rotation" in answer["dead_backups"] and "after-rotation" not in answer["dead_backups"]
+    found = {b["name"]: b for b in vault.ctl("backup", "--list")["backups"]}
+    assert found["before-rotation"]["state"] == "dead" and found["before-rotation"]["died"].startswith("20")
+    assert found["after-rotation"]["state"] == "good" and found["after-rotation"]["oldest"] == 2
+    [record] = [r for r in scene.records(vault) if r["event"] == "key.retired"]
+    assert "before-rotation" in record["detail"] and "after-rotation" not in record["detail"]
+    refused = rotate_and_ask_to_retire(vault)
+    assert refused.status == 409 and rule(refused) == "backup-needed", "it needs a generation that is not the newest now"
+    asked = vault.ctl("key", "rotate", "kek", "--retire", "--without-backup")
+    assert "without a backup" in asked["detail"] and "after-rotation" in asked["detail"]
+    vault.ctl("pending", "refuse", asked["pending"])
+
+
 def test_damaged_index_is_not_backed_up(fresh_vault):
     vault = fresh_vault
     scene.add_patient(vault, "S-1")

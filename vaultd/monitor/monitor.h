@@ -204,6 +204,8 @@ struct backup {
     char rule[32 + 1], problem[200 + 1]; /* why it failed */
 };
 
+enum { RETIRED_TEXT = 400 };
+
 struct reply {
     uint64_t worker;
     struct message *message;
@@ -225,6 +227,7 @@ struct monitor {
     uint64_t credential_worker, credential_id;
     struct asker credential_asker; /* as it was when it asked */
     bool retiring;                 /* the change of the seal under way is to retire older generations (ring.h) */
+    char dead_backups[RETIRED_TEXT]; /* that died of the last retirement, until it is answered */
     struct errands errands;
 
     struct secret *root, *store_key;

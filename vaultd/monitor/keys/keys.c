@@ -4,6 +4,7 @@
 
 #include "jobs.h"
 #include "vaultd/monitor/opening/opening.h"
+#include "vaultd/monitor/care/backup.h"
 #include "vaultd/monitor/pending.h"
 #include "ring.h"
 #include "subject_keys.h"
@@ -41,7 +42,7 @@ static int rotate_root(struct request *q, const char *what) {
         result = seal_again(keyring_seal(m->keyring), NULL, keyring_vault_id(m->keyring), root, &seal);
     if (result == VAULT_OK)
         result = ring_reseal(m, &seal, &root);
-    return result == VAULT_OK ? administer(q, "key.rotate", NULL, 'U', what, 200, seals_json(m)) : result;
+    return result == VAULT_OK ? administer(q, "key.rotate", NULL, 'U', what, 200, ring_changed_json(m)) : result;
 }
 
 /* The older generations go with the change of the root key that this asks for. */
@@ -55,34 +56,54 @@ static int retire_now(struct request *q) {
     return result;
 }
 
-/* What stands against it, if anything. */
-static const char *why_not_retired(struct request *q, const char **ret_rule) {
+struct obstacle {
+    const char *rule, *text;
+};
+
+/* What stands against it, if anything (rule not NULL). Faults of the index. */
+static int why_not_retired(struct request *q, struct obstacle *ret) {
     struct monitor *m = q->monitor;
-    *ret_rule = "nothing-to-retire";
+    bool covered = q->message->key_rotate.without_backup != 0;
+    *ret = (struct obstacle){.rule = NULL};
+    int result = covered ? VAULT_OK : backups_cover(m, &covered);
+    if (result != VAULT_OK)
+        return result;
     if (keyring_count(m->keyring) < 2)
-        return "The key ring has one generation only.";
-    *ret_rule = "still-wrapped";
-    if (!ring_can_retire(m))
-        return "Not every subject's key is known to be under the newest generation: rotate first, and mend what the "
-               "log "
-               "says is damaged.";
-    *ret_rule = "backup-needed";
-    if (q->message->key_rotate.without_backup == 0)
-        return "No backup from after the rotation was verified; without one it has to be asked for so.";
-    return NULL;
+        *ret = (struct obstacle){"nothing-to-retire", "The key ring has one generation only."};
+    else if (!ring_can_retire(m))
+        *ret = (struct obstacle){"still-wrapped",
+                                 "Not every subject's key is known to be under the newest generation: rotate first, and "
+                                 "mend what the log says is damaged."};
+    else if (!covered)
+        *ret = (struct obstacle){"backup-needed",
+                                 "No verified backup needs the newest generation only: make one, or ask for it "
+                                 "without one."};
+    return VAULT_OK;
+}
+
+/* What an approver must know: which copies of the index open nothing afterwards. */
+static int ask_to_retire(struct request *q) {
+    struct monitor *m = q->monitor;
+    char dying[PENDING_DETAIL - 96];
+    char detail[PENDING_DETAIL];
+    int result = backups_dying(m, dying, sizeof(dying));
+    if (result != VAULT_OK)
+        return result;
+    return format_string(detail, sizeof(detail), "generations before %u%s%s%s", m->meta.generation,
+                         q->message->key_rotate.without_backup != 0 ? ", without a backup" : "",
+                         dying[0] == '\0' ? "" : "; backups that die: ", dying)
+               ? pending_ask(q, "key.retire", NULL, detail)
+               : VAULT_E_STATE;
 }
 
 static int retire(struct request *q) {
-    char detail[64];
-    const char *rule = NULL;
-    const char *problem = why_not_retired(q, &rule);
-    if (problem != NULL)
-        return refuse(q, "key.retire", NULL, 409, rule, problem);
-    if (q->asked_by != NULL)
-        return retire_now(q);
-    return format_string(detail, sizeof(detail), "generations before %u, without a backup", q->monitor->meta.generation)
-               ? pending_ask(q, "key.retire", NULL, detail)
-               : VAULT_E_STATE;
+    struct obstacle o;
+    int result = why_not_retired(q, &o);
+    if (result != VAULT_OK)
+        return result;
+    if (o.rule != NULL)
+        return refuse(q, "key.retire", NULL, 409, o.rule, o.text);
+    return q->asked_by != NULL ? retire_now(q) : ask_to_retire(q);
 }
 
 /* Every subject gets a new key. */

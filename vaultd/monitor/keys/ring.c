@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "vaultd/monitor/care/backup.h"
 #include "vaultd/monitor/opening/opening.h"
 #include "vault/log.h"
 #include "vault/result.h"
@@ -69,18 +70,32 @@ bool ring_can_retire(const struct monitor *m) {
 
 /* The index follows the ring, which has one generation only, under another root key. */
 static int follow_retirement(struct monitor *m) {
-    char detail[64];
+    char detail[RETIRED_TEXT + 64];
     uint8_t key[4];
     struct retired_value v = {.when = monitor_time(m), .record = m->tree.size};
     struct event e = {.name = "key.retired", .outcome = "done", .action = 'D', .detail = detail};
     uint32_t newest = keyring_newest(m->keyring);
     put_be32(key, newest);
-    if (!format_string(detail, sizeof(detail), "generations before %u", newest))
+    int result = backups_dying(m, m->dead_backups, sizeof(m->dead_backups));
+    if (result == VAULT_OK)
+        result = backups_die(m);
+    if (result != VAULT_OK)
+        return result;
+    if (!format_string(detail, sizeof(detail), "generations before %u%s%s", newest,
+                       m->dead_backups[0] == '\0' ? "" : "; backups that died: ", m->dead_backups))
         return VAULT_E_STATE;
-    int result = index_put_record(m->index, DB_RETIRED, key, sizeof(key), &layout_retired_value, &v);
+    result = index_put_record(m->index, DB_RETIRED, key, sizeof(key), &layout_retired_value, &v);
     if (result == VAULT_OK)
         result = follow_seal(m);
     return result == VAULT_OK ? journal(m, &e, NULL) : result;
+}
+
+json_t *ring_changed_json(struct monitor *m) {
+    json_t *answer = seals_json(m);
+    if (m->dead_backups[0] != '\0' && answer != NULL)
+        json_object_set_new(answer, "dead_backups", json_string(m->dead_backups));
+    m->dead_backups[0] = '\0';
+    return answer;
 }
 
 /* A rotation may have begun since the retirement was asked for. */
@@ -92,6 +107,7 @@ static int retire_with(struct monitor *m, const struct seal *seal, struct secret
 }
 
 int ring_reseal(struct monitor *m, const struct seal *seal, struct secret **root) {
+    m->dead_backups[0] = '\0';
     if (keyring_seal(m->keyring)->kind == SEAL_BY_TOKEN)
         token_sweep_later(m); /* its key */
     if (m->retiring)

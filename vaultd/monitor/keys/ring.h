@@ -13,6 +13,9 @@ int ring_add_generation(struct monitor *m, struct job_value *ret_job);
 int ring_reseal(struct monitor *m, const struct seal *seal, struct secret **root);
 /* Whether there are older generations that nothing in the index is wrapped under. */
 bool ring_can_retire(const struct monitor *m);
+/* The seal in force, for the answer to a change of the ring; after a retirement, once, with the backups that died of
+ * it. NULL without memory. */
+json_t *ring_changed_json(struct monitor *m);
 /* When the ring lost this generation. VAULT_NOT_FOUND, faults of the index. */
 int retired_since(struct monitor *m, uint32_t generation, uint64_t *ret_when);
 /* At unseal: ring and index agree, or are one step apart with a matching intent, which is finished here.

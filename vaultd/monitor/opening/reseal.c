@@ -38,7 +38,7 @@ static void answer_reseal(struct monitor *m, int result, struct worker *w, const
     } else if (result != VAULT_OK) {
         refuse_reseal(m, w, request, o);
     } else if (w != NULL) {
-        answer_json(m, w, request, 200, NO_SEQ, NULL, seals_json(m));
+        answer_json(m, w, request, 200, NO_SEQ, NULL, ring_changed_json(m));
     }
 }
 
