@@ -173,6 +173,8 @@ static const struct {
     {MSG_policy_show, R(OPERATOR) | R(AUDITOR) | R(REGISTRAR)},
     {MSG_key_list, R(CUSTODIAN) | R(AUDITOR)},
     {MSG_key_jobs, R(CUSTODIAN) | R(AUDITOR) | R(OPERATOR)},
+    {MSG_restore, R(CUSTODIAN) | R(OPERATOR)},
+    {MSG_restore_confirm, R(CUSTODIAN)},
     {MSG_backup, R(CUSTODIAN) | R(OPERATOR)},
     {MSG_backup_list, R(CUSTODIAN) | R(AUDITOR) | R(OPERATOR)},
     {MSG_audit_tail, R(AUDITOR)},

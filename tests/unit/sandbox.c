@@ -260,7 +260,7 @@ static const struct trial never[] = {
 
 static void every_profile_kills_what_no_process_needs(void **state) {
     (void)state;
-    for (int profile = SANDBOX_GATE; profile <= SANDBOX_WORKER; profile++)
+    for (int profile = SANDBOX_GATE; profile <= SANDBOX_BACKUP; profile++)
         assert_killed((enum sandbox_profile)profile, never, COUNT(never));
 }
 
@@ -296,7 +296,7 @@ static void every_profile_can_work(void **state) {
     (void)state;
     const struct trial work[] = {TRIAL(ordinary_work)};
     const struct trial loop[] = {TRIAL(use_epoll)};
-    for (int profile = SANDBOX_GATE; profile <= SANDBOX_WORKER; profile++)
+    for (int profile = SANDBOX_GATE; profile <= SANDBOX_BACKUP; profile++)
         assert_permitted((enum sandbox_profile)profile, work, 1);
     assert_permitted(SANDBOX_GATE, loop, 1);
     assert_permitted(SANDBOX_MONITOR, loop, 1);

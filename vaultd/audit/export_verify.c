@@ -46,13 +46,21 @@ static int problem_of_text(struct verification *v, int result, const char *name)
     }
 }
 
-static int read_checkpoint(struct verification *v, int folder, const char *name, struct checkpoint *ret) {
+typedef int verifier(const char *note, const char *vkey, struct checkpoint *ret);
+
+static int read_checkpoint(struct verification *v, int folder, const char *name, verifier *verify,
+                           struct checkpoint *ret) {
     int result = source_text(folder, name, v->note, sizeof(v->note));
     if (result == VAULT_OK)
-        result = checkpoint_verify(v->note, v->vkey, ret);
+        result = verify(v->note, v->vkey, ret);
     if (result == VAULT_OK && ret->size > tree_max)
         result = VAULT_E_FORMAT;
     return result == VAULT_OK ? VAULT_OK : problem_of_text(v, result, name);
+}
+
+/* The trusted checkpoint is of the log from before a restore. */
+static bool was_restored(const struct verification *v) {
+    return strcmp(v->old.origin, v->tree.origin) != 0;
 }
 
 static int roots_agree(struct verification *v, const uint8_t root[MERKLE_HASH]) {
@@ -60,13 +68,19 @@ static int roots_agree(struct verification *v, const uint8_t root[MERKLE_HASH]) 
         v->old_shown = true;
         return VAULT_OK;
     }
-    problem(v, "the log was rewritten: its first %llu records are not those of the trusted checkpoint",
-            (unsigned long long)v->old.size);
+    if (was_restored(v))
+        problem(v,
+                "the log was restored from a backup that is older than the trusted checkpoint, or was rewritten: its "
+                "first %llu records are not those of that checkpoint",
+                (unsigned long long)v->old.size);
+    else
+        problem(v, "the log was rewritten: its first %llu records are not those of the trusted checkpoint",
+                (unsigned long long)v->old.size);
     return VAULT_E_DAMAGED;
 }
 
 /* The trusted checkpoint against the export's, as far as no record is needed. The origins agree: each is the key's
- * name. */
+ * name, or that of a log which this one continues. */
 static int compare_checkpoints(struct verification *v) {
     if (v->old.size > v->tree.size) {
         problem(v, "the log was cut: the trusted checkpoint has %llu records, the export's only %llu",
@@ -88,7 +102,7 @@ static int read_checkpoints(struct verification *v, int folder, const char *old_
         problem(v, "the key given is no verifier key (name+id+key), or was altered");
         return VAULT_E_FORMAT;
     }
-    int result = read_checkpoint(v, folder, "checkpoint", &v->tree);
+    int result = read_checkpoint(v, folder, "checkpoint", checkpoint_verify, &v->tree);
     if (result != VAULT_OK)
         return result;
     v->report->tree_size = v->tree.size;
@@ -96,7 +110,7 @@ static int read_checkpoints(struct verification *v, int folder, const char *old_
     v->has_old = old_path != NULL;
     if (!v->has_old)
         return VAULT_OK;
-    result = read_checkpoint(v, AT_FDCWD, old_path, &v->old);
+    result = read_checkpoint(v, AT_FDCWD, old_path, checkpoint_verify_earlier, &v->old);
     return result == VAULT_OK ? compare_checkpoints(v) : result;
 }
 

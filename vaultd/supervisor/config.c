@@ -15,6 +15,8 @@
 
 typedef const struct yaml_node node;
 
+enum { ORIGIN_MOST = 180 };
+
 const char *child_name(enum child_kind kind) {
     static const char *const names[CHILD_KINDS] = {"gate", "monitor", "store", "worker", "token", "backup"};
     return names[kind];
@@ -62,9 +64,9 @@ static int take_mode(node *root, struct config *c, char *problem) {
     return VAULT_OK;
 }
 
-/* A name in a checkpoint: no space, no '+'. */
+/* A name in a checkpoint: no space, no '+', and room for what a restore adds. */
 static int take_origin(node *root, struct config *c, char *problem) {
-    int result = take_text(root, "origin", true, c->origin, sizeof(c->origin), problem);
+    int result = take_text(root, "origin", true, c->origin, ORIGIN_MOST + 1, problem);
     if (result != VAULT_OK)
         return result;
     if (c->origin[0] == '\0' || strpbrk(c->origin, " +") != NULL || !text_is_clean(c->origin, strlen(c->origin)))

@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include "vaultd/monitor/opening/restore.h"
 #include "vault/log.h"
 #include "vault/result.h"
 
@@ -59,6 +60,8 @@ static void conclude(struct monitor *m) {
     if (!b->good)
         log_error("backup: failed rule=%s problem=\"%s\"", b->rule, b->problem);
     b->state = b->task == BACKUP_COPY && !b->abandoned ? BACKUP_ENDED : BACKUP_TOLD;
+    if (b->task == BACKUP_RESTORE)
+        restore_concluded(m);
 }
 
 /* ---- what the process says ---- */

@@ -5,6 +5,7 @@
 
 #include "vaultd/monitor/care/backup.h"
 #include "vaultd/monitor/opening/opening.h"
+#include "vault/copies.h"
 #include "vault/log.h"
 #include "vault/result.h"
 
@@ -68,26 +69,28 @@ bool ring_can_retire(const struct monitor *m) {
            keyring_newest(m->keyring) == m->meta.generation;
 }
 
-/* The index follows the ring, which has one generation only, under another root key. */
-static int follow_retirement(struct monitor *m) {
+/* Generations before this one are gone from the ring, and with them what needed them. */
+static int note_retired(struct monitor *m, uint32_t first, const char *dead) {
     char detail[RETIRED_TEXT + 64];
     uint8_t key[4];
     struct retired_value v = {.when = monitor_time(m), .record = m->tree.size};
     struct event e = {.name = "key.retired", .outcome = "done", .action = 'D', .detail = detail};
-    uint32_t newest = keyring_newest(m->keyring);
-    put_be32(key, newest);
+    put_be32(key, first);
+    if (!format_string(detail, sizeof(detail), "generations before %u%s%s", first,
+                       dead[0] == '\0' ? "" : "; backups that died: ", dead))
+        return VAULT_E_STATE;
+    int result = index_put_record(m->index, DB_RETIRED, key, sizeof(key), &layout_retired_value, &v);
+    return result == VAULT_OK ? journal(m, &e, NULL) : result;
+}
+
+/* The index follows the ring, which has one generation only, under another root key. */
+static int follow_retirement(struct monitor *m) {
     int result = backups_dying(m, m->dead_backups, sizeof(m->dead_backups));
     if (result == VAULT_OK)
         result = backups_die(m);
-    if (result != VAULT_OK)
-        return result;
-    if (!format_string(detail, sizeof(detail), "generations before %u%s%s", newest,
-                       m->dead_backups[0] == '\0' ? "" : "; backups that died: ", m->dead_backups))
-        return VAULT_E_STATE;
-    result = index_put_record(m->index, DB_RETIRED, key, sizeof(key), &layout_retired_value, &v);
     if (result == VAULT_OK)
         result = follow_seal(m);
-    return result == VAULT_OK ? journal(m, &e, NULL) : result;
+    return result == VAULT_OK ? note_retired(m, keyring_newest(m->keyring), m->dead_backups) : result;
 }
 
 json_t *ring_changed_json(struct monitor *m) {
@@ -142,14 +145,55 @@ static int reseal_recovered(struct monitor *m) {
     return result == VAULT_OK ? journal(m, &e, NULL) : result;
 }
 
-int ring_agree(struct monitor *m, char problem[200]) {
-    uint64_t ring = keyring_epoch(m->keyring);
-    struct job_value job;
+static int same_vault(const struct monitor *m, char problem[200]) {
     if (memcmp(keyring_vault_id(m->keyring), m->meta.vault, KEYRING_ID) != 0)
         return disagree(problem, "The key ring and the index belong to different vaults.");
     if (keyring_is_dev(m->keyring) != (m->setup.dev != 0) || (m->meta.dev != 0) != (m->setup.dev != 0))
         return disagree(problem, m->setup.dev != 0 ? "This is a production vault; the configuration says dev."
                                                    : "This is a throw-away vault; the configuration says production.");
+    return VAULT_OK;
+}
+
+int ring_fits(struct monitor *m, char problem[200]) {
+    uint32_t oldest = 0;
+    int result = same_vault(m, problem);
+    if (result == VAULT_OK)
+        result = index_oldest_generation(m->index, &m->meta, &oldest);
+    if (result != VAULT_OK)
+        return result;
+    if (keyring_kek(m->keyring, oldest) == NULL && oldest < keyring_newest(m->keyring)) {
+        (void)format_string(problem, 200,
+                            "The backup is dead: it needs generation %u of the key-encryption key, which was retired.",
+                            oldest);
+        return VAULT_E_FORMAT;
+    }
+    if (keyring_epoch(m->keyring) < m->meta.epoch || keyring_kek(m->keyring, m->meta.generation) == NULL)
+        return disagree(problem, "The key ring is older than the backup.");
+    return VAULT_OK;
+}
+
+/* What the ring has lost since, the copy cannot know. */
+static int take_over_retirements(struct monitor *m) {
+    uint32_t known = 0;
+    uint64_t created = 0;
+    uint32_t oldest = keyring_generation(m->keyring, 0, &created);
+    int result = index_last_retired(m->index, &known);
+    return result == VAULT_OK && oldest > known ? note_retired(m, oldest, "") : result;
+}
+
+int ring_take_over(struct monitor *m) {
+    struct job_value job;
+    bool newer = keyring_newest(m->keyring) > m->meta.generation;
+    int result = newer ? activate(m, &job) : follow_seal(m);
+    return result == VAULT_OK ? take_over_retirements(m) : result;
+}
+
+int ring_agree(struct monitor *m, char problem[200]) {
+    uint64_t ring = keyring_epoch(m->keyring);
+    struct job_value job;
+    int result = same_vault(m, problem);
+    if (result != VAULT_OK)
+        return result;
     if (ring == m->meta.epoch && m->meta.intent == INTENT_NONE)
         return VAULT_OK;
     if (ring == m->meta.epoch) { /* it never came to the ring */

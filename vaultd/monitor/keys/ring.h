@@ -22,4 +22,11 @@ int retired_since(struct monitor *m, uint32_t generation, uint64_t *ret_when);
  * VAULT_E_FORMAT with a problem text otherwise. */
 int ring_agree(struct monitor *m, char problem[200]);
 
+/* At unseal, where the index is a copy: whether the ring belongs to it, is not older, and has every generation that it
+ * needs. VAULT_E_FORMAT with a problem text otherwise; faults of the index. */
+int ring_fits(struct monitor *m, char problem[200]);
+/* The index of that copy follows the ring, whatever steps lie between: epoch and generation, with a job that rewraps to
+ * it, and what was retired meanwhile. Faults of the index. */
+int ring_take_over(struct monitor *m);
+
 #endif

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "opening.h"
+#include "restore.h"
 #include "vaultd/monitor/care/backup.h"
 #include "vault/checkpoint.h"
 #include "vault/log.h"
@@ -55,11 +56,14 @@ static json_t *status_json(struct monitor *m, bool in_full) {
         return status;
     json_t *policy =
         m->has_policy ? json_pack("{s:s, s:s}", "name", m->policy.name, "hash", m->policy_hash) : json_null();
-    json_t *rest = json_pack("{s:s, s:o, s:I, s:i, s:I, s:I, s:I, s:o, s:o, s:o}", "origin", m->setup.origin, "vault",
+    char origin[CHECKPOINT_ORIGIN_MAX + 1] = "";
+    (void)monitor_origin(m, origin);
+    json_t *rest = json_pack("{s:s, s:o, s:I, s:i, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "origin", origin, "vault",
                              json_hex(m->meta.vault, KEYRING_ID), "epoch", (json_int_t)m->meta.epoch, "generation",
                              (int)m->meta.generation, "records", (json_int_t)m->tree.size, "subjects",
                              (json_int_t)m->meta.subjects, "files", (json_int_t)m->meta.files, "policy", policy, "jobs",
-                             json_integer((json_int_t)(m->meta.jobs - m->meta.jobs_ended)), "index", check_json(m));
+                             json_integer((json_int_t)(m->meta.jobs - m->meta.jobs_ended)), "index", check_json(m),
+                             "restored", restored_json(m));
     if (json_object_update(status, rest) != 0) {
         json_decref(status);
         status = NULL;
@@ -146,6 +150,20 @@ static void want_opening(struct monitor *m, enum credential_use use) {
     } else {
         (void)want_credential(m, use);
     }
+}
+
+void life_open_restored(struct monitor *m) {
+    struct seal seal;
+    struct worker *w = worker_find(m, m->credential_worker);
+    struct message request = {.id = m->credential_id};
+    if (!needs_shares(m, &seal)) {
+        want_opening(m, CREDENTIAL_UNSEAL);
+        return;
+    }
+    m->credential_use = CREDENTIAL_NONE;
+    m->credential_worker = 0;
+    if (w != NULL)
+        answer_json(m, w, &request, 200, NO_SEQ, NULL, status_json(m, true));
 }
 
 void life_start(struct monitor *m) {
@@ -325,8 +343,10 @@ void life_settle(struct monitor *m, enum credential_use use, int result, struct 
                                 vault_result_name(result));
         log_error("vault: stays sealed problem=\"%s\"", o->problem);
         forget_keys(m);
+        restore_failed(m, result);
     } else {
         m->sealed_by_operator = false;
+        m->backup.placed = false;
     }
     open_later(m, may_pass(result) && use == CREDENTIAL_STARTUP);
     if (m->credential_worker != 0)
