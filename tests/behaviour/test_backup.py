@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+import index_tools
 import scene
 import small_disk
 from vault_under_test import running_vault
@@ -164,6 +165,43 @@ def test_process_that_is_killed_leaves_nothing_and_costs_no_place_of_a_reader(va
     vault.ctl("backup", "killed")
     assert left(vault) == sorted([*kept, "killed"]), "what they left has gone with the next of that name"
     assert [r for r in scene.records(vault) if r["event"] == "backup.made" and r["outcome"] == "failed"]
+
+
+def test_monitor_that_dies_takes_the_process_with_it(vault):
+    ended_with_it = 0
+    for number in range(6):
+        assert ask(vault, "orphan").status == 202
+        while backup_pid(vault) is None and last(vault)["state"] == "running":
+            pass
+        os.kill(scene.processes(vault)["vaultd-monitor"][0], signal.SIGKILL)
+        scene.wait_for(lambda: scene.seal_state(vault) == "unsealed", "it serves again")
+        ended_with_it += backup_pid(vault) is None
+        shutil.rmtree(backups(vault) / "orphan", ignore_errors=True)
+        if number == 3:
+            vault.stop()  # the supervisor forgives so many deaths in a minute
+            scene.start(vault)
+    assert ended_with_it == 6
+    vault.ctl("backup", "orphan")
+    assert scene.Read(vault, "S-1", "a.cram").body == CONTENT
+
+
+def test_backup_holds_no_key_that_was_deleted_before(fresh_vault):
+    """Nor the pages that the index has not written over yet."""
+    vault = fresh_vault
+    scene.add_patient(vault, "S-1")
+    for number in range(30):
+        scene.deposit(vault, "S-1", f"file-{number}", CONTENT[:1000])
+    blobs = index_tools.dump(vault.state / "index")[0]["blobs"]
+    for number in range(30):
+        scene.administer(vault, "remove", f"S-1/file-{number}")
+    scene.wait_for(lambda: all(j["state"] == "done" for j in vault.http("GET", "/v1/jobs").json()["jobs"]), "the jobs")
+    vault.ctl("backup", "clean")
+    values = [bytes.fromhex(value) for value in blobs.values()]
+    assert len(values) == 30
+    live = (vault.state / "index" / "data.mdb").read_bytes()
+    copy = (backups(vault) / "clean" / "index" / "data.mdb").read_bytes()
+    assert any(value in live for value in values), "control: the index's own file still has some"
+    assert not any(value in copy for value in values)
 
 
 def test_seal_ends_the_process_before_it_answers(vault):
