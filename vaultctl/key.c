@@ -133,8 +133,8 @@ const struct command command_key_rotate = {
         "wrapped again. Both wait for the end and show progress. Or root: the key ring is put under a new root\n"
         "key in the same seal, at once; a token makes a new key for it and destroys the one before.\n"
         "With --retire nothing is rotated: the ring forgets the older generations of kek, under a new root key. It\n"
-        "makes shreds final, and every older backup of the index unreadable, and waits for a second person. A backup from after the\n"
-        "rotation is needed for it ('backup').",
+        "makes shreds final, and every older backup of the index unreadable, and waits for a second person. It needs\n"
+        "a backup from after the rotation ('backup').",
     .example = "  vaultctl key rotate kek",
     .options = rotate_options,
     .words = 1,

@@ -9,10 +9,21 @@ static const struct column columns[] = {
 
 /* Of whatever was approved: the fields that its answer has. */
 static const struct column fields[] = {
-    {"pending", "pending"}, {"what", "what"},       {"asked by", "asked_by"}, {"approved by", "approved_by"},
-    {"name", "name"},       {"subject", "subject"}, {"SAN URI", "san"},       {"roles", "roles"},
-    {"version", "version"}, {"hash", "hash"},       {"approved", "approved"}, {"final", "final"},
-    {"state", "state"},     {"dead backups", "dead_backups"}, {NULL, NULL},
+    {"pending", "pending"},
+    {"what", "what"},
+    {"asked by", "asked_by"},
+    {"approved by", "approved_by"},
+    {"name", "name"},
+    {"subject", "subject"},
+    {"SAN URI", "san"},
+    {"roles", "roles"},
+    {"version", "version"},
+    {"hash", "hash"},
+    {"approved", "approved"},
+    {"final", "final"},
+    {"state", "state"},
+    {"dead backups", "dead_backups"},
+    {NULL, NULL},
 };
 
 static int run_list(struct call *c) {

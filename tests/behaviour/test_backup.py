@@ -13,7 +13,7 @@ import pytest
 import index_tools
 import scene
 import small_disk
-from vault_under_test import running_vault
+from vault_under_test import is_running, running_vault
 
 CONTENT = bytes(range(256)) * 40_000  # three objects
 READERS = 126  # places that LMDB has for readers
@@ -167,67 +167,83 @@ def test_process_that_is_killed_leaves_nothing_and_costs_no_place_of_a_reader(va
     assert [r for r in scene.records(vault) if r["event"] == "backup.made" and r["outcome"] == "failed"]
 
 
+def held(vault, name):
+    """The process of a backup that has begun, stopped where it is."""
+    for number in range(50):
+        assert ask(vault, f"{name}-{number}").status == 202
+        pid = None
+        while pid is None and last(vault)["state"] == "running":
+            pid = backup_pid(vault)
+        with contextlib.suppress(ProcessLookupError, TypeError):
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(0.1)
+            if last(vault)["state"] == "running":
+                return pid, f"{name}-{number}"
+        ended(vault)
+    raise AssertionError("none was slow enough")
+
+
+def test_vault_serves_while_the_copy_stands_still(vault):
+    pid, name = held(vault, "held")
+    began = time.monotonic()
+    for number in range(10):
+        assert scene.Read(vault, "S-1", "a.cram").body == CONTENT
+        scene.deposit(vault, "S-1", f"held-{number}", CONTENT[:2000])
+    assert time.monotonic() - began < 20 and last(vault)["state"] == "running"
+    assert ask(vault, "another").status == 409
+    os.kill(pid, signal.SIGCONT)
+    assert ended(vault)["state"] == "done"
+    assert sums_hold(backups(vault) / name, backups(vault) / name / "SHA256SUMS")
+
+
 def test_monitor_that_dies_takes_the_process_with_it(vault):
-    ended_with_it = 0
-    for number in range(6):
-        assert ask(vault, "orphan").status == 202
-        while backup_pid(vault) is None and last(vault)["state"] == "running":
-            pass
-        os.kill(scene.processes(vault)["vaultd-monitor"][0], signal.SIGKILL)
-        scene.wait_for(lambda: scene.seal_state(vault) == "unsealed", "it serves again")
-        ended_with_it += backup_pid(vault) is None
-        shutil.rmtree(backups(vault) / "orphan", ignore_errors=True)
-        if number == 3:
-            vault.stop()  # the supervisor forgives so many deaths in a minute
-            scene.start(vault)
-    assert ended_with_it == 6
-    vault.ctl("backup", "orphan")
+    pid, name = held(vault, "orphan")
+    os.kill(scene.processes(vault)["vaultd-monitor"][0], signal.SIGKILL)
+    scene.wait_for(lambda: scene.seal_state(vault) == "unsealed", "it serves again")
+    assert not is_running(pid) and name not in left(vault)
+    vault.ctl("backup", name)
     assert scene.Read(vault, "S-1", "a.cram").body == CONTENT
 
 
 def test_backup_holds_no_key_that_was_deleted_before(fresh_vault):
-    """Nor the pages that the index has not written over yet."""
-    vault = fresh_vault
+    """Nor the pages that the index has not written over yet. It writes over them soon, so there are several rounds."""
+    vault, values, seen = fresh_vault, [], False
     scene.add_patient(vault, "S-1")
-    for number in range(30):
-        scene.deposit(vault, "S-1", f"file-{number}", CONTENT[:1000])
-    blobs = index_tools.dump(vault.state / "index")[0]["blobs"]
-    for number in range(30):
-        scene.administer(vault, "remove", f"S-1/file-{number}")
-    scene.wait_for(lambda: all(j["state"] == "done" for j in vault.http("GET", "/v1/jobs").json()["jobs"]), "the jobs")
-    vault.ctl("backup", "clean")
-    values = [bytes.fromhex(value) for value in blobs.values()]
-    assert len(values) == 30
-    live = (vault.state / "index" / "data.mdb").read_bytes()
-    copy = (backups(vault) / "clean" / "index" / "data.mdb").read_bytes()
-    assert any(value in live for value in values), "control: the index's own file still has some"
-    assert not any(value in copy for value in values)
+    for number in range(20):
+        for name in range(3):
+            scene.deposit(vault, "S-1", f"file-{name}", CONTENT[:1000])
+        values += [bytes.fromhex(value) for value in index_tools.dump(vault.state / "index")[0]["blobs"].values()]
+        for name in range(3):
+            scene.administer(vault, "remove", f"S-1/file-{name}")
+        live = (vault.state / "index" / "data.mdb").read_bytes()
+        vault.ctl("backup", f"clean-{number}")
+        copy = (backups(vault) / f"clean-{number}" / "index" / "data.mdb").read_bytes()
+        assert not any(value in copy for value in values)
+        seen = seen or any(value in live for value in values)
+        if seen and number > 2:
+            break
+    assert seen, "control: the index's own file still has some"
 
 
 def test_seal_ends_the_process_before_it_answers(vault):
-    for number in range(20):
-        assert ask(vault, f"sealed-{number}").status == 202
-        vault.ctl("seal")
-        assert backup_pid(vault) is None
-        vault.ctl("unseal")
-        if f"sealed-{number}" not in left(vault):
-            break
-    assert [r for r in scene.records(vault) if r["event"] == "backup.made" and
-            r.get("reasons", [{}])[0].get("rule") == "sealed"]
-    vault.ctl("backup", "after-seal")
+    pid, name = held(vault, "sealed")
+    vault.ctl("seal", timeout=20)
+    assert not is_running(pid) and name not in left(vault)
+    vault.ctl("unseal")
+    assert [r for r in scene.records(vault) if r["event"] == "backup.made" and r["detail"] == name and
+            r["reasons"][0]["rule"] == "sealed"]
+    vault.ctl("backup", name)
 
 
 def flip(path, text):
-    """One bit of each place where this text stands in a file."""
-    content = bytearray(path.read_bytes())
-    at, count = content.find(text), 0
-    while at >= 0:
-        content[at + len(text) + 40] ^= 1
-        count += 1
-        at = content.find(text, at + 1)
-    assert count > 0
-    with path.open("r+b") as f:
-        f.write(content)
+    """One bit behind each place where this text stands in a file; nothing else is written, for the file is in use."""
+    content = path.read_bytes()
+    places = [found.start() for found in re.finditer(re.escape(text), content)]
+    assert places
+    with path.open("r+b", buffering=0) as f:
+        for at in places:
+            f.seek(at + len(text) + 40)
+            f.write(bytes([content[at + len(text) + 40] ^ 1]))
 
 
 def rotate_and_ask_to_retire(vault, *more):
@@ -235,7 +251,9 @@ def rotate_and_ask_to_retire(vault, *more):
     return vault.http("POST", "/v1/keys/rotate", '{"what":"kek","retire":true}', {"Content-Type": "application/json"})
 
 
-def test_retirement_needs_a_backup_from_after_the_rotation_and_names_those_that_die(vault):
+def test_retirement_needs_a_backup_from_after_the_rotation_and_names_those_that_die(fresh_vault):
+    vault = fresh_vault
+    scene.add_patient(vault, "S-1")
     vault.ctl("backup", "before-rotation")
     refused = rotate_and_ask_to_retire(vault)
     assert refused.status == 409 and rule(refused) == "backup-needed"
@@ -268,6 +286,37 @@ def test_damaged_index_is_not_backed_up(fresh_vault):
     assert vault.http("GET", "/v1/status").json()["seal"] == "unsealed"
     scene.wait_for_record(vault, event="backup.made", outcome="failed")
     assert vault.http("GET", "/v1/backups").json()["backups"] == []
+
+
+def removed_entry(pairs):
+    del pairs["requests"][min(pairs["requests"])]
+
+
+def older_entry(pairs):
+    keys = sorted(pairs["pages"])
+    pairs["pages"][keys[0]], pairs["pages"][keys[1]] = pairs["pages"][keys[1]], pairs["pages"][keys[0]]
+
+
+def flipped_record(pairs):
+    key = max(pairs["records"])
+    value = pairs["records"][key]
+    pairs["records"][key] = f"{value[:-1]}{int(value[-1], 16) ^ 1:x}"
+
+
+@pytest.mark.parametrize("damage", [removed_entry, older_entry, flipped_record])
+def test_index_of_which_no_entry_that_a_copy_needs_is_damaged_is_not_backed_up_either(fresh_vault, damage):
+    """What is missing, what lies in another's place, what nobody reads on the way."""
+    vault = fresh_vault
+    scene.add_patient(vault, "S-1")
+    for name in ("a", "b"):
+        scene.deposit(vault, "S-1", name, CONTENT[:1000])
+    vault.stop()
+    pairs, headers = index_tools.dump(vault.state / "index")
+    damage(pairs)
+    index_tools.replace(vault, (pairs, headers))
+    scene.start(vault)
+    vault.ctl("backup", "bad", expect=6)
+    assert "[backup-damaged]" in vault.stderr and left(vault) == []
 
 
 @pytest.mark.skipif(not small_disk.may_mount("tmpfs"), reason="no mounts here")

@@ -41,7 +41,7 @@ def populated(vault):
 def lose_state(vault):
     """The index and the objects are gone; the key ring and the backups are not."""
     vault.stop()
-    shutil.rmtree(vault.state / "index")
+    shutil.rmtree(vault.state / "index", ignore_errors=True)
     for path in vault.objects.iterdir():
         shutil.rmtree(path)
     scene.start(vault)

@@ -71,9 +71,9 @@ static int why_not_retired(struct request *q, struct obstacle *ret) {
     if (keyring_count(m->keyring) < 2)
         *ret = (struct obstacle){"nothing-to-retire", "The key ring has one generation only."};
     else if (!ring_can_retire(m))
-        *ret = (struct obstacle){"still-wrapped",
-                                 "Not every subject's key is known to be under the newest generation: rotate first, and "
-                                 "mend what the log says is damaged."};
+        *ret = (struct obstacle){
+            "still-wrapped", "Not every subject's key is known to be under the newest generation: rotate first, and "
+                             "mend what the log says is damaged."};
     else if (!covered)
         *ret = (struct obstacle){"backup-needed",
                                  "No verified backup needs the newest generation only: make one, or ask for it "
