@@ -9,6 +9,12 @@
 
 enum { PARTIAL_NAME = BACKUP_NAME + 16 };
 
+int task_refuse(struct task *t, const char *rule, const char *problem) {
+    t->rule = rule;
+    copy_string(t->problem, sizeof(t->problem), problem);
+    return VAULT_DENIED;
+}
+
 static void partial_name(const struct task *t, char to[PARTIAL_NAME]) {
     (void)format_string(to, PARTIAL_NAME, "%s.partial", t->name);
 }

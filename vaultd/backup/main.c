@@ -16,12 +16,6 @@ enum { CONTROL = 3, SETUP_MS = 10000, SEND_MS = 5000, SMALL_SECRETS = 8, LARGE_S
 /* The messages are large. */
 static struct message asked, answer;
 
-int task_refuse(struct task *t, const char *rule, const char *problem) {
-    t->rule = rule;
-    copy_string(t->problem, sizeof(t->problem), problem);
-    return VAULT_DENIED;
-}
-
 /* The two directories, and the channel to the monitor, which is all that stays open. */
 static int receive_setup(struct task *t, uint8_t *ret_task, int *ret_monitor) {
     int result = channel_receive_wait(CONTROL, &asked, SETUP_MS);
