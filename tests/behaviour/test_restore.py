@@ -293,6 +293,25 @@ def test_ring_may_have_gone_on_but_not_without_what_the_backup_needs(fresh_vault
     rotate(vault)
 
 
+def test_vault_that_is_sealed_by_shares_is_restored_and_then_opened_by_them(fresh_vault, kept):
+    vault = populated(fresh_vault)
+    vault.ctl("key", "seal", "shares", "--shares", "3", "--threshold", "2", "-o", kept / "shares")
+    shares = sorted((kept / "shares").iterdir())
+    vault.ctl("key", "confirm", "--share", shares[0], shares[1])
+    vault.ctl("backup", "b1")
+    lose_state(vault)
+    waits = vault.ctl("restore", "b1")
+    assert waits["seal"] == "sealed" and index(vault).exists() and waits["root"]["threshold"] == 2
+    vault.ctl("restore", "b1", expect=1)
+    assert "index-exists" in vault.stderr
+    vault.stop()
+    scene.start(vault)
+    opened = vault.ctl("unseal", "--share", shares[1], shares[2])
+    assert opened["seal"] == "unsealed" and opened["restored"]["times"] == 1
+    assert scene.Read(vault, "S-1", "a.cram").status == 503
+    confirm(vault)
+
+
 def test_ring_that_is_older_than_the_backup_is_refused(fresh_vault):
     vault = populated(fresh_vault)
     ring = [vault.state / "keyring", vault.folder / "twin" / "keyring"]
