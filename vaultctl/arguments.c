@@ -225,7 +225,10 @@ static int take_all(struct scan *s) {
 static int check_complete(struct call *c) {
     if (c->command == NULL)
         return c->group != NULL ? REFUSE(c, "'%s' needs a command after it", c->group) : REFUSE(c, "no command given");
-    if (c->word_count < c->command->words) {
+    bool instead = c->command->instead != NULL && option_given(c, c->command->instead);
+    if (instead && c->word_count > 0)
+        return REFUSE(c, "'%s' does not go with --%s", c->words[0], c->command->instead);
+    if (!instead && c->word_count < c->command->words) {
         const char *name = c->command->synopsis;
         for (size_t i = 0; i < c->word_count; i++)
             name += strcspn(name, " ") + 1;

@@ -32,6 +32,7 @@ struct command {
     const char *example;          /* one or more lines */
     const struct option *options; /* ends with an option without a name; NULL: none */
     size_t words;                 /* exactly this many, all required */
+    const char *instead;          /* an option with which they are not; NULL: none */
     /* The exit status; everything that went wrong has been reported. */
     int (*run)(struct call *c);
 };

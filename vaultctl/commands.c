@@ -54,6 +54,8 @@ const struct command *const all_commands[] = {
     &command_audit_export,
     &command_audit_verify,
     &command_scrub,
+    &command_backup,
+    &command_restore,
     &command_request_show,
     NULL,
 };

@@ -150,7 +150,7 @@ static const struct option rotate_options[] = {
     {"leave-damaged", 0, NULL, "with index: leave entries behind that do not open", 0},
     {"no-wait", 0, NULL, "start the job and return", 0},
     {"retire", 0, NULL, "forget the generations of kek before the newest one", 0},
-    {"without-backup", 0, NULL, "though no backup was verified since the rotation", 0},
+    {"without-backup", 0, NULL, "though no verified backup needs the newest one only", 0},
     {NULL, 0, NULL, NULL, 0},
 };
 
@@ -180,7 +180,8 @@ const struct command command_key_rotate = {
         "index: all entries of the index are sealed again under a new key; it stops at one that is damaged, and with\n"
         "--leave-damaged leaves such behind, which no key opens any more.\n"
         "With --retire nothing is rotated: the ring forgets the older generations of kek, under a new root key. It\n"
-        "makes shreds final, and every older backup of the index unreadable, and waits for a second person.",
+        "makes shreds final, and every older backup of the index unreadable, and waits for a second person. It needs\n"
+        "a backup from after the rotation ('backup').",
     .example = "  vaultctl key rotate kek",
     .options = rotate_options,
     .words = 1,

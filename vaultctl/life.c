@@ -17,6 +17,8 @@ static const struct column status_fields[] = {
     {"files", "files"},
     {"policy", "policy.name"},
     {"jobs running", "jobs"},
+    {"restored", "restored.times"},
+    {"confirmed", "restored.confirmed"},
     {"keys in memory", "memory"},
     {"sealed by", "root.by"},
     {"token key", "root.key"},

@@ -24,6 +24,7 @@ static const struct column fields[] = {
     {"state", "state"},
     {"escrow", "escrow"},
     {"still held by escrow", "escrows"},
+    {"dead backups", "dead_backups"},
     {NULL, NULL},
 };
 

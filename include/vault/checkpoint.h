@@ -26,4 +26,10 @@ int checkpoint_sign(const struct checkpoint *c, const struct secret *seed, char 
  * there and good. VAULT_E_FORMAT (note or vkey), VAULT_E_DAMAGED (no good signature by this key). */
 int checkpoint_verify(const char *note, const char *vkey, struct checkpoint *ret);
 
+/* The same, and where the key's name is that of a restored log (ORIGIN/epoch-K) also a checkpoint, by the same public
+ * key, of a log that it continues: of ORIGIN, or of ORIGIN/epoch-J with J below K. */
+int checkpoint_verify_earlier(const char *note, const char *vkey, struct checkpoint *ret);
+/* The origin of a log that was restored so many times (0: `origin` itself). VAULT_E_LIMIT. */
+int checkpoint_origin(const char *origin, uint32_t restored, char ret[CHECKPOINT_ORIGIN_MAX + 1]);
+
 #endif

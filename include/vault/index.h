@@ -45,6 +45,7 @@ enum index_db {
     DB_RETIRED,        /* be32 number of a generation -> retired_value */
     DB_ESCROWS,        /* be32 number -> escrow_value */
     DB_FAILURES,       /* blob id -> failure_value */
+    DB_BACKUPS,        /* be32 number -> backup_value */
     DB_COUNT
 };
 
@@ -86,6 +87,13 @@ int index_get(struct index *i, enum index_db db, const void *key, size_t key_siz
 int index_put(struct index *i, enum index_db db, const void *key, size_t key_size, const void *from, size_t n);
 /* VAULT_NOT_FOUND. */
 int index_delete(struct index *i, enum index_db db, const void *key, size_t key_size);
+
+/* Writes the index that another process serves from folder `index` of the current directory, as it is now, to an open
+ * file: what is in it, and nothing that was deleted before. Needs no key. May start a thread for its own duration.
+ * VAULT_NOT_FOUND, VAULT_E_IO, VAULT_E_FULL, VAULT_E_MEMORY, VAULT_E_DAMAGED. */
+int index_copy(int to);
+/* Frees the places of other processes that read and have died. VAULT_E_IO. */
+int index_free_readers(struct index *i);
 
 /* The tally of all entries (tally.h), as of the transaction under way: a digest of it, and how many there are. */
 void index_digest(const struct index *i, uint8_t ret[TALLY_DIGEST]);

@@ -10,7 +10,7 @@
 
 enum { INDEX_FORMAT = 3 };
 
-enum { PENDING_MOST = 64, PENDING_DETAIL = 512 };
+enum { PENDING_MOST = 64, PENDING_DETAIL = 1024 };
 enum { ESCROWS_MOST = 32, ESCROW_STATEMENT = 300 };
 
 enum meta_intent {
@@ -46,8 +46,13 @@ enum meta_intent {
     F(R, BYTES, escrows, 4 * ESCROWS_MOST) /* be32 numbers of those that were not destroyed */                         \
     F(R, U64, reported, 0)                 /* failed authentications: see failure_value */                             \
     F(R, U64, confirmed, 0)                                                                                            \
-    F(R, U32, set_aside, 0) /* files that are */                                                                       \
-    F(R, U64, sealed, 0)    /* when the root key and its seal were last changed */
+    F(R, U32, set_aside, 0)  /* files that are */                                                                      \
+    F(R, U64, sealed, 0)     /* when the root key and its seal were last changed */                                    \
+    F(R, U32, backups, 0)    /* number of the last backup */                                                           \
+    F(R, U8, copy, 0)        /* 1: this is a copy, in force nowhere: where it is opened, it is restored */             \
+    F(R, U32, restored, 0)   /* how often the vault was restored */                                                    \
+    F(R, U8, unconfirmed, 0) /* 1: restored, and nobody has stated yet that what was lost is in force again */         \
+    F(R, U64, continues, 0)  /* size of the log that the last restore continues */
 DECLARE_RECORD(meta_value);
 
 /* A subject's key makes way for another: some data keys are still under the key before, or must stay under it, since a
@@ -258,6 +263,24 @@ DECLARE_RECORD(escrow_value);
     F(R, U8, wanted, 0)     /* 1: the store is to look at `object`, which was reported */                              \
     F(R, FIXED, object, HASH_SIZE)
 DECLARE_RECORD(failure_value);
+
+enum { BACKUP_NAME = 64 };
+
+/* A verified copy of the index. */
+#define FIELDS_backup_value(F, R)                                                                                      \
+    F(R, STR, name, BACKUP_NAME)                                                                                       \
+    F(R, U64, made, 0)                                                                                                 \
+    F(R, U64, record, 0)  /* number of the record that says so */                                                      \
+    F(R, U64, epoch, 0)   /* of the key ring then */                                                                   \
+    F(R, U32, oldest, 0)  /* first generation that it needs */                                                         \
+    F(R, U32, newest, 0)  /* generation that was active */                                                             \
+    F(R, U64, records, 0) /* size of its log */                                                                        \
+    F(R, U64, entries, 0)                                                                                              \
+    F(R, U64, objects, 0)                                                                                              \
+    F(R, U64, bytes, 0)                                                                                                \
+    F(R, U32, index_key, 0) /* generation of the key that its values are under */                                      \
+    F(R, U64, died, 0)      /* when a key that it needs was retired; 0: not */
+DECLARE_RECORD(backup_value);
 
 /* A subject or one file of it was shredded. */
 #define FIELDS_shred_value(F, R)                                                                                       \

@@ -15,7 +15,7 @@ PATHS = ("/v1/status", "/v1/init", "/v1/unseal", "/v1/seal", "/v1/subjects", "/v
          "/v1/services", "/v1/services/{}", "/v1/projects", "/v1/projects/{}", "/v1/ethics", "/v1/ethics/{}",
          "/v1/pending", "/v1/pending/{}/approve", "/v1/pending/{}/refuse", "/v1/policy",
          "/v1/decisions", "/v1/keys", "/v1/keys/rotate", "/v1/keys/escrows", "/v1/keys/escrows/{}/destroyed", "/v1/jobs",
-         "/v1/jobs/{}/pause", "/v1/jobs/{}/resume", "/v1/jobs/{}/rate", "/v1/audit/tail", "/v1/audit/checkpoint",
+         "/v1/jobs/{}/pause", "/v1/jobs/{}/resume", "/v1/jobs/{}/rate", "/v1/backups", "/v1/restore", "/v1/restore/confirm", "/v1/audit/tail", "/v1/audit/checkpoint",
          "/v1/audit/exports", "/v1/audit/records", "/v1/audit/proofs", "/v1/files", "/v1/files/{}",
          "/v1/files/{}/metadata",
          "/v1/subjects/{}/files/{}", "/v1/requests/{}", "/", "/v1", "/v2/status", "/v1/nothing/{}")

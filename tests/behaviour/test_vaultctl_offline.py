@@ -73,7 +73,7 @@ def digest(content):
 
 def test_help_of_every_command_has_an_example():
     names = command_names()
-    assert len(names) == 54
+    assert len(names) == 56
     for name in names:
         done = run(*name.split(), "--help")
         assert done.returncode == 0 and done.stderr == b""
@@ -82,7 +82,7 @@ def test_help_of_every_command_has_an_example():
 
 
 @pytest.mark.parametrize("words, named", [
-    (["frob"], "frob"), (["gc"], "gc"), (["backup", "D"], "backup"), (["subject", "shred"], "SUBJECT"),
+    (["frob"], "frob"), (["gc"], "gc"), (["restore"], "NAME"), (["restore", "N", "--checkpoint", "x"], "--checkpoint"), (["backup"], "NAME"), (["backup", "N", "--list"], "N"), (["subject", "shred"], "SUBJECT"),
     (["pending", "approve", "x"], "x"), (["remove", "nothing"], "nothing"), (["policy", "replay", "3"], "policy replay"),
     (["status", "--frob"], "--frob"), (["get", "S/f", "--purpose", "treatment", "--crypt4gh-to", "k"], "--crypt4gh-to"),
     (["get", "S/f"], "--purpose"), (["get", "nothing", "--purpose", "treatment"], "nothing"),

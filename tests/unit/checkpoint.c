@@ -145,6 +145,63 @@ static int verify_with(const char *before, const char *after) {
     return checkpoint_verify(made, vkey, &c);
 }
 
+/* The note of a log of this name, by this seed, given to who has the key of `later`. */
+static int verified(const char *name, const struct secret *by, const char *later, bool earlier_too) {
+    struct checkpoint c = {.size = 7}, found;
+    char made[CHECKPOINT_TEXT_MAX], key[CHECKPOINT_VKEY_MAX];
+    copy_string(c.origin, sizeof(c.origin), name);
+    assert_int_equal(checkpoint_sign(&c, by, made), VAULT_OK);
+    assert_int_equal(checkpoint_vkey(later, seed, key), VAULT_OK);
+    return earlier_too ? checkpoint_verify_earlier(made, key, &found) : checkpoint_verify(made, key, &found);
+}
+
+static void log_that_was_continued_is_known_by_its_later_key_alone(void **state) {
+    (void)state;
+    static const struct {
+        const char *name, *later;
+        bool good;
+    } cases[] = {
+        {"o", "o/epoch-2", true},
+        {"o", "o/epoch-12", true},
+        {"o/epoch-2", "o/epoch-3", true},
+        {"o/epoch-9", "o/epoch-10", true},
+        {"a/epoch-2/b", "a/epoch-2/b/epoch-2", true},
+        {"o", "o", true},
+        {"o/epoch-2", "o", false},
+        {"o/epoch-3", "o/epoch-2", false},
+        {"p", "o/epoch-2", false},
+        {"o/epoch", "o/epoch-2", false},
+        {"o", "o/epoch-1", false},
+        {"o", "o/epoch-02", false},
+        {"o", "o/epoch-2x", false},
+        {"o", "o/epoch-", false},
+        {"o", "o/epoch-99999999999999999999", false},
+        {"o/", "o/epoch-2", false},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        int result = verified(cases[i].name, seed, cases[i].later, true);
+        if ((result == VAULT_OK) != cases[i].good)
+            fail_msg("%s by the key of %s: %s", cases[i].name, cases[i].later, vault_result_name(result));
+        bool same = strcmp(cases[i].name, cases[i].later) == 0;
+        assert_int_equal(verified(cases[i].name, seed, cases[i].later, false), same ? VAULT_OK : VAULT_E_DAMAGED);
+        assert_int_equal(verified(cases[i].name, other_seed, cases[i].later, true), VAULT_E_DAMAGED);
+    }
+}
+
+static void origin_counts_restores(void **state) {
+    char origin[CHECKPOINT_ORIGIN_MAX + 1], longest[CHECKPOINT_ORIGIN_MAX + 1];
+    (void)state;
+    assert_int_equal(checkpoint_origin("o", 0, origin), VAULT_OK);
+    assert_string_equal(origin, "o");
+    assert_int_equal(checkpoint_origin("o", 1, origin), VAULT_OK);
+    assert_string_equal(origin, "o/epoch-2");
+    for (size_t i = 0; i < sizeof(longest) - 1; i++)
+        longest[i] = 'o';
+    longest[CHECKPOINT_ORIGIN_MAX] = '\0';
+    assert_int_equal(checkpoint_origin(longest, 0, origin), VAULT_OK);
+    assert_int_equal(checkpoint_origin(longest, 1, origin), VAULT_E_LIMIT);
+}
+
 static void other_signers_are_ignored(void **state) {
     (void)state;
     char witnesses[4096] = "", line[128];
@@ -243,6 +300,8 @@ int main(void) {
         cmocka_unit_test(every_changed_bit_is_refused),
         cmocka_unit_test(another_key_is_refused),
         cmocka_unit_test(key_of_another_origin_is_refused),
+        cmocka_unit_test(log_that_was_continued_is_known_by_its_later_key_alone),
+        cmocka_unit_test(origin_counts_restores),
         cmocka_unit_test(other_signers_are_ignored),
         cmocka_unit_test(bad_signature_by_the_key_is_refused_even_beside_a_good_one),
         cmocka_unit_test(malformed_notes_are_refused),

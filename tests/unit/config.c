@@ -88,6 +88,44 @@ static void short_document_has_the_documented_defaults(void **state) {
     assert_true(c.programs[0] == '/');
 }
 
+static void backups_have_a_directory_outside_the_state(void **state) {
+    (void)state;
+    assert_int_equal(parse("mode: dev\n" REST), VAULT_OK);
+    assert_string_equal(c.backups, "");
+    assert_int_equal(parse("mode: dev\nbackups: /b/c\n" REST), VAULT_OK);
+    assert_string_equal(c.backups, "/b/c");
+    assert_refused("mode: dev\nbackups: b\n" REST, "line 2", "absolute");
+    assert_int_equal(
+        parse("mode: dev\nbackups: /state-of\norigin: o\nstate: /state\nobjects: /o\nkeyring_twin: /t/t\n" TLS KEY),
+        VAULT_OK);
+    assert_refused(
+        "mode: dev\nbackups: /state/in\norigin: o\nstate: /state/\nobjects: /o\nkeyring_twin: /t/t\n" TLS KEY, "line 2",
+        "backups");
+    assert_refused("mode: dev\nbackups: /state\norigin: o\nstate: /state\nobjects: /o\nkeyring_twin: /t/t\n" TLS KEY,
+                   "line 2", "outside");
+}
+
+static void origin_leaves_room_for_restores(void **state) {
+    char text[1024], origin[182];
+    (void)state;
+    for (size_t i = 0; i < sizeof(origin) - 1; i++)
+        origin[i] = 'o';
+    origin[181] = '\0';
+    assert_true(format_string(text, sizeof(text), "mode: dev\norigin: %s\n" PLACES TLS KEY, origin));
+    assert_refused(text, "line 2", "origin");
+    origin[180] = '\0';
+    assert_true(format_string(text, sizeof(text), "mode: dev\norigin: %s\n" PLACES TLS KEY, origin));
+    assert_int_equal(parse(text), VAULT_OK);
+}
+
+static void backup_runs_as_the_monitor(void **state) {
+    (void)state;
+    assert_int_equal(parse("mode: production\n" USERS REST), VAULT_OK);
+    assert_true(c.users[CHILD_BACKUP].set && c.users[CHILD_BACKUP].uid == c.users[CHILD_MONITOR].uid);
+    assert_refused("mode: production\nusers: {gate: 1, monitor: 2, store: 3, worker: 4, backup: 5}\n" REST, "line",
+                   "backup");
+}
+
 static void unknown_keys_are_refused_with_their_line(void **state) {
     (void)state;
     assert_refused("mode: dev\nmoed: dev\n" REST, "line 2", "moed");
@@ -263,6 +301,9 @@ int main(void) {
         cmocka_unit_test(production_document_gives_every_value),
         cmocka_unit_test(short_document_has_the_documented_defaults),
         cmocka_unit_test(key_ages_that_contradict_each_other_are_refused),
+        cmocka_unit_test(backups_have_a_directory_outside_the_state),
+        cmocka_unit_test(origin_leaves_room_for_restores),
+        cmocka_unit_test(backup_runs_as_the_monitor),
         cmocka_unit_test(unknown_keys_are_refused_with_their_line),
         cmocka_unit_test(each_needed_key_is_missed),
         cmocka_unit_test(bad_values_are_refused_with_their_line),

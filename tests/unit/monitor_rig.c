@@ -16,6 +16,7 @@ struct monitor m;
 struct peer root;
 uint64_t rig_reserve;
 bool rig_token;
+bool rig_backups;
 
 static char folder[64];
 static bool mounted;
@@ -129,6 +130,7 @@ static void send_setup(int gate_end, int store_end, bool stay_sealed) {
     out.monitor_setup.service_limit = 8;
     out.monitor_setup.reserve_size = rig_reserve;
     out.monitor_setup.token = rig_token;
+    out.monitor_setup.backups = rig_backups;
     lend(&out, open(in_folder("state"), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     lend(&out, open(in_folder("twin"), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     lend(&out, gate_end);
@@ -193,6 +195,10 @@ struct heard supervisor_heard(void) {
             h.token_id = in.id;
             h.token_by_itself = in.token_wanted.by_itself != 0;
         }
+        if (in.type == MSG_backup_wanted) {
+            h.backup_id = in.id;
+            h.backup_task = in.backup_wanted.task;
+        }
         if (in.type == MSG_worker_kill) {
             h.killed++;
             h.last_killed = in.worker_kill.worker;
@@ -228,6 +234,31 @@ int supervisor_token(uint64_t id) {
     message_clear(&out);
     turn();
     return ends[0];
+}
+
+int supervisor_backup(uint64_t id, const char *rule) {
+    int ends[2] = {-1, -1};
+    message_init(&out, MSG_backup_channel, id);
+    if (rule == NULL) {
+        assert_int_equal(channel_pair(ends), VAULT_OK);
+        lend(&out, ends[1]);
+    } else {
+        copy_string(out.backup_channel.rule, sizeof(out.backup_channel.rule), rule);
+        copy_string(out.backup_channel.problem, sizeof(out.backup_channel.problem), "There is none.");
+    }
+    assert_int_equal(channel_send(control, &out), VAULT_OK);
+    message_clear(&out);
+    turn();
+    return ends[0];
+}
+
+void supervisor_backup_gone(uint64_t id, const char *rule) {
+    message_init(&out, MSG_backup_gone, id);
+    copy_string(out.backup_gone.rule, sizeof(out.backup_gone.rule), rule);
+    if (rule[0] != '\0')
+        copy_string(out.backup_gone.problem, sizeof(out.backup_gone.problem), "It is gone.");
+    assert_int_equal(channel_send(control, &out), VAULT_OK);
+    turns(2);
 }
 
 void supervisor_no_token(uint64_t id, const char *rule) {

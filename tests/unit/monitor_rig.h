@@ -57,11 +57,19 @@ struct heard {
     uint8_t seal, by_operator; /* of the last state */
     uint64_t token_id;         /* of the last token_wanted; 0: there was none */
     bool token_by_itself;
+    uint64_t backup_id; /* of the last backup_wanted; 0: there was none */
+    uint8_t backup_task;
 };
 /* What the core has told the supervisor since the last call. */
 struct heard supervisor_heard(void);
 /* Answers credential_wanted; `name` is a file in the folder ("root.key"), NULL: there is none. */
 void supervisor_credential(const char *name);
+/* Whether a directory for backups is configured. */
+extern bool rig_backups;
+/* Answers a backup_wanted: the process's end of the channel; or with a problem under this rule, as far as `rule` is not
+ * NULL. Says that the process has ended, in order if `rule` is empty. */
+int supervisor_backup(uint64_t id, const char *rule);
+void supervisor_backup_gone(uint64_t id, const char *rule);
 /* Answers a token_wanted; the token's end of the channel. */
 int supervisor_token(uint64_t id);
 /* Answers it with a problem under this rule, or says that the token's process has ended. */

@@ -260,7 +260,7 @@ static const struct trial never[] = {
 
 static void every_profile_kills_what_no_process_needs(void **state) {
     (void)state;
-    for (int profile = SANDBOX_GATE; profile <= SANDBOX_WORKER; profile++)
+    for (int profile = SANDBOX_GATE; profile <= SANDBOX_BACKUP; profile++)
         assert_killed((enum sandbox_profile)profile, never, COUNT(never));
 }
 
@@ -296,7 +296,7 @@ static void every_profile_can_work(void **state) {
     (void)state;
     const struct trial work[] = {TRIAL(ordinary_work)};
     const struct trial loop[] = {TRIAL(use_epoll)};
-    for (int profile = SANDBOX_GATE; profile <= SANDBOX_WORKER; profile++)
+    for (int profile = SANDBOX_GATE; profile <= SANDBOX_BACKUP; profile++)
         assert_permitted((enum sandbox_profile)profile, work, 1);
     assert_permitted(SANDBOX_GATE, loop, 1);
     assert_permitted(SANDBOX_MONITOR, loop, 1);
@@ -325,10 +325,62 @@ static void store_and_monitor_reach_nothing_else(void **state) {
     assert_killed(SANDBOX_STORE, special, 1);
 }
 
+/* The directories of vaultd-backup: state, the new folder, and where that lies with all others. */
+static int backup_place;
+static bool enter_backup(void) {
+    const int all[] = {openat(inside, "a", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+                       openat(inside, "b", O_RDONLY | O_DIRECTORY | O_CLOEXEC), backup_place};
+    return all[0] >= 0 && all[1] >= 0 && sandbox_enter(SANDBOX_BACKUP, all, 3) == VAULT_OK;
+}
+static bool backup_works(void) {
+    int fd = enter_backup() ? openat(inside, "b/copy", O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
+    return fd >= 0 && write(fd, "x", 1) == 1 && fsync(fd) == 0 && unlinkat(inside, "b/copy", 0) == 0 &&
+           start_thread() && renameat(backup_place, "new", backup_place, "done") == 0 &&
+           renameat(backup_place, "done", backup_place, "new") == 0;
+}
+static bool backup_reads_another(void) {
+    return enter_backup() && openat(backup_place, "other/index", O_RDONLY | O_CLOEXEC) >= 0;
+}
+static bool backup_writes_another(void) {
+    return enter_backup() && openat(backup_place, "other/more", O_RDWR | O_CREAT | O_CLOEXEC, 0600) >= 0;
+}
+static bool backup_removes_another(void) {
+    return enter_backup() && unlinkat(backup_place, "other/index", 0) == 0;
+}
+
+static int status_of(bool (*tried)(void)) {
+    int status = -1;
+    pid_t child = fork();
+    if (child == 0)
+        _exit(tried() ? SUCCEEDED : FAILED);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return status;
+}
+
+static void backup_keeps_two_folders_and_reaches_into_no_other_backup(void **state) {
+    (void)state;
+    char path[96];
+    assert_true(format_string(path, sizeof(path), "%s/backups", home));
+    assert_int_equal(mkdir(path, 0700), 0);
+    backup_place = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(mkdirat(backup_place, "new", 0700) | mkdirat(backup_place, "other", 0700), 0);
+    int fd = openat(backup_place, "other/index", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(status_of(backup_works), 0);
+    assert_int_equal(WEXITSTATUS(status_of(backup_reads_another)), FAILED);
+    assert_int_equal(WEXITSTATUS(status_of(backup_writes_another)), FAILED);
+    assert_int_equal(WEXITSTATUS(status_of(backup_removes_another)), FAILED);
+    assert_int_equal(unlinkat(backup_place, "other/index", 0), 0);
+    assert_int_equal(unlinkat(backup_place, "other", AT_REMOVEDIR) | unlinkat(backup_place, "new", AT_REMOVEDIR), 0);
+    close(backup_place);
+    assert_int_equal(rmdir(path), 0);
+}
+
 static bool refused_by_landlock_alone(void) {
-    return landlock_enter(&inside, 1) == VAULT_OK && write_inside() && !make_fifo_inside() && errno == EACCES &&
-           symlinkat("a", inside, "symlink") != 0 && errno == EACCES && unlinkat(inside, "a", AT_REMOVEDIR) != 0 &&
-           errno == EACCES;
+    return landlock_enter(SANDBOX_STORE, &inside, 1) == VAULT_OK && write_inside() && !make_fifo_inside() &&
+           errno == EACCES && symlinkat("a", inside, "symlink") != 0 && errno == EACCES &&
+           unlinkat(inside, "a", AT_REMOVEDIR) != 0 && errno == EACCES;
 }
 
 static void landlock_alone_refuses_special_files_links_and_removed_folders(void **state) {
@@ -411,6 +463,7 @@ int main(void) {
         cmocka_unit_test(every_profile_can_work),
         cmocka_unit_test(store_and_monitor_keep_their_directory),
         cmocka_unit_test(store_and_monitor_reach_nothing_else),
+        cmocka_unit_test(backup_keeps_two_folders_and_reaches_into_no_other_backup),
         cmocka_unit_test(landlock_alone_refuses_special_files_links_and_removed_folders),
         cmocka_unit_test(a_mapped_page_made_before_cannot_turn_into_code),
         cmocka_unit_test(worker_cannot_take_memory_without_end),

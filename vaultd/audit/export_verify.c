@@ -63,19 +63,24 @@ static int scan_keys(struct verification *v, int folder) {
     return result == VAULT_E_IO ? VAULT_OK : result; /* it is told when it is verified */
 }
 
+/* The note in hand against one key; an earlier one may be of the log before a restore, too. */
+static int verify_note(const struct verification *v, const char *key, bool earlier, struct checkpoint *ret) {
+    return earlier ? checkpoint_verify_earlier(v->note, key, ret) : checkpoint_verify(v->note, key, ret);
+}
+
 /* The note in hand against keys that followed the given one; with `earlier` also against those that went before. */
 static int verify_by_chain(struct verification *v, bool earlier, struct checkpoint *ret) {
     const char *key = v->vkey;
     int result = VAULT_E_DAMAGED;
     for (size_t at = 0; result == VAULT_E_DAMAGED && (key = keys_after(&v->keys, key, &at)) != NULL;) {
-        result = checkpoint_verify(v->note, key, ret);
+        result = verify_note(v, key, earlier, ret);
         if (result == VAULT_OK && !earlier)
             v->signer = key;
     }
     key = v->vkey;
     for (size_t at = v->keys.count;
          earlier && result == VAULT_E_DAMAGED && (key = keys_before(&v->keys, key, &at)) != NULL;)
-        result = checkpoint_verify(v->note, key, ret);
+        result = verify_note(v, key, earlier, ret);
     return result;
 }
 
@@ -84,7 +89,7 @@ static int read_checkpoint(struct verification *v, int folder, const char *name,
                            struct checkpoint *ret) {
     int result = source_text(folder, name, v->note, sizeof(v->note));
     if (result == VAULT_OK)
-        result = checkpoint_verify(v->note, v->vkey, ret);
+        result = verify_note(v, v->vkey, trusted, ret);
     if (result == VAULT_E_DAMAGED) {
         int scanned = scan_keys(v, exported);
         result = scanned == VAULT_OK ? verify_by_chain(v, trusted, ret) : scanned;
@@ -94,18 +99,29 @@ static int read_checkpoint(struct verification *v, int folder, const char *name,
     return result == VAULT_OK ? VAULT_OK : problem_of_text(v, result, name);
 }
 
+/* The trusted checkpoint is of the log from before a restore. */
+static bool was_restored(const struct verification *v) {
+    return strcmp(v->old.origin, v->tree.origin) != 0;
+}
+
 static int roots_agree(struct verification *v, const uint8_t root[MERKLE_HASH]) {
     if (memcmp(root, v->old.root, MERKLE_HASH) == 0) {
         v->old_shown = true;
         return VAULT_OK;
     }
-    problem(v, "the log was rewritten: its first %llu records are not those of the trusted checkpoint",
-            (unsigned long long)v->old.size);
+    if (was_restored(v))
+        problem(v,
+                "the log was restored from a backup that is older than the trusted checkpoint, or was rewritten: its "
+                "first %llu records are not those of that checkpoint",
+                (unsigned long long)v->old.size);
+    else
+        problem(v, "the log was rewritten: its first %llu records are not those of the trusted checkpoint",
+                (unsigned long long)v->old.size);
     return VAULT_E_DAMAGED;
 }
 
 /* The trusted checkpoint against the export's, as far as no record is needed. The origins agree: each is the key's
- * name. */
+ * name, or that of a log which this one continues. */
 static int compare_checkpoints(struct verification *v) {
     if (v->old.size > v->tree.size) {
         problem(v, "the log was cut: the trusted checkpoint has %llu records, the export's only %llu",

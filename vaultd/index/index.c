@@ -20,7 +20,7 @@ static const char *const db_names[DB_COUNT] = {
     "meta",    "subjects",   "consents",      "services",      "sans",    "projects", "ethics",  "policies",
     "files",   "file-names", "subject-files", "dataset-files", "blobs",   "pages",    "uploads", "upload-objects",
     "grants",  "requests",   "jobs",          "chains",        "records", "nodes",    "objects", "names",
-    "pending", "shreds",     "removed",       "retired",       "escrows", "failures"};
+    "pending", "shreds",     "removed",       "retired",       "escrows", "failures", "backups"};
 
 const char *index_db_name(enum index_db db) {
     return db_names[db];
@@ -40,6 +40,14 @@ int result_of(int error) {
     }
     int result = error > 0 ? vault_result_from_errno(error) : VAULT_E_IO;
     log_error("index: error=%s", mdb_strerror(error));
+    return result;
+}
+
+int index_free_readers(struct index *i) {
+    int dead = 0;
+    int result = result_of(mdb_reader_check(i->env, &dead));
+    if (dead > 0)
+        log_notice("index: places of readers that died are free again count=%d", dead);
     return result;
 }
 

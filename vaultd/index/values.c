@@ -21,6 +21,7 @@ DEFINE_LAYOUT(job_value);
 DEFINE_LAYOUT(retired_value);
 DEFINE_LAYOUT(escrow_value);
 DEFINE_LAYOUT(failure_value);
+DEFINE_LAYOUT(backup_value);
 DEFINE_LAYOUT(shred_value);
 DEFINE_LAYOUT(removed_value);
 DEFINE_LAYOUT(pending_value);

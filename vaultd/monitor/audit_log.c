@@ -22,10 +22,16 @@ static int node_get(void *context, unsigned level, uint64_t index, uint8_t ret[M
 
 static int sign(struct monitor *m, char note[CHECKPOINT_TEXT_MAX], char vkey[CHECKPOINT_VKEY_MAX]) {
     struct checkpoint c = {.size = m->tree.size};
-    copy_string(c.origin, sizeof(c.origin), m->setup.origin);
+    int result = monitor_origin(m, c.origin);
     merkle_fold_root(&m->tree, c.root);
-    int result = checkpoint_sign(&c, keyring_audit_seed(m->keyring), note);
+    if (result == VAULT_OK)
+        result = checkpoint_sign(&c, keyring_audit_seed(m->keyring), note);
     return result == VAULT_OK ? audit_key_vkey(m, vkey) : result;
+}
+
+int log_root(struct monitor *m, uint64_t size, uint8_t ret[MERKLE_HASH]) {
+    struct merkle_store store = {.context = m, .get = node_get};
+    return merkle_root(&store, size, ret);
 }
 
 /* Its own record first, so that the checkpoint covers it; the record says what the index was before. */

@@ -3,6 +3,7 @@
 #include "pending.h"
 #include "vaultd/monitor/keys/escrow.h"
 #include "vaultd/monitor/keys/ring.h"
+#include "vaultd/monitor/care/backup.h"
 #include "vault/log.h"
 #include "vault/result.h"
 
@@ -177,7 +178,8 @@ static bool workers_still_ending(const struct monitor *m) {
 }
 
 static bool still_waits(const struct monitor *m, const struct ending *e) {
-    return !e->committed || e->keys || grants_still_ending(m, e->ended) || (e->workers && workers_still_ending(m));
+    return !e->committed || e->keys || grants_still_ending(m, e->ended) ||
+           (e->workers && (workers_still_ending(m) || backup_has_key(m)));
 }
 
 /* Answers of changes whose grants have all ended. */
@@ -246,6 +248,7 @@ void batch_drop(struct monitor *m, int reason) {
     denials_settled(m, false);
     check_settled(m, false);
     jobs_wake(m); /* whether it was paused, and how far it was, is read again */
+    backup_settled(m, false);
     m->unsettled = true;
     m->failures.wanted = true; /* what was settled in it is asked again */
     m->failures.cursor_size = m->failures.lifted_size = 0;
@@ -284,6 +287,7 @@ int batch_finish(struct monitor *m) {
         grants_committed(m);
         denials_settled(m, true);
         check_settled(m, true);
+        backup_settled(m, true);
     }
     for (struct ending *e = m->endings; e != NULL; e = e->next)
         e->committed = true;

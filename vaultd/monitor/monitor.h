@@ -217,6 +217,29 @@ struct escrow {
     uint64_t epoch;
 };
 
+/* The task of the process for backups. ENDED: what it came to waits to be recorded. RECORDED: that waits to be durable.
+ */
+enum backup_state { BACKUP_NEVER, BACKUP_RUNNING, BACKUP_ENDED, BACKUP_RECORDED, BACKUP_TOLD };
+struct backup {
+    enum backup_task task;
+    enum backup_state state;
+    bool abandoned; /* the vault was sealed: how it ended is recorded already */
+    uint64_t id;    /* of the last backup_wanted */
+    int channel;    /* to the process, while `open` */
+    bool open;
+    struct watch *watch;
+    char name[1024];
+    uint64_t started;        /* microseconds since 1970 */
+    struct asker asker;      /* as it was when it asked */
+    uint64_t worker, answer; /* restore: whom to answer, and which request */
+    bool good;               /* it has said that it is done */
+    bool placed;             /* a copy was put in the index's place, and not opened yet */
+    struct msg_backup_copied copied;
+    char rule[32 + 1], problem[200 + 1]; /* why it failed */
+};
+
+enum { RETIRED_TEXT = 400 };
+
 struct reply {
     uint64_t worker;
     struct message *message;
@@ -236,8 +259,9 @@ struct monitor {
     bool ready_sent;
     enum credential_use credential_use;
     uint64_t credential_worker, credential_id;
-    struct asker credential_asker; /* as it was when it asked */
-    bool retiring;                 /* the change of the seal under way is to retire older generations (ring.h) */
+    struct asker credential_asker;   /* as it was when it asked */
+    bool retiring;                   /* the change of the seal under way is to retire older generations (ring.h) */
+    char dead_backups[RETIRED_TEXT]; /* that died of the last retirement, until it is answered */
     struct errands errands;
 
     struct secret *root, *store_key;
@@ -278,6 +302,8 @@ struct monitor {
     struct scrub scrub;
     struct denials denials;
     struct failures failures;
+
+    struct backup backup;
 
     struct space space;
     bool grows;          /* the request in hand only makes the state grow */
@@ -644,6 +670,17 @@ bool json_append_fitting(json_t *list, size_t *bytes, json_t *item);
 /* The reasons that a denied service is told. */
 json_t *json_told(const struct decision *d);
 
+/* ---- audit_log.c ---- */
+
+/* Root of the log's first `size` records. Faults of the index. */
+int log_root(struct monitor *m, uint64_t size, uint8_t ret[MERKLE_HASH]);
+
+/* ---- restore.c ---- */
+
+/* The origin that the log is signed under now: the configured one, or after restores that with their count.
+ * VAULT_E_LIMIT. */
+int monitor_origin(const struct monitor *m, char ret[200 + 1]);
+
 /* ---- the handlers, in the order of the table ---- */
 
 /* What a handler gets. `id` is the request's own identifier, made by the monitor. */
@@ -678,6 +715,7 @@ request_handler answer_audit_tail, answer_audit_checkpoint, answer_audit_export,
 request_handler answer_seal_change, answer_seal_confirm, answer_seal_drill, answer_seal_cancel;
 request_handler answer_key_escrow, answer_key_escrow_list, answer_key_escrow_destroyed;
 request_handler answer_subject_shred, answer_file_remove;
+request_handler answer_backup, answer_backup_list, answer_restore, answer_restore_confirm;
 request_handler answer_pending_list, answer_pending_approve, answer_pending_refuse;
 
 /* Records an administrative event ("done") and queues the JSON answer; takes the reference. Faults of the index. */

@@ -335,6 +335,19 @@ int pending_drop_of(struct monitor *m, const char *asker) {
     return result == VAULT_NOT_FOUND ? VAULT_OK : result;
 }
 
+int pending_drop_all(struct monitor *m) {
+    static struct pending_value p;
+    int result = VAULT_OK;
+    while (result == VAULT_OK && waiting(m) > 0) {
+        result = load(m, nth(m, 0), &p);
+        if (result == VAULT_OK)
+            result = end_unapproved(m, &p);
+        else if (result == VAULT_E_DAMAGED)
+            result = forget(m, nth(m, 0));
+    }
+    return result;
+}
+
 int pending_tick(struct monitor *m) {
     enum { TICK_MS = 1000 };
     if (m->seal != SEAL_UNSEALED || m->pending_expires == 0)

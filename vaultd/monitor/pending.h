@@ -23,4 +23,7 @@ int pending_tick(struct monitor *m);
 /* Of the transaction under way: when the first one expires (m->pending_expires). Faults of the index. */
 int pending_load(struct monitor *m);
 
+/* Records and removes all that wait: those who asked for it asked another index. Faults of the index. */
+int pending_drop_all(struct monitor *m);
+
 #endif

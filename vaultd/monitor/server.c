@@ -8,6 +8,7 @@
 #include "vaultd/monitor/care/failures.h"
 #include "vaultd/monitor/keys/age.h"
 #include "vaultd/monitor/keys/rekey.h"
+#include "vaultd/monitor/care/backup.h"
 #include "vaultd/monitor/keys/shreds.h"
 #include "vault/log.h"
 #include "vault/result.h"
@@ -71,6 +72,8 @@ static void take_control(struct monitor *m, struct message *in) {
     case MSG_credential: life_credential(m, in); break;
     case MSG_token_channel: errand_channel(m, in); break;
     case MSG_token_gone: errand_gone(m, in); break;
+    case MSG_backup_channel: backup_channel(m, in); break;
+    case MSG_backup_gone: backup_gone(m, in); break;
     default: log_error("control: unexpected message type=%s", message_name(in->type)); stop(m, EXIT_FAILURE);
     }
 }
@@ -206,8 +209,8 @@ int monitor_start(struct monitor *m) {
 
 /* The work that nobody waits for. */
 static void go_on(struct monitor *m, bool *more) {
-    static int (*const steps[])(struct monitor *, bool *) = {jobs_step, rekey_step, removal_step, scrub_step,
-                                                             failures_step};
+    static int (*const steps[])(struct monitor *, bool *) = {jobs_step,  rekey_step,    removal_step,
+                                                             scrub_step, failures_step, backup_step};
     if (m->space.state == SPACE_NONE)
         return;
     int result = m->unsettled && m->seal == SEAL_UNSEALED ? uploads_settle(m) : VAULT_OK;
@@ -285,6 +288,7 @@ void monitor_close(struct monitor *m) {
     index_close(&m->index);
     keyring_free(&m->keyring);
     errands_forget(m);
+    backup_close(m);
     keyring_free(&m->errands.unborn);
     seals_forget(m);
     secret_free(&m->exchange);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "monitor.h"
+#include "vaultd/monitor/opening/restore.h"
 #include "vault/log.h"
 #include "vault/result.h"
 
@@ -86,6 +87,10 @@ static const struct entry table[] = {
     {MSG_pending_refuse, UNSEALED, RECORD, REGISTRAR | CUSTODIAN | OPERATOR, answer_pending_refuse},
     {MSG_scrub, UNSEALED, RECORD, OPERATOR | CUSTODIAN, answer_scrub},
     {MSG_scrub_show, UNSEALED, NOTHING, OPERATOR | CUSTODIAN | AUDITOR, answer_scrub_show},
+    {MSG_restore, ALWAYS, NOTHING, OPERATOR | CUSTODIAN, answer_restore},
+    {MSG_restore_confirm, UNSEALED, RECORD, CUSTODIAN, answer_restore_confirm},
+    {MSG_backup, UNSEALED, RECORD, OPERATOR | CUSTODIAN, answer_backup},
+    {MSG_backup_list, UNSEALED, NOTHING, OPERATOR | CUSTODIAN | AUDITOR, answer_backup_list},
     {MSG_audit_tail, UNSEALED, RECORD, AUDITOR, answer_audit_tail},
     {MSG_audit_checkpoint, UNSEALED, RECORD, AUDITOR | OPERATOR, answer_audit_checkpoint},
     {MSG_audit_export, UNSEALED, RECORD, AUDITOR, answer_audit_export},
@@ -170,6 +175,8 @@ static int admit(struct request *q, const struct entry *e, bool *ret_refused) {
         return refuse(q, event, NULL, 429, "too-many-connections", "This service has too many connections open.");
     if (e->roles != 0 && (e->roles & q->asker.roles) == 0)
         return refuse(q, event, NULL, 403, "role-missing", "This service lacks the role that the request needs.");
+    if (restore_forbids(q))
+        return restore_refuse(q);
     *ret_refused = false;
     return VAULT_OK;
 }

@@ -181,6 +181,15 @@ static int allow_monitor(scmp_filter_ctx filter) {
     return result == VAULT_OK ? allow_values(filter, SCMP_SYS(fcntl), 1, locks, COUNT(locks)) : result;
 }
 
+/* The index's calls; folders; and the one thread by which LMDB writes while it reads. */
+static int allow_backup(scmp_filter_ctx filter) {
+    static const int calls[] = {SCMP_SYS(mkdirat), SCMP_SYS(fchdir), SCMP_SYS(set_robust_list), SCMP_SYS(rseq)};
+    int result = allow_monitor(filter);
+    if (result == VAULT_OK)
+        result = allow(filter, calls, COUNT(calls));
+    return result == VAULT_OK ? allow_threads(filter) : result;
+}
+
 static int allow_gate(scmp_filter_ctx filter) {
     int result = allow(filter, events, COUNT(events));
     return result == VAULT_OK ? refuse_status(filter) : result;
@@ -197,6 +206,7 @@ static int allow_profile(scmp_filter_ctx filter, enum sandbox_profile profile) {
     case SANDBOX_MONITOR: return allow_monitor(filter);
     case SANDBOX_STORE: return allow_store(filter);
     case SANDBOX_WORKER: return refuse_status(filter);
+    case SANDBOX_BACKUP: return allow_backup(filter);
     }
     return VAULT_E_STATE;
 }

@@ -18,6 +18,7 @@ enum { CREATE_RULESET_VERSION = 1, RULE_PATH_BENEATH = 1, ABI_NEEDED = 2, ABI_WH
 #define FS_WRITE_FILE (1ULL << 1)
 #define FS_READ_FILE (1ULL << 2)
 #define FS_READ_DIR (1ULL << 3)
+#define FS_REMOVE_DIR (1ULL << 4)
 #define FS_REMOVE_FILE (1ULL << 5)
 #define FS_MAKE_DIR (1ULL << 7)
 #define FS_MAKE_REG (1ULL << 8)
@@ -61,11 +62,19 @@ static struct ruleset ruleset_of(long abi, size_t *ret_size) {
     return r;
 }
 
-static int allow_beneath(int ruleset, uint64_t handled, const int *directories, unsigned count) {
+/* Of the directory with this place in the list. */
+static uint64_t kept_of(enum sandbox_profile profile, unsigned place) {
     const uint64_t kept = FS_WRITE_FILE | FS_READ_FILE | FS_READ_DIR | FS_REMOVE_FILE | FS_MAKE_DIR | FS_MAKE_REG |
                           FS_REFER | FS_TRUNCATE;
+    if (profile != SANDBOX_BACKUP)
+        return kept;
+    return place < 2 ? kept | FS_REMOVE_DIR : FS_MAKE_DIR | FS_REMOVE_DIR;
+}
+
+static int allow_beneath(int ruleset, uint64_t handled, enum sandbox_profile profile, const int *directories,
+                         unsigned count) {
     for (unsigned i = 0; i < count; i++) {
-        const struct rule_beneath rule = {.allowed = kept & handled, .directory = directories[i]};
+        const struct rule_beneath rule = {.allowed = kept_of(profile, i) & handled, .directory = directories[i]};
         if (syscall(SYS_landlock_add_rule, ruleset, RULE_PATH_BENEATH, &rule, 0) != 0) {
             log_error("sandbox: a directory cannot be kept: error=%s", strerror(errno));
             return VAULT_E_IO;
@@ -82,7 +91,7 @@ static int restrict_self(int ruleset) {
     return VAULT_OK;
 }
 
-int landlock_enter(const int *directories, unsigned count) {
+int landlock_enter(enum sandbox_profile profile, const int *directories, unsigned count) {
     long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, CREATE_RULESET_VERSION);
     if (abi < ABI_NEEDED) {
         log_error("sandbox: this kernel has no Landlock of ABI %d or newer: abi=%ld", ABI_NEEDED, abi);
@@ -98,7 +107,7 @@ int landlock_enter(const int *directories, unsigned count) {
         log_error("sandbox: Landlock ruleset refused: error=%s", strerror(errno));
         return VAULT_E_IO;
     }
-    int result = allow_beneath(ruleset, wanted.handled_fs, directories, count);
+    int result = allow_beneath(ruleset, wanted.handled_fs, profile, directories, count);
     if (result == VAULT_OK)
         result = restrict_self(ruleset);
     close(ruleset);

@@ -35,7 +35,7 @@ int sandbox_enter(enum sandbox_profile profile, const int *directories, unsigned
     if (result == VAULT_OK && profile == SANDBOX_WORKER)
         result = memory_limit();
     if (result == VAULT_OK)
-        result = landlock_enter(directories, count);
+        result = landlock_enter(profile, directories, count);
     if (result == VAULT_OK)
         result = filter_enter(profile);
     return result;

@@ -7,7 +7,7 @@
 /* Refuses every access to the file system but beneath `directories`, and the network and signals to outsiders where
  * the kernel can. Says in the log what an older kernel leaves open. VAULT_E_STATE (no Landlock, or older than ABI 2),
  * VAULT_E_IO. */
-int landlock_enter(const int *directories, unsigned count);
+int landlock_enter(enum sandbox_profile profile, const int *directories, unsigned count);
 
 /* Bounds how much memory this process may still take. VAULT_E_IO. */
 int memory_limit(void);

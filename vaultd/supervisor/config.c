@@ -15,8 +15,10 @@
 
 typedef const struct yaml_node node;
 
+enum { ORIGIN_MOST = 180 };
+
 const char *child_name(enum child_kind kind) {
-    static const char *const names[CHILD_KINDS] = {"gate", "monitor", "store", "worker", "token"};
+    static const char *const names[CHILD_KINDS] = {"gate", "monitor", "store", "worker", "token", "backup"};
     return names[kind];
 }
 
@@ -62,9 +64,9 @@ static int take_mode(node *root, struct config *c, char *problem) {
     return VAULT_OK;
 }
 
-/* A name in a checkpoint: no space, no '+'. */
+/* A name in a checkpoint: no space, no '+', and room for what a restore adds. */
 static int take_origin(node *root, struct config *c, char *problem) {
-    int result = take_text(root, "origin", true, c->origin, sizeof(c->origin), problem);
+    int result = take_text(root, "origin", true, c->origin, ORIGIN_MOST + 1, problem);
     if (result != VAULT_OK)
         return result;
     if (c->origin[0] == '\0' || strpbrk(c->origin, " +") != NULL || !text_is_clean(c->origin, strlen(c->origin)))
@@ -183,11 +185,12 @@ static int take_users(node *root, bool as_root, struct config *c, char *problem)
     int result = yaml_need(root, "users", &users, problem);
     if (result == VAULT_OK)
         result = yaml_need_map(users, known, problem);
-    for (unsigned kind = 0; as_root && result == VAULT_OK && kind < CHILD_KINDS; kind++) {
+    for (unsigned kind = 0; as_root && result == VAULT_OK && kind < CHILD_BACKUP; kind++) {
         bool needed = kind != CHILD_TOKEN || c->token.set || yaml_member(users, child_name(CHILD_TOKEN)) != NULL;
         if (needed)
             result = take_user(users, (enum child_kind)kind, c, problem);
     }
+    c->users[CHILD_BACKUP] = c->users[CHILD_MONITOR]; /* it reads the index's files, and what it writes is read again */
     return result;
 }
 
@@ -266,6 +269,18 @@ static int default_programs(struct config *c) {
     return VAULT_OK;
 }
 
+/* Where a copy lay beside what it is a copy of, one fault would take both. */
+static int take_backups(node *root, struct config *c, char *problem) {
+    int result = take_path(root, "backups", false, c->backups, sizeof(c->backups), problem);
+    size_t n = strlen(c->state);
+    while (n > 1 && c->state[n - 1] == '/')
+        n--;
+    if (result == VAULT_OK && strncmp(c->backups, c->state, n) == 0 && (c->backups[n] == '\0' || c->backups[n] == '/'))
+        return yaml_refuse(yaml_member(root, "backups"), problem,
+                           "backups: must be outside the state directory, best on another disk");
+    return result;
+}
+
 static int take_places(node *root, struct config *c, char *problem) {
     int result = take_path(root, "socket", false, c->socket, sizeof(c->socket), problem);
     if (result == VAULT_OK)
@@ -275,6 +290,8 @@ static int take_places(node *root, struct config *c, char *problem) {
     if (result == VAULT_OK)
         result = take_twin(root, c, problem);
     if (result == VAULT_OK)
+        result = take_backups(root, c, problem);
+    if (result == VAULT_OK)
         result = take_path(root, "programs", false, c->programs, sizeof(c->programs), problem);
     return result;
 }
@@ -283,7 +300,7 @@ static int take_all(node *root, bool as_root, struct config *c, char *problem) {
     static const char *const known[] = {"mode",          "origin",          "listen",  "socket",   "state",
                                         "objects",       "keyring_twin",    "tls",     "root_key", "token",
                                         "administrator", "approve_seconds", "users",   "programs", "limits",
-                                        "map_size",      "reserve_size",    "key_age", NULL};
+                                        "map_size",      "reserve_size",    "key_age", "backups",  NULL};
     int result = yaml_need_map(root, known, problem);
     if (result == VAULT_OK)
         result = take_mode(root, c, problem);

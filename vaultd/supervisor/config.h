@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum child_kind { CHILD_GATE, CHILD_MONITOR, CHILD_STORE, CHILD_WORKER, CHILD_TOKEN, CHILD_KINDS };
+enum child_kind { CHILD_GATE, CHILD_MONITOR, CHILD_STORE, CHILD_WORKER, CHILD_TOKEN, CHILD_BACKUP, CHILD_KINDS };
 enum { CORE_CHILDREN = CHILD_WORKER }; /* gate, monitor and store: one of each, needed always */
 
 enum { CONFIG_PATH_MAX = 1023, CONFIG_PROBLEM_SIZE = 1400, TOKEN_VARIABLES = 8 };
@@ -58,6 +58,7 @@ struct config {
     char socket[108];
     char state[CONFIG_PATH_MAX + 1];
     char objects[CONFIG_PATH_MAX + 1];
+    char backups[CONFIG_PATH_MAX + 1]; /* empty: none */
     char twin_directory[CONFIG_PATH_MAX + 1];
     char twin_name[256];
     char certificate[CONFIG_PATH_MAX + 1];
@@ -76,7 +77,7 @@ struct config {
     uint64_t reserve_size;
 };
 
-/* "gate", "monitor", "store", "worker", "token". */
+/* "gate", "monitor", "store", "worker", "token", "backup". */
 const char *child_name(enum child_kind kind);
 /* Reads and checks a configuration of n bytes. `as_root`: vaultd runs as root, so that users must be given in
  * production. On failure `problem` says what is wrong and where. VAULT_E_FORMAT, VAULT_E_LIMIT, VAULT_E_MEMORY. */

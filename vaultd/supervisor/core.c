@@ -110,6 +110,8 @@ void core_failed(struct supervisor *s, const char *why) {
     clients_unwatch(s);
     log_error("core: %s; ending every worker, gate, monitor and store", why);
     token_orphaned(s);
+    s->backup.id = 0;
+    backup_end(s);
     workers_end_all(s, WORKER_FAULTY, false);
     bool io = stop_all(s);
     if (draining) {
@@ -184,6 +186,7 @@ static bool setup_monitor(struct supervisor *s, const int fds[CORE_FILES]) {
     m->failure_limit = c->limits.failed_authentications;
     m->key_age_warn = c->key_age.warn_days;
     m->key_age_maximum = c->key_age.maximum_days;
+    m->backups = c->backups[0] != '\0';
     return core_tell_with(s, CHILD_MONITOR, given, 4);
 }
 
@@ -227,6 +230,8 @@ static void answer_credential(struct supervisor *s, uint64_t id) {
 static int take_state(struct supervisor *s, uint8_t seal, uint8_t by_operator) {
     if (seal > SEAL_UNSEALED || by_operator > 1)
         return VAULT_E_PROTOCOL;
+    if (s->seal == SEAL_UNSEALED && seal != SEAL_UNSEALED)
+        backup_end(s); /* it has the key of the index */
     s->seal = seal;
     s->stay_sealed = seal == SEAL_SEALED && by_operator == 1;
     return VAULT_OK;
@@ -246,6 +251,8 @@ static int dispatch(struct supervisor *s, struct core_child *c) {
         token_wanted(s, m->id, m->token_wanted.by_itself != 0);
     else if (m->type == MSG_worker_wanted && monitor)
         work_wanted(s);
+    else if (m->type == MSG_backup_wanted && monitor)
+        backup_wanted(s);
     else if (m->type == MSG_state && monitor)
         return take_state(s, m->state.seal, m->state.by_operator);
     else
@@ -341,6 +348,8 @@ static void close_control(struct supervisor *s, struct core_child *c) {
 /* A child ends by itself when its channel to us closes. All are closed before the first has ended, so that none takes
  * the end of another for a fault. */
 void core_end(struct supervisor *s) {
+    s->backup.id = 0;
+    backup_end(s);
     token_end(s);
     for (unsigned i = 0; i < CORE_CHILDREN; i++)
         close_control(s, &s->core[i]);

@@ -84,7 +84,8 @@ int paths_check(const struct config *c) {
         enum child_kind user;
     } directories[] = {{"state", c->state, CHILD_MONITOR},
                        {"keyring_twin", c->twin_directory, CHILD_MONITOR},
-                       {"objects", c->objects, CHILD_STORE}};
+                       {"objects", c->objects, CHILD_STORE},
+                       {"backups", c->backups, CHILD_BACKUP}};
     char problem[PROBLEM_SIZE] = "";
     int fd = -1;
     bool good = true;
@@ -92,7 +93,7 @@ int paths_check(const struct config *c) {
         int result = open_file(files[i].path, files[i].secret, &fd, problem);
         good &= report(result, files[i].key, fd, problem);
     }
-    for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++) {
+    for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]) - (c->backups[0] != '\0' ? 0 : 1); i++) {
         int result = open_directory(directories[i].path, &c->users[directories[i].user], &fd, problem);
         good &= report(result, directories[i].key, fd, problem);
     }

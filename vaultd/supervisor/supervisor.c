@@ -140,7 +140,7 @@ static int patience(const struct supervisor *s) {
     bool dated = s->phase == PHASE_RESTING || s->phase == PHASE_DRAINING;
     if (dated && s->deadline < until)
         until = s->deadline;
-    if (s->token.process.pid != 0 && s->token.deadline < until)
+    if (helper_runs(&s->token.helper) && s->token.deadline < until)
         until = s->token.deadline;
     if (s->accept_from > now && s->accept_from < until)
         until = s->accept_from;

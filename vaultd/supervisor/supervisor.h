@@ -18,6 +18,7 @@
 
 #include "children.h"
 #include "config.h"
+#include "helper.h"
 #include "listen.h"
 #include "restart.h"
 #include "trust_watch.h"
@@ -54,7 +55,7 @@ struct worker {
     struct watch *death, *talk;
     int client;          /* duplicate of its client's socket; -1: it has none */
     enum peer_kind kind; /* 0: it waits */
-    uint8_t group[16]; /* of a TLS client's address */
+    uint8_t group[16];   /* of a TLS client's address */
 };
 
 /* A core child and its place in the loop. */
@@ -74,12 +75,17 @@ struct token_want {
 
 /* vaultd-token, while it has a task, and the next one. */
 struct token_child {
-    struct child process; /* pid 0: not running */
-    struct watch *death;
+    struct helper helper;
     struct token_want now, next;
     uint64_t deadline; /* loop_now_ms */
     bool late;         /* it was ended for that */
     bool pin_refused;  /* the last PIN that was tried is wrong: not to be tried again unasked */
+};
+
+/* vaultd-backup, while it has a task. */
+struct backup_child {
+    struct helper helper;
+    uint64_t id; /* of the backup_wanted; 0: nobody listens any more */
 };
 
 struct counters {
@@ -104,6 +110,7 @@ struct supervisor {
 
     struct core_child core[CORE_CHILDREN];
     struct token_child token;
+    struct backup_child backup;
     struct file_pair trust, certificate; /* what the gate was given */
     bool stay_sealed;
     uint8_t seal; /* enum seal_state */
@@ -150,6 +157,12 @@ void token_check_deadline(struct supervisor *s, uint64_t now);
 void token_orphaned(struct supervisor *s);
 /* The end of the service: waits until it ends or its time is over. */
 void token_end(struct supervisor *s);
+
+/* backup.c: a process that copies the index, or puts a copy in its place. */
+/* The monitor's backup_wanted, which is in s->message: starts it, or says why not. */
+void backup_wanted(struct supervisor *s);
+/* The monitor is dead, or has no keys any more: ends it. It leaves nothing that counts. */
+void backup_end(struct supervisor *s);
 
 /* workers.c: the pool. */
 /* Starts waiting workers up to the configured number. */

@@ -21,40 +21,6 @@ static void tell_problem(struct supervisor *s, uint64_t id, const char *rule, co
     core_tell(s, CHILD_MONITOR);
 }
 
-/* Its channels: [0] is the supervisor's or the monitor's end. */
-struct ends {
-    int control[2], task[2];
-};
-
-static void close_ends(const struct ends *e) {
-    const int all[] = {e->control[0], e->control[1], e->task[0], e->task[1]};
-    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-        if (all[i] >= 0)
-            close(all[i]);
-}
-
-static int send_setup(struct supervisor *s, const struct ends *e, int pin) {
-    const struct token_config *c = &s->config->token;
-    message_init(&s->message, MSG_token_setup, 0);
-    copy_string(s->message.token_setup.module, sizeof(s->message.token_setup.module), c->module);
-    copy_string(s->message.token_setup.uri, sizeof(s->message.token_setup.uri), c->uri);
-    s->message.fds[0] = pin;
-    s->message.fds[1] = e->task[1];
-    s->message.fd_count = 2;
-    int result = channel_send(e->control[0], &s->message);
-    s->message.fd_count = 0; /* lent */
-    return result;
-}
-
-/* Forgets a process that is dead. */
-static void forget(struct supervisor *s) {
-    struct token_child *t = &s->token;
-    loop_remove(s->loop, &t->death);
-    if (t->process.pidfd >= 0)
-        close(t->process.pidfd);
-    t->process = (struct child){.pid = 0, .pidfd = -1, .control = -1};
-}
-
 /* It has answered, and said by its status whether the PIN was refused. */
 static bool ended_in_order(struct supervisor *s, const siginfo_t *end) {
     bool of_pin = end->si_code == CLD_EXITED && end->si_status == EXIT_PIN;
@@ -81,63 +47,35 @@ static void bury(struct supervisor *s, const siginfo_t *end) {
     }
     if (gone->problem[0] != '\0')
         log_error("token: %s", gone->problem);
-    forget(s);
     if (!listened_to || core_tell(s, CHILD_MONITOR))
         start_next(s);
 }
 
-/* Ends it by force. */
-static void end_now(struct supervisor *s) {
-    siginfo_t end = {0};
-    if (child_kill(&s->token.process, &end) == VAULT_OK)
-        bury(s, &end);
-    else
-        forget(s);
-}
-
-static void token_died(void *context) {
-    struct supervisor *s = context;
-    siginfo_t end = {0};
-    int result = child_reap(&s->token.process, &end);
-    if (result == VAULT_OK)
-        bury(s, &end);
-    else if (result != VAULT_AGAIN)
-        end_now(s);
-}
-
-static int start(struct supervisor *s, const struct ends *e, int pin) {
+/* It gets the PIN as an open file. */
+static int start(struct supervisor *s, int pin, int *ret_task) {
     struct token_child *t = &s->token;
-    siginfo_t end;
-    int result = send_setup(s, e, pin);
-    if (result == VAULT_OK)
-        result = child_spawn(s->config, CHILD_TOKEN, &e->control[1], 1, &t->process);
-    if (result != VAULT_OK)
-        return result;
+    const struct token_config *c = &s->config->token;
+    message_init(&s->message, MSG_token_setup, 0);
+    copy_string(s->message.token_setup.module, sizeof(s->message.token_setup.module), c->module);
+    copy_string(s->message.token_setup.uri, sizeof(s->message.token_setup.uri), c->uri);
+    s->message.fds[0] = pin;
+    s->message.fd_count = 1;
     t->late = false;
-    t->deadline = loop_now_ms() + (uint64_t)s->config->token.seconds * 1000;
-    result = loop_add(s->loop, t->process.pidfd, 1, token_died, s, &t->death);
-    if (result != VAULT_OK) {
-        child_kill(&t->process, &end);
-        forget(s);
-    }
-    return result;
+    t->deadline = loop_now_ms() + (uint64_t)c->seconds * 1000;
+    t->helper.ended = bury;
+    return helper_start(s, &t->helper, CHILD_TOKEN, ret_task);
 }
 
 static void start_and_tell(struct supervisor *s, int pin) {
     uint64_t id = s->token.now.id;
-    struct ends e = {{-1, -1}, {-1, -1}};
-    int result = channel_pair(e.control);
-    if (result == VAULT_OK)
-        result = channel_pair(e.task);
-    if (result == VAULT_OK)
-        result = start(s, &e, pin);
-    if (result == VAULT_OK) {
-        message_init(&s->message, MSG_token_channel, id);
-        core_tell_with(s, CHILD_MONITOR, &e.task[0], 1);
-    } else {
+    int task = -1;
+    if (start(s, pin, &task) != VAULT_OK) {
         tell_problem(s, id, "token-not-started", "The process for the token could not be started; see the log.");
+        return;
     }
-    close_ends(&e);
+    message_init(&s->message, MSG_token_channel, id);
+    core_tell_with(s, CHILD_MONITOR, &task, 1);
+    close(task);
 }
 
 /* What was wanted while the one before was still there. */
@@ -166,15 +104,15 @@ static void start_next(struct supervisor *s) {
 
 void token_wanted(struct supervisor *s, uint64_t id, bool by_itself) {
     s->token.next = (struct token_want){.id = id, .by_itself = by_itself};
-    if (s->token.process.pid == 0)
+    if (!helper_runs(&s->token.helper))
         start_next(s);
 }
 
 void token_check_deadline(struct supervisor *s, uint64_t now) {
-    if (s->token.process.pid == 0 || now < s->token.deadline)
+    if (!helper_runs(&s->token.helper) || now < s->token.deadline)
         return;
     s->token.late = true;
-    end_now(s);
+    helper_kill(&s->token.helper);
 }
 
 void token_orphaned(struct supervisor *s) {
@@ -182,11 +120,9 @@ void token_orphaned(struct supervisor *s) {
 }
 
 void token_end(struct supervisor *s) {
-    siginfo_t end = {0};
     uint64_t now = loop_now_ms();
     token_orphaned(s);
-    if (s->token.process.pid == 0)
+    if (!helper_runs(&s->token.helper))
         return;
-    (void)child_wait(&s->token.process, s->token.deadline > now ? (int)(s->token.deadline - now) : 0, &end);
-    forget(s);
+    helper_wait(&s->token.helper, s->token.deadline > now ? (int)(s->token.deadline - now) : 0);
 }

@@ -111,6 +111,16 @@ static const struct member job_rate[] = {
     FIELD(msg_job_rate, FROM_PATH, "job", MEMBER_U32, MUST, number),
     FIELD(msg_job_rate, FROM_BODY, "rate", MEMBER_U32, MUST, rate),
 };
+static const struct member backup[] = {
+    STR(msg_backup, FROM_BODY, "name", MEMBER_TEXT, MUST, name),
+};
+static const struct member restore[] = {
+    STR(msg_restore, FROM_BODY, "name", MEMBER_TEXT, MUST, name),
+};
+static const struct member restore_confirm[] = {
+    STR(msg_restore_confirm, FROM_BODY, "statement", MEMBER_TEXT, MUST, statement),
+    STR(msg_restore_confirm, FROM_BODY, "checkpoint", MEMBER_TEXT, 0, checkpoint),
+};
 static const struct member audit_tail[] = {
     FIELD(msg_audit_tail, FROM_QUERY, "count", MEMBER_U32, 0, count),
 };
@@ -233,6 +243,12 @@ const struct route routes[] = {
 
     {"POST", "/v1/scrub", serve_relay, MSG_scrub, BODY_NONE, NO_MEMBERS},
     {"GET", "/v1/scrub", serve_relay, MSG_scrub_show, BODY_NONE, NO_MEMBERS},
+
+    {"POST", "/v1/backups", serve_relay, MSG_backup, BODY_JSON, MEMBERS(backup)},
+    {"GET", "/v1/backups", serve_relay, MSG_backup_list, BODY_NONE, NO_MEMBERS},
+
+    {"POST", "/v1/restore", serve_relay, MSG_restore, BODY_JSON, MEMBERS(restore)},
+    {"POST", "/v1/restore/confirm", serve_relay, MSG_restore_confirm, BODY_JSON, MEMBERS(restore_confirm)},
 
     {"GET", "/v1/audit/tail", serve_audit_tail, MSG_audit_tail, BODY_NONE, MEMBERS(audit_tail)},
     {"GET", "/v1/audit/checkpoint", serve_relay, MSG_audit_checkpoint, BODY_NONE, NO_MEMBERS},

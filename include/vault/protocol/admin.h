@@ -113,6 +113,18 @@
 #define FIELDS_scrub(F, R) FIELDS_nothing(F, R)
 #define FIELDS_scrub_show(F, R) FIELDS_nothing(F, R)
 
+/* Begins a copy of the index; those that there are, and how the last one goes. Answer 202; what becomes of it the list
+ * tells. */
+#define FIELDS_backup(F, R) F(R, STR, name, 1023)
+#define FIELDS_backup_list(F, R) FIELDS_nothing(F, R)
+/* Puts a copy in the place of an index that is not there; then the vault is opened. Answered when that has ended. */
+#define FIELDS_restore(F, R) F(R, STR, name, 1023)
+/* States that what was withdrawn, opted out of, shredded or revoked after the backup is so again. `checkpoint` is the
+ * last one known from outside, base64 without padding, or empty. */
+#define FIELDS_restore_confirm(F, R)                                                                                   \
+    F(R, STR, statement, 512)                                                                                          \
+    F(R, STR, checkpoint, 2732)
+
 /* Answer: block. */
 #define FIELDS_audit_tail(F, R) F(R, U32, count, 0) /* up to 100 */
 #define FIELDS_audit_checkpoint(F, R) FIELDS_nothing(F, R)
@@ -178,6 +190,10 @@
     M(key_escrow, 0x0527, 0)                                                                                           \
     M(key_escrow_list, 0x0528, 0)                                                                                      \
     M(key_escrow_destroyed, 0x0529, 0)                                                                                 \
+    M(backup, 0x0550, 0)                                                                                               \
+    M(backup_list, 0x0551, 0)                                                                                          \
+    M(restore, 0x0552, 0)                                                                                              \
+    M(restore_confirm, 0x0553, 0)                                                                                      \
     M(pending_list, 0x0530, 0)                                                                                         \
     M(pending_approve, 0x0531, 0)                                                                                      \
     M(pending_refuse, 0x0532, 0)                                                                                       \

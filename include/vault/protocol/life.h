@@ -1,6 +1,6 @@
 /* Supervisor and its children: birth, clients, death. Everything here is believed [s] when the supervisor sends it.
- * Descriptors travel with: gate_setup, monitor_setup, store_setup, token_setup, trust, worker_new, client, credential,
- * token_channel, certificate. */
+ * Descriptors travel with: gate_setup, monitor_setup, store_setup, token_setup, backup_setup, backup_channel, trust,
+ * worker_new, client, credential, token_channel, certificate. */
 #ifndef VAULT_PROTOCOL_LIFE_H
 #define VAULT_PROTOCOL_LIFE_H
 
@@ -10,7 +10,8 @@
  *   gate:    certificate chain PEM, private key PEM, client CA PEM, CRL PEM, channel to the monitor
  *   monitor: state directory, directory of the key ring's twin, channel to the gate, channel to the store
  *   store:   object directory, channel to the monitor
- *   token:   PIN file, channel to the monitor */
+ *   token:   PIN file, channel to the monitor
+ *   backup:  state directory; the directory of backups (copy), or one backup (restore); channel to the monitor */
 #define FIELDS_gate_setup(F, R) F(R, U8, unused, 0)
 #define FIELDS_monitor_setup(F, R)                                                                                     \
     F(R, U8, dev, 0)              /* 1: a throw-away vault */                                                          \
@@ -26,11 +27,17 @@
     F(R, U64, reserve_size, 0)    /* bytes of space that are kept for what must go on; 0: none */                      \
     F(R, U32, failure_limit, 0)   /* confirmed failed authentications that set a file aside; 0: none do */             \
     F(R, U32, key_age_warn, 0)    /* days after which a key is warned of; 0: never */                                  \
-    F(R, U32, key_age_maximum, 0) /* days after which a key takes no deposits; 0: it always does */
+    F(R, U32, key_age_maximum, 0) /* days after which a key takes no deposits; 0: it always does */                    \
+    F(R, U8, backups, 0)          /* 1: a directory for backups is configured */
 #define FIELDS_store_setup(F, R) F(R, U8, unused, 0)
 #define FIELDS_token_setup(F, R)                                                                                       \
     F(R, STR, module, 1023) /* path of the PKCS#11 module */                                                           \
     F(R, STR, uri, 1023)    /* RFC 7512: which token, and the label of its keys */
+
+#define FIELDS_backup_setup(F, R)                                                                                      \
+    F(R, U8, task, 0)      /* enum backup_task */                                                                      \
+    F(R, STR, name, 64)    /* of the backup: one component of a path */                                                \
+    F(R, U64, map_size, 0) /* bytes of the LMDB map */
 
 /* Gate only: new client CA and CRL files (2 descriptors). Sent when either file changed. */
 #define FIELDS_trust(F, R) F(R, U8, unused, 0)
@@ -97,6 +104,20 @@ enum worker_end {
     F(R, STR, rule, 32)                                                                                                \
     F(R, STR, problem, 200)
 
+enum backup_task { BACKUP_NONE = 0, BACKUP_COPY = 1, BACKUP_RESTORE = 2 };
+
+/* Monitor to supervisor: start vaultd-backup for one task. */
+#define FIELDS_backup_wanted(F, R)                                                                                     \
+    F(R, U8, task, 0)     /* enum backup_task */                                                                       \
+    F(R, STR, name, 1023) /* [c] as somebody wrote it: the supervisor decides whether it is one */
+/* Its answer, and the end of that process, as for a token. */
+#define FIELDS_backup_channel(F, R)                                                                                    \
+    F(R, STR, rule, 32)                                                                                                \
+    F(R, STR, problem, 200)
+#define FIELDS_backup_gone(F, R)                                                                                       \
+    F(R, STR, rule, 32)                                                                                                \
+    F(R, STR, problem, 200)
+
 /* Monitor to supervisor, on every change; shown by the service manager and remembered over a restart. */
 #define FIELDS_state(F, R)                                                                                             \
     F(R, U8, seal, 0)        /* enum seal_state */                                                                     \
@@ -124,6 +145,10 @@ enum seal_state { SEAL_UNINITIALISED = 0, SEAL_SEALED = 1, SEAL_UNSEALED = 2 };
     M(token_gone, 0x0111, 0)                                                                                           \
     M(certificate, 0x0112, 2)                                                                                          \
     M(worker_wanted, 0x0113, 0)                                                                                        \
-    M(work, 0x0114, 0)
+    M(work, 0x0114, 0)                                                                                                 \
+    M(backup_setup, 0x0115, 3)                                                                                         \
+    M(backup_wanted, 0x0116, 0)                                                                                        \
+    M(backup_channel, 0x0117, 1)                                                                                       \
+    M(backup_gone, 0x0118, 0)
 
 #endif

@@ -218,7 +218,8 @@ static int clean_one(struct monitor *m) {
 }
 
 bool uploads_clean(struct monitor *m) {
-    if (m->seal != SEAL_UNSEALED || !m->clean_wanted || m->cleaning || m->space.state == SPACE_NONE)
+    if (m->seal != SEAL_UNSEALED || !m->clean_wanted || m->cleaning || m->space.state == SPACE_NONE ||
+        m->meta.unconfirmed != 0) /* it may be of a file that a newer backup knows */
         return false;
     int result = clean_one(m);
     if (result == VAULT_AGAIN)

@@ -113,7 +113,7 @@ int removal_step(struct monitor *m, bool *ret_more) {
     struct removed_value r;
     uint8_t blob[INDEX_KEY_MAX];
     *ret_more = false;
-    if (m->seal != SEAL_UNSEALED || !m->removal_wanted || m->space.state != SPACE_ENOUGH)
+    if (m->seal != SEAL_UNSEALED || !m->removal_wanted || m->space.state != SPACE_ENOUGH || m->meta.unconfirmed != 0)
         return VAULT_OK;
     int result = batch_begin(m);
     if (result == VAULT_OK)

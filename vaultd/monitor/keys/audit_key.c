@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "ring.h"
+#include "vaultd/monitor/opening/restore.h"
 #include "vault/result.h"
 
 _Static_assert(VKEY_TEXT == CHECKPOINT_VKEY_MAX - 1 && (int)SIGNATURE_SIZE == (int)KEY_CHANGE_SIGNATURE &&
@@ -11,15 +12,16 @@ _Static_assert(VKEY_TEXT == CHECKPOINT_VKEY_MAX - 1 && (int)SIGNATURE_SIZE == (i
 static const uint8_t change_key[] = "audit-key"; /* in DB_META, as long as there is the intent */
 
 int audit_key_vkey(const struct monitor *m, char ret[CHECKPOINT_VKEY_MAX]) {
-    return checkpoint_vkey(m->setup.origin, keyring_audit_seed(m->keyring), ret);
+    char origin[CHECKPOINT_ORIGIN_MAX + 1];
+    int result = monitor_origin(m, origin);
+    return result == VAULT_OK ? checkpoint_vkey(origin, keyring_audit_seed(m->keyring), ret) : result;
 }
 
 /* The log as it is: the change's record will be its next. */
-static struct checkpoint log_head(const struct monitor *m) {
-    struct checkpoint c = {.size = m->tree.size};
-    copy_string(c.origin, sizeof(c.origin), m->setup.origin);
-    merkle_fold_root(&m->tree, c.root);
-    return c;
+static int log_head(const struct monitor *m, struct checkpoint *ret) {
+    *ret = (struct checkpoint){.size = m->tree.size};
+    merkle_fold_root(&m->tree, ret->root);
+    return monitor_origin(m, ret->origin);
 }
 
 static int change_store(struct monitor *m, const struct key_change *c) {
@@ -49,8 +51,10 @@ static int change_load(struct monitor *m, struct key_change *ret) {
 /* It was signed for the log as it still is, and for the key that the ring has. */
 static int is_of_now(const struct monitor *m, const struct key_change *c) {
     char vkey[CHECKPOINT_VKEY_MAX];
-    struct checkpoint now = log_head(m);
-    int result = audit_key_vkey(m, vkey);
+    struct checkpoint now;
+    int result = log_head(m, &now);
+    if (result == VAULT_OK)
+        result = audit_key_vkey(m, vkey);
     if (result != VAULT_OK)
         return result;
     bool same = strcmp(vkey, c->to) == 0 && c->size == now.size && memcmp(c->root, now.root, MERKLE_HASH) == 0;
@@ -81,9 +85,11 @@ int audit_key_follow(struct monitor *m, const struct request *by, struct key_cha
 
 int audit_key_change(struct monitor *m, const struct request *by, struct key_change *ret, uint64_t *ret_seq) {
     CLEANUP_SECRET struct secret *seed = NULL;
-    struct checkpoint before = log_head(m);
+    struct checkpoint before;
     struct key_change c;
-    int result = secret_random(&seed, SECRET_KEY_SIZE);
+    int result = log_head(m, &before);
+    if (result == VAULT_OK)
+        result = secret_random(&seed, SECRET_KEY_SIZE);
     if (result == VAULT_OK)
         result = key_change_make(&before, keyring_audit_seed(m->keyring), seed, &c);
     if (result == VAULT_OK)

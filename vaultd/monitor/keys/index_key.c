@@ -2,6 +2,7 @@
  * one goes. index.h, "another key". */
 #include "jobs.h"
 #include "ring.h"
+#include "vaultd/monitor/care/backup.h"
 #include "vault/log.h"
 #include "vault/result.h"
 
@@ -37,6 +38,8 @@ int index_key_begun(struct monitor *m) {
 int index_key_ended(struct monitor *m) {
     struct index_keys keys = ring_index_keys(m);
     int result = index_is_resealing(m->index) ? index_reseal_end(m->index, &keys) : VAULT_OK;
+    if (result == VAULT_OK)
+        result = backups_die(m); /* each is under the key that went */
     return result == VAULT_OK ? ring_follow(m) : result;
 }
 

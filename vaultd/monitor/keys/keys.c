@@ -5,6 +5,7 @@
 #include "age.h"
 #include "jobs.h"
 #include "vaultd/monitor/opening/opening.h"
+#include "vaultd/monitor/care/backup.h"
 #include "vaultd/monitor/pending.h"
 #include "rekey.h"
 #include "ring.h"
@@ -66,35 +67,55 @@ static int retire_now(struct request *q) {
     return result;
 }
 
-/* What stands against it, if anything. */
-static const char *why_not_retired(struct request *q, const char **ret_rule) {
+struct obstacle {
+    const char *rule, *text;
+};
+
+/* What stands against it, if anything (rule not NULL). Faults of the index. */
+static int why_not_retired(struct request *q, struct obstacle *ret) {
     struct monitor *m = q->monitor;
-    *ret_rule = "nothing-to-retire";
+    bool covered = q->message->key_rotate.without_backup != 0;
+    *ret = (struct obstacle){.rule = NULL};
+    int result = covered ? VAULT_OK : backups_cover(m, &covered);
+    if (result != VAULT_OK)
+        return result;
     if (keyring_count(m->keyring) < 2)
-        return "The key ring has one generation only.";
-    *ret_rule = "still-wrapped";
-    if (!ring_can_retire(m))
-        return "Not every subject's key is known to be under the newest generation: rotate first, and mend what the "
-               "log "
-               "says is damaged.";
-    *ret_rule = "backup-needed";
-    if (q->message->key_rotate.without_backup == 0)
-        return "No backup from after the rotation was verified; without one it has to be asked for so.";
-    return NULL;
+        *ret = (struct obstacle){"nothing-to-retire", "The key ring has one generation only."};
+    else if (!ring_can_retire(m))
+        *ret = (struct obstacle){
+            "still-wrapped", "Not every subject's key is known to be under the newest generation: rotate first, and "
+                             "mend what the log says is damaged."};
+    else if (!covered)
+        *ret = (struct obstacle){"backup-needed",
+                                 "No verified backup needs the newest generation only: make one, or ask for it "
+                                 "without one."};
+    return VAULT_OK;
+}
+
+/* What an approver must know: which copies of the index open nothing afterwards. */
+static int ask_to_retire(struct request *q) {
+    struct monitor *m = q->monitor;
+    char text[RETIREMENT_TEXT];
+    char dying[PENDING_DETAIL - RETIREMENT_TEXT - 64];
+    char detail[PENDING_DETAIL];
+    int result = backups_dying(m, dying, sizeof(dying));
+    if (result != VAULT_OK)
+        return result;
+    bool fits = retirement_text(m, m->meta.generation, text) &&
+                format_string(detail, sizeof(detail), "%s%s%s%s", text,
+                              q->message->key_rotate.without_backup != 0 ? ", without a backup" : "",
+                              dying[0] == '\0' ? "" : "; backups that die: ", dying);
+    return fits ? pending_ask(q, "key.retire", NULL, detail) : VAULT_E_STATE;
 }
 
 static int retire(struct request *q) {
-    char detail[PENDING_DETAIL];
-    char text[RETIREMENT_TEXT];
-    const char *rule = NULL;
-    const char *problem = why_not_retired(q, &rule);
-    if (problem != NULL)
-        return refuse(q, "key.retire", NULL, 409, rule, problem);
-    if (q->asked_by != NULL)
-        return retire_now(q);
-    bool fits = retirement_text(q->monitor, q->monitor->meta.generation, text) &&
-                format_string(detail, sizeof(detail), "without a backup, %s", text);
-    return fits ? pending_ask(q, "key.retire", NULL, detail) : VAULT_E_STATE;
+    struct obstacle o;
+    int result = why_not_retired(q, &o);
+    if (result != VAULT_OK)
+        return result;
+    if (o.rule != NULL)
+        return refuse(q, "key.retire", NULL, 409, o.rule, o.text);
+    return q->asked_by != NULL ? retire_now(q) : ask_to_retire(q);
 }
 
 /* Every subject gets a new key. */
@@ -161,6 +182,9 @@ static int rotate_index(struct request *q, bool leave) {
     int result = job_is_open(m, &job_index, &running);
     if (result == VAULT_OK && running)
         return refuse(q, "key.rotate", NULL, 409, "job-running", "The rotation before has not ended yet.");
+    if (result == VAULT_OK && backup_has_key(m))
+        return refuse(q, "key.rotate", NULL, 409, "backup-running",
+                      "A backup is being made under the present key: ask again when it has ended.");
     if (result == VAULT_OK)
         result = index_key_change(m, leave, &job);
     if (result != VAULT_OK)

@@ -67,8 +67,9 @@ static int next_file(struct monitor *m, struct job_value *j, struct file_value *
 
 /* ---- the job ---- */
 
+/* In a restored vault that is not confirmed nothing is removed, and so nothing is put in another's place. */
 static bool may_run(const struct monitor *m) {
-    return m->seal == SEAL_UNSEALED && m->meta.aside != 0 && m->space.state == SPACE_ENOUGH;
+    return m->seal == SEAL_UNSEALED && m->meta.aside != 0 && m->space.state == SPACE_ENOUGH && m->meta.unconfirmed == 0;
 }
 
 static int finish(struct monitor *m, struct job_value *j) {

@@ -3,7 +3,9 @@
 
 #include <string.h>
 
+#include "vaultd/monitor/care/backup.h"
 #include "vaultd/monitor/opening/opening.h"
+#include "vault/copies.h"
 #include "vault/log.h"
 #include "vault/result.h"
 
@@ -66,9 +68,14 @@ int ring_change(struct monitor *m, const struct ring_change *change) {
 
 int ring_follow(struct monitor *m) {
     m->meta.epoch = keyring_epoch(m->keyring);
-    m->meta.sealed = monitor_time(m);
     m->meta.intent = INTENT_NONE;
     return meta_store(m);
+}
+
+/* The index follows the ring, whose seal is another. */
+static int follow_seal(struct monitor *m) {
+    m->meta.sealed = monitor_time(m);
+    return ring_follow(m);
 }
 
 int ring_add_generation(struct monitor *m, struct job_value *ret_job) {
@@ -92,23 +99,35 @@ json_t *ring_changed_json(struct monitor *m, bool retired) {
     json_t *json = seals_json(m);
     if (json != NULL && retired)
         json_object_set_new(json, "escrows", escrows_holding_json(m, keyring_newest(m->keyring) - 1));
+    if (json != NULL && m->dead_backups[0] != '\0')
+        json_object_set_new(json, "dead_backups", json_string(m->dead_backups));
+    m->dead_backups[0] = '\0';
     return json;
+}
+
+/* Generations before this one are gone from the ring, and with them what needed them. */
+static int note_retired(struct monitor *m, uint32_t first, const char *dead) {
+    char text[RETIREMENT_TEXT];
+    char detail[RETIREMENT_TEXT + RETIRED_TEXT + 32];
+    uint8_t key[4];
+    struct retired_value v = {.when = monitor_time(m), .record = m->tree.size};
+    struct event e = {.name = "key.retired", .outcome = "done", .action = 'D', .detail = detail};
+    put_be32(key, first);
+    if (!retirement_text(m, first, text) ||
+        !format_string(detail, sizeof(detail), "%s%s%s", text, dead[0] == '\0' ? "" : "; backups that died: ", dead))
+        return VAULT_E_STATE;
+    int result = index_put_record(m->index, DB_RETIRED, key, sizeof(key), &layout_retired_value, &v);
+    return result == VAULT_OK ? journal(m, &e, NULL) : result;
 }
 
 /* The index follows the ring, which has one generation only, under another root key. */
 static int follow_retirement(struct monitor *m) {
-    char detail[RETIREMENT_TEXT];
-    uint8_t key[4];
-    struct retired_value v = {.when = monitor_time(m), .record = m->tree.size};
-    struct event e = {.name = "key.retired", .outcome = "done", .action = 'D', .detail = detail};
-    uint32_t newest = keyring_newest(m->keyring);
-    put_be32(key, newest);
-    if (!retirement_text(m, newest, detail))
-        return VAULT_E_STATE;
-    int result = index_put_record(m->index, DB_RETIRED, key, sizeof(key), &layout_retired_value, &v);
+    int result = backups_dying(m, m->dead_backups, sizeof(m->dead_backups));
     if (result == VAULT_OK)
-        result = ring_follow(m);
-    return result == VAULT_OK ? journal(m, &e, NULL) : result;
+        result = backups_die(m);
+    if (result == VAULT_OK)
+        result = follow_seal(m);
+    return result == VAULT_OK ? note_retired(m, keyring_newest(m->keyring), m->dead_backups) : result;
 }
 
 /* A rotation may have begun since the retirement was asked for. */
@@ -120,12 +139,13 @@ static int retire_with(struct monitor *m, const struct seal *seal, struct secret
 }
 
 int ring_reseal(struct monitor *m, const struct seal *seal, struct secret **root) {
+    m->dead_backups[0] = '\0';
     if (keyring_seal(m->keyring)->kind == SEAL_BY_TOKEN)
         token_sweep_later(m); /* its key */
     if (m->retiring)
         return retire_with(m, seal, root);
     int result = ring_change(m, &(struct ring_change){INTENT_RESEAL, seal, root, NULL});
-    return result == VAULT_OK ? ring_follow(m) : result;
+    return result == VAULT_OK ? follow_seal(m) : result;
 }
 
 int retired_since(struct monitor *m, uint32_t generation, uint64_t *ret_when) {
@@ -150,7 +170,7 @@ static int disagree(char problem[200], const char *text) {
 /* The change was made and not recorded. */
 static int reseal_recovered(struct monitor *m) {
     struct event e = {.name = "seal.change", .outcome = "done", .action = 'U', .detail = "it was interrupted"};
-    int result = ring_follow(m);
+    int result = follow_seal(m);
     return result == VAULT_OK ? journal(m, &e, NULL) : result;
 }
 
@@ -189,13 +209,54 @@ static int follow(struct monitor *m, char problem[200]) {
     return disagree(problem, "The index is older than the key ring.");
 }
 
-int ring_agree(struct monitor *m, char problem[200]) {
-    uint64_t ring = keyring_epoch(m->keyring);
+static int same_vault(const struct monitor *m, char problem[200]) {
     if (memcmp(keyring_vault_id(m->keyring), m->meta.vault, KEYRING_ID) != 0)
         return disagree(problem, "The key ring and the index belong to different vaults.");
     if (keyring_is_dev(m->keyring) != (m->setup.dev != 0) || (m->meta.dev != 0) != (m->setup.dev != 0))
         return disagree(problem, m->setup.dev != 0 ? "This is a production vault; the configuration says dev."
                                                    : "This is a throw-away vault; the configuration says production.");
+    return VAULT_OK;
+}
+
+int ring_fits(struct monitor *m, char problem[200]) {
+    uint32_t oldest = 0;
+    int result = same_vault(m, problem);
+    if (result == VAULT_OK)
+        result = index_oldest_generation(m->index, &m->meta, &oldest);
+    if (result != VAULT_OK)
+        return result;
+    if (keyring_kek(m->keyring, oldest) == NULL && oldest < keyring_newest(m->keyring)) {
+        (void)format_string(problem, 200,
+                            "The backup is dead: it needs generation %u of the key-encryption key, which was retired.",
+                            oldest);
+        return VAULT_E_FORMAT;
+    }
+    if (keyring_epoch(m->keyring) < m->meta.epoch || keyring_kek(m->keyring, m->meta.generation) == NULL)
+        return disagree(problem, "The key ring is older than the backup.");
+    return VAULT_OK;
+}
+
+/* What the ring has lost since, the copy cannot know. */
+static int take_over_retirements(struct monitor *m) {
+    uint32_t known = 0;
+    uint64_t created = 0;
+    uint32_t oldest = keyring_generation(m->keyring, 0, &created);
+    int result = index_last_retired(m->index, &known);
+    return result == VAULT_OK && oldest > known ? note_retired(m, oldest, "") : result;
+}
+
+int ring_take_over(struct monitor *m) {
+    struct job_value job;
+    bool newer = keyring_newest(m->keyring) > m->meta.generation;
+    int result = newer ? activate(m, &job) : ring_follow(m);
+    return result == VAULT_OK ? take_over_retirements(m) : result;
+}
+
+int ring_agree(struct monitor *m, char problem[200]) {
+    uint64_t ring = keyring_epoch(m->keyring);
+    int result = same_vault(m, problem);
+    if (result != VAULT_OK)
+        return result;
     if (ring == m->meta.epoch && m->meta.intent == INTENT_NONE)
         return VAULT_OK;
     if (ring == m->meta.epoch) { /* it never came to the ring */

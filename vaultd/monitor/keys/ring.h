@@ -33,9 +33,10 @@ bool ring_can_retire(const struct monitor *m);
 /* What stays behind elsewhere when older generations are retired, for a record: "generations before 3", and the escrow
  * copies that hold any of them. */
 enum { RETIREMENT_TEXT = 64 + ESCROW_NAMES };
-_Static_assert(RETIREMENT_TEXT + 20 < PENDING_DETAIL, "an approver is told all of it");
+_Static_assert(RETIREMENT_TEXT + 160 < PENDING_DETAIL, "an approver is told all of it");
 bool retirement_text(const struct monitor *m, uint32_t newest, char ret[RETIREMENT_TEXT]);
-/* The answer to a change of the seal, which was a retirement or not; a new reference. */
+/* The answer to a change of the seal, which was a retirement or not: a new reference; after a retirement, once, with
+ * the backups that died of it. NULL without memory. */
 json_t *ring_changed_json(struct monitor *m, bool retired);
 /* When the ring lost this generation, or the last escrow copy that held it too was destroyed, whichever was later.
  * VAULT_NOT_FOUND, faults of the index. */
@@ -43,6 +44,13 @@ int retired_since(struct monitor *m, uint32_t generation, uint64_t *ret_when);
 /* At unseal: ring and index agree, or are one step apart with a matching intent, which is finished here.
  * VAULT_E_FORMAT with a problem text otherwise. */
 int ring_agree(struct monitor *m, char problem[200]);
+
+/* At unseal, where the index is a copy: whether the ring belongs to it, is not older, and has every generation that it
+ * needs. VAULT_E_FORMAT with a problem text otherwise; faults of the index. */
+int ring_fits(struct monitor *m, char problem[200]);
+/* The index of that copy follows the ring, whatever steps lie between: epoch and generation, with a job that rewraps to
+ * it, and what was retired meanwhile. Faults of the index. */
+int ring_take_over(struct monitor *m);
 
 /* ---- index_key.c ---- */
 

@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include "opening.h"
+#include "restore.h"
+#include "vaultd/monitor/care/backup.h"
 #include "vaultd/monitor/care/failures.h"
 #include "vaultd/monitor/keys/age.h"
 #include "vaultd/monitor/keys/escrow.h"
@@ -59,11 +61,14 @@ static json_t *status_json(struct monitor *m, bool in_full) {
         return status;
     json_t *policy =
         m->has_policy ? json_pack("{s:s, s:s}", "name", m->policy.name, "hash", m->policy_hash) : json_null();
-    json_t *rest = json_pack("{s:s, s:o, s:I, s:i, s:I, s:I, s:I, s:o, s:o, s:o}", "origin", m->setup.origin, "vault",
-                             json_hex(m->meta.vault, KEYRING_ID), "epoch", (json_int_t)m->meta.epoch, "generation",
-                             (int)m->meta.generation, "records", (json_int_t)m->tree.size, "subjects",
-                             (json_int_t)m->meta.subjects, "files", (json_int_t)m->meta.files, "policy", policy, "jobs",
-                             json_integer((json_int_t)jobs_open(m)), "index", check_json(m));
+    char origin[CHECKPOINT_ORIGIN_MAX + 1] = "";
+    (void)monitor_origin(m, origin);
+    json_t *rest =
+        json_pack("{s:s, s:o, s:I, s:i, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "origin", origin, "vault",
+                  json_hex(m->meta.vault, KEYRING_ID), "epoch", (json_int_t)m->meta.epoch, "generation",
+                  (int)m->meta.generation, "records", (json_int_t)m->tree.size, "subjects",
+                  (json_int_t)m->meta.subjects, "files", (json_int_t)m->meta.files, "policy", policy, "jobs",
+                  json_integer((json_int_t)jobs_open(m)), "index", check_json(m), "restored", restored_json(m));
     if (rest != NULL) {
         json_object_set_new(rest, "failed_authentications", failures_json(m));
         json_object_set_new(rest, "key_age", key_age_json(m));
@@ -110,6 +115,8 @@ int answer_seal(struct request *q) {
         if (w != q->worker && w->deposits)
             result = uploads_drop_of_worker(m, w->number);
     if (result == VAULT_OK)
+        result = backup_abandon(m);
+    if (result == VAULT_OK)
         result = denials_sum(m, true);
     if (result == VAULT_OK)
         result = administer(q, "vault.seal", NULL, 'E', NULL, 200, json_pack("{s:s}", "seal", "sealed"));
@@ -154,6 +161,20 @@ static void want_opening(struct monitor *m, enum credential_use use) {
     } else {
         (void)want_credential(m, use);
     }
+}
+
+void life_open_restored(struct monitor *m) {
+    struct seal seal;
+    struct worker *w = worker_find(m, m->credential_worker);
+    struct message request = {.id = m->credential_id};
+    if (!needs_shares(m, &seal)) {
+        want_opening(m, CREDENTIAL_UNSEAL);
+        return;
+    }
+    m->credential_use = CREDENTIAL_NONE;
+    m->credential_worker = 0;
+    if (w != NULL)
+        answer_json(m, w, &request, 200, NO_SEQ, NULL, status_json(m, true));
 }
 
 void life_start(struct monitor *m) {
@@ -333,8 +354,10 @@ void life_settle(struct monitor *m, enum credential_use use, int result, struct 
                                 vault_result_name(result));
         log_error("vault: stays sealed problem=\"%s\"", o->problem);
         forget_keys(m);
+        restore_failed(m, result);
     } else {
         m->sealed_by_operator = false;
+        m->backup.placed = false;
     }
     open_later(m, may_pass(result) && use == CREDENTIAL_STARTUP);
     if (m->credential_worker != 0)

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "opening.h"
+#include "restore.h"
 #include "vaultd/monitor/keys/ring.h"
 #include "vault/log.h"
 #include "vault/result.h"
@@ -97,7 +98,7 @@ static int recover(struct monitor *m, struct opening *o) {
     if (result == VAULT_OK)
         result = batch_begin(m);
     if (result == VAULT_OK)
-        result = ring_agree(m, problem);
+        result = m->meta.copy != 0 ? restore_settle(m, problem) : ring_agree(m, problem);
     if (result == VAULT_OK)
         result = grants_recover(m);
     if (result == VAULT_OK)

@@ -16,6 +16,9 @@ void life_tell_state(struct monitor *m);
 /* Asks for the credential, to seal a new root key by it; the answer follows. Handlers of POST /v1/keys/seal and
  * /v1/keys/rotate. */
 int life_reseal(struct request *q);
+/* A copy was put in the index's place: asks for what opens the ring, whoever asked for the restore being answered with
+ * what comes of it; or answers that shares are needed. */
+void life_open_restored(struct monitor *m);
 /* Whoever asks now will be answered when that has come which it waits for. False if it was answered, since another
  * waits already. */
 bool life_take_turn(struct request *q, enum credential_use use);

@@ -1,0 +1,1 @@
+vault_unit_test(backup backup_core lmdb)

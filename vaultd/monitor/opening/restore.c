@@ -1,0 +1,272 @@
+/* Restoring. What was withdrawn, shredded or revoked after the backup is in force again in what it brings back; so that
+ * nobody takes it for the vault of before, its log goes on under another name, and content is for nobody until a
+ * custodian has stated that it was all done again. */
+#include "restore.h"
+
+#include <sodium.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vaultd/monitor/care/backup.h"
+#include "vaultd/monitor/keys/ring.h"
+#include "vaultd/monitor/pending.h"
+#include "vault/checkpoint.h"
+#include "vault/log.h"
+#include "vault/result.h"
+
+int monitor_origin(const struct monitor *m, char ret[CHECKPOINT_ORIGIN_MAX + 1]) {
+    return checkpoint_origin(m->setup.origin, m->meta.restored, ret);
+}
+
+json_t *restored_json(const struct monitor *m) {
+    if (m->meta.restored == 0)
+        return json_null();
+    return json_pack("{s:i, s:b, s:I}", "times", (int)m->meta.restored, "confirmed", m->meta.unconfirmed == 0,
+                     "continues", (json_int_t)m->meta.continues);
+}
+
+/* ---- asking for it ---- */
+
+static int cannot(struct request *q, const char *rule, const char *text) {
+    if (q->monitor->seal == SEAL_UNSEALED)
+        return refuse(q, "restore", NULL, 409, rule, text);
+    answer_problem(q->monitor, q->worker, q->message, 409, NO_SEQ, NULL, rule, text);
+    return VAULT_OK;
+}
+
+int answer_restore(struct request *q) {
+    struct monitor *m = q->monitor;
+    if (m->setup.backups == 0)
+        return cannot(q, "backups-not-configured", "No directory for backups is configured.");
+    if (m->seal == SEAL_UNSEALED || index_exists())
+        return cannot(q, "index-exists",
+                      "There is an index: a backup is restored only where there is none. Stop the vault and move the "
+                      "index away first.");
+    if (!keyring_exists(&m->place))
+        return cannot(q, "keyring-missing",
+                      "The key ring is not in its place: bring it back first. No backup holds it.");
+    if (backup_runs(m))
+        return cannot(q, "backup-running", "A backup is made or restored already.");
+    if (life_take_turn(q, CREDENTIAL_UNSEAL))
+        backup_start(m, BACKUP_RESTORE, q->message->restore.name);
+    return VAULT_OK;
+}
+
+static unsigned status_of_rule(const char *rule) {
+    return strcmp(rule, "backup-damaged") == 0   ? 500
+           : strcmp(rule, "backup-name") == 0    ? 400
+           : strcmp(rule, "no-such-backup") == 0 ? 404
+           : strcmp(rule, "state-full") == 0     ? 507
+                                                 : 409;
+}
+
+void restore_concluded(struct monitor *m) {
+    struct backup *b = &m->backup;
+    struct worker *w = worker_find(m, m->credential_worker);
+    struct message request = {.id = m->credential_id};
+    b->placed = b->good || index_exists(); /* only a whole copy gets that name, whatever its process died of then */
+    if (b->placed) {
+        log_notice("restore: a copy is in the index's place backup=%s", b->name);
+        life_open_restored(m);
+        return;
+    }
+    m->credential_use = CREDENTIAL_NONE;
+    m->credential_worker = 0;
+    if (w != NULL)
+        answer_problem(m, w, &request, status_of_rule(b->rule), NO_SEQ, NULL, b->rule, b->problem);
+}
+
+/* Otherwise the place is taken by what can never be opened. The backup itself stays as it is. */
+void restore_failed(struct monitor *m, int result) {
+    if (!m->backup.placed || (result != VAULT_E_FORMAT && result != VAULT_E_DAMAGED))
+        return;
+    m->backup.placed = false;
+    (void)unlinkat(m->place.directory, "index/data.mdb", 0);
+    (void)unlinkat(m->place.directory, "index/lock.mdb", 0);
+    log_error("restore: the copy cannot be opened with this key ring, and was removed from the index's place");
+}
+
+/* ---- opening what was restored ---- */
+
+/* The head of the log as the copy has it, in the fields of a checkpoint. */
+static bool describe_head(struct monitor *m, char *to, size_t size) {
+    char origin[CHECKPOINT_ORIGIN_MAX + 1] = "";
+    char root[sodium_base64_ENCODED_LEN(MERKLE_HASH, sodium_base64_VARIANT_ORIGINAL)];
+    uint8_t hash[MERKLE_HASH];
+    merkle_fold_root(&m->tree, hash);
+    sodium_bin2base64(root, sizeof(root), hash, sizeof(hash), sodium_base64_VARIANT_ORIGINAL);
+    return monitor_origin(m, origin) == VAULT_OK &&
+           format_string(to, size, "continues the log %s %llu %s", origin, (unsigned long long)m->tree.size, root);
+}
+
+/* The mark goes with the record that tells of it. */
+static int begin_anew(struct monitor *m) {
+    char detail[CHECKPOINT_ORIGIN_MAX + 128];
+    if (!describe_head(m, detail, sizeof(detail)))
+        return VAULT_E_STATE;
+    m->meta.copy = 0;
+    m->meta.restored++;
+    m->meta.unconfirmed = 1;
+    m->meta.continues = m->tree.size;
+    int result = meta_store(m);
+    return result == VAULT_OK ? life_record(m, "vault.restored", detail) : result;
+}
+
+int restore_settle(struct monitor *m, char problem[200]) {
+    int result = ring_fits(m, problem);
+    if (result == VAULT_OK)
+        result = begin_anew(m);
+    if (result == VAULT_OK)
+        result = ring_take_over(m);
+    if (result == VAULT_OK)
+        result = pending_drop_all(m);
+    if (result == VAULT_OK)
+        log_notice("restore: this index is a copy that is in force from now on restored=%u", m->meta.restored);
+    return result;
+}
+
+/* ---- until it is confirmed ---- */
+
+static bool is_administrator(const struct asker *a) {
+    return (a->roles & ~(1u << ROLE_DEPOSITOR | 1u << ROLE_READER)) != 0;
+}
+
+/* Lists and decisions are looked at by administrators too, who must see what they are to do again. */
+bool restore_forbids(const struct request *q) {
+    if (q->monitor->meta.unconfirmed == 0)
+        return false;
+    switch (q->message->type) {
+    case MSG_open:
+    case MSG_page_get:
+    case MSG_upload_create:
+    case MSG_upload_announce:
+    case MSG_upload_page:
+    case MSG_upload_commit: return true;
+    case MSG_file_list:
+    case MSG_file_show:
+    case MSG_inquire: return !is_administrator(&q->asker);
+    default: return false;
+    }
+}
+
+int restore_refuse(struct request *q) {
+    static const char rule[] = "restored-not-confirmed";
+    static const char text[] =
+        "The vault was restored from a backup: nothing is read or deposited until a custodian has "
+        "stated that what was withdrawn since is withdrawn again.";
+    uint64_t seq = NO_SEQ;
+    struct event e = {.name = message_name(q->message->type),
+                      .outcome = "denied",
+                      .asker = &q->asker,
+                      .request = q->id,
+                      .rule = rule,
+                      .text = text,
+                      .state = REQUEST_ENDED,
+                      .status = 1};
+    int result = q->monitor->space.state == SPACE_NONE ? VAULT_OK : journal(q->monitor, &e, &seq);
+    if (result == VAULT_OK)
+        answer_problem(q->monitor, q->worker, q->message, 503, seq, q->id, rule, text);
+    return result;
+}
+
+/* ---- confirming ---- */
+
+enum { KNOWN_TEXT = CHECKPOINT_ORIGIN_MAX + 160 };
+
+struct obstacle {
+    unsigned status;
+    const char *rule, *text;
+};
+
+/* The note that was sent, if it is one of this log or of the one that it continues; *ret_before: of that. */
+static bool read_known(struct monitor *m, const char *text, struct checkpoint *ret, bool *ret_before) {
+    char note[CHECKPOINT_TEXT_MAX];
+    char origin[CHECKPOINT_ORIGIN_MAX + 1], before[CHECKPOINT_ORIGIN_MAX + 1];
+    char vkey[CHECKPOINT_VKEY_MAX];
+    size_t n = 0;
+    if (sodium_base642bin((uint8_t *)note, sizeof(note) - 1, text, strlen(text), NULL, &n, NULL,
+                          sodium_base64_VARIANT_ORIGINAL_NO_PADDING) != 0)
+        return false;
+    note[n] = '\0';
+    if (strlen(note) != n || monitor_origin(m, origin) != VAULT_OK ||
+        checkpoint_origin(m->setup.origin, m->meta.restored - 1, before) != VAULT_OK ||
+        checkpoint_vkey(origin, keyring_audit_seed(m->keyring), vkey) != VAULT_OK ||
+        checkpoint_verify_earlier(note, vkey, ret) != VAULT_OK)
+        return false;
+    *ret_before = strcmp(ret->origin, before) == 0;
+    return *ret_before || strcmp(ret->origin, origin) == 0;
+}
+
+/* Whether the log begins as the checkpoint says. Faults of the index. */
+static int begins_so(struct monitor *m, const struct checkpoint *known, bool *ret) {
+    uint8_t root[MERKLE_HASH];
+    *ret = false;
+    if (known->size > m->tree.size)
+        return VAULT_OK;
+    int result = log_root(m, known->size, root);
+    if (result == VAULT_OK)
+        *ret = memcmp(root, known->root, MERKLE_HASH) == 0;
+    return result;
+}
+
+/* What the last checkpoint known from outside says of what was lost: text for the record. */
+static int compare_known(struct monitor *m, const char *text, char ret[KNOWN_TEXT], struct obstacle *ret_obstacle) {
+    struct checkpoint known;
+    bool before = false, agrees = true;
+    ret[0] = '\0';
+    if (text[0] == '\0')
+        return VAULT_OK;
+    if (!read_known(m, text, &known, &before)) {
+        *ret_obstacle =
+            (struct obstacle){400, "checkpoint-foreign",
+                              "The checkpoint is not of the log that the restored one continues: its origin "
+                              "or its signature is another."};
+        return VAULT_OK;
+    }
+    uint64_t lost = before && known.size > m->meta.continues ? known.size - m->meta.continues : 0;
+    int result = lost > 0 ? VAULT_OK : begins_so(m, &known, &agrees);
+    if (!agrees)
+        *ret_obstacle = (struct obstacle){409, "checkpoint-inconsistent",
+                                          "The checkpoint is of another history: the restored log does not begin as it "
+                                          "says."};
+    if (result != VAULT_OK)
+        return result;
+    return format_string(ret, KNOWN_TEXT, " (last checkpoint known: %s %llu; records lost: %llu)", known.origin,
+                         (unsigned long long)known.size, (unsigned long long)lost)
+               ? VAULT_OK
+               : VAULT_E_STATE;
+}
+
+static void why_not_confirmed(const struct request *q, struct obstacle *ret) {
+    const struct monitor *m = q->monitor;
+    *ret = (struct obstacle){.rule = NULL};
+    if (m->meta.unconfirmed == 0)
+        *ret = (struct obstacle){409, "nothing-to-confirm", "Nothing was restored that is not confirmed already."};
+    else if (q->message->restore_confirm.statement[0] == '\0')
+        *ret = (struct obstacle){400, "malformed", "`statement` must say what was done again."};
+    else if (m->check == CHECK_DAMAGED)
+        *ret = (struct obstacle){409, "index-damaged", "The restored index is damaged: restore another backup."};
+    else if (m->check != CHECK_WHOLE)
+        *ret = (struct obstacle){409, "index-not-checked",
+                                 "The restored index is still being compared with its tally: see `index` in `status`."};
+}
+
+int answer_restore_confirm(struct request *q) {
+    const struct msg_restore_confirm *c = &q->message->restore_confirm;
+    struct monitor *m = q->monitor;
+    char known[KNOWN_TEXT];
+    char detail[sizeof(c->statement) + KNOWN_TEXT];
+    struct obstacle o;
+    why_not_confirmed(q, &o);
+    int result = o.rule == NULL ? compare_known(m, c->checkpoint, known, &o) : VAULT_OK;
+    if (result != VAULT_OK)
+        return result;
+    if (o.rule != NULL)
+        return refuse(q, "restore.confirm", NULL, o.status, o.rule, o.text);
+    if (!format_string(detail, sizeof(detail), "%s%s", c->statement, known))
+        return VAULT_E_STATE;
+    m->meta.unconfirmed = 0;
+    m->clean_wanted = m->removal_wanted = true;
+    result = meta_store(m);
+    return result == VAULT_OK ? administer(q, "restore.confirm", NULL, 'E', detail, 200, restored_json(m)) : result;
+}
