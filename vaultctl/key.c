@@ -170,11 +170,16 @@ const struct command command_key_rotate = {
     .help =
         "Renews a key while the vault serves. WHAT is kek: the key-encryption key gets a new generation and every\n"
         "patient's key is wrapped again. Or subject: every patient gets a new key, and the keys of their files are\n"
-        "wrapped again. Both wait for the end and show progress. Or root: the key ring is put under a new root\n"
-        "key in the same seal, at once; a token makes a new key for it and destroys the one before. Or audit: the\n"
-        "log's next checkpoints are signed by a new key; the old one signs that it follows, and is gone. Or\n"
-        "index: all entries of the index are sealed again under a new key; it stops at one that is damaged, and with\n"
-        "--leave-damaged leaves such behind, which no key opens any more.\n"
+        "wrapped again. Or index: every entry of the index is sealed again under a new key; older backups of the "
+        "index\n"
+        "do not open afterwards. It stops at an entry that is damaged; with --leave-damaged it leaves such behind, "
+        "which\n"
+        "no key opens any more. These wait for the end and show progress.\n"
+        "Or root: the key ring is put under a new root key in the same seal, at once; a token makes a new key for it "
+        "and\n"
+        "destroys the one before. Or audit: the log's next checkpoints are signed by a new key; the old one signs that "
+        "it\n"
+        "follows, and is gone.\n"
         "With --retire nothing is rotated: the ring forgets the older generations of kek, under a new root key. It\n"
         "makes shreds final, and every older backup of the index unreadable, and waits for a second person.",
     .example = "  vaultctl key rotate kek",
