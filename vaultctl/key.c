@@ -18,6 +18,8 @@ static int run_list(struct call *c) {
         if (json_is_integer(json_object_get(keys, "index")))
             printf("generation of the index key  %lld\n",
                    (long long)json_integer_value(json_object_get(keys, "index")));
+        if (json_is_integer(json_object_get(keys, "index_next")))
+            puts("                             and the next one: see 'key jobs'; if none is open, rotate index again");
         if (json_is_string(json_object_get(keys, "vkey")))
             print_line(stdout, "verifier key of the audit    ", json_string_value(json_object_get(keys, "vkey")));
     }
