@@ -18,6 +18,8 @@ static int run_list(struct call *c) {
         if (json_is_integer(json_object_get(keys, "index")))
             printf("generation of the index key  %lld\n",
                    (long long)json_integer_value(json_object_get(keys, "index")));
+        if (json_is_integer(json_object_get(keys, "index_next")))
+            puts("                             and the next one: see 'key jobs'; if none is open, rotate index again");
         if (json_is_string(json_object_get(keys, "vkey")))
             print_line(stdout, "verifier key of the audit    ", json_string_value(json_object_get(keys, "vkey")));
         print_warnings(keys);
@@ -172,13 +174,13 @@ const struct command command_key_rotate = {
     .help =
         "Renews a key while the vault serves. WHAT is kek: the key-encryption key gets a new generation and every\n"
         "patient's key is wrapped again. Or subject: every patient gets a new key, and the keys of their files are\n"
-        "wrapped again. Or data: every file is encrypted anew under another key; it stays readable meanwhile. These "
-        "wait\n"
-        "for the end and show progress. Or root: the key ring is put under a new root\n"
-        "key in the same seal, at once; a token makes a new key for it and destroys the one before. Or audit: the\n"
-        "log's next checkpoints are signed by a new key; the old one signs that it follows, and is gone. Or\n"
-        "index: all entries of the index are sealed again under a new key; it stops at one that is damaged, and with\n"
-        "--leave-damaged leaves such behind, which no key opens any more.\n"
+        "wrapped again. Or data: every file is encrypted anew under another key; it stays readable meanwhile.\n"
+        "Or index: every entry of the index is sealed again under a new key; older backups of the index do not open\n"
+        "afterwards. It stops at an entry that is damaged; with --leave-damaged it leaves such behind, which no key\n"
+        "opens any more. These wait for the end and show progress.\n"
+        "Or root: the key ring is put under a new root key in the same seal, at once; a token makes a new key for it\n"
+        "and destroys the one before. Or audit: the log's next checkpoints are signed by a new key; the old one signs\n"
+        "that it follows, and is gone.\n"
         "With --retire nothing is rotated: the ring forgets the older generations of kek, under a new root key. It\n"
         "makes shreds final, and every older backup of the index unreadable, and waits for a second person. It needs\n"
         "a backup from after the rotation ('backup').",

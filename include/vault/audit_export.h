@@ -27,7 +27,7 @@ struct audit_report {
  * signature, every line's inclusion by its proof, the root of all where the export is whole, seq against the position,
  * ascending seq, canonical form, the subject and service chains where consecutive links are in the export, and that
  * nothing is left out by number, or else in the chain of the one subject or service that all records have. Memory:
- * about 7 MB, and at most 300 bytes for each distinct subject and service. Starts up to 16 threads for its own
+ * about 8 MB, and at most 300 bytes for each distinct subject and service. Starts up to 16 threads for its own
  * duration. VAULT_OK, VAULT_E_DAMAGED or VAULT_E_FORMAT with ret->problem filled, VAULT_E_IO (a file cannot be read;
  * problem names it), VAULT_E_MEMORY. `ret` is filled in any case. */
 int audit_verify(const char *path, const char *vkey, const char *checkpoint_path, struct audit_report *ret);

@@ -8,7 +8,7 @@ import scene
 from strange import crashes
 from vault_under_test import ROOT
 
-COUNT = 100
+COUNT = 200
 
 
 @pytest.fixture(scope="module")

@@ -180,12 +180,14 @@ def test_a_damaged_entry_keeps_the_key_before_until_it_is_mended_or_given_up(vau
     flip(vault, "consents")
     stopped = vault.ctl("key", "rotate", "index", expect=6)
     assert stopped["failed"] == 1 and "the key before is kept" in vault.stderr
+    assert vault.ctl("key", "list")["index_next"] == 2
     assert index_generation(vault) == 1 and "next index key" in ring(vault)
     assert scene.wait_for_record(vault, event="key.rotated", outcome="failed")
     vault.ctl("key", "rotate", "index", expect=6)
     flip(vault, "consents")
     assert vault.ctl("key", "rotate", "index")["failed"] == 0
     assert index_generation(vault) == 2 and is_whole(vault) and "next index key" not in ring(vault)
+    assert vault.ctl("key", "list")["index_next"] is None
     assert scene.Read(vault, "S-1", "a.cram").body == CONTENT
 
     flip(vault, "consents")

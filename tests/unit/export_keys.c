@@ -200,14 +200,6 @@ static void without_the_record_of_the_change_it_fails_and_says_so(void **state) 
 
 /* ---- a forger ---- */
 
-static void restore(void) {
-    for (size_t seq = 0; seq < LOG; seq++) {
-        char line[RECORD_LINE_MAX];
-        copy_string(line, sizeof(line), lines[seq]);
-        put_line(seq, line);
-    }
-}
-
 /* Rewrites the log from `seq` on, with this line there. */
 static void rewrite_from(size_t seq, const char *line) {
     put_line(seq, line);
@@ -343,7 +335,6 @@ static int set_up(void **state) {
     build();
     copy_string(folder, sizeof(folder), "/tmp/export-keys-XXXXXX");
     assert_non_null(mkdtemp(folder));
-    restore();
     return 0;
 }
 

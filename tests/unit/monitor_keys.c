@@ -29,7 +29,7 @@ static int lost_folder(void) {
 }
 
 /* The monitor ends at the store of the ring, before (`first`) or after its first copy was replaced. */
-static void rotate_and_die(const char *what, bool first) {
+static void rotate_and_stop(const char *what, bool first) {
     int *place = first ? &m.place.directory : &m.place.twin_directory;
     int whole = *place;
     *place = lost_folder();
@@ -43,7 +43,37 @@ static void rotate_and_die(const char *what, bool first) {
     close(*place);
     *place = whole;
     rig_stop();
+}
+
+static void rotate_and_die(const char *what, bool first) {
+    rotate_and_stop(what, first);
     assert_true(rig_start_unsealed());
+}
+
+/* Flips a bit of the first entry of a database, or flips it back, while the vault does not run. */
+static void flip_in_file(const char *db) {
+    MDB_env *env;
+    MDB_txn *t;
+    MDB_dbi dbi;
+    MDB_cursor *c;
+    MDB_val k, v;
+    static uint8_t value[4096];
+    assert_int_equal(chdir(rig_folder()), 0);
+    assert_int_equal(mdb_env_create(&env), 0);
+    assert_int_equal(mdb_env_set_maxdbs(env, DB_COUNT), 0);
+    assert_int_equal(mdb_env_open(env, "state/index", 0, 0600), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, 0, &t), 0);
+    assert_int_equal(mdb_dbi_open(t, db, 0, &dbi), 0);
+    assert_int_equal(mdb_cursor_open(t, dbi, &c), 0);
+    assert_int_equal(mdb_cursor_get(c, &k, &v, MDB_FIRST), 0);
+    assert_true(v.mv_size < sizeof(value));
+    copy_bytes(value, sizeof(value), v.mv_data, v.mv_size);
+    value[30] ^= 1;
+    v.mv_data = value;
+    assert_int_equal(mdb_cursor_put(c, &k, &v, MDB_CURRENT), 0);
+    mdb_cursor_close(c);
+    assert_int_equal(mdb_txn_commit(t), 0);
+    mdb_env_close(env);
 }
 
 static void vkey_now(char ret[CHECKPOINT_VKEY_MAX]) {
@@ -107,6 +137,23 @@ static void death_after_the_ring_leaves_the_new_audit_key_and_its_record(void **
     assert_int_equal(audit_count("\"event\":\"key.audit\"", before, after, "it was interrupted", NULL), 1);
     checkpoint_is_signed_by(after, true);
     assert_int_equal(rotate("audit"), 200);
+}
+
+/* The change is the first entry of its database. */
+static void damaged_change_of_the_audit_key_is_told_and_the_vault_serves(void **state) {
+    char before[CHECKPOINT_VKEY_MAX], after[CHECKPOINT_VKEY_MAX];
+    (void)state;
+    vkey_now(before);
+    rotate_and_stop("audit", false);
+    flip_in_file("meta");
+    assert_true(rig_start_unsealed());
+    vkey_now(after);
+    assert_string_not_equal(before, after);
+    assert_int_equal(m.meta.intent, INTENT_NONE);
+    assert_int_equal(audit_count("\"event\":\"key.audit\"", NULL), 0);
+    assert_int_equal(audit_count("\"event\":\"key.rotated\"", "leads nobody to the new one", NULL), 1);
+    assert_int_equal(rotate("audit"), 200);
+    assert_int_equal(audit_count("\"event\":\"key.audit\"", NULL), 1);
 }
 
 /* Others' requests of the turn are recorded before, and the change's record is the next, as was signed. */
@@ -301,31 +348,9 @@ static void key_before_stays_while_the_ring_has_no_space(void **state) {
     assert_int_equal(umount2(name, MNT_DETACH) | rmdir(name), 0);
 }
 
-/* Flips a bit of the last entry of a database, behind the vault's back, or flips it back. */
 static void flip(const char *db) {
-    MDB_env *env;
-    MDB_txn *t;
-    MDB_dbi dbi;
-    MDB_cursor *c;
-    MDB_val k, v;
-    static uint8_t value[4096];
     rig_stop();
-    assert_int_equal(chdir(rig_folder()), 0);
-    assert_int_equal(mdb_env_create(&env), 0);
-    assert_int_equal(mdb_env_set_maxdbs(env, DB_COUNT), 0);
-    assert_int_equal(mdb_env_open(env, "state/index", 0, 0600), 0);
-    assert_int_equal(mdb_txn_begin(env, NULL, 0, &t), 0);
-    assert_int_equal(mdb_dbi_open(t, db, 0, &dbi), 0);
-    assert_int_equal(mdb_cursor_open(t, dbi, &c), 0);
-    assert_int_equal(mdb_cursor_get(c, &k, &v, MDB_FIRST), 0);
-    assert_true(v.mv_size < sizeof(value));
-    copy_bytes(value, sizeof(value), v.mv_data, v.mv_size);
-    value[30] ^= 1;
-    v.mv_data = value;
-    assert_int_equal(mdb_cursor_put(c, &k, &v, MDB_CURRENT), 0);
-    mdb_cursor_close(c);
-    assert_int_equal(mdb_txn_commit(t), 0);
-    mdb_env_close(env);
+    flip_in_file(db);
     assert_true(rig_start_unsealed());
 }
 
@@ -417,6 +442,7 @@ int main(void) {
         KEYS(audit_key_is_changed_and_its_record_names_both),
         KEYS(death_before_the_ring_leaves_the_old_audit_key_and_no_record),
         KEYS(death_after_the_ring_leaves_the_new_audit_key_and_its_record),
+        KEYS(damaged_change_of_the_audit_key_is_told_and_the_vault_serves),
         KEYS(change_of_the_audit_key_shares_its_turn_with_others),
         KEYS(index_gets_another_key),
         KEYS(index_is_used_under_both_keys_and_over_restarts),

@@ -41,7 +41,7 @@ static int scan_line(struct key_chain *k, const char *line, size_t n) {
 }
 
 int keys_scan(struct key_chain *k, struct line_source *records) {
-    static _Thread_local char line[RECORD_LINE_MAX];
+    static char line[RECORD_LINE_MAX];
     size_t n = 0;
     int result = VAULT_OK;
     k->scanned = true;

@@ -3,6 +3,7 @@
 
 #include "ring.h"
 #include "vaultd/monitor/opening/restore.h"
+#include "vault/log.h"
 #include "vault/result.h"
 
 _Static_assert(VKEY_TEXT == CHECKPOINT_VKEY_MAX - 1 && (int)SIGNATURE_SIZE == (int)KEY_CHANGE_SIGNATURE &&
@@ -72,15 +73,34 @@ static int record(struct monitor *m, const struct request *by, const struct key_
     return journal(m, &e, ret_seq);
 }
 
-int audit_key_follow(struct monitor *m, const struct request *by, struct key_change *ret, uint64_t *ret_seq) {
+static int forget_change(struct monitor *m) {
+    int result = index_delete(m->index, DB_META, change_key, sizeof(change_key));
+    return result == VAULT_OK || result == VAULT_NOT_FOUND ? ring_follow(m) : result;
+}
+
+static int follow(struct monitor *m, const struct request *by, struct key_change *ret, uint64_t *ret_seq) {
     int result = change_load(m, ret);
     if (result == VAULT_OK)
         result = is_of_now(m, ret);
     if (result == VAULT_OK)
         result = record(m, by, ret, ret_seq);
-    if (result == VAULT_OK)
-        result = index_delete(m->index, DB_META, change_key, sizeof(change_key));
-    return result == VAULT_OK ? ring_follow(m) : result;
+    return result == VAULT_OK ? forget_change(m) : result;
+}
+
+/* The old key is gone, and can sign nothing anew: the vault serves on under the new one, which is given by hand. */
+static int record_loss(struct monitor *m) {
+    struct event e = {.name = "key.rotated", .outcome = "failed", .action = 'U'};
+    e.detail = "audit: what the key before signed is damaged, and leads nobody to the new one";
+    log_error("audit: the key was changed, and what the key before signed of it is damaged");
+    int result = journal(m, &e, NULL);
+    return result == VAULT_OK ? forget_change(m) : result;
+}
+
+int audit_key_recovered(struct monitor *m) {
+    struct key_change c;
+    uint64_t seq = 0;
+    int result = follow(m, NULL, &c, &seq);
+    return result == VAULT_E_DAMAGED ? record_loss(m) : result;
 }
 
 int audit_key_change(struct monitor *m, const struct request *by, struct key_change *ret, uint64_t *ret_seq) {
@@ -96,5 +116,5 @@ int audit_key_change(struct monitor *m, const struct request *by, struct key_cha
         result = change_store(m, &c);
     if (result == VAULT_OK)
         result = ring_change(m, &(struct ring_change){.intent = INTENT_AUDIT_KEY, .seed = &seed});
-    return result == VAULT_OK ? audit_key_follow(m, by, ret, ret_seq) : result;
+    return result == VAULT_OK ? follow(m, by, ret, ret_seq) : result;
 }

@@ -16,26 +16,32 @@
 
 enum { STEP_SUBJECTS = 64 };
 
-int answer_key_list(struct request *q) {
-    const struct keyring *k = q->monitor->keyring;
+static json_t *generations_json(const struct monitor *m) {
+    const struct keyring *k = m->keyring;
     json_t *generations = json_array();
     for (uint32_t i = 0; i < keyring_count(k); i++) {
         uint64_t created = 0;
         uint32_t number = keyring_generation(k, i, &created);
         json_array_append_new(generations, json_pack("{s:i, s:o, s:s}", "generation", (int)number, "created",
                                                      json_time(created * 1000000), "state",
-                                                     number == q->monitor->meta.generation ? "active" : "old"));
+                                                     number == m->meta.generation ? "active" : "old"));
     }
+    return generations;
+}
+
+int answer_key_list(struct request *q) {
+    const struct keyring *k = q->monitor->keyring;
+    json_int_t index = keyring_index_generation(k);
     char vkey[CHECKPOINT_VKEY_MAX] = "";
     int result = audit_key_vkey(q->monitor, vkey);
-    json_t *answer = json_pack(
-        "{s:I, s:o, s:o, s:o, s:o, s:o, s:s, s:I}", "epoch", (json_int_t)keyring_epoch(k), "generations", generations,
-        "seal", seals_json(q->monitor), "key_age", key_age_json(q->monitor), "escrow", escrows_json(q->monitor),
-        "warnings", key_warnings(q->monitor), "vkey", vkey, "index", (json_int_t)keyring_index_generation(k));
-    if (result == VAULT_OK)
-        return administer(q, "key.list", NULL, 'R', NULL, 200, answer);
-    json_decref(answer);
-    return result;
+    if (result != VAULT_OK)
+        return result;
+    json_t *answer =
+        json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:s, s:I, s:o}", "epoch", (json_int_t)keyring_epoch(k), "generations",
+                  generations_json(q->monitor), "seal", seals_json(q->monitor), "key_age", key_age_json(q->monitor),
+                  "escrow", escrows_json(q->monitor), "warnings", key_warnings(q->monitor), "vkey", vkey, "index",
+                  index, "index_next", keyring_next_index_key(k) != NULL ? json_integer(index + 1) : json_null());
+    return administer(q, "key.list", NULL, 'R', NULL, 200, answer);
 }
 
 /* A new root key inside the same seal. Shares need not be shown for it; a credential or a token is asked for. */

@@ -179,12 +179,6 @@ static int generation_recovered(struct monitor *m) {
     return activate(m, &job);
 }
 
-static int audit_key_recovered(struct monitor *m) {
-    struct key_change change;
-    uint64_t seq = 0;
-    return audit_key_follow(m, NULL, &change, &seq);
-}
-
 /* What a death may have come between, and what finishes it. */
 static const struct {
     enum meta_intent intent;

@@ -66,9 +66,9 @@ int index_key_ended(struct monitor *m);
 /* Puts another seed in the place of the audit's, and records the change, which both keys signed. `by` (may be NULL) is
  * who asked. */
 int audit_key_change(struct monitor *m, const struct request *by, struct key_change *ret, uint64_t *ret_seq);
-/* The ring has taken that step, and the index is to follow. VAULT_E_DAMAGED: what was signed for it is gone, or is of
- * another key. */
-int audit_key_follow(struct monitor *m, const struct request *by, struct key_change *ret, uint64_t *ret_seq);
+/* The ring has taken that step, and the index is to follow. Where what was signed for it is damaged, that is recorded
+ * instead: nobody is led from the key before to this one. */
+int audit_key_recovered(struct monitor *m);
 /* The verifier key in force. */
 int audit_key_vkey(const struct monitor *m, char ret[CHECKPOINT_VKEY_MAX]);
 
