@@ -223,7 +223,7 @@ class Rotator(Administrator):
         self.pause(ROTATION, 5)
         if self.war.rotations < ROTATIONS_MAX:
             self.war.rotations += 1
-            what = ("subject", "kek", "index", "kek", "audit")[self.war.rotations % 5]
+            what = ("subject", "kek", "index", "data", "kek", "audit")[self.war.rotations % 6]
             self.ask(ROTATION, "POST", "/v1/keys/rotate", json.dumps({"what": what}))
             with contextlib.suppress(*scene.CUT):
                 self.war.retired += self.war.retire() == 200

@@ -245,16 +245,24 @@ def values_of(vault, index_key, database, generation=1):
         yield place, unseal(index_key, bytes.fromhex(value), bytes([number]) + struct.pack("<I", generation) + place)
 
 
-def file_keys(vault, ring):
+def index_generation(vault, root):
+    """Of the key of the index."""
+    head, _, body = ring_of(vault)
+    plain = unseal(root, body, head)
+    (count,) = struct.unpack_from("<I", plain)
+    return struct.unpack_from("<I", plain, 4 + 44 * count)[0]
+
+
+def file_keys(vault, ring, generation=1):
     """The subjects' keys and the data keys: {"subject NAME": key, "data FILE": key}."""
     keys, of_owner = {}, {}
-    for owner, value in values_of(vault, ring["index key"], SUBJECTS):
+    for owner, value in values_of(vault, ring["index key"], SUBJECTS, generation):
         (n,) = struct.unpack_from("<H", value)
         subject, at = value[2:2 + n].decode(), 2 + n + 8 + 1
-        (generation,) = struct.unpack_from("<I", value, at)
-        of_owner[owner] = unwrap(ring[f"kek {generation}"], value[at + 4:at + 76], 1, owner, generation)
+        (kek,) = struct.unpack_from("<I", value, at)
+        of_owner[owner] = unwrap(ring[f"kek {kek}"], value[at + 4:at + 76], 1, owner, kek)
         keys[f"subject {subject}"] = of_owner[owner]
-    for blob, value in values_of(vault, ring["index key"], BLOBS):
-        (generation,) = struct.unpack_from("<I", value, 48)
-        keys[f"data {value[:16].hex()}"] = unwrap(of_owner[value[16:48]], value[52:124], 2, blob, generation)
+    for blob, value in values_of(vault, ring["index key"], BLOBS, generation):
+        (number,) = struct.unpack_from("<I", value, 48)
+        keys[f"data {value[:16].hex()}"] = unwrap(of_owner[value[16:48]], value[52:124], 2, blob, number)
     return keys

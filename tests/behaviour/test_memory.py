@@ -43,7 +43,7 @@ class World:
         root = root or memory_scan.root_key_of(self.vault)
         ring = memory_scan.ring_keys(self.vault, root)
         return {"root key": root, "credential": memory_scan.credential_of(self.vault), **ring,
-                **memory_scan.file_keys(self.vault, ring)}
+                **memory_scan.file_keys(self.vault, ring, memory_scan.index_generation(self.vault, root))}
 
     def pid(self, name):
         (pid,) = scene.processes(self.vault)[name]
@@ -266,6 +266,19 @@ def test_after_a_rotation_of_the_kek_both_are_in_the_monitor_and_no_key_beneath(
     assert readable.holding(keys) == {"vaultd-monitor": of_monitor(keys)}
     vault.ctl("seal")
     assert readable.holding(keys) == {}
+
+
+@pytest.mark.parametrize("what, replaced", [("index", ("index key", "tally key")),
+                                            ("audit", ("audit seed", "audit prefix", "audit scalar"))])
+def test_after_a_rotation_of_the_keys_beside_the_old_ones_are_nowhere(readable, what, replaced):
+    before = readable.keys()
+    assert before.keys() & replaced == set(replaced)
+    readable.vault.ctl("key", "rotate", what)
+    scene.wait_for(lambda: readable.vault.ctl("status")["jobs"] == 0, "the end of the rotation")
+    keys = readable.keys()
+    assert not {before[name] for name in replaced} & set(keys.values())
+    held = readable.holding({**keys, **{f"old {name}": before[name] for name in replaced}})
+    assert held == {"vaultd-monitor": of_monitor(keys)}
 
 
 def test_after_a_rotation_of_data_keys_neither_the_old_nor_the_new_are_anywhere(readable):

@@ -266,10 +266,10 @@ int failures_lift(struct monitor *m, uint64_t since) {
     for (unsigned n = 0; n < SLICE && result == VAULT_OK; n++) {
         struct failure_value v;
         result = index_next(m->index, DB_FAILURES, NULL, 0, f->lifted, f->lifted_size, f->lifted, &f->lifted_size);
-        if (result == VAULT_OK && f->lifted_size == ID_SIZE)
-            result = index_get_record(m->index, DB_FAILURES, f->lifted, ID_SIZE, &layout_failure_value, &v);
-        else if (result == VAULT_OK)
-            result = VAULT_E_DAMAGED;
+        if (result == VAULT_OK)
+            result = f->lifted_size != ID_SIZE
+                         ? VAULT_E_DAMAGED
+                         : index_get_record(m->index, DB_FAILURES, f->lifted, ID_SIZE, &layout_failure_value, &v);
         if (result == VAULT_OK && v.aside != 0 && v.found < since)
             result = lift(m, f->lifted, &v);
         if (result == VAULT_E_DAMAGED)
