@@ -46,13 +46,14 @@ enum meta_intent {
     F(R, BYTES, escrows, 4 * ESCROWS_MOST) /* be32 numbers of those that were not destroyed */                         \
     F(R, U64, reported, 0)                 /* failed authentications: see failure_value */                             \
     F(R, U64, confirmed, 0)                                                                                            \
-    F(R, U32, set_aside, 0)  /* files that are */                                                                      \
-    F(R, U64, sealed, 0)     /* when the root key and its seal were last changed */                                    \
-    F(R, U32, backups, 0)    /* number of the last backup */                                                           \
-    F(R, U8, copy, 0)        /* 1: this is a copy, in force nowhere: where it is opened, it is restored */             \
-    F(R, U32, restored, 0)   /* how often the vault was restored */                                                    \
-    F(R, U8, unconfirmed, 0) /* 1: restored, and nobody has stated yet that what was lost is in force again */         \
-    F(R, U64, continues, 0)  /* size of the log that the last restore continues */
+    F(R, U32, set_aside, 0)         /* files that are */                                                               \
+    F(R, U64, sealed, 0)            /* when the root key and its seal were last changed */                             \
+    F(R, U32, backups, 0)           /* number of the last backup */                                                    \
+    F(R, U8, copy, 0)               /* 1: this is a copy, in force nowhere: where it is opened, it is restored */      \
+    F(R, U32, restored, 0)          /* how often the vault was restored */                                             \
+    F(R, U8, unconfirmed, 0)        /* 1: restored, and nobody has stated yet that what was lost is in force again */  \
+    F(R, U64, continues, 0)         /* size of the log that the last restore continues */                              \
+    F(R, FIXED, anchors, HASH_SIZE) /* SHA-256 of the client authorities in force; zero: none were kept yet */
 DECLARE_RECORD(meta_value);
 
 /* A subject's key makes way for another: some data keys are still under the key before, or must stay under it, since a

@@ -115,7 +115,7 @@ void rig_stop(struct rig *r) {
 }
 
 void rig_forget(struct rig *r) {
-    r->kills = r->identities = r->losses = 0;
+    r->kills = r->identities = r->losses = r->seen = r->used = 0;
 }
 
 /* Answers a kill as the supervisor does. */
@@ -136,6 +136,12 @@ static void take_monitor(struct rig *r) {
         if (scratch.type == MSG_identity) {
             r->identities++;
             r->identity = scratch.identity;
+        } else if (scratch.type == MSG_anchors_seen) {
+            r->seen++;
+            r->anchors = scratch.anchors_seen;
+        } else if (scratch.type == MSG_anchors_used) {
+            r->used++;
+            r->used_id = scratch.id;
         } else {
             must(scratch.type == MSG_identity_lost, "monitor message");
             r->losses++;
@@ -157,8 +163,20 @@ void rig_pump(struct rig *r) {
 }
 
 void rig_trust(struct rig *r, int list) {
+    rig_trust_of(r, certificate_file(r->authority.certificate), list);
+}
+
+void rig_use(struct rig *r, uint64_t id, const struct msg_anchors_seen *anchors) {
+    message_init(&scratch, MSG_anchors_use, id);
+    copy_bytes(scratch.anchors_use.pem, sizeof(scratch.anchors_use.pem), anchors->pem, anchors->pem_size);
+    scratch.anchors_use.pem_size = anchors->pem_size;
+    must(channel_send(r->monitor, &scratch) == VAULT_OK, "anchors_use");
+    rig_pump(r);
+}
+
+void rig_trust_of(struct rig *r, int authorities, int list) {
     message_init(&scratch, MSG_trust, 0);
-    scratch.fds[0] = certificate_file(r->authority.certificate);
+    scratch.fds[0] = authorities;
     scratch.fds[1] = list;
     scratch.fd_count = 2;
     must(channel_send(r->control, &scratch) == VAULT_OK, "trust");

@@ -19,10 +19,12 @@ struct rig {
     int control, monitor; /* our ends */
     uint64_t last_worker;
     /* what the gate said, since rig_forget */
-    unsigned kills, identities, losses;
+    unsigned kills, identities, losses, seen, used;
     struct msg_worker_kill kill;
     struct msg_identity identity;
     struct msg_identity_lost lost;
+    struct msg_anchors_seen anchors; /* the last, also from before */
+    uint64_t used_id;
 };
 
 /* A gate whose server certificate ends in `server_end` seconds (0: a day) and whose CRL is due in `list_due`. */
@@ -35,6 +37,11 @@ void rig_forget(struct rig *r);
 void rig_pump(struct rig *r);
 /* New trust: the rig's authority and this list, which is closed. */
 void rig_trust(struct rig *r, int list);
+
+/* The same with other authorities: both are closed. */
+void rig_trust_of(struct rig *r, int authorities, int list);
+/* Has the gate use these authorities: anchors_use with this id. */
+void rig_use(struct rig *r, uint64_t id, const struct msg_anchors_seen *anchors);
 
 /* Another server certificate, and a key, which need not be its own. */
 void rig_certificate(struct rig *r, X509 *certificate, EVP_PKEY *key);

@@ -329,6 +329,36 @@ void gate_lost(const struct peer *p) {
     assert_int_equal(channel_send(gate, &out), VAULT_OK);
 }
 
+void gate_sees(const char *pem) {
+    message_init(&out, MSG_anchors_seen, 0);
+    out.anchors_seen.pem_size = (uint32_t)strlen(pem);
+    copy_bytes(out.anchors_seen.pem, sizeof(out.anchors_seen.pem), pem, strlen(pem));
+    out.anchors_seen.count = 1;
+    assert_true(format_string(out.anchors_seen.subjects, sizeof(out.anchors_seen.subjects), "CN=%s", pem));
+    assert_int_equal(channel_send(gate, &out), VAULT_OK);
+    turns(2);
+}
+
+static uint64_t told_id;
+
+const char *gate_told(void) {
+    static char text[ANCHORS_MAX + 1];
+    message_clear(&in);
+    if (channel_receive(gate, &in) != VAULT_OK)
+        return "";
+    assert_int_equal(in.type, MSG_anchors_use);
+    told_id = in.id;
+    copy_bytes(text, sizeof(text) - 1, in.anchors_use.pem, in.anchors_use.pem_size);
+    text[in.anchors_use.pem_size] = '\0';
+    return text;
+}
+
+void gate_uses(void) {
+    message_init(&out, MSG_anchors_used, told_id);
+    assert_int_equal(channel_send(gate, &out), VAULT_OK);
+    turns(2);
+}
+
 struct peer peer_unix(uint32_t uid) {
     struct peer p = peer_new();
     peer_client(&p, PEER_UNIX, uid);

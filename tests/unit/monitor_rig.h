@@ -94,6 +94,11 @@ void peer_client(const struct peer *p, enum peer_kind kind, uint32_t uid);
 /* The gate vouches. */
 void peer_identity(const struct peer *p, const char *san);
 void gate_lost(const struct peer *p);
+/* The gate has read these client authorities: any text. Takes turns. */
+void gate_sees(const char *pem);
+/* The next authorities that the gate was told to use, "" if there are none; the id is kept for gate_uses. */
+const char *gate_told(void);
+void gate_uses(void);
 /* All of it at once. */
 struct peer peer_unix(uint32_t uid);
 struct peer peer_tls(const char *san);

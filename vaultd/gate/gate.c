@@ -52,16 +52,6 @@ static int read_whole(int fd, uint8_t *to, size_t size, size_t *ret_n) {
     return VAULT_E_LIMIT;
 }
 
-struct text {
-    uint8_t *bytes;
-    size_t n;
-};
-
-static void free_text(struct text *t) {
-    free(t->bytes);
-    t->bytes = NULL;
-}
-
 static int read_text(int fd, struct text *ret) {
     for (size_t size = 1 << 16; size <= TEXT_MAX; size *= 4) {
         struct text t = {.bytes = malloc(size)};
@@ -101,43 +91,79 @@ static int load_server(int chain_fd, int key_fd, struct server **ret) {
         result = read_key(key_fd, &key);
     if (result == VAULT_OK)
         result = server_new(chain.bytes, chain.n, key, ret);
-    free_text(&chain);
+    text_free(&chain);
     if (result != VAULT_OK)
         log_error("server certificate or key not usable: %s", vault_result_name(result));
     return result;
 }
 
-static int load_trust(int authorities_fd, int lists_fd, struct trust **ret) {
+static int read_trust(int authorities_fd, int lists_fd, struct files *ret) {
     struct text authorities = {.bytes = NULL};
-    struct text lists = {.bytes = NULL};
+    struct files found = {.count = 0};
     int result = read_text(authorities_fd, &authorities);
     if (result == VAULT_OK)
-        result = read_text(lists_fd, &lists);
+        result = read_text(lists_fd, &found.lists);
     if (result == VAULT_OK)
-        result = trust_new(authorities.bytes, authorities.n, lists.bytes, lists.n, ret);
-    free_text(&authorities);
-    free_text(&lists);
+        result = files_check(&found, &authorities);
+    text_free(&authorities);
+    if (result == VAULT_OK)
+        *ret = found;
+    else
+        files_free(&found);
     if (result != VAULT_OK)
         log_error("client authorities or revocation lists not usable: %s", vault_result_name(result));
     return result;
 }
 
+static void tell_anchors(struct gate *g) {
+    const struct files *seen = anchors_seen(g->anchors);
+    message_init(&g->out, MSG_anchors_seen, 0);
+    struct msg_anchors_seen *m = &g->out.anchors_seen;
+    copy_bytes(m->pem, sizeof(m->pem), seen->authorities.bytes, seen->authorities.n);
+    m->pem_size = (uint32_t)seen->authorities.n;
+    m->count = seen->count;
+    copy_string(m->subjects, sizeof(m->subjects), seen->subjects);
+    gate_tell_monitor(g);
+}
+
 /* The new files replace the old trust only if they are whole: a half-written file must not lock everybody out, nor
- * let anybody in. */
+ * let anybody in. Other authorities count only once the monitor says so. */
 static void take_trust(struct gate *g, const struct message *m) {
-    struct trust *fresh = NULL;
+    struct files fresh = {.count = 0};
+    bool others = false;
     if (m->fd_count != TRUST_FDS) {
         gate_fail(g, VAULT_E_PROTOCOL, "trust came without its files");
         return;
     }
-    if (load_trust(m->fds[TRUST_AUTHORITIES], m->fds[TRUST_LISTS], &fresh) != VAULT_OK) {
+    int result = read_trust(m->fds[TRUST_AUTHORITIES], m->fds[TRUST_LISTS], &fresh);
+    if (result == VAULT_OK)
+        result = anchors_renew(g->anchors, &fresh, &others);
+    if (result != VAULT_OK) {
         log_error("trust: the former authorities and revocation lists stay in force");
         return;
     }
-    trust_free(&g->trust);
-    g->trust = fresh;
-    log_notice("trust: new authorities and revocation lists are in force");
+    if (anchors_held(g->anchors))
+        log_warning("trust: new revocation lists are in force; the authorities are others, and are not");
+    else
+        log_notice("trust: new authorities and revocation lists are in force");
     workers_verify_again(g);
+    if (others && g->fault == VAULT_OK)
+        tell_anchors(g);
+}
+
+/* Whoever was vouched for by others is lost before the monitor hears that these are used. */
+static void take_anchors(struct gate *g, const struct message *m) {
+    uint64_t id = m->id;
+    int result = anchors_use(g->anchors, m->anchors_use.pem, m->anchors_use.pem_size);
+    if (result != VAULT_OK) {
+        gate_fail(g, result, "authorities of the monitor's");
+        return;
+    }
+    log_notice("trust: the client authorities that the vault keeps are in force");
+    workers_verify_again(g);
+    message_init(&g->out, MSG_anchors_used, id);
+    if (g->fault == VAULT_OK)
+        gate_tell_monitor(g);
 }
 
 /* As of trust: a pair that does not belong together, or is half written, must not end the service. Who was told the
@@ -189,23 +215,28 @@ static void on_control(void *context) {
     message_clear(&g->in);
 }
 
-/* The monitor has nothing to say to the gate: whatever comes is its end, or a fault. */
 static void on_monitor(void *context) {
     struct gate *g = context;
     int result = channel_receive(g->monitor, &g->in);
     if (result == VAULT_AGAIN)
         return;
+    if (result == VAULT_OK && g->in.type == MSG_anchors_use)
+        take_anchors(g, &g->in);
+    else
+        gate_fail(g, result == VAULT_E_CLOSED ? VAULT_E_IO : VAULT_E_PROTOCOL, "monitor channel");
     if (result == VAULT_OK)
         message_clear(&g->in);
-    gate_fail(g, result == VAULT_E_CLOSED ? VAULT_E_IO : VAULT_E_PROTOCOL, "monitor channel");
 }
 
 static int take_setup(struct gate *g, struct message *m) {
     if (m->type != MSG_gate_setup || m->fd_count != SETUP_FDS)
         return VAULT_E_PROTOCOL;
     int result = load_server(m->fds[SETUP_CHAIN], m->fds[SETUP_KEY], &g->server);
+    struct files found = {.count = 0};
     if (result == VAULT_OK)
-        result = load_trust(m->fds[SETUP_AUTHORITIES], m->fds[SETUP_LISTS], &g->trust);
+        result = read_trust(m->fds[SETUP_AUTHORITIES], m->fds[SETUP_LISTS], &found);
+    if (result == VAULT_OK)
+        result = anchors_new(&found, &g->anchors);
     if (result == VAULT_OK) {
         g->monitor = m->fds[SETUP_MONITOR];
         m->fds[SETUP_MONITOR] = -1;
@@ -239,8 +270,10 @@ int gate_open(int control, struct gate **ret) {
 }
 
 int gate_ready(struct gate *g) {
+    tell_anchors(g); /* before any identity */
     message_init(&g->out, MSG_ready, 0);
-    gate_tell_supervisor(g);
+    if (g->fault == VAULT_OK)
+        gate_tell_supervisor(g);
     return g->fault;
 }
 
@@ -286,7 +319,7 @@ void gate_close(struct gate **g) {
     if ((*g)->monitor >= 0)
         close((*g)->monitor);
     server_free(&(*g)->server);
-    trust_free(&(*g)->trust);
+    anchors_free(&(*g)->anchors);
     free(*g);
     *g = NULL;
 }

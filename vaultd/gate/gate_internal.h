@@ -15,7 +15,7 @@
 #include "vaultd/gate/gate.h"
 #include "vaultd/gate/handshake.h"
 #include "vaultd/gate/server.h"
-#include "vaultd/gate/trust.h"
+#include "vaultd/gate/anchors.h"
 
 enum { PEER_WAIT_MS = 2000 }; /* for supervisor and monitor to take a message */
 
@@ -41,7 +41,7 @@ struct gate {
     int monitor; /* owned */
     struct watch *control_watch, *monitor_watch;
     struct server *server;
-    struct trust *trust;
+    struct anchors *anchors;
     struct worker *workers;
     time_t server_warned; /* when the server's own certificate was last looked at */
     int fault;            /* why the gate must end; VAULT_OK: it need not */

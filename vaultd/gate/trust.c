@@ -37,25 +37,60 @@ static void warn_if_outdated(const X509_CRL *list) {
         log_warning("revocation list: out of date, the clients of its authority are refused");
 }
 
-static int add_lists(X509_STORE *store, const void *pem, size_t size) {
-    if (size == 0 || size > INT_MAX)
+static int read_lists(const struct text *pem, STACK_OF(X509_CRL) * *ret) {
+    if (pem->n == 0 || pem->n > INT_MAX)
         return VAULT_E_FORMAT;
-    BIO *bio = BIO_new_mem_buf(pem, (int)size);
-    if (bio == NULL)
-        return VAULT_E_MEMORY;
-    int count = 0;
-    int result = VAULT_OK;
+    BIO *bio = BIO_new_mem_buf(pem->bytes, (int)pem->n);
+    STACK_OF(X509_CRL) *lists = sk_X509_CRL_new_null();
+    int result = bio == NULL || lists == NULL ? VAULT_E_MEMORY : VAULT_OK;
     X509_CRL *list;
-    while (result == VAULT_OK && (list = PEM_read_bio_X509_CRL(bio, NULL, refuse_passphrase, NULL)) != NULL) {
-        warn_if_outdated(list);
-        if (X509_STORE_add_crl(store, list) != 1)
+    while (result == VAULT_OK && (list = PEM_read_bio_X509_CRL(bio, NULL, refuse_passphrase, NULL)) != NULL)
+        if (sk_X509_CRL_push(lists, list) <= 0) {
+            X509_CRL_free(list);
             result = VAULT_E_MEMORY;
-        X509_CRL_free(list);
-        count++;
-    }
-    if (result == VAULT_OK && (!pem_ended_well() || count == 0))
+        }
+    if (result == VAULT_OK && (!pem_ended_well() || sk_X509_CRL_num(lists) == 0))
         result = VAULT_E_FORMAT;
     BIO_free(bio);
+    if (result == VAULT_OK)
+        *ret = lists;
+    else
+        sk_X509_CRL_pop_free(lists, X509_CRL_free);
+    return result;
+}
+
+static bool has_list_of(STACK_OF(X509_CRL) * lists, const X509_CRL *of) {
+    for (int i = 0; lists != NULL && i < sk_X509_CRL_num(lists); i++)
+        if (X509_NAME_cmp(X509_CRL_get_issuer(sk_X509_CRL_value(lists, i)), X509_CRL_get_issuer(of)) == 0)
+            return true;
+    return false;
+}
+
+/* All but those of authorities that `newer` (may be NULL) has a list of. */
+static int add_lists(X509_STORE *store, STACK_OF(X509_CRL) * lists, STACK_OF(X509_CRL) * newer) {
+    for (int i = 0; i < sk_X509_CRL_num(lists); i++) {
+        X509_CRL *list = sk_X509_CRL_value(lists, i);
+        if (has_list_of(newer, list))
+            continue;
+        warn_if_outdated(list);
+        if (X509_STORE_add_crl(store, list) != 1)
+            return VAULT_E_MEMORY;
+    }
+    return VAULT_OK;
+}
+
+static int take_lists(X509_STORE *store, const struct text *lists, const struct text *before) {
+    STACK_OF(X509_CRL) *now = NULL;
+    STACK_OF(X509_CRL) *older = NULL;
+    int result = read_lists(lists, &now);
+    if (result == VAULT_OK)
+        result = add_lists(store, now, NULL);
+    if (result == VAULT_OK && before != NULL && before->n > 0)
+        result = read_lists(before, &older);
+    if (result == VAULT_OK && older != NULL)
+        result = add_lists(store, older, now);
+    sk_X509_CRL_pop_free(now, X509_CRL_free);
+    sk_X509_CRL_pop_free(older, X509_CRL_free);
     return result;
 }
 
@@ -69,17 +104,21 @@ static int set_rules(X509_STORE *store) {
     return set ? VAULT_OK : VAULT_E_MEMORY;
 }
 
-int trust_new(const void *authorities, size_t authorities_size, const void *lists, size_t lists_size,
-              struct trust **ret) {
+void text_free(struct text *t) {
+    free(t->bytes);
+    *t = (struct text){.bytes = NULL};
+}
+
+int trust_new(const struct text *authorities, const struct text *lists, const struct text *before, struct trust **ret) {
     struct trust *t = calloc(1, sizeof(*t));
     if (t == NULL)
         return VAULT_E_MEMORY;
     t->store = X509_STORE_new();
     int result = t->store == NULL ? VAULT_E_MEMORY : set_rules(t->store);
     if (result == VAULT_OK)
-        result = add_authorities(t->store, authorities, authorities_size);
+        result = add_authorities(t->store, authorities->bytes, authorities->n);
     if (result == VAULT_OK)
-        result = add_lists(t->store, lists, lists_size);
+        result = take_lists(t->store, lists, before);
     ERR_clear_error();
     if (result == VAULT_OK)
         *ret = t;

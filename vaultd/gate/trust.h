@@ -34,10 +34,17 @@ struct client_name {
 
 struct trust;
 
+/* A text that was read. */
+struct text {
+    uint8_t *bytes; /* owned; NULL: nothing */
+    size_t n;
+};
+void text_free(struct text *t);
+
 /* Parses the client authorities (roots, and intermediates that clients need not send) and the revocation lists, one
- * per authority, from PEM. Warns in the log of a list that is out of date. VAULT_E_FORMAT, VAULT_E_MEMORY. */
-int trust_new(const void *authorities, size_t authorities_size, const void *lists, size_t lists_size,
-              struct trust **ret);
+ * per authority, from PEM. Of `before` (may be NULL) the lists of those authorities count that `lists` has none of.
+ * Warns in the log of a list that is out of date. VAULT_E_FORMAT, VAULT_E_MEMORY. */
+int trust_new(const struct text *authorities, const struct text *lists, const struct text *before, struct trust **ret);
 /* Accepts NULL and a pointer to NULL. */
 void trust_free(struct trust **t);
 /* Is this chain (leaf first, at least one) good at `now`, and whose is it? VAULT_DENIED with *ret_refusal,

@@ -92,7 +92,7 @@ static void answer_verdict(struct worker *w, uint64_t id, const struct refusal *
 /* Asks the present trust, and refuses the client for good if the answer is no. */
 static int check_chain(struct worker *w, struct client_name *ret_name) {
     struct refusal refusal;
-    int result = trust_check(w->gate->trust, handshake_presented(w->handshake)->chain, time(NULL), ret_name, &refusal);
+    int result = trust_check(anchors_trust(w->gate->anchors), handshake_presented(w->handshake)->chain, time(NULL), ret_name, &refusal);
     if (result == VAULT_DENIED)
         handshake_refuse(w->handshake, &refusal);
     return result;
@@ -238,7 +238,7 @@ void workers_verify_again(struct gate *g) {
         struct refusal refusal = {0, "certificate could not be verified again"};
         if (w->identity.chain == NULL)
             continue;
-        if (trust_check(g->trust, w->identity.chain, time(NULL), &name, &refusal) == VAULT_OK)
+        if (trust_check(anchors_trust(g->anchors), w->identity.chain, time(NULL), &name, &refusal) == VAULT_OK)
             w->not_after = name.not_after;
         else
             lose_identity(w, refusal.reason);

@@ -2,6 +2,7 @@
 
 #include "pending.h"
 #include "vaultd/monitor/keys/escrow.h"
+#include "vaultd/monitor/registers/anchors.h"
 #include "vaultd/monitor/keys/ring.h"
 #include "vaultd/monitor/care/backup.h"
 #include "vault/log.h"
@@ -105,6 +106,8 @@ int monitor_reload(struct monitor *m) {
         result = pending_load(m);
     if (result == VAULT_OK)
         result = escrows_load(m);
+    if (result == VAULT_OK)
+        result = anchors_load(m);
     return result;
 }
 
@@ -170,6 +173,13 @@ void endings_keys_wiped(struct monitor *m) {
         e->keys = false;
 }
 
+bool ending_is_of_anchors(const struct monitor *m, uint64_t worker) {
+    for (const struct ending *e = m->endings; e != NULL; e = e->next)
+        if (e->anchors && e->worker == worker)
+            return true;
+    return false;
+}
+
 static bool workers_still_ending(const struct monitor *m) {
     for (const struct worker *w = m->workers; w != NULL; w = w->next)
         if (w->sealed)
@@ -178,7 +188,7 @@ static bool workers_still_ending(const struct monitor *m) {
 }
 
 static bool still_waits(const struct monitor *m, const struct ending *e) {
-    return !e->committed || e->keys || grants_still_ending(m, e->ended) ||
+    return !e->committed || e->keys || (e->anchors && anchors_are_awaited(m)) || grants_still_ending(m, e->ended) ||
            (e->workers && (workers_still_ending(m) || backup_has_key(m)));
 }
 
@@ -239,7 +249,7 @@ void batch_drop(struct monitor *m, int reason) {
     for (struct ending *e = m->endings; e != NULL; e = e->next)
         if (!e->committed) {
             e->ended = 0;
-            e->keys = e->workers = false;
+            e->keys = e->workers = e->anchors = false;
             e->committed = true;
             if (e->answer != NULL)
                 refuse_message(&e->answer, false); /* it takes rights away */
@@ -249,6 +259,7 @@ void batch_drop(struct monitor *m, int reason) {
     check_settled(m, false);
     jobs_wake(m); /* whether it was paused, and how far it was, is read again */
     backup_settled(m, false);
+    anchors_wake(m);
     m->unsettled = true;
     m->failures.wanted = true; /* what was settled in it is asked again */
     m->failures.cursor_size = m->failures.lifted_size = 0;
@@ -289,6 +300,7 @@ int batch_finish(struct monitor *m) {
         check_settled(m, true);
         backup_settled(m, true);
     }
+    anchors_tell(m);
     for (struct ending *e = m->endings; e != NULL; e = e->next)
         e->committed = true;
     send_replies(m);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "monitor.h"
+#include "vaultd/monitor/registers/anchors.h"
 #include "vault/result.h"
 
 void name_hash(const struct monitor *m, enum name_kind kind, const char *name, const uint8_t *within,
@@ -177,7 +178,7 @@ static int remote_asker(struct monitor *m, const struct worker *w, struct asker 
     struct san_value san;
     struct service_value s;
     uint8_t key[HASH_SIZE];
-    if (!w->identified || w->lost)
+    if (!w->identified || w->lost || (m->seal == SEAL_UNSEALED && !anchors_vouch(m)))
         return VAULT_OK;
     copy_string(a->san, sizeof(a->san), w->san);
     hex_encode(a->fingerprint, sizeof(a->fingerprint), w->fingerprint, HASH_SIZE);

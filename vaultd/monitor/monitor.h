@@ -91,6 +91,7 @@ struct ending {
     uint64_t ended; /* it waits until no grant with this number or a lower one is still ending; 0: for none */
     bool keys;      /* sealing: it waits until they are wiped */
     bool workers;   /* sealing: it waits until no worker that was ended for it is left */
+    bool anchors;   /* it waits until the gate uses the client authorities in force */
     bool committed;
     uint64_t worker;        /* whom to answer */
     struct message *answer; /* NULL until the handler replied */
@@ -238,6 +239,21 @@ struct backup {
     char rule[32 + 1], problem[200 + 1]; /* why it failed */
 };
 
+/* The client authorities (registers/anchors.h). */
+struct anchors {
+    bool heard, due;              /* `seen` is there; what to do about it is to be decided */
+    struct msg_anchors_seen seen; /* what the gate has read in the file */
+    uint8_t seen_hash[HASH_SIZE];
+    uint8_t in_use[HASH_SIZE]; /* by which the gate verifies clients */
+    uint8_t told[HASH_SIZE];   /* the last that it was told to use */
+    uint64_t uses;             /* id of that message */
+    bool agreed;               /* since the vault was opened it has used those in force */
+    bool damaged;              /* those in force cannot be read */
+    bool crowded;              /* no place was left for the request */
+    uint32_t kept_size;        /* those in force, of the transaction under way */
+    uint8_t kept[ANCHORS_MAX];
+};
+
 enum { RETIRED_TEXT = 400 };
 
 struct reply {
@@ -304,6 +320,7 @@ struct monitor {
     struct failures failures;
 
     struct backup backup;
+    struct anchors anchors;
 
     struct space space;
     bool grows;          /* the request in hand only makes the state grow */
@@ -363,6 +380,8 @@ void batch_reply(struct monitor *m, struct worker *w, struct message *reply);
 void endings_free(struct monitor *m);
 /* The answer to this worker of the change that runs now will wait (m->ending). VAULT_E_MEMORY. */
 int ending_start(struct monitor *m, uint64_t worker);
+/* Whether this worker's answer waits until the gate uses other client authorities. */
+bool ending_is_of_anchors(const struct monitor *m, uint64_t worker);
 /* The keys are wiped: answers no longer wait for that. */
 void endings_keys_wiped(struct monitor *m);
 /* Reads meta, tree and policy from the index into the cache. Faults of the index. */
@@ -716,6 +735,7 @@ request_handler answer_seal_change, answer_seal_confirm, answer_seal_drill, answ
 request_handler answer_key_escrow, answer_key_escrow_list, answer_key_escrow_destroyed;
 request_handler answer_subject_shred, answer_file_remove;
 request_handler answer_backup, answer_backup_list, answer_restore, answer_restore_confirm;
+request_handler answer_anchors_seen;
 request_handler answer_pending_list, answer_pending_approve, answer_pending_refuse;
 
 /* Records an administrative event ("done") and queues the JSON answer; takes the reference. Faults of the index. */

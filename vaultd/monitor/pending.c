@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "vaultd/monitor/registers/anchors.h"
 #include "vault/log.h"
 #include "vault/result.h"
 
@@ -65,6 +66,7 @@ static int forget(struct monitor *m, uint32_t number) {
     int result = index_delete(m->index, DB_PENDING, key, sizeof(key));
     if (result == VAULT_OK || result == VAULT_NOT_FOUND)
         result = meta_store(m);
+    anchors_room(m);
     return result == VAULT_OK ? pending_load(m) : result;
 }
 
@@ -115,33 +117,44 @@ static int keep(struct monitor *m, const struct pending_value *p) {
     return result == VAULT_OK ? pending_load(m) : result;
 }
 
+/* Makes an entry of the request, and records it. Faults of the index. */
+static int add(struct request *q, const char *what, const char *subject, const char *detail, struct pending_value *ret,
+               uint64_t *ret_seq) {
+    struct monitor *m = q->monitor;
+    size_t size = 0;
+    *ret = (struct pending_value){.number = m->meta.pending + 1, .asked = monitor_time(m)};
+    ret->expires = ret->asked + (uint64_t)m->setup.approve_seconds * 1000000;
+    copy_string(ret->asker, sizeof(ret->asker), q->asker.name);
+    copy_string(ret->what, sizeof(ret->what), what);
+    copy_string(ret->subject, sizeof(ret->subject), subject == NULL ? "" : subject);
+    copy_string(ret->detail, sizeof(ret->detail), detail == NULL ? "" : detail);
+    int result = message_encode(q->message, ret->message, sizeof(ret->message), &size);
+    if (result != VAULT_OK)
+        return result;
+    ret->message_size = (uint32_t)size;
+    m->meta.pending++;
+    result = keep(m, ret);
+    return result == VAULT_OK ? record(q, "pending.ask", ret, ret_seq) : result;
+}
+
 int pending_ask(struct request *q, const char *what, const char *subject, const char *detail) {
     static struct pending_value p;
     struct monitor *m = q->monitor;
-    size_t size = 0;
     unsigned own = 0;
     uint64_t seq = NO_SEQ;
     int result = asked_by(m, q->asker.name, &own);
     if (result == VAULT_OK && (waiting(m) == PENDING_MOST || own >= PENDING_EACH))
         return refuse(q, what, subject, 429, "too-many-pending", "Too many requests wait for approval.");
-    p = (struct pending_value){.number = m->meta.pending + 1, .asked = monitor_time(m)};
-    p.expires = p.asked + (uint64_t)m->setup.approve_seconds * 1000000;
-    copy_string(p.asker, sizeof(p.asker), q->asker.name);
-    copy_string(p.what, sizeof(p.what), what);
-    copy_string(p.subject, sizeof(p.subject), subject == NULL ? "" : subject);
-    copy_string(p.detail, sizeof(p.detail), detail == NULL ? "" : detail);
     if (result == VAULT_OK)
-        result = message_encode(q->message, p.message, sizeof(p.message), &size);
-    if (result != VAULT_OK)
-        return result;
-    p.message_size = (uint32_t)size;
-    m->meta.pending++;
-    result = keep(m, &p);
-    if (result == VAULT_OK)
-        result = record(q, "pending.ask", &p, &seq);
+        result = add(q, what, subject, detail, &p, &seq);
     if (result == VAULT_OK)
         answer_json(m, q->worker, q->message, 202, seq, q->id, pending_json(&p));
     return result;
+}
+
+int pending_keep(struct request *q, const char *what, const char *detail) {
+    static struct pending_value p;
+    return waiting(q->monitor) == PENDING_MOST ? VAULT_DENIED : add(q, what, NULL, detail, &p, NULL);
 }
 
 int answer_pending_list(struct request *q) {
@@ -333,6 +346,22 @@ int pending_drop_of(struct monitor *m, const char *asker) {
     while (result == VAULT_OK)
         result = end_next(m, asker);
     return result == VAULT_NOT_FOUND ? VAULT_OK : result;
+}
+
+int pending_replace(struct monitor *m, const char *what, const char *detail, bool *ret_waits) {
+    static struct pending_value p;
+    *ret_waits = false;
+    for (unsigned i = waiting(m); i-- > 0;) {
+        int result = load(m, nth(m, i), &p);
+        bool of_kind = result == VAULT_OK && strcmp(p.what, what) == 0;
+        bool stays = of_kind && detail != NULL && strcmp(p.detail, detail) == 0 && p.expires > monitor_time(m);
+        *ret_waits |= stays;
+        if (of_kind && !stays)
+            result = end_unapproved(m, &p);
+        if (result != VAULT_OK && result != VAULT_E_DAMAGED)
+            return result;
+    }
+    return VAULT_OK;
 }
 
 int pending_drop_all(struct monitor *m) {

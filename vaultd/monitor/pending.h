@@ -15,6 +15,12 @@ bool pending_needed(const struct request *q);
  * approver must know of it. 429 where too many wait, of
  * everybody's or of this one's. Faults of the index. */
 int pending_ask(struct request *q, const char *what, const char *subject, const char *detail);
+/* Keeps what the vault itself asks in q->asker's name, who asked for nothing now and gets no answer. VAULT_DENIED: too
+ * many wait. Faults of the index. */
+int pending_keep(struct request *q, const char *what, const char *detail);
+/* Records and removes those of this kind that another detail (NULL: any) came to replace. *ret_waits: there is one with
+ * this detail. Faults of the index. */
+int pending_replace(struct monitor *m, const char *what, const char *detail, bool *ret_waits);
 /* Records and removes what this one has asked for, who may not ask any more. Faults of the index. */
 int pending_drop_of(struct monitor *m, const char *asker);
 /* Records and removes what nobody approved in time. Returns milliseconds until it wants to be called again, -1: not

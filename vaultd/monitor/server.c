@@ -7,6 +7,7 @@
 #include "pending.h"
 #include "vaultd/monitor/care/failures.h"
 #include "vaultd/monitor/keys/age.h"
+#include "vaultd/monitor/registers/anchors.h"
 #include "vaultd/monitor/keys/rekey.h"
 #include "vaultd/monitor/care/backup.h"
 #include "vaultd/monitor/keys/shreds.h"
@@ -97,13 +98,15 @@ static void on_identity_lost(struct monitor *m, const struct msg_identity_lost *
     if (w == NULL)
         return;
     w->lost = true;
+    bool answered = ending_is_of_anchors(m, w->number);
     struct grant_filter filter = {.worker = &w->number, .cause = lost->reason};
     int result = m->seal == SEAL_UNSEALED ? batch_begin(m) : VAULT_SEALED;
     if (result == VAULT_OK)
         result = grants_decide_again(m, &filter, NULL);
     if (result < 0)
         batch_drop(m, result);
-    worker_kill(m, w->number, WORKER_REVOKED);
+    if (!answered) /* who approved other authorities hears so, and is nobody from then on */
+        worker_kill(m, w->number, WORKER_REVOKED);
 }
 
 static void on_identity(struct monitor *m, const struct msg_identity *i) {
@@ -113,6 +116,10 @@ static void on_identity(struct monitor *m, const struct msg_identity *i) {
     w->identified = true;
     copy_string(w->san, sizeof(w->san), i->san);
     COPY_ARRAY(w->fingerprint, i->fingerprint);
+    if (m->seal != SEAL_UNSEALED || anchors_vouch(m))
+        return;
+    w->lost = true; /* proven under authorities that are not in force */
+    worker_kill(m, w->number, WORKER_REVOKED);
 }
 
 static void on_gate(void *context) {
@@ -124,6 +131,10 @@ static void on_gate(void *context) {
             on_identity(m, &in.identity);
         else if (in.type == MSG_identity_lost)
             on_identity_lost(m, &in.identity_lost);
+        else if (in.type == MSG_anchors_seen)
+            anchors_seen(m, &in.anchors_seen);
+        else if (in.type == MSG_anchors_used)
+            anchors_used(m, in.id);
         else
             stop(m, EXIT_FAILURE);
         message_clear(&in);
@@ -209,8 +220,8 @@ int monitor_start(struct monitor *m) {
 
 /* The work that nobody waits for. */
 static void go_on(struct monitor *m, bool *more) {
-    static int (*const steps[])(struct monitor *, bool *) = {jobs_step,  rekey_step,    removal_step,
-                                                             scrub_step, failures_step, backup_step};
+    static int (*const steps[])(struct monitor *, bool *) = {jobs_step,     rekey_step,  removal_step, scrub_step,
+                                                             failures_step, backup_step, anchors_step};
     if (m->space.state == SPACE_NONE)
         return;
     int result = m->unsettled && m->seal == SEAL_UNSEALED ? uploads_settle(m) : VAULT_OK;

@@ -6,7 +6,7 @@
 #include "vault/log.h"
 #include "vault/result.h"
 
-enum when { ALWAYS, UNSEALED };
+enum when { ALWAYS, UNSEALED, APPROVED }; /* APPROVED: nobody sends it; it waits, and is approved */
 
 /* What it adds to the state: nothing, unless it is refused; a record, and what a change that may take rights away
  * needs, or the end of a deposit; or what only makes the state grow. */
@@ -85,6 +85,7 @@ static const struct entry table[] = {
     {MSG_pending_list, UNSEALED, RECORD, REGISTRAR | AUDITOR | CUSTODIAN | OPERATOR, answer_pending_list},
     {MSG_pending_approve, UNSEALED, RECORD, REGISTRAR | CUSTODIAN | OPERATOR, answer_pending_approve},
     {MSG_pending_refuse, UNSEALED, RECORD, REGISTRAR | CUSTODIAN | OPERATOR, answer_pending_refuse},
+    {MSG_anchors_seen, APPROVED, RECORD, OPERATOR, answer_anchors_seen},
     {MSG_scrub, UNSEALED, RECORD, OPERATOR | CUSTODIAN, answer_scrub},
     {MSG_scrub_show, UNSEALED, NOTHING, OPERATOR | CUSTODIAN | AUDITOR, answer_scrub_show},
     {MSG_restore, ALWAYS, NOTHING, OPERATOR | CUSTODIAN, answer_restore},
@@ -107,6 +108,8 @@ static const struct entry *entry_of(unsigned type) {
 
 /* A worker without a client has these to ask and what only it may; one with a client all the rest. */
 static bool may_send(const struct worker *w, const struct entry *e) {
+    if (e->when == APPROVED)
+        return false;
     if (w->kind != PEER_NOBODY || e->roles == NOBODY)
         return (w->kind == PEER_NOBODY) == (e->roles == NOBODY);
     return e->type == MSG_page_get || e->type == MSG_upload_announce || e->type == MSG_upload_page;

@@ -6,6 +6,8 @@
 #include "vault/protocol/common.h"
 
 enum { TLS_MESSAGE_MAX = 49152, TLS_SIGNATURE_MAX = 160 };
+enum { ANCHORS_MAX = 48128, ANCHORS_SUBJECTS = 600 };
+_Static_assert(ANCHORS_MAX + ANCHORS_SUBJECTS < BLOCK_MAX, "what waits for approval is kept as one message");
 
 /* Gate to worker, first message: the server's certificate chain, leaf first: each u32 length ‖ DER. */
 #define FIELDS_tls_certificate(F, R) F(R, BYTES, chain, TLS_MESSAGE_MAX)
@@ -36,6 +38,17 @@ enum { TLS_MESSAGE_MAX = 49152, TLS_SIGNATURE_MAX = 160 };
     F(R, U64, worker, 0)   /* [g] */                                                                                   \
     F(R, STR, reason, 200) /* [g] */
 
+/* Gate to monitor: the client authorities in the file, at its start and when they are others than it told before. Only
+ * those of its start are in force without anchors_use. */
+#define FIELDS_anchors_seen(F, R)                                                                                      \
+    F(R, BYTES, pem, ANCHORS_MAX)         /* [g] the certificates, one after the other */                              \
+    F(R, U32, count, 0)                   /* [g] how many */                                                           \
+    F(R, STR, subjects, ANCHORS_SUBJECTS) /* [g] of the first of them, for people */
+/* Monitor to gate: verify clients by these, and those that it has vouched for again. Answer: anchors_used, after the
+ * identities that are lost. */
+#define FIELDS_anchors_use(F, R) F(R, BYTES, pem, ANCHORS_MAX)
+#define FIELDS_anchors_used(F, R) F(R, U8, unused, 0)
+
 #define PROTOCOL_GATE(M)                                                                                               \
     M(tls_certificate, 0x0201, 0)                                                                                      \
     M(tls_message, 0x0202, 0)                                                                                          \
@@ -44,6 +57,9 @@ enum { TLS_MESSAGE_MAX = 49152, TLS_SIGNATURE_MAX = 160 };
     M(tls_verdict_wanted, 0x0205, 0)                                                                                   \
     M(tls_verdict, 0x0206, 0)                                                                                          \
     M(identity, 0x0207, 0)                                                                                             \
-    M(identity_lost, 0x0208, 0)
+    M(identity_lost, 0x0208, 0)                                                                                        \
+    M(anchors_seen, 0x0209, 0)                                                                                         \
+    M(anchors_use, 0x020a, 0)                                                                                          \
+    M(anchors_used, 0x020b, 0)
 
 #endif

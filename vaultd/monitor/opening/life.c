@@ -8,6 +8,7 @@
 #include "vaultd/monitor/care/backup.h"
 #include "vaultd/monitor/care/failures.h"
 #include "vaultd/monitor/keys/age.h"
+#include "vaultd/monitor/registers/anchors.h"
 #include "vaultd/monitor/keys/escrow.h"
 #include "vaultd/monitor/keys/warnings.h"
 #include "vaultd/monitor/keys/jobs.h"
@@ -39,6 +40,7 @@ static void tell_ready(struct monitor *m) {
 }
 
 static void forget_keys(struct monitor *m) {
+    m->anchors.agreed = false;
     index_close(&m->index);
     keyring_free(&m->keyring);
     secret_free(&m->root);
@@ -73,6 +75,7 @@ static json_t *status_json(struct monitor *m, bool in_full) {
         json_object_set_new(rest, "failed_authentications", failures_json(m));
         json_object_set_new(rest, "key_age", key_age_json(m));
         json_object_set_new(rest, "escrow", escrows_json(m));
+        json_object_set_new(rest, "trust", anchors_json(m));
         json_object_set_new(rest, "warnings", key_warnings(m));
     }
     if (json_object_update(status, rest) != 0) {
@@ -358,6 +361,7 @@ void life_settle(struct monitor *m, enum credential_use use, int result, struct 
     } else {
         m->sealed_by_operator = false;
         m->backup.placed = false;
+        anchors_wake(m);
     }
     open_later(m, may_pass(result) && use == CREDENTIAL_STARTUP);
     if (m->credential_worker != 0)
