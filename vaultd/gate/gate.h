@@ -10,7 +10,8 @@ struct gate;
 /* Waits for gate_setup on `control` (borrowed) and loads what it brings; nothing is served yet. Faults are logged.
  * VAULT_E_FORMAT, VAULT_E_PROTOCOL, VAULT_E_CLOSED, VAULT_E_MEMORY, VAULT_E_IO, VAULT_E_CRYPTO. */
 int gate_open(int control, struct gate **ret);
-/* Tells the monitor the client authorities, and the supervisor `ready`. To be called in the sandbox. Errors of channel_send. */
+/* Tells the monitor the client authorities, and the supervisor `ready`. To be called in the sandbox. Errors of
+ * channel_send. */
 int gate_ready(struct gate *g);
 /* Waits up to timeout_ms and serves what is there, then what is due at `now` (gate_tick). VAULT_E_CLOSED: the
  * supervisor is gone, which is the ordinary end; any other fault ends the gate too and has been logged. */

@@ -92,7 +92,8 @@ static void answer_verdict(struct worker *w, uint64_t id, const struct refusal *
 /* Asks the present trust, and refuses the client for good if the answer is no. */
 static int check_chain(struct worker *w, struct client_name *ret_name) {
     struct refusal refusal;
-    int result = trust_check(anchors_trust(w->gate->anchors), handshake_presented(w->handshake)->chain, time(NULL), ret_name, &refusal);
+    int result = trust_check(anchors_trust(w->gate->anchors), handshake_presented(w->handshake)->chain, time(NULL),
+                             ret_name, &refusal);
     if (result == VAULT_DENIED)
         handshake_refuse(w->handshake, &refusal);
     return result;
