@@ -1,12 +1,15 @@
 /* The client authorities: who may change them, and whose identity counts meanwhile. */
 #include "monitor_rig.h"
 
+#include <signal.h>
 #include <sodium.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "vault/log.h"
 #include "vault/result.h"
+#include "vaultd/monitor/pending.h"
 
 static struct peer second; /* the second operator */
 
@@ -332,6 +335,61 @@ static void request_that_waits_survives_a_restart(void **state) {
     assert_string_equal(gate_told(), "new");
 }
 
+/* Both are there in one turn, the file's change first. */
+static void approval_of_what_the_file_no_longer_holds_is_refused(void **state) {
+    (void)state;
+    gate_sees("new");
+    request(&second, MSG_pending_approve)->pending_approve.number = m.meta.pending;
+    send_now(&second);
+    gate_sees("newer");
+    assert_int_equal(status_of(received(&second)), 409);
+    assert_string_equal(gate_told(), "");
+    assert_int_equal(pending_count(), 1);
+    expect_trust("old", "newer");
+}
+
+static void approval_that_is_not_durable_changes_nothing(void **state) {
+    struct rlimit old, none;
+    (void)state;
+    gate_sees("new");
+    uint32_t number = m.meta.pending;
+    request(&second, MSG_pending_approve)->pending_approve.number = number;
+    send_now(&second);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    none = old;
+    none.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    turn();
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    assert_int_equal(status_of(received(&second)), 503);
+    turns(2);
+    assert_string_equal(gate_told(), "");
+    expect_trust("old", "new");
+    assert_true(knows(&second));
+    request(&second, MSG_pending_approve)->pending_approve.number = number;
+    send_now(&second);
+    turns(3);
+    assert_string_equal(gate_told(), "new");
+}
+
+static void request_is_made_when_a_place_is_free(void **state) {
+    static struct message message;
+    struct request q = {.monitor = &m, .message = &message, .asker = {.name = "unix:0"}};
+    (void)state;
+    message_init(&message, MSG_scrub, 0);
+    assert_int_equal(batch_begin(&m), VAULT_OK);
+    for (unsigned i = 0; i < PENDING_MOST; i++)
+        assert_int_equal(pending_keep(&q, "scrub", NULL), VAULT_OK);
+    assert_int_equal(batch_finish(&m), VAULT_OK);
+    gate_sees("new");
+    assert_int_equal(audit_count("\"pending.ask\"", "trust.anchors", NULL), 0);
+    expect_trust("old", "new");
+    assert_int_equal(settle(&root, MSG_pending_refuse, m.meta.pending), 200);
+    turns(2);
+    assert_int_equal(audit_count("\"pending.ask\"", "trust.anchors", NULL), 1);
+    assert_int_equal(pending_count(), PENDING_MOST);
+}
+
 /* ---- damage ---- */
 
 static void lose_the_kept_ones(void) {
@@ -380,8 +438,14 @@ int main(void) {
         FOUR_EYES(identity_of_the_same_survives_the_unsealing),
         FOUR_EYES(approval_before_the_file_was_read_again_is_refused),
         FOUR_EYES(request_that_waits_survives_a_restart),
+        FOUR_EYES(approval_of_what_the_file_no_longer_holds_is_refused),
+        FOUR_EYES(approval_that_is_not_durable_changes_nothing),
+        FOUR_EYES(request_is_made_when_a_place_is_free),
         FOUR_EYES(others_in_place_of_the_kept_ones_are_damage),
     };
-    assert_int_equal(secret_start(), VAULT_OK);
+    log_start("test");
+    (void)signal(SIGXFSZ, SIG_IGN);
+    if (secret_start() != VAULT_OK)
+        return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
