@@ -245,6 +245,7 @@ def test_expired_request_leaves_the_file_out_of_force():
         wait_for_request(vault)
         wait_for(lambda: not waiting(vault), "its end", seconds=60)
         wait_for_record(vault, event="pending.expired", outcome="denied")
+        assert "other client authorities were not approved; those in force stay" in log(vault)
         expect_old(a)
         assert trust(vault)["waiting"] is not None
         a.both()

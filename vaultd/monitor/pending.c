@@ -309,6 +309,7 @@ int answer_pending_refuse(struct request *q) {
         return result;
     if (refusal.status != 0 && !is_same_person(q->asker.name, p.asker))
         return refuse(q, "pending.refuse", p.subject, refusal.status, refusal.rule, refusal.text);
+    anchors_unapproved(p.what);
     result = forget(q->monitor, p.number);
     if (result == VAULT_OK)
         result = record(q, "pending.refuse", &p, &seq);
@@ -323,6 +324,7 @@ static int end_unapproved(struct monitor *m, const struct pending_value *p) {
         .name = "pending.expired", .outcome = "denied", .subject = p->subject, .action = 'E', .detail = detail};
     if (!describe(p, detail))
         return VAULT_E_STATE;
+    anchors_unapproved(p->what);
     int result = journal(m, &e, NULL);
     return result == VAULT_OK ? forget(m, p->number) : result;
 }

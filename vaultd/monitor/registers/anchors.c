@@ -78,6 +78,11 @@ void anchors_room(struct monitor *m) {
     m->anchors.crowded = false;
 }
 
+void anchors_unapproved(const char *what) {
+    if (strcmp(what, event) == 0)
+        log_warning("trust: other client authorities were not approved; those in force stay");
+}
+
 static int keep(struct monitor *m, const struct msg_anchors_seen *a) {
     int result = index_put(m->index, DB_META, anchors_key, sizeof(anchors_key), a->pem, a->pem_size);
     crypto_hash_sha256(m->meta.anchors, a->pem, a->pem_size);

@@ -17,6 +17,8 @@ void anchors_used(struct monitor *m, uint64_t id);
 void anchors_wake(struct monitor *m);
 /* A place for a request that waits has become free. */
 void anchors_room(struct monitor *m);
+/* A request of this kind ends without an approval: says so in the log if it is about authorities. */
+void anchors_unapproved(const char *what);
 /* Decides about it, if that is due: takes it, or asks for a second person. Faults of the index. */
 int anchors_step(struct monitor *m, bool *ret_more);
 /* After a commit: tells the gate what is in force, unless it was told. Identities from before count no more if it used
