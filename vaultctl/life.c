@@ -28,6 +28,8 @@ static const struct column status_fields[] = {
     {"files set aside", "failed_authentications.set_aside"},
     {"escrow copies", "escrow.copies"},
     {"newest escrow copy", "escrow.newest"},
+    {"client authorities", "trust.in_force"},
+    {"others that wait", "trust.waiting"},
     {NULL, NULL},
 };
 

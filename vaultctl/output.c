@@ -139,7 +139,7 @@ static void print_padded(const char *text, size_t width) {
         putchar(' ');
 }
 
-enum { FIELDS_MAX = 24 };
+enum { FIELDS_MAX = 32 };
 
 void print_fields(const json_t *document, const struct column *columns) {
     size_t width = 0;

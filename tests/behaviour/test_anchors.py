@@ -136,6 +136,8 @@ def test_another_authority_waits_until_the_second_operator_approves(authorities)
         assert asked["asked_by"] == "unix:0" and new in asked["detail"] and "CN=" in asked["detail"]
         assert trust(vault) == {"in_force": sha256(a.files["ca.pem"]), "waiting": new}
         assert "wait for a second person" in log(vault)
+        shown = [line.split() for line in vault.ctl("status", json=False).decode().splitlines()]
+        assert ["others", "that", "wait", new] in shown
         expect_old(a)
         own = approve(vault, asked["pending"], cert=None)
         assert own.status == 403 and own.json()["reasons"][0]["rule"] == "own-request"
