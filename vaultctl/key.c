@@ -45,9 +45,13 @@ static int ask_job(struct call *c, const json_t *id, json_t **ret) {
     return *ret != NULL ? (int)OUTCOME_DONE : fail(c, OUTCOME_FAILED, "the job is not listed any more ('key jobs')");
 }
 
+static bool says(const json_t *job, const char *member, const char *text) {
+    const char *said = json_string_value(json_object_get(job, member));
+    return said != NULL && strcmp(said, text) == 0;
+}
+
 static bool is_in(const json_t *job, const char *state) {
-    const char *in = json_string_value(json_object_get(job, "state"));
-    return in != NULL && strcmp(in, state) == 0;
+    return says(job, "state", state);
 }
 
 /* It, or one before it, which it waits for, was paused: nobody knows for how long. */
@@ -58,7 +62,8 @@ static bool is_held(const json_t *job) {
 /* Follows *job to its end, replacing it by its latest form. */
 static int wait_for(struct call *c, json_t **job) {
     struct timespec pause = {.tv_nsec = 300000000};
-    struct progress p = progress_of("rewrapping", "keys");
+    bool data = says(*job, "what", "data");
+    struct progress p = data ? progress_of("encrypting", "files") : progress_of("rewrapping", "keys");
     int outcome = OUTCOME_DONE;
     while (outcome == OUTCOME_DONE && (is_in(*job, "running") || is_in(*job, "waiting")) && !is_held(*job)) {
         json_t *latest = NULL;

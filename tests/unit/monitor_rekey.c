@@ -476,6 +476,28 @@ static void rate_puts_the_next_file_off(void **state) {
     let_go(&h);
 }
 
+static void job_is_shown_though_many_came_after_it(void **state) {
+    (void)state;
+    struct hand h = take();
+    assert_int_equal(batch_begin(&m), VAULT_OK);
+    for (unsigned n = 0; n < 60; n++) {
+        struct job_value j = {.ended = 1};
+        assert_int_equal(job_begin(&m, job_turn.what, &j), VAULT_OK);
+    }
+    m.meta.jobs_ended = m.meta.jobs;
+    assert_int_equal(meta_store(&m), VAULT_OK);
+    assert_int_equal(batch_finish(&m), VAULT_OK);
+    request(&root, MSG_key_jobs);
+    json_t *all = document_of(ask(&root));
+    const json_t *jobs = json_object_get(all, "jobs");
+    assert_int_equal(json_array_size(jobs), 51);
+    const json_t *last = json_array_get(jobs, 50);
+    assert_string_equal(json_string_value(json_object_get(last, "what")), "data");
+    assert_string_equal(json_string_value(json_object_get(last, "state")), "running");
+    json_decref(all);
+    let_go(&h);
+}
+
 int main(void) {
 #define REKEY(test) cmocka_unit_test_setup_teardown(test, rekey_set_up, rekey_tear_down)
     const struct CMUnitTest tests[] = {
@@ -494,6 +516,7 @@ int main(void) {
         REKEY(paused_job_begins_no_file_and_costs_no_turns),
         REKEY(file_in_hand_ends_though_the_job_is_paused),
         REKEY(rate_puts_the_next_file_off),
+        REKEY(job_is_shown_though_many_came_after_it),
         REKEY(damage_that_it_meets_is_counted_like_a_readers),
         REKEY(new_content_has_no_failures_of_the_old),
     };

@@ -60,12 +60,17 @@ json_t *job_json(struct monitor *m, const struct job_value *j) {
                      held == 0 ? json_null() : json_integer((json_int_t)held));
 }
 
-int answer_key_jobs(struct request *q) {
+/* The last ones, and after them the one that runs beside them for longer. */
+static uint32_t next_shown(const struct monitor *m, uint32_t n) {
     enum { SHOWN = 50 };
+    bool listed = n > 1 && m->meta.jobs - (n - 1) < SHOWN;
+    return listed ? n - 1 : m->meta.aside < n ? m->meta.aside : 0;
+}
+
+int answer_key_jobs(struct request *q) {
     struct job_value j;
     json_t *jobs = json_array();
-    uint32_t last = q->monitor->meta.jobs;
-    for (uint32_t n = last; n > 0 && last - n < SHOWN; n--) {
+    for (uint32_t n = q->monitor->meta.jobs; n > 0; n = next_shown(q->monitor, n)) {
         int result = job_load(q->monitor, n, &j);
         if (result == VAULT_E_DAMAGED)
             continue; /* it only tells */
