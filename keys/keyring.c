@@ -102,6 +102,13 @@ int keyring_end_index_key(struct keyring *k) {
     return VAULT_OK;
 }
 
+int keyring_raise_epoch(struct keyring *k) {
+    if (k->epoch == UINT64_MAX)
+        return VAULT_E_LIMIT;
+    k->epoch++;
+    return VAULT_OK;
+}
+
 int keyring_replace_audit_seed(struct keyring *k, struct secret **seed) {
     if (*seed == NULL || secret_size(*seed) != SECRET_KEY_SIZE)
         return VAULT_E_STATE;

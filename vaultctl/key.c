@@ -140,6 +140,12 @@ static int run_rotate(struct call *c) {
     if (leave)
         json_object_set_new(body, "leave_damaged", json_true());
     int outcome = ask_json(c, "POST", format_text("/v1/keys/rotate"), body, &job);
+    if (outcome == OUTCOME_DONE && json_is_integer(json_object_get(job, "pending")) && !print_json(c, job))
+        (void)print_pending(job);
+    if (outcome == OUTCOME_DONE && json_is_integer(json_object_get(job, "pending"))) {
+        json_decref(job);
+        return outcome;
+    }
     if (outcome == OUTCOME_DONE && !option_given(c, "no-wait"))
         outcome = wait_for(c, &job);
     if (outcome == OUTCOME_DONE && !print_json(c, job)) {

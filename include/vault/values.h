@@ -46,13 +46,16 @@ enum meta_intent {
     F(R, BYTES, escrows, 4 * ESCROWS_MOST) /* be32 numbers of those that were not destroyed */                         \
     F(R, U64, reported, 0)                 /* failed authentications: see failure_value */                             \
     F(R, U64, confirmed, 0)                                                                                            \
-    F(R, U32, set_aside, 0)  /* files that are */                                                                      \
-    F(R, U64, sealed, 0)     /* when the root key and its seal were last changed */                                    \
-    F(R, U32, backups, 0)    /* number of the last backup */                                                           \
-    F(R, U8, copy, 0)        /* 1: this is a copy, in force nowhere: where it is opened, it is restored */             \
-    F(R, U32, restored, 0)   /* how often the vault was restored */                                                    \
-    F(R, U8, unconfirmed, 0) /* 1: restored, and nobody has stated yet that what was lost is in force again */         \
-    F(R, U64, continues, 0)  /* size of the log that the last restore continues */
+    F(R, U32, set_aside, 0)     /* files that are */                                                                   \
+    F(R, U64, sealed, 0)        /* when the root key and its seal were last changed */                                 \
+    F(R, U32, backups, 0)       /* number of the last backup */                                                        \
+    F(R, U8, copy, 0)           /* 1: this is a copy, in force nowhere: where it is opened, it is restored */          \
+    F(R, U32, restored, 0)      /* how often this index was restored */                                                \
+    F(R, U8, unconfirmed, 0)    /* 1: restored, and nobody has stated yet that what was lost is in force again */      \
+    F(R, U64, continues, 0)     /* size of the log that the last restore continues */                                  \
+    F(R, U32, origin, 0)        /* epoch of the ring that its log's name tells of; 0: it was never restored */         \
+    F(R, U32, origin_before, 0) /* the same of the log that it continues */                                            \
+    F(R, U64, backed_up, 0)     /* the most records that a verified backup holds; 0: there is none */
 DECLARE_RECORD(meta_value);
 
 /* A subject's key makes way for another: some data keys are still under the key before, or must stay under it, since a
@@ -186,6 +189,7 @@ enum upload_state { UPLOAD_OPEN = 0, UPLOAD_DROPPED = 1, UPLOAD_PUBLISHED = 2 };
     F(R, U32, announced, 0)     /* objects */                                                                          \
     F(R, U8, state, 0)          /* enum upload_state */                                                                \
     F(R, U8, rekey, 0)          /* 1: no deposit, but a file's content under another data key (rekey.c) */             \
+    F(R, U64, keyed, 0)         /* when its data key was made */                                                       \
     F(R, U64, segments, 0)      /* that its data key has sealed, in all objects that were announced */
 DECLARE_RECORD(upload_value);
 

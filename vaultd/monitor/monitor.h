@@ -233,7 +233,7 @@ struct backup {
     struct asker asker;      /* as it was when it asked */
     uint64_t worker, answer; /* restore: whom to answer, and which request */
     bool good;               /* it has said that it is done */
-    bool placed;             /* a copy was put in the index's place, and not opened yet */
+    uint64_t placed;         /* inode of the copy that was put in the index's place; 0: none was */
     struct msg_backup_copied copied;
     char rule[32 + 1], problem[200 + 1]; /* why it failed */
 };

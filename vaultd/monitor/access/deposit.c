@@ -49,6 +49,7 @@ static int record_create(struct request *q, const struct inquiry *i, uint64_t *r
 int upload_key(struct monitor *m, const struct subject_value *s, struct upload_value *u, struct secret **ret) {
     CLEANUP_SECRET struct secret *key = NULL;
     randombytes_buf(u->blob, sizeof(u->blob));
+    u->keyed = monitor_time(m);
     u->key_number = s->key_number;
     int result = secret_random(&key, SECRET_KEY_SIZE);
     if (result == VAULT_OK)
@@ -179,7 +180,7 @@ static int put_names(struct monitor *m, const struct file_value *f) {
 static int put_blob(struct monitor *m, const struct subject_value *s, const struct upload_value *u,
                     const struct file_value *f) {
     struct blob_value blob = {
-        .generation = u->key_number, .size = f->size, .chunks = u->chunks, .number = 1, .keyed = f->deposited};
+        .generation = u->key_number, .size = f->size, .chunks = u->chunks, .number = 1, .keyed = u->keyed};
     COPY_ARRAY(blob.file, f->file);
     name_hash(m, NAME_SUBJECT, u->subject, NULL, blob.subject);
     COPY_ARRAY(blob.key, u->key);

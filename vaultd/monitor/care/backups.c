@@ -33,6 +33,8 @@ int backups_add(struct monitor *m, const struct msg_backup_copied *copied) {
         v.died = v.made;
     int result = store(m, m->meta.backups + 1, &v);
     m->meta.backups++;
+    m->meta.backed_up = v.records > m->meta.backed_up ? v.records : m->meta.backed_up;
+    m->removal_wanted = true; /* what was held for the one before */
     return result == VAULT_OK ? meta_store(m) : result;
 }
 
@@ -53,7 +55,8 @@ int backups_cover(struct monitor *m, bool *ret) {
         int result = load(m, n, &v);
         if (result != VAULT_OK && result != VAULT_E_DAMAGED)
             return result;
-        *ret = result == VAULT_OK && is_alive(&v) && v.oldest == m->meta.generation && v.newest == m->meta.generation;
+        *ret = result == VAULT_OK && is_alive(&v) && keyring_next_index_key(m->keyring) == NULL &&
+               v.records == m->meta.backed_up && v.oldest == m->meta.generation && v.newest == m->meta.generation;
     }
     return VAULT_OK;
 }
@@ -68,7 +71,7 @@ static bool append_name(char *to, size_t size, const char *name) {
     return fits;
 }
 
-int backups_dying(struct monitor *m, char *to, size_t size) {
+int backups_dying(struct monitor *m, bool of_index, char *to, size_t size) {
     struct backup_value v;
     bool fits = true;
     to[0] = '\0';
@@ -76,7 +79,7 @@ int backups_dying(struct monitor *m, char *to, size_t size) {
         int result = load(m, n, &v);
         if (result != VAULT_OK && result != VAULT_E_DAMAGED)
             return result;
-        if (result == VAULT_OK && would_die(m, &v))
+        if (result == VAULT_OK && (of_index ? is_alive(&v) : would_die(m, &v)))
             fits = append_name(to, size, v.name);
     }
     return VAULT_OK;

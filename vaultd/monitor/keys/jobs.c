@@ -180,11 +180,10 @@ static bool gives_way(const struct monitor *m) {
     return m->replies != NULL && loop_now_ms() - m->job_ran < PATIENCE_MS;
 }
 
-/* The next one runs beside the others: they go on behind it. */
-static int pass_aside(struct monitor *m) {
-    int result = batch_begin(m);
+/* The next one runs beside the others, or did: they go on behind it. */
+static int pass(struct monitor *m) {
     m->meta.jobs_ended++;
-    return result == VAULT_OK ? meta_store(m) : result;
+    return meta_store(m);
 }
 
 static bool has_job(const struct monitor *m) {
@@ -193,7 +192,6 @@ static bool has_job(const struct monitor *m) {
 
 void jobs_wake(struct monitor *m) {
     m->job_again = m->job_due = 0;
-    m->rekeying.due = 0;
 }
 
 int jobs_tick(const struct monitor *m) {
@@ -209,6 +207,8 @@ static int run_first(struct monitor *m) {
     const struct job_kind *kind = NULL;
     uint32_t number = m->meta.jobs_ended + 1;
     int result = job_load(m, number, &j);
+    if (result == VAULT_OK && j.ended != 0) /* it ran beside the others, and has ended before they came to it */
+        return pass(m);
     if (m->job_broken == number && result != VAULT_E_IO)
         return give_up(m, "the index cannot be read where it goes on");
     if (result == VAULT_OK)
@@ -231,14 +231,12 @@ int jobs_step(struct monitor *m, bool *ret_more) {
     if (!has_job(m) || loop_now_ms() < m->job_again)
         return VAULT_OK;
     m->job_again = 0;
-    if (m->meta.jobs_ended + 1 == m->meta.aside)
-        return pass_aside(m);
     *ret_more = true;
     if (gives_way(m))
         return VAULT_OK;
     int result = batch_begin(m);
     if (result == VAULT_OK)
-        result = run_first(m);
+        result = m->meta.jobs_ended + 1 == m->meta.aside ? pass(m) : run_first(m);
     m->job_ran = loop_now_ms();
     m->job_slices++;
     *ret_more = result == VAULT_OK && m->job_again == 0 && m->meta.jobs_ended < m->meta.jobs;

@@ -104,7 +104,7 @@ static int ask_to_retire(struct request *q) {
     char text[RETIREMENT_TEXT];
     char dying[PENDING_DETAIL - RETIREMENT_TEXT - 64];
     char detail[PENDING_DETAIL];
-    int result = backups_dying(m, dying, sizeof(dying));
+    int result = backups_dying(m, false, dying, sizeof(dying));
     if (result != VAULT_OK)
         return result;
     bool fits = retirement_text(m, m->meta.generation, text) &&
@@ -183,7 +183,8 @@ static int rotate_audit(struct request *q) {
 static int rotate_index(struct request *q, bool leave) {
     struct monitor *m = q->monitor;
     struct job_value job;
-    char detail[80];
+    char dying[PENDING_DETAIL - 96];
+    char detail[PENDING_DETAIL];
     bool running = false;
     int result = job_is_open(m, &job_index, &running);
     if (result == VAULT_OK && running)
@@ -191,6 +192,13 @@ static int rotate_index(struct request *q, bool leave) {
     if (result == VAULT_OK && backup_has_key(m))
         return refuse(q, "key.rotate", NULL, 409, "backup-running",
                       "A backup is being made under the present key: ask again when it has ended.");
+    if (result == VAULT_OK)
+        result = backups_dying(m, true, dying, sizeof(dying));
+    if (result == VAULT_OK && dying[0] != '\0' && q->asked_by == NULL)
+        return format_string(detail, sizeof(detail), "index%s; backups that die: %s",
+                             leave ? ", damaged entries are left behind" : "", dying)
+                   ? pending_ask(q, "key.rotate", NULL, detail)
+                   : VAULT_E_STATE;
     if (result == VAULT_OK)
         result = index_key_change(m, leave, &job);
     if (result != VAULT_OK)
@@ -229,7 +237,7 @@ int answer_key_rotate(struct request *q) {
 static int rewrap(struct monitor *m, const uint8_t subject[HASH_SIZE], uint32_t generation) {
     static struct subject_value s;
     int result = index_get_record(m->index, DB_SUBJECTS, subject, HASH_SIZE, &layout_subject_value, &s);
-    if (result != VAULT_OK || s.generation == generation)
+    if (result != VAULT_OK || s.generation >= generation) /* never back: a shred counts on the last one that wrapped */
         return result;
     result = subject_key_rewrap(m, &s, generation);
     return result == VAULT_OK ? index_put_record(m->index, DB_SUBJECTS, subject, HASH_SIZE, &layout_subject_value, &s)

@@ -122,7 +122,7 @@ static int note_retired(struct monitor *m, uint32_t first, const char *dead) {
 
 /* The index follows the ring, which has one generation only, under another root key. */
 static int follow_retirement(struct monitor *m) {
-    int result = backups_dying(m, m->dead_backups, sizeof(m->dead_backups));
+    int result = backups_dying(m, false, m->dead_backups, sizeof(m->dead_backups));
     if (result == VAULT_OK)
         result = backups_die(m);
     if (result == VAULT_OK)
@@ -243,6 +243,10 @@ int ring_take_over(struct monitor *m) {
     struct job_value job;
     bool newer = keyring_newest(m->keyring) > m->meta.generation;
     int result = newer ? activate(m, &job) : ring_follow(m);
+    if (result == VAULT_OK && keyring_next_index_key(m->keyring) != NULL && !index_is_resealing(m->index))
+        result = index_key_begun(m);
+    if (result == VAULT_OK)
+        result = backups_die(m);
     return result == VAULT_OK ? take_over_retirements(m) : result;
 }
 

@@ -83,8 +83,9 @@ int vault_make(struct monitor *m, struct opening *o) {
     return result;
 }
 
-static const char index_is_foreign[] =
-    "The index does not open with this key ring: it is damaged, or the ring is of another vault.";
+static const char index_is_foreign[] = "The index does not open with this key ring: it is damaged, it is a copy from "
+                                       "before another index key, or the ring is "
+                                       "of another vault.";
 
 /* Everything that a crash left half done is settled before the first request. */
 static int recover(struct monitor *m, struct opening *o) {
