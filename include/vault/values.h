@@ -21,6 +21,20 @@ enum meta_intent {
     INTENT_AUDIT_KEY = 4,
     INTENT_INDEX_KEY = 5,      /* the next one is to be beside the present one */
     INTENT_INDEX_KEY_DONE = 6, /* the present one is to go */
+    INTENT_NAME_KEY = 7,       /* likewise the name key */
+    INTENT_NAME_KEY_DONE = 8,
+};
+
+/* Whose entries are moving to where the next name key has them: those of the stages before have moved. */
+enum naming {
+    NAMING_NONE = 0,
+    NAMING_SUBJECTS = 1,
+    NAMING_SERVICES = 2,
+    NAMING_SANS = 3,
+    NAMING_LOCALS = 4, /* chains of administrators on the Unix socket */
+    NAMING_PROJECTS = 5,
+    NAMING_ETHICS = 6,
+    NAMING_DONE = 7,
 };
 
 #define FIELDS_meta_value(F, R)                                                                                        \
@@ -52,7 +66,10 @@ enum meta_intent {
     F(R, U8, copy, 0)        /* 1: this is a copy, in force nowhere: where it is opened, it is restored */             \
     F(R, U32, restored, 0)   /* how often the vault was restored */                                                    \
     F(R, U8, unconfirmed, 0) /* 1: restored, and nobody has stated yet that what was lost is in force again */         \
-    F(R, U64, continues, 0)  /* size of the log that the last restore continues */
+    F(R, U64, continues, 0)  /* size of the log that the last restore continues */                                     \
+    F(R, U32, name_key, 0)   /* generation of the name key that entries are under */                                   \
+    F(R, U8, naming, 0)      /* enum naming: whose entries move to under the next name key */                          \
+    F(R, FIXED, named, HASH_SIZE) /* the last of these that has moved, by the hash of before */
 DECLARE_RECORD(meta_value);
 
 /* A subject's key makes way for another: some data keys are still under the key before, or must stay under it, since a
@@ -213,9 +230,9 @@ DECLARE_RECORD(request_value);
 #define FIELDS_job_value(F, R)                                                                                         \
     F(R, U32, number, 0)                                                                                               \
     F(R, STR, what, 16)                                                                                                \
-    F(R, U32, generation, 0)      /* kek: the target; subject, of one: the number of the key that is to go */          \
-    F(R, FIXED, owner, HASH_SIZE) /* hash of the subject, where it is about one */                                     \
-    F(R, BYTES, cursor, 64)       /* last key done */                                                                  \
+    F(R, U32, generation, 0)        /* kek: the target; subject, of one: the number of the key that is to go */          \
+    F(R, STR, owner, NAME_MAX_SIZE) /* the subject, where it is about one */                                           \
+    F(R, BYTES, cursor, 64)         /* last key done */                                                                \
     F(R, U64, done, 0)                                                                                                 \
     F(R, U64, met, 0)    /* subject: files met in this subject's turn */                                               \
     F(R, U64, failed, 0) /* of them, what is damaged and was left as it is */                                          \
@@ -279,7 +296,8 @@ enum { BACKUP_NAME = 64 };
     F(R, U64, objects, 0)                                                                                              \
     F(R, U64, bytes, 0)                                                                                                \
     F(R, U32, index_key, 0) /* generation of the key that its values are under */                                      \
-    F(R, U64, died, 0)      /* when a key that it needs was retired; 0: not */
+    F(R, U64, died, 0)      /* when a key that it needs was retired; 0: not */                                         \
+    F(R, U32, name_key, 0)  /* generation of the key that its names are under */
 DECLARE_RECORD(backup_value);
 
 /* A subject or one file of it was shredded. */
@@ -330,10 +348,13 @@ DECLARE_RECORD(scrub_value);
 #define FIELDS_name_value(F, R) F(R, U64, current, 0) /* as in the value that it vouches for; SANs: 0 */
 DECLARE_RECORD(name_value);
 
+enum { LOCAL_NAME = 16 };
+
 #define FIELDS_chain_value(F, R)                                                                                       \
     F(R, U64, count, 0)          /* records so far */                                                                  \
     F(R, U64, current, 0)        /* as in the value of the subject or service */                                       \
-    F(R, FIXED, last, HASH_SIZE) /* leaf hash of the last */
+    F(R, FIXED, last, HASH_SIZE) /* leaf hash of the last */                                                           \
+    F(R, STR, local, LOCAL_NAME) /* whose it is, if that is an administrator on the Unix socket: nothing else says so */
 DECLARE_RECORD(chain_value);
 
 enum { VKEY_TEXT = 319, SIGNATURE_SIZE = 64 };

@@ -31,16 +31,17 @@ static json_t *generations_json(const struct monitor *m) {
 
 int answer_key_list(struct request *q) {
     const struct keyring *k = q->monitor->keyring;
-    json_int_t index = keyring_index_generation(k);
+    json_int_t index = keyring_index_generation(k), names = keyring_name_generation(k);
     char vkey[CHECKPOINT_VKEY_MAX] = "";
     int result = audit_key_vkey(q->monitor, vkey);
     if (result != VAULT_OK)
         return result;
     json_t *answer =
-        json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:s, s:I, s:o}", "epoch", (json_int_t)keyring_epoch(k), "generations",
+        json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:s, s:I, s:o, s:I, s:o}", "epoch", (json_int_t)keyring_epoch(k), "generations",
                   generations_json(q->monitor), "seal", seals_json(q->monitor), "key_age", key_age_json(q->monitor),
                   "escrow", escrows_json(q->monitor), "warnings", key_warnings(q->monitor), "vkey", vkey, "index",
-                  index, "index_next", keyring_next_index_key(k) != NULL ? json_integer(index + 1) : json_null());
+                  index, "index_next", keyring_next_index_key(k) != NULL ? json_integer(index + 1) : json_null(), "names", names,
+                  "names_next", keyring_next_name_key(k) != NULL ? json_integer(names + 1) : json_null());
     return administer(q, "key.list", NULL, 'R', NULL, 200, answer);
 }
 
@@ -201,28 +202,52 @@ static int rotate_index(struct request *q, bool leave) {
     return administer(q, "key.rotate", NULL, 'U', detail, 202, job_json(m, &job));
 }
 
+/* The key under which the index knows names. */
+static int rotate_names(struct request *q) {
+    struct monitor *m = q->monitor;
+    struct job_value job;
+    char detail[64];
+    bool running = false;
+    int result = job_is_open(m, &job_names, &running);
+    if (result == VAULT_OK && running)
+        return refuse(q, "key.rotate", NULL, 409, "job-running", "The rotation before has not ended yet.");
+    if (result == VAULT_OK && backup_has_key(m))
+        return refuse(q, "key.rotate", NULL, 409, "backup-running",
+                      "A backup is being made with the present names: ask again when it has ended.");
+    if (result == VAULT_OK)
+        result = name_key_change(m, &job);
+    if (result != VAULT_OK)
+        return result;
+    return format_string(detail, sizeof(detail), "names to generation %u", job.generation)
+               ? administer(q, "key.rotate", NULL, 'U', detail, 202, job_json(m, &job))
+               : VAULT_E_STATE;
+}
+
 int answer_key_rotate(struct request *q) {
     const struct msg_key_rotate *r = &q->message->key_rotate;
     bool kek = strcmp(r->what, "kek") == 0;
     bool root = strcmp(r->what, "root") == 0;
     bool audit = strcmp(r->what, "audit") == 0;
     bool index = strcmp(r->what, "index") == 0;
+    bool names = strcmp(r->what, "names") == 0;
     if (strcmp(r->what, "subject") == 0 && r->retire == 0 && r->leave_damaged == 0)
         return rotate_subjects(q);
     if (strcmp(r->what, "data") == 0 && r->retire == 0 && r->leave_damaged == 0)
         return rotate_data(q);
-    if (!(kek || ((root || audit || index) && r->retire == 0)) || r->leave_damaged > index || r->retire > 1 ||
+    if (!(kek || ((root || audit || index || names) && r->retire == 0)) || r->leave_damaged > index || r->retire > 1 ||
         r->without_backup > r->retire)
         return refuse(
             q, "key.rotate", NULL, 400, "malformed",
-            "'kek', 'root', 'subject', 'data', 'audit' and 'index' can be rotated, and generations of 'kek' be "
-            "retired.");
+            "'kek', 'root', 'subject', 'data', 'audit', 'index' and 'names' can be rotated, and generations of 'kek' "
+            "be retired.");
     if (!space_for_ring(q->monitor))
         return refuse(q, "key.rotate", NULL, 507, "keyring-full", "There is no space for a copy of the key ring.");
     if (audit)
         return rotate_audit(q);
     if (index)
         return rotate_index(q, r->leave_damaged != 0);
+    if (names)
+        return rotate_names(q);
     return root ? rotate_root(q, "root") : r->retire != 0 ? retire(q) : rotate_kek(q);
 }
 
