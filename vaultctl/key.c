@@ -21,7 +21,8 @@ static int run_list(struct call *c) {
         if (json_is_integer(json_object_get(keys, "index_next")))
             puts("                             and the next one: see 'key jobs'; if none is open, rotate index again");
         if (json_is_integer(json_object_get(keys, "names")))
-            printf("generation of the name key   %lld\n", (long long)json_integer_value(json_object_get(keys, "names")));
+            printf("generation of the name key   %lld\n",
+                   (long long)json_integer_value(json_object_get(keys, "names")));
         if (json_is_integer(json_object_get(keys, "names_next")))
             puts("                             and the next one: see 'key jobs'; if none is open, rotate names again");
         if (json_is_string(json_object_get(keys, "vkey")))

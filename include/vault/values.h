@@ -68,8 +68,8 @@ enum naming {
     F(R, U8, unconfirmed, 0) /* 1: restored, and nobody has stated yet that what was lost is in force again */         \
     F(R, U64, continues, 0)  /* size of the log that the last restore continues */                                     \
     F(R, U32, name_key, 0)   /* generation of the name key that entries are under */                                   \
-    F(R, U8, naming, 0)      /* enum naming: whose entries move to under the next name key */                          \
-    F(R, FIXED, named, HASH_SIZE) /* the last of these that has moved, by the hash of before */
+    F(R, U8, naming, 0)      /* enum naming: whose entries move; `named` is the hash of before of the last of them */  \
+    F(R, FIXED, named, HASH_SIZE)
 DECLARE_RECORD(meta_value);
 
 /* A subject's key makes way for another: some data keys are still under the key before, or must stay under it, since a
@@ -230,7 +230,7 @@ DECLARE_RECORD(request_value);
 #define FIELDS_job_value(F, R)                                                                                         \
     F(R, U32, number, 0)                                                                                               \
     F(R, STR, what, 16)                                                                                                \
-    F(R, U32, generation, 0)        /* kek: the target; subject, of one: the number of the key that is to go */          \
+    F(R, U32, generation, 0)        /* kek: the target; subject, of one: the number of the key that is to go */        \
     F(R, STR, owner, NAME_MAX_SIZE) /* the subject, where it is about one */                                           \
     F(R, BYTES, cursor, 64)         /* last key done */                                                                \
     F(R, U64, done, 0)                                                                                                 \
@@ -354,7 +354,7 @@ enum { LOCAL_NAME = 16 };
     F(R, U64, count, 0)          /* records so far */                                                                  \
     F(R, U64, current, 0)        /* as in the value of the subject or service */                                       \
     F(R, FIXED, last, HASH_SIZE) /* leaf hash of the last */                                                           \
-    F(R, STR, local, LOCAL_NAME) /* whose it is, if that is an administrator on the Unix socket: nothing else says so */
+    F(R, STR, local, LOCAL_NAME) /* whose it is, if an administrator's on the Unix socket: no value else says so */
 DECLARE_RECORD(chain_value);
 
 enum { VKEY_TEXT = 319, SIGNATURE_SIZE = 64 };

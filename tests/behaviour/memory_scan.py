@@ -249,6 +249,12 @@ def values_of(vault, index_key, database, generation=1):
         yield place, unseal(index_key, bytes.fromhex(value), bytes([number]) + struct.pack("<I", generation) + place)
 
 
+def name_hash(key, kind, name, subject=None):
+    """Under which the index knows a name; that of a file, with its subject."""
+    within = bytes(32) if subject is None else name_hash(key, 1, subject)
+    return hashlib.blake2b(bytes([kind]) + within + name.encode(), key=key, digest_size=32).digest()
+
+
 def file_keys(vault, ring):
     """The subjects' keys and the data keys: {"subject NAME": key, "data FILE": key}."""
     keys, of_owner = {}, {}

@@ -1,6 +1,5 @@
 """Another key for the hashes of names, while clients read, deposit, list, withdraw and shred: everything is found at every
 moment, and afterwards nothing is where the old key has it."""
-import hashlib
 import os
 import random
 import shutil
@@ -104,14 +103,9 @@ def names_of(vault, keys, generation_of_index=1):
     return set(found)
 
 
-def hash_of(key, kind, name, subject=None):
-    within = bytes(32) if subject is None else hash_of(key, SUBJECT, subject)
-    return hashlib.blake2b(bytes([kind]) + within + name.encode(), key=key, digest_size=32).digest()
-
-
 def found_under(vault, keys, name_key):
     """How many keys of all databases begin with the hash of a name under this key, and how many blobs say it."""
-    hashes = {hash_of(name_key, *name) for name in names_of(vault, keys)}
+    hashes = {memory_scan.name_hash(name_key, *name) for name in names_of(vault, keys)}
     pairs, _ = index_tools.dump(vault.state / "index")
     count = sum(bytes.fromhex(key)[:32] in hashes for database in pairs.values() for key in database)
     blobs = sum(value[16:48] in hashes for _, value in memory_scan.values_of(vault, keys["index key"], memory_scan.BLOBS))

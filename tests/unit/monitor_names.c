@@ -11,6 +11,7 @@
 #include "vaultd/monitor/care/backup.h"
 #include "vaultd/monitor/keys/jobs.h"
 #include "vaultd/monitor/keys/ring.h"
+#include "vaultd/monitor/keys/subject_keys.h"
 
 enum { SUBJECTS = 12, SERVICES = 8, FILES = 2, PLAIN = 1000 };
 static const char dataset[] = "D1";
@@ -422,6 +423,58 @@ static void a_list_goes_on_while_its_entries_move(void **state) {
     assert_int_equal(count, SUBJECTS * FILES + MORE * 4);
 }
 
+/* The next page of all subjects after *cursor, which moves on; how many are in it, or 1000 where that was refused. */
+static unsigned page_of_subjects(char cursor[400]) {
+    struct message *q = request(&root, MSG_subject_list);
+    copy_string(q->subject_list.cursor, sizeof(q->subject_list.cursor), cursor);
+    struct message *answer = ask(&root);
+    if (status_of(answer) == 409) {
+        assert_true(says(answer, "list-moved"));
+        return 1000;
+    }
+    assert_int_equal(status_of(answer), 200);
+    json_t *json = document_of(answer);
+    size_t n = json_array_size(json_object_get(json, "subjects"));
+    const char *next = json_string_value(json_object_get(json, "next"));
+    copy_string(cursor, 400, next == NULL ? "" : next);
+    json_decref(json);
+    return (unsigned)n;
+}
+
+static unsigned all_subjects(void) {
+    char cursor[400] = "";
+    unsigned n = 0;
+    do
+        n += page_of_subjects(cursor);
+    while (cursor[0] != '\0');
+    return n;
+}
+
+/* It is never answered as if it were whole where it may not be. */
+static void a_list_whose_entries_moved_begins_anew(void **state) {
+    enum { MANY = 120 };
+    char cursor[400] = "", other[400] = "";
+    (void)state;
+    while (subjects < MANY)
+        add_subject();
+    uint32_t job = begin_held();
+    assert_int_equal(page_of_subjects(cursor), 50);
+    (void)step(job);
+    copy_string(other, sizeof(other), cursor);
+    assert_int_equal(page_of_subjects(other), 1000);
+    assert_int_equal(all_subjects(), MANY + 1);
+    while (m.meta.naming == NAMING_SUBJECTS)
+        (void)step(job);
+    cursor[0] = '\0';
+    assert_int_equal(page_of_subjects(cursor), 50);
+    order(MSG_job_resume, job);
+    finish();
+    unsigned rest = 0; /* all subjects had moved before the first page */
+    while (cursor[0] != '\0')
+        rest += page_of_subjects(cursor);
+    assert_int_equal(rest, MANY + 1 - 50);
+}
+
 static void jobs_behind_it_know_whose_they_are(void **state) {
     (void)state;
     jobs_wait();
@@ -475,6 +528,27 @@ static void shredded_subjects_move_too(void **state) {
     q = request(&root, MSG_subject_show);
     copy_string(q->subject_show.subject, sizeof(q->subject_show.subject), "T-3");
     assert_int_equal(ask_status(&root), 200);
+}
+
+/* A turn of the subject's key that left something to do: two keys, each wrapped for the subject's hash. */
+static void keys_of_a_turn_under_way_move_too(void **state) {
+    static struct subject_value s;
+    (void)state;
+    assert_int_equal(batch_begin(&m), VAULT_OK);
+    assert_int_equal(find_subject(&m, "T-5", &s), VAULT_OK);
+    assert_int_equal(subject_key_give(&m, &s), VAULT_OK);
+    assert_int_equal(subject_store(&m, &s), VAULT_OK);
+    assert_int_equal(batch_finish(&m), VAULT_OK);
+    expect_readable(files[5][0]);
+    assert_int_equal(rotate("names"), 202);
+    finish();
+    expect_readable(files[5][0]);
+    assert_int_equal(rotate("subject"), 202);
+    finish();
+    expect_readable(files[5][1]);
+    assert_int_equal(find_subject(&m, "T-5", &s), VAULT_OK);
+    assert_int_equal(s.turning, TURN_NONE);
+    index_end_reads(m.index);
 }
 
 /* An administrator on the Unix socket has a chain and nothing else: it goes on, and does not begin anew. */
@@ -639,8 +713,10 @@ int main(void) {
         NAMES(everything_is_found_at_every_place_of_the_way),
         NAMES(what_is_added_on_the_way_goes_where_it_belongs),
         NAMES(a_list_goes_on_while_its_entries_move),
+        NAMES(a_list_whose_entries_moved_begins_anew),
         NAMES(jobs_behind_it_know_whose_they_are),
         NAMES(shredded_subjects_move_too),
+        NAMES(keys_of_a_turn_under_way_move_too),
         NAMES(chains_of_local_administrators_go_on),
         NAMES(death_before_the_ring_leaves_the_name_key_as_it_was),
         NAMES(death_after_the_ring_goes_on_with_both_name_keys),

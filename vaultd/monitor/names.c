@@ -71,3 +71,27 @@ unsigned dataset_hashes(const struct monitor *m, const char *dataset, uint8_t re
         name_hash_under(next, NAME_DATASET, dataset, NULL, ret[1]);
     return next == NULL ? 1 : 2;
 }
+
+static enum naming stage_of(enum index_db db) {
+    switch (db) {
+    case DB_SUBJECTS: return NAMING_SUBJECTS;
+    case DB_SERVICES: return NAMING_SERVICES;
+    case DB_PROJECTS: return NAMING_PROJECTS;
+    case DB_ETHICS: return NAMING_ETHICS;
+    default: return NAMING_NONE;
+    }
+}
+
+/* The key that all are under; while they move, also how far that has got. */
+uint64_t names_moves(const struct monitor *m, enum index_db db) {
+    enum naming stage = stage_of(db);
+    uint32_t generation = m->meta.name_key + (stage < m->meta.naming ? 1 : 0);
+    uint8_t said[4 + HASH_SIZE] = {0}, hash[HASH_SIZE];
+    if (stage == NAMING_NONE)
+        return 0;
+    put_be32(said, generation);
+    if (stage == m->meta.naming)
+        copy_bytes(said + 4, HASH_SIZE, m->meta.named, HASH_SIZE);
+    crypto_generichash(hash, sizeof(hash), said, sizeof(said), NULL, 0);
+    return get_be64(hash);
+}

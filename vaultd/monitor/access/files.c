@@ -65,8 +65,8 @@ static int walk_step(struct monitor *m, const struct walk *w, const struct curso
     if (result != VAULT_OK || w->count == 1)
         return result;
     result = step_under(m, w, 1, at, &other);
-    bool first = ret_next->ended || (!other.ended && memcmp(other.key + w->prefix_size, ret_next->key + w->prefix_size,
-                                                            ID_SIZE) < 0);
+    bool first = ret_next->ended ||
+                 (!other.ended && memcmp(other.key + w->prefix_size, ret_next->key + w->prefix_size, ID_SIZE) < 0);
     if (result == VAULT_OK && first)
         *ret_next = other;
     return result;

@@ -36,12 +36,12 @@ int answer_key_list(struct request *q) {
     int result = audit_key_vkey(q->monitor, vkey);
     if (result != VAULT_OK)
         return result;
-    json_t *answer =
-        json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:s, s:I, s:o, s:I, s:o}", "epoch", (json_int_t)keyring_epoch(k), "generations",
-                  generations_json(q->monitor), "seal", seals_json(q->monitor), "key_age", key_age_json(q->monitor),
-                  "escrow", escrows_json(q->monitor), "warnings", key_warnings(q->monitor), "vkey", vkey, "index",
-                  index, "index_next", keyring_next_index_key(k) != NULL ? json_integer(index + 1) : json_null(), "names", names,
-                  "names_next", keyring_next_name_key(k) != NULL ? json_integer(names + 1) : json_null());
+    json_t *answer = json_pack(
+        "{s:I, s:o, s:o, s:o, s:o, s:o, s:s, s:I, s:o, s:I, s:o}", "epoch", (json_int_t)keyring_epoch(k), "generations",
+        generations_json(q->monitor), "seal", seals_json(q->monitor), "key_age", key_age_json(q->monitor), "escrow",
+        escrows_json(q->monitor), "warnings", key_warnings(q->monitor), "vkey", vkey, "index", index, "index_next",
+        keyring_next_index_key(k) != NULL ? json_integer(index + 1) : json_null(), "names", names, "names_next",
+        keyring_next_name_key(k) != NULL ? json_integer(names + 1) : json_null());
     return administer(q, "key.list", NULL, 'R', NULL, 200, answer);
 }
 
