@@ -705,6 +705,62 @@ static void damaged_entry_keeps_the_key_before_until_it_is_mended(void **state) 
     assert_int_equal(under_old(), 0);
 }
 
+/* Where the root page of a database is in the file. */
+static off_t page_of(const char *db) {
+    enum { ROOT_AT = 40 }; /* in LMDB's struct of a database */
+    MDB_env *env;
+    MDB_txn *t;
+    MDB_dbi dbi;
+    MDB_stat stat;
+    MDB_val k = {.mv_size = strlen(db), .mv_data = (void *)(uintptr_t)db}, v;
+    uint64_t root_page = 0;
+    assert_int_equal(mdb_env_create(&env), 0);
+    assert_int_equal(mdb_env_set_maxdbs(env, DB_COUNT), 0);
+    assert_int_equal(mdb_env_open(env, "state/index", MDB_RDONLY, 0600), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, MDB_RDONLY, &t), 0);
+    assert_int_equal(mdb_dbi_open(t, NULL, 0, &dbi), 0);
+    assert_int_equal(mdb_get(t, dbi, &k, &v), 0);
+    copy_bytes(&root_page, sizeof(root_page), (const uint8_t *)v.mv_data + ROOT_AT, sizeof(root_page));
+    assert_int_equal(mdb_env_stat(env, &stat), 0);
+    mdb_txn_abort(t);
+    mdb_env_close(env);
+    return (off_t)(root_page * stat.ms_psize);
+}
+
+/* A transaction that meets such a page commits nothing: the job must not take the others' with it for ever. */
+static void page_that_cannot_be_read_ends_the_job_and_keeps_the_key(void **state) {
+    enum { FLAGS_AT = 10 };
+    static const uint8_t no_page[2];
+    (void)state;
+    struct message *q = request(&root, MSG_file_remove);
+    COPY_ARRAY(q->file_remove.file, files[4][0]);
+    assert_int_equal(ask_status(&root), 202);
+    approve(200);
+    finish();
+    drop_peers();
+    rig_stop();
+    assert_int_equal(chdir(rig_folder()), 0);
+    off_t page = page_of("shreds");
+    assert_true(page > 0);
+    int fd = open("state/index/data.mdb", O_WRONLY);
+    assert_int_equal(pwrite(fd, no_page, sizeof(no_page), page + FLAGS_AT), sizeof(no_page));
+    close(fd);
+    assert_true(rig_start_unsealed());
+    jobs_wait();
+    uint32_t first = m.meta.jobs;
+    assert_int_equal(rotate("names"), 202);
+    order(MSG_job_resume, first);
+    finish();
+    assert_int_equal(rotate("kek"), 202);
+    finish();
+    assert_int_equal(audit_count("\"event\":\"job.failed\"", "the index cannot be read where it goes on", NULL), 1);
+    assert_int_equal(audit_count("\"event\":\"key.rotated\"", "kek to generation 2", NULL), 1);
+    assert_int_equal(keyring_name_generation(m.keyring), 1);
+    assert_non_null(keyring_next_name_key(m.keyring));
+    request(&root, MSG_subject_list);
+    assert_true(says(ask(&root), "S-1"));
+}
+
 #define NAMES(test) cmocka_unit_test_setup_teardown(test, names_set_up, names_tear_down)
 
 int main(void) {
@@ -722,6 +778,7 @@ int main(void) {
         NAMES(death_after_the_ring_goes_on_with_both_name_keys),
         NAMES(death_before_the_key_goes_ends_it_later),
         NAMES(death_after_the_key_went_is_recorded_later),
+        NAMES(page_that_cannot_be_read_ends_the_job_and_keeps_the_key),
         NAMES(damaged_entry_keeps_the_key_before_until_it_is_mended),
     };
     log_start("test");

@@ -5,23 +5,30 @@
 
 #include "monitor.h"
 
+static const uint8_t nowhere[HASH_SIZE];
+
 bool name_is_local(const char *name) {
     return strncmp(name, "unix:", 5) == 0;
 }
 
-void name_hash_under(const struct secret *key, enum name_kind kind, const char *name, const char *subject,
-                     uint8_t ret[HASH_SIZE]) {
-    uint8_t within[HASH_SIZE] = {0};
+static void hash_within(const struct secret *key, enum name_kind kind, const char *name,
+                        const uint8_t within[HASH_SIZE], uint8_t ret[HASH_SIZE]) {
     crypto_generichash_state s;
     uint8_t head = (uint8_t)kind;
-    if (kind == NAME_FILE)
-        name_hash_under(key, NAME_SUBJECT, subject, NULL, within);
     crypto_generichash_init(&s, secret_view(key), secret_size(key), HASH_SIZE);
     crypto_generichash_update(&s, &head, 1);
     crypto_generichash_update(&s, within, HASH_SIZE);
     crypto_generichash_update(&s, (const uint8_t *)name, strlen(name));
     crypto_generichash_final(&s, ret, HASH_SIZE);
     wipe(&s, sizeof(s));
+}
+
+void name_hash_under(const struct secret *key, enum name_kind kind, const char *name, const char *subject,
+                     uint8_t ret[HASH_SIZE]) {
+    uint8_t within[HASH_SIZE] = {0};
+    if (kind == NAME_FILE)
+        hash_within(key, NAME_SUBJECT, subject, nowhere, within);
+    hash_within(key, kind, name, within, ret);
 }
 
 /* With whom an entry moves: the stage, and the hash in whose order the owners of that stage move. */
@@ -54,7 +61,7 @@ static const struct secret *key_of(const struct monitor *m, const struct owner *
         return present;
     if (o->stage < m->meta.naming)
         return next;
-    name_hash_under(present, o->kind, o->name, NULL, hash);
+    hash_within(present, o->kind, o->name, nowhere, hash);
     return memcmp(hash, m->meta.named, HASH_SIZE) <= 0 ? next : present;
 }
 
