@@ -181,8 +181,9 @@ static int rotate_audit(struct request *q) {
 }
 
 /* The key that the index is sealed under. */
-static int rotate_index(struct request *q, bool leave) {
+static int rotate_index(struct request *q) {
     struct monitor *m = q->monitor;
+    bool leave = q->message->key_rotate.leave_damaged != 0;
     struct job_value job;
     char detail[80];
     bool running = false;
@@ -223,32 +224,41 @@ static int rotate_names(struct request *q) {
                : VAULT_E_STATE;
 }
 
+static int rotate_root_alone(struct request *q) {
+    return rotate_root(q, "root");
+}
+
+/* What can be rotated: whether older ones can be retired, damaged entries be left behind, and whether the ring changes
+ * at once. */
+static const struct rotation {
+    const char *what;
+    bool retires, leaves, writes_ring;
+    int (*rotate)(struct request *q);
+} rotations[] = {
+    {"kek", true, false, true, rotate_kek},      {"subject", false, false, false, rotate_subjects},
+    {"data", false, false, false, rotate_data},  {"root", false, false, true, rotate_root_alone},
+    {"audit", false, false, true, rotate_audit}, {"index", false, true, true, rotate_index},
+    {"names", false, false, true, rotate_names},
+};
+
+static const struct rotation *rotation_of(const char *what) {
+    for (size_t i = 0; i < sizeof(rotations) / sizeof(rotations[0]); i++)
+        if (strcmp(rotations[i].what, what) == 0)
+            return &rotations[i];
+    return NULL;
+}
+
 int answer_key_rotate(struct request *q) {
     const struct msg_key_rotate *r = &q->message->key_rotate;
-    bool kek = strcmp(r->what, "kek") == 0;
-    bool root = strcmp(r->what, "root") == 0;
-    bool audit = strcmp(r->what, "audit") == 0;
-    bool index = strcmp(r->what, "index") == 0;
-    bool names = strcmp(r->what, "names") == 0;
-    if (strcmp(r->what, "subject") == 0 && r->retire == 0 && r->leave_damaged == 0)
-        return rotate_subjects(q);
-    if (strcmp(r->what, "data") == 0 && r->retire == 0 && r->leave_damaged == 0)
-        return rotate_data(q);
-    if (!(kek || ((root || audit || index || names) && r->retire == 0)) || r->leave_damaged > index || r->retire > 1 ||
-        r->without_backup > r->retire)
+    const struct rotation *kind = rotation_of(r->what);
+    if (kind == NULL || r->retire > kind->retires || r->leave_damaged > kind->leaves || r->without_backup > r->retire)
         return refuse(
             q, "key.rotate", NULL, 400, "malformed",
             "'kek', 'root', 'subject', 'data', 'audit', 'index' and 'names' can be rotated, and generations of 'kek' "
             "be retired.");
-    if (!space_for_ring(q->monitor))
+    if (kind->writes_ring && !space_for_ring(q->monitor))
         return refuse(q, "key.rotate", NULL, 507, "keyring-full", "There is no space for a copy of the key ring.");
-    if (audit)
-        return rotate_audit(q);
-    if (index)
-        return rotate_index(q, r->leave_damaged != 0);
-    if (names)
-        return rotate_names(q);
-    return root ? rotate_root(q, "root") : r->retire != 0 ? retire(q) : rotate_kek(q);
+    return r->retire != 0 ? retire(q) : kind->rotate(q);
 }
 
 static int rewrap(struct monitor *m, const uint8_t subject[HASH_SIZE], uint32_t generation) {
