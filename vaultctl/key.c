@@ -20,6 +20,11 @@ static int run_list(struct call *c) {
                    (long long)json_integer_value(json_object_get(keys, "index")));
         if (json_is_integer(json_object_get(keys, "index_next")))
             puts("                             and the next one: see 'key jobs'; if none is open, rotate index again");
+        if (json_is_integer(json_object_get(keys, "names")))
+            printf("generation of the name key   %lld\n",
+                   (long long)json_integer_value(json_object_get(keys, "names")));
+        if (json_is_integer(json_object_get(keys, "names_next")))
+            puts("                             and the next one: see 'key jobs'; if none is open, rotate names again");
         if (json_is_string(json_object_get(keys, "vkey")))
             print_line(stdout, "verifier key of the audit    ", json_string_value(json_object_get(keys, "vkey")));
         print_warnings(keys);
@@ -83,10 +88,11 @@ static int wait_for(struct call *c, json_t **job) {
     return outcome;
 }
 
-/* An index key that is kept for what is damaged is no rotation that is done. */
+/* An index key or name key that is kept for what is damaged is no rotation that is done. */
 static int tell_end(struct call *c, const json_t *job) {
     json_int_t failed = json_integer_value(json_object_get(job, "failed"));
-    if (failed == 0 || !is_in(job, "done") || strcmp(c->words[0], "index") != 0)
+    bool stops = strcmp(c->words[0], "index") == 0 || strcmp(c->words[0], "names") == 0;
+    if (failed == 0 || !is_in(job, "done") || !stops)
         return OUTCOME_DONE;
     return option_given(c, "leave-damaged")
                ? fail(c, OUTCOME_INTEGRITY, "%lld damaged entries were left behind; no key opens them any more",
@@ -131,9 +137,9 @@ static int run_rotate(struct call *c) {
     if (strcmp(what, "audit") == 0)
         return rotate_audit(c);
     if (!root && strcmp(what, "kek") != 0 && strcmp(what, "subject") != 0 && strcmp(what, "data") != 0 &&
-        strcmp(what, "index") != 0)
+        strcmp(what, "index") != 0 && strcmp(what, "names") != 0)
         return fail(c, OUTCOME_USAGE,
-                    "'%s' cannot be rotated: 'kek', 'root', 'subject', 'data', 'audit' and 'index' can", what);
+                    "'%s' cannot be rotated: 'kek', 'root', 'subject', 'data', 'audit', 'index' and 'names' can", what);
     if (root)
         return rotate_root(c);
     json_t *body = json_pack("{s:s}", "what", what);
@@ -188,7 +194,8 @@ const struct command command_key_rotate = {
         "wrapped again. Or data: every file is encrypted anew under another key; it stays readable meanwhile.\n"
         "Or index: every entry of the index is sealed again under a new key; older backups of the index do not open\n"
         "afterwards. It stops at an entry that is damaged; with --leave-damaged it leaves such behind, which no key\n"
-        "opens any more. These wait for the end and show progress.\n"
+        "opens any more. Or names: the index knows every name by another hash under a new key; older backups of the\n"
+        "index are worth nothing afterwards. It stops at what is damaged. These wait for the end and show progress.\n"
         "Or root: the key ring is put under a new root key in the same seal, at once; a token makes a new key for it\n"
         "and destroys the one before. Or audit: the log's next checkpoints are signed by a new key; the old one signs\n"
         "that it follows, and is gone.\n"

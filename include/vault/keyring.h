@@ -71,6 +71,9 @@ int keyring_retire(struct keyring *k);
  * VAULT_E_MEMORY. */
 int keyring_begin_index_key(struct keyring *k);
 int keyring_end_index_key(struct keyring *k);
+/* The same for the name key, while entries move to where the next one has them. */
+int keyring_begin_name_key(struct keyring *k);
+int keyring_end_name_key(struct keyring *k);
 /* Puts another seed, which is moved, in the place of the audit's, and raises the epoch; to be stored. VAULT_E_STATE (it
  * is no seed), VAULT_E_LIMIT. */
 int keyring_replace_audit_seed(struct keyring *k, struct secret **seed);
@@ -85,6 +88,8 @@ const struct secret *keyring_index_key(const struct keyring *k);
 const struct secret *keyring_next_index_key(const struct keyring *k); /* NULL: there is none */
 uint32_t keyring_index_generation(const struct keyring *k);           /* of the present one, from 1 */
 const struct secret *keyring_name_key(const struct keyring *k);
+const struct secret *keyring_next_name_key(const struct keyring *k); /* NULL: there is none */
+uint32_t keyring_name_generation(const struct keyring *k);           /* of the present one, from 1 */
 const struct secret *keyring_audit_seed(const struct keyring *k);
 
 #endif

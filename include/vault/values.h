@@ -21,6 +21,20 @@ enum meta_intent {
     INTENT_AUDIT_KEY = 4,
     INTENT_INDEX_KEY = 5,      /* the next one is to be beside the present one */
     INTENT_INDEX_KEY_DONE = 6, /* the present one is to go */
+    INTENT_NAME_KEY = 7,       /* likewise the name key */
+    INTENT_NAME_KEY_DONE = 8,
+};
+
+/* Whose entries are moving to where the next name key has them: those of the stages before have moved. */
+enum naming {
+    NAMING_NONE = 0,
+    NAMING_SUBJECTS = 1,
+    NAMING_SERVICES = 2,
+    NAMING_SANS = 3,
+    NAMING_LOCALS = 4, /* chains of administrators on the Unix socket */
+    NAMING_PROJECTS = 5,
+    NAMING_ETHICS = 6,
+    NAMING_DONE = 7,
 };
 
 #define FIELDS_meta_value(F, R)                                                                                        \
@@ -55,7 +69,10 @@ enum meta_intent {
     F(R, U64, continues, 0)     /* size of the log that the last restore continues */                                  \
     F(R, U32, origin, 0)        /* epoch of the ring that its log's name tells of; 0: it was never restored */         \
     F(R, U32, origin_before, 0) /* the same of the log that it continues */                                            \
-    F(R, U64, backed_up, 0)     /* the most records that a verified backup holds; 0: there is none */
+    F(R, U64, backed_up, 0)     /* the most records that a verified backup holds; 0: there is none */                  \
+    F(R, U32, name_key, 0)      /* generation of the name key that entries are under */                                \
+    F(R, U8, naming, 0) /* enum naming: whose entries move; `named` is the hash of before of the last of them */       \
+    F(R, FIXED, named, HASH_SIZE)
 DECLARE_RECORD(meta_value);
 
 /* A subject's key makes way for another: some data keys are still under the key before, or must stay under it, since a
@@ -217,9 +234,9 @@ DECLARE_RECORD(request_value);
 #define FIELDS_job_value(F, R)                                                                                         \
     F(R, U32, number, 0)                                                                                               \
     F(R, STR, what, 16)                                                                                                \
-    F(R, U32, generation, 0)      /* kek: the target; subject, of one: the number of the key that is to go */          \
-    F(R, FIXED, owner, HASH_SIZE) /* hash of the subject, where it is about one */                                     \
-    F(R, BYTES, cursor, 64)       /* last key done */                                                                  \
+    F(R, U32, generation, 0)        /* kek: the target; subject, of one: the number of the key that is to go */        \
+    F(R, STR, owner, NAME_MAX_SIZE) /* the subject, where it is about one */                                           \
+    F(R, BYTES, cursor, 64)         /* last key done */                                                                \
     F(R, U64, done, 0)                                                                                                 \
     F(R, U64, met, 0)    /* subject: files met in this subject's turn */                                               \
     F(R, U64, failed, 0) /* of them, what is damaged and was left as it is */                                          \
@@ -283,7 +300,8 @@ enum { BACKUP_NAME = 64 };
     F(R, U64, objects, 0)                                                                                              \
     F(R, U64, bytes, 0)                                                                                                \
     F(R, U32, index_key, 0) /* generation of the key that its values are under */                                      \
-    F(R, U64, died, 0)      /* when a key that it needs was retired; 0: not */
+    F(R, U64, died, 0)      /* when a key that it needs was retired; 0: not */                                         \
+    F(R, U32, name_key, 0)  /* generation of the key that its names are under */
 DECLARE_RECORD(backup_value);
 
 /* A subject or one file of it was shredded. */
@@ -334,10 +352,13 @@ DECLARE_RECORD(scrub_value);
 #define FIELDS_name_value(F, R) F(R, U64, current, 0) /* as in the value that it vouches for; SANs: 0 */
 DECLARE_RECORD(name_value);
 
+enum { LOCAL_NAME = 16 };
+
 #define FIELDS_chain_value(F, R)                                                                                       \
     F(R, U64, count, 0)          /* records so far */                                                                  \
     F(R, U64, current, 0)        /* as in the value of the subject or service */                                       \
-    F(R, FIXED, last, HASH_SIZE) /* leaf hash of the last */
+    F(R, FIXED, last, HASH_SIZE) /* leaf hash of the last */                                                           \
+    F(R, STR, local, LOCAL_NAME) /* whose it is, if an administrator's on the Unix socket: no value else says so */
 DECLARE_RECORD(chain_value);
 
 enum { VKEY_TEXT = 319, SIGNATURE_SIZE = 64 };

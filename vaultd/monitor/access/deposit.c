@@ -163,7 +163,7 @@ static int put_names(struct monitor *m, const struct file_value *f) {
     uint8_t listed[HASH_SIZE + ID_SIZE];
     COPY_ARRAY(name.file, f->file);
     name_hash(m, NAME_SUBJECT, f->subject, NULL, subject);
-    name_hash(m, NAME_FILE, f->name, subject, key);
+    name_hash(m, NAME_FILE, f->name, f->subject, key);
     int result = index_put_record(m->index, DB_FILE_NAMES, key, HASH_SIZE, &layout_file_name_value, &name);
     copy_bytes(listed, sizeof(listed), subject, HASH_SIZE);
     copy_bytes(listed + HASH_SIZE, ID_SIZE, f->file, ID_SIZE);
@@ -171,7 +171,7 @@ static int put_names(struct monitor *m, const struct file_value *f) {
         result = index_put_record(m->index, DB_SUBJECT_FILES, listed, sizeof(listed), &layout_mark_value, &mark);
     if (result != VAULT_OK || f->dataset[0] == '\0')
         return result;
-    name_hash(m, NAME_DATASET, f->dataset, NULL, key);
+    name_hash(m, NAME_DATASET, f->dataset, f->subject, key);
     copy_bytes(listed, sizeof(listed), key, HASH_SIZE);
     return index_put_record(m->index, DB_DATASET_FILES, listed, sizeof(listed), &layout_mark_value, &mark);
 }

@@ -14,7 +14,7 @@ static int remove_names(struct monitor *m, const struct file_value *f) {
     uint8_t subject[HASH_SIZE];
     uint8_t key[HASH_SIZE + ID_SIZE];
     name_hash(m, NAME_SUBJECT, f->subject, NULL, subject);
-    name_hash(m, NAME_FILE, f->name, subject, key);
+    name_hash(m, NAME_FILE, f->name, f->subject, key);
     int result = gone(index_delete(m->index, DB_FILE_NAMES, key, HASH_SIZE));
     copy_bytes(key, sizeof(key), subject, HASH_SIZE);
     copy_bytes(key + HASH_SIZE, ID_SIZE, f->file, ID_SIZE);
@@ -22,7 +22,7 @@ static int remove_names(struct monitor *m, const struct file_value *f) {
         result = gone(index_delete(m->index, DB_SUBJECT_FILES, key, sizeof(key)));
     if (result != VAULT_OK || f->dataset[0] == '\0')
         return result;
-    name_hash(m, NAME_DATASET, f->dataset, NULL, key);
+    name_hash(m, NAME_DATASET, f->dataset, f->subject, key);
     return gone(index_delete(m->index, DB_DATASET_FILES, key, sizeof(key)));
 }
 

@@ -21,6 +21,7 @@ static int first_transaction(struct monitor *m) {
                                   .epoch = keyring_epoch(m->keyring),
                                   .dev = m->setup.dev,
                                   .generation = keyring_newest(m->keyring),
+                                  .name_key = keyring_name_generation(m->keyring),
                                   .sealed = monitor_time(m)};
     COPY_ARRAY(m->meta.vault, keyring_vault_id(m->keyring));
     m->tree = (struct merkle_fold){0};
