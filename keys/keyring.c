@@ -14,6 +14,7 @@ void keyring_free(struct keyring **k) {
     secret_free(&(*k)->index_key);
     secret_free(&(*k)->next_index_key);
     secret_free(&(*k)->name_key);
+    secret_free(&(*k)->next_name_key);
     secret_free(&(*k)->audit_seed);
     free(*k);
     *k = NULL;
@@ -40,7 +41,7 @@ int keyring_new(bool dev, struct keyring **ret) {
         return VAULT_E_MEMORY;
     k->dev = dev;
     k->epoch = 1;
-    k->index_generation = 1;
+    k->index_generation = k->name_generation = 1;
     randombytes_buf(k->vault_id, sizeof(k->vault_id));
     int result = append_generation(k, 1);
     if (result == VAULT_OK)
@@ -79,27 +80,51 @@ int keyring_retire(struct keyring *k) {
     return VAULT_OK;
 }
 
-int keyring_begin_index_key(struct keyring *k) {
-    if (k->next_index_key != NULL)
+/* The next key beside the present one, which is of this generation. */
+static int begin_next(struct keyring *k, uint32_t generation, struct secret **next) {
+    if (*next != NULL)
         return VAULT_E_STATE;
-    if (k->index_generation == UINT32_MAX || k->epoch == UINT64_MAX)
+    if (generation == UINT32_MAX || k->epoch == UINT64_MAX)
         return VAULT_E_LIMIT;
-    int result = secret_random(&k->next_index_key, SECRET_KEY_SIZE);
+    int result = secret_random(next, SECRET_KEY_SIZE);
     if (result == VAULT_OK)
         k->epoch++;
     return result;
 }
 
-int keyring_end_index_key(struct keyring *k) {
-    if (k->next_index_key == NULL)
+static int end_present(struct keyring *k, uint32_t *generation, struct secret **present, struct secret **next) {
+    if (*next == NULL)
         return VAULT_E_STATE;
     if (k->epoch == UINT64_MAX)
         return VAULT_E_LIMIT;
-    secret_free(&k->index_key);
-    k->index_key = secret_move(&k->next_index_key);
-    k->index_generation++;
+    secret_free(present);
+    *present = secret_move(next);
+    ++*generation;
     k->epoch++;
     return VAULT_OK;
+}
+
+int keyring_raise_epoch(struct keyring *k) {
+    if (k->epoch == UINT64_MAX)
+        return VAULT_E_LIMIT;
+    k->epoch++;
+    return VAULT_OK;
+}
+
+int keyring_begin_index_key(struct keyring *k) {
+    return begin_next(k, k->index_generation, &k->next_index_key);
+}
+
+int keyring_end_index_key(struct keyring *k) {
+    return end_present(k, &k->index_generation, &k->index_key, &k->next_index_key);
+}
+
+int keyring_begin_name_key(struct keyring *k) {
+    return begin_next(k, k->name_generation, &k->next_name_key);
+}
+
+int keyring_end_name_key(struct keyring *k) {
+    return end_present(k, &k->name_generation, &k->name_key, &k->next_name_key);
 }
 
 int keyring_replace_audit_seed(struct keyring *k, struct secret **seed) {
@@ -174,6 +199,14 @@ uint32_t keyring_index_generation(const struct keyring *k) {
 
 const struct secret *keyring_name_key(const struct keyring *k) {
     return k->name_key;
+}
+
+const struct secret *keyring_next_name_key(const struct keyring *k) {
+    return k->next_name_key;
+}
+
+uint32_t keyring_name_generation(const struct keyring *k) {
+    return k->name_generation;
 }
 
 const struct secret *keyring_audit_seed(const struct keyring *k) {

@@ -11,8 +11,8 @@ enum {
     MAGIC = 8,
     HEAD_MAX = MAGIC + 4 + KEYRING_ID + 8 + 1 + 2 + SEAL_SIZE_MAX + 4,
     GENERATION = 4 + 8 + SECRET_KEY_SIZE,
-    REST = 4 + 1 + 3 * SECRET_KEY_SIZE, /* after the generations, without a next index key */
-    BODY_MAX = 4 + KEYRING_GENERATIONS * GENERATION + REST + SECRET_KEY_SIZE,
+    REST = 2 * (4 + 1) + 3 * SECRET_KEY_SIZE, /* after the generations, without next keys */
+    BODY_MAX = 4 + KEYRING_GENERATIONS * GENERATION + REST + 2 * SECRET_KEY_SIZE,
     BODY_MIN = 4 + GENERATION + REST
 };
 
@@ -79,21 +79,22 @@ static int read_generations(struct reader *r, struct keyring *k) {
     return VAULT_OK;
 }
 
-static int read_index_keys(struct reader *r, struct keyring *k) {
-    k->index_generation = read_u32(r);
+/* A key with its generation, and the next one where there is one. */
+static int read_pair(struct reader *r, uint32_t *generation, struct secret **present, struct secret **next) {
+    *generation = read_u32(r);
     uint8_t count = read_u8(r);
-    if (k->index_generation == 0 || count < 1 || count > 2)
+    if (*generation == 0 || count < 1 || count > 2)
         return VAULT_E_FORMAT;
-    int result = read_key(r, &k->index_key);
-    return result == VAULT_OK && count == 2 ? read_key(r, &k->next_index_key) : result;
+    int result = read_key(r, present);
+    return result == VAULT_OK && count == 2 ? read_key(r, next) : result;
 }
 
 static int read_body(struct reader r, struct keyring *k) {
     int result = read_generations(&r, k);
     if (result == VAULT_OK)
-        result = read_index_keys(&r, k);
+        result = read_pair(&r, &k->index_generation, &k->index_key, &k->next_index_key);
     if (result == VAULT_OK)
-        result = read_key(&r, &k->name_key);
+        result = read_pair(&r, &k->name_generation, &k->name_key, &k->next_name_key);
     if (result == VAULT_OK)
         result = read_key(&r, &k->audit_seed);
     if (result == VAULT_OK && !read_done(&r))
@@ -130,6 +131,14 @@ static void write_key(struct writer *w, const struct secret *key) {
     write_bytes(w, secret_view(key), SECRET_KEY_SIZE);
 }
 
+static void write_pair(struct writer *w, uint32_t generation, const struct secret *present, const struct secret *next) {
+    write_u32(w, generation);
+    write_u8(w, next == NULL ? 1 : 2);
+    write_key(w, present);
+    if (next != NULL)
+        write_key(w, next);
+}
+
 static void write_body(const struct keyring *k, struct writer *w) {
     write_u32(w, k->count);
     for (uint32_t i = 0; i < k->count; i++) {
@@ -137,12 +146,8 @@ static void write_body(const struct keyring *k, struct writer *w) {
         write_u64(w, k->generations[i].created);
         write_key(w, k->generations[i].key);
     }
-    write_u32(w, k->index_generation);
-    write_u8(w, k->next_index_key == NULL ? 1 : 2);
-    write_key(w, k->index_key);
-    if (k->next_index_key != NULL)
-        write_key(w, k->next_index_key);
-    write_key(w, k->name_key);
+    write_pair(w, k->index_generation, k->index_key, k->next_index_key);
+    write_pair(w, k->name_generation, k->name_key, k->next_name_key);
     write_key(w, k->audit_seed);
 }
 
@@ -164,6 +169,7 @@ int ring_encode(const struct keyring *k, const struct secret *root, uint8_t to[R
     CLEANUP_SECRET struct secret *body = NULL;
     size_t body_size = BODY_MIN + (k->count - 1) * (size_t)GENERATION;
     body_size += k->next_index_key == NULL ? 0 : SECRET_KEY_SIZE;
+    body_size += k->next_name_key == NULL ? 0 : SECRET_KEY_SIZE;
     if (k->seal.kind == SEAL_BY_NOTHING)
         return VAULT_E_STATE;
     int result = secret_new(&body, body_size);

@@ -3,7 +3,7 @@
  * Invariants of a struct keyring:
  *   1. 1 <= count <= KEYRING_GENERATIONS; generations are in ascending order of number, from 1 up.
  *   2. Every key of a generation below count, and the three keys beside them, is set and has SECRET_KEY_SIZE bytes;
- *      next_index_key is set while the index is resealed, and only then.
+ *      next_index_key is set while the index is resealed, and only then; next_name_key while names get another key.
  *   3. The epoch rises with every change of content that is stored; 1 is the first. */
 #ifndef KEYS_KEYRING_INTERNAL_H
 #define KEYS_KEYRING_INTERNAL_H
@@ -13,7 +13,7 @@
 #include "vault/keyring.h"
 
 /* The longest file of any version, a newer one's included. */
-enum { RING_FILE_MAX = KEYRING_FILE_MAX, RING_VERSION = 3, RING_CHECKSUM = 32 };
+enum { RING_FILE_MAX = KEYRING_FILE_MAX, RING_VERSION = 4, RING_CHECKSUM = 32 };
 
 struct generation {
     uint32_t number;
@@ -28,7 +28,8 @@ struct keyring {
     uint32_t count;
     struct generation generations[KEYRING_GENERATIONS];
     uint32_t index_generation; /* of index_key; next_index_key is of the one after it */
-    struct secret *index_key, *next_index_key, *name_key, *audit_seed;
+    uint32_t name_generation;  /* of name_key, likewise */
+    struct secret *index_key, *next_index_key, *name_key, *next_name_key, *audit_seed;
     struct seal seal; /* of the root key; SEAL_BY_NOTHING until keyring_set_seal */
 };
 

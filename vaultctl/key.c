@@ -20,6 +20,11 @@ static int run_list(struct call *c) {
                    (long long)json_integer_value(json_object_get(keys, "index")));
         if (json_is_integer(json_object_get(keys, "index_next")))
             puts("                             and the next one: see 'key jobs'; if none is open, rotate index again");
+        if (json_is_integer(json_object_get(keys, "names")))
+            printf("generation of the name key   %lld\n",
+                   (long long)json_integer_value(json_object_get(keys, "names")));
+        if (json_is_integer(json_object_get(keys, "names_next")))
+            puts("                             and the next one: see 'key jobs'; if none is open, rotate names again");
         if (json_is_string(json_object_get(keys, "vkey")))
             print_line(stdout, "verifier key of the audit    ", json_string_value(json_object_get(keys, "vkey")));
         print_warnings(keys);
@@ -45,9 +50,13 @@ static int ask_job(struct call *c, const json_t *id, json_t **ret) {
     return *ret != NULL ? (int)OUTCOME_DONE : fail(c, OUTCOME_FAILED, "the job is not listed any more ('key jobs')");
 }
 
+static bool says(const json_t *job, const char *member, const char *text) {
+    const char *said = json_string_value(json_object_get(job, member));
+    return said != NULL && strcmp(said, text) == 0;
+}
+
 static bool is_in(const json_t *job, const char *state) {
-    const char *in = json_string_value(json_object_get(job, "state"));
-    return in != NULL && strcmp(in, state) == 0;
+    return says(job, "state", state);
 }
 
 /* It, or one before it, which it waits for, was paused: nobody knows for how long. */
@@ -58,7 +67,8 @@ static bool is_held(const json_t *job) {
 /* Follows *job to its end, replacing it by its latest form. */
 static int wait_for(struct call *c, json_t **job) {
     struct timespec pause = {.tv_nsec = 300000000};
-    struct progress p = progress_of("rewrapping", "keys");
+    bool data = says(*job, "what", "data");
+    struct progress p = data ? progress_of("encrypting", "files") : progress_of("rewrapping", "keys");
     int outcome = OUTCOME_DONE;
     while (outcome == OUTCOME_DONE && (is_in(*job, "running") || is_in(*job, "waiting")) && !is_held(*job)) {
         json_t *latest = NULL;
@@ -78,10 +88,11 @@ static int wait_for(struct call *c, json_t **job) {
     return outcome;
 }
 
-/* An index key that is kept for what is damaged is no rotation that is done. */
+/* An index key or name key that is kept for what is damaged is no rotation that is done. */
 static int tell_end(struct call *c, const json_t *job) {
     json_int_t failed = json_integer_value(json_object_get(job, "failed"));
-    if (failed == 0 || !is_in(job, "done") || strcmp(c->words[0], "index") != 0)
+    bool stops = strcmp(c->words[0], "index") == 0 || strcmp(c->words[0], "names") == 0;
+    if (failed == 0 || !is_in(job, "done") || !stops)
         return OUTCOME_DONE;
     return option_given(c, "leave-damaged")
                ? fail(c, OUTCOME_INTEGRITY, "%lld damaged entries were left behind; no key opens them any more",
@@ -126,15 +137,21 @@ static int run_rotate(struct call *c) {
     if (strcmp(what, "audit") == 0)
         return rotate_audit(c);
     if (!root && strcmp(what, "kek") != 0 && strcmp(what, "subject") != 0 && strcmp(what, "data") != 0 &&
-        strcmp(what, "index") != 0)
+        strcmp(what, "index") != 0 && strcmp(what, "names") != 0)
         return fail(c, OUTCOME_USAGE,
-                    "'%s' cannot be rotated: 'kek', 'root', 'subject', 'data', 'audit' and 'index' can", what);
+                    "'%s' cannot be rotated: 'kek', 'root', 'subject', 'data', 'audit', 'index' and 'names' can", what);
     if (root)
         return rotate_root(c);
     json_t *body = json_pack("{s:s}", "what", what);
     if (leave)
         json_object_set_new(body, "leave_damaged", json_true());
     int outcome = ask_json(c, "POST", format_text("/v1/keys/rotate"), body, &job);
+    if (outcome == OUTCOME_DONE && json_is_integer(json_object_get(job, "pending")) && !print_json(c, job))
+        (void)print_pending(job);
+    if (outcome == OUTCOME_DONE && json_is_integer(json_object_get(job, "pending"))) {
+        json_decref(job);
+        return outcome;
+    }
     if (outcome == OUTCOME_DONE && !option_given(c, "no-wait"))
         outcome = wait_for(c, &job);
     if (outcome == OUTCOME_DONE && !print_json(c, job)) {
@@ -177,7 +194,8 @@ const struct command command_key_rotate = {
         "wrapped again. Or data: every file is encrypted anew under another key; it stays readable meanwhile.\n"
         "Or index: every entry of the index is sealed again under a new key; older backups of the index do not open\n"
         "afterwards. It stops at an entry that is damaged; with --leave-damaged it leaves such behind, which no key\n"
-        "opens any more. These wait for the end and show progress.\n"
+        "opens any more. Or names: the index knows every name by another hash under a new key; older backups of the\n"
+        "index are worth nothing afterwards. It stops at what is damaged. These wait for the end and show progress.\n"
         "Or root: the key ring is put under a new root key in the same seal, at once; a token makes a new key for it\n"
         "and destroys the one before. Or audit: the log's next checkpoints are signed by a new key; the old one signs\n"
         "that it follows, and is gone.\n"

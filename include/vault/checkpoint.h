@@ -29,7 +29,8 @@ int checkpoint_verify(const char *note, const char *vkey, struct checkpoint *ret
 /* The same, and where the key's name is that of a restored log (ORIGIN/epoch-K) also a checkpoint, by the same public
  * key, of a log that it continues: of ORIGIN, or of ORIGIN/epoch-J with J below K. */
 int checkpoint_verify_earlier(const char *note, const char *vkey, struct checkpoint *ret);
-/* The origin of a log that was restored so many times (0: `origin` itself). VAULT_E_LIMIT. */
-int checkpoint_origin(const char *origin, uint32_t restored, char ret[CHECKPOINT_ORIGIN_MAX + 1]);
+/* The origin of a log that goes on, since a restore, in this epoch of the key ring (0: it was never restored).
+ * VAULT_E_LIMIT. */
+int checkpoint_origin(const char *origin, uint32_t epoch, char ret[CHECKPOINT_ORIGIN_MAX + 1]);
 
 #endif

@@ -46,6 +46,7 @@ enum index_db {
     DB_ESCROWS,        /* be32 number -> escrow_value */
     DB_FAILURES,       /* blob id -> failure_value */
     DB_BACKUPS,        /* be32 number -> backup_value */
+    DB_HELD,           /* be64 size of the log then ‖ blob id -> removed_value */
     DB_COUNT
 };
 

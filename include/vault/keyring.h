@@ -71,17 +71,25 @@ int keyring_retire(struct keyring *k);
  * VAULT_E_MEMORY. */
 int keyring_begin_index_key(struct keyring *k);
 int keyring_end_index_key(struct keyring *k);
+/* The same for the name key, while entries move to where the next one has them. */
+int keyring_begin_name_key(struct keyring *k);
+int keyring_end_name_key(struct keyring *k);
 /* Puts another seed, which is moved, in the place of the audit's, and raises the epoch; to be stored. VAULT_E_STATE (it
  * is no seed), VAULT_E_LIMIT. */
 int keyring_replace_audit_seed(struct keyring *k, struct secret **seed);
 /* Adds the next generation and raises the epoch; store it before the index uses it. VAULT_E_LIMIT, VAULT_E_MEMORY. */
 int keyring_add_generation(struct keyring *k);
 
+/* Raises the epoch, for a restore: it names the log that goes on from there; store it before the index says so.
+ * VAULT_E_LIMIT. */
+int keyring_raise_epoch(struct keyring *k);
 /* Borrowed: sealing of index values; keyed hashes of names; Ed25519 seed of the audit. */
 const struct secret *keyring_index_key(const struct keyring *k);
 const struct secret *keyring_next_index_key(const struct keyring *k); /* NULL: there is none */
 uint32_t keyring_index_generation(const struct keyring *k);           /* of the present one, from 1 */
 const struct secret *keyring_name_key(const struct keyring *k);
+const struct secret *keyring_next_name_key(const struct keyring *k); /* NULL: there is none */
+uint32_t keyring_name_generation(const struct keyring *k);           /* of the present one, from 1 */
 const struct secret *keyring_audit_seed(const struct keyring *k);
 
 #endif

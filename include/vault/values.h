@@ -21,6 +21,20 @@ enum meta_intent {
     INTENT_AUDIT_KEY = 4,
     INTENT_INDEX_KEY = 5,      /* the next one is to be beside the present one */
     INTENT_INDEX_KEY_DONE = 6, /* the present one is to go */
+    INTENT_NAME_KEY = 7,       /* likewise the name key */
+    INTENT_NAME_KEY_DONE = 8,
+};
+
+/* Whose entries are moving to where the next name key has them: those of the stages before have moved. */
+enum naming {
+    NAMING_NONE = 0,
+    NAMING_SUBJECTS = 1,
+    NAMING_SERVICES = 2,
+    NAMING_SANS = 3,
+    NAMING_LOCALS = 4, /* chains of administrators on the Unix socket */
+    NAMING_PROJECTS = 5,
+    NAMING_ETHICS = 6,
+    NAMING_DONE = 7,
 };
 
 #define FIELDS_meta_value(F, R)                                                                                        \
@@ -46,13 +60,19 @@ enum meta_intent {
     F(R, BYTES, escrows, 4 * ESCROWS_MOST) /* be32 numbers of those that were not destroyed */                         \
     F(R, U64, reported, 0)                 /* failed authentications: see failure_value */                             \
     F(R, U64, confirmed, 0)                                                                                            \
-    F(R, U32, set_aside, 0)         /* files that are */                                                               \
-    F(R, U64, sealed, 0)            /* when the root key and its seal were last changed */                             \
-    F(R, U32, backups, 0)           /* number of the last backup */                                                    \
-    F(R, U8, copy, 0)               /* 1: this is a copy, in force nowhere: where it is opened, it is restored */      \
-    F(R, U32, restored, 0)          /* how often the vault was restored */                                             \
-    F(R, U8, unconfirmed, 0)        /* 1: restored, and nobody has stated yet that what was lost is in force again */  \
-    F(R, U64, continues, 0)         /* size of the log that the last restore continues */                              \
+    F(R, U32, set_aside, 0)     /* files that are */                                                                   \
+    F(R, U64, sealed, 0)        /* when the root key and its seal were last changed */                                 \
+    F(R, U32, backups, 0)       /* number of the last backup */                                                        \
+    F(R, U8, copy, 0)           /* 1: this is a copy, in force nowhere: where it is opened, it is restored */          \
+    F(R, U32, restored, 0)      /* how often this index was restored */                                                \
+    F(R, U8, unconfirmed, 0)    /* 1: restored, and nobody has stated yet that what was lost is in force again */      \
+    F(R, U64, continues, 0)     /* size of the log that the last restore continues */                                  \
+    F(R, U32, origin, 0)        /* epoch of the ring that its log's name tells of; 0: it was never restored */         \
+    F(R, U32, origin_before, 0) /* the same of the log that it continues */                                            \
+    F(R, U64, backed_up, 0)     /* the most records that a verified backup holds; 0: there is none */                  \
+    F(R, U32, name_key, 0)      /* generation of the name key that entries are under */                                \
+    F(R, U8, naming, 0) /* enum naming: whose entries move; `named` is the hash of before of the last of them */       \
+    F(R, FIXED, named, HASH_SIZE)                                                                                      \
     F(R, FIXED, anchors, HASH_SIZE) /* SHA-256 of the client authorities in force; zero: none were kept yet */
 DECLARE_RECORD(meta_value);
 
@@ -187,6 +207,7 @@ enum upload_state { UPLOAD_OPEN = 0, UPLOAD_DROPPED = 1, UPLOAD_PUBLISHED = 2 };
     F(R, U32, announced, 0)     /* objects */                                                                          \
     F(R, U8, state, 0)          /* enum upload_state */                                                                \
     F(R, U8, rekey, 0)          /* 1: no deposit, but a file's content under another data key (rekey.c) */             \
+    F(R, U64, keyed, 0)         /* when its data key was made */                                                       \
     F(R, U64, segments, 0)      /* that its data key has sealed, in all objects that were announced */
 DECLARE_RECORD(upload_value);
 
@@ -214,9 +235,9 @@ DECLARE_RECORD(request_value);
 #define FIELDS_job_value(F, R)                                                                                         \
     F(R, U32, number, 0)                                                                                               \
     F(R, STR, what, 16)                                                                                                \
-    F(R, U32, generation, 0)      /* kek: the target; subject, of one: the number of the key that is to go */          \
-    F(R, FIXED, owner, HASH_SIZE) /* hash of the subject, where it is about one */                                     \
-    F(R, BYTES, cursor, 64)       /* last key done */                                                                  \
+    F(R, U32, generation, 0)        /* kek: the target; subject, of one: the number of the key that is to go */        \
+    F(R, STR, owner, NAME_MAX_SIZE) /* the subject, where it is about one */                                           \
+    F(R, BYTES, cursor, 64)         /* last key done */                                                                \
     F(R, U64, done, 0)                                                                                                 \
     F(R, U64, met, 0)    /* subject: files met in this subject's turn */                                               \
     F(R, U64, failed, 0) /* of them, what is damaged and was left as it is */                                          \
@@ -280,7 +301,8 @@ enum { BACKUP_NAME = 64 };
     F(R, U64, objects, 0)                                                                                              \
     F(R, U64, bytes, 0)                                                                                                \
     F(R, U32, index_key, 0) /* generation of the key that its values are under */                                      \
-    F(R, U64, died, 0)      /* when a key that it needs was retired; 0: not */
+    F(R, U64, died, 0)      /* when a key that it needs was retired; 0: not */                                         \
+    F(R, U32, name_key, 0)  /* generation of the key that its names are under */
 DECLARE_RECORD(backup_value);
 
 /* A subject or one file of it was shredded. */
@@ -331,10 +353,13 @@ DECLARE_RECORD(scrub_value);
 #define FIELDS_name_value(F, R) F(R, U64, current, 0) /* as in the value that it vouches for; SANs: 0 */
 DECLARE_RECORD(name_value);
 
+enum { LOCAL_NAME = 16 };
+
 #define FIELDS_chain_value(F, R)                                                                                       \
     F(R, U64, count, 0)          /* records so far */                                                                  \
     F(R, U64, current, 0)        /* as in the value of the subject or service */                                       \
-    F(R, FIXED, last, HASH_SIZE) /* leaf hash of the last */
+    F(R, FIXED, last, HASH_SIZE) /* leaf hash of the last */                                                           \
+    F(R, STR, local, LOCAL_NAME) /* whose it is, if an administrator's on the Unix socket: no value else says so */
 DECLARE_RECORD(chain_value);
 
 enum { VKEY_TEXT = 319, SIGNATURE_SIZE = 64 };

@@ -397,6 +397,35 @@ class IndexKey(Rotation):
         assert self.world.vault.http("GET", "/v1/status").json()["index"]["state"] == "whole"
 
 
+class NameKey(Rotation):
+    """Another key for the hashes of names: in the end one is in the ring, and everybody is where that has them."""
+    what = "names"
+
+    def __init__(self, world):
+        super().__init__(world)
+        self.generation = self.now()
+
+    def now(self):
+        return self.world.vault.http("GET", "/v1/keys").json()["names"]
+
+    def check(self):
+        super().check()
+        vault = self.world.vault
+        told = self.answer is not None and self.answer.status == 202
+        assert self.now() in ((self.generation + 1,) if told else (self.generation, self.generation + 1))
+        ring, index = memory_scan.ring_keys(vault, memory_scan.root_key_of(vault)), vault.http("GET", "/v1/keys").json()["index"]
+        assert "next name key" not in ring, "the ring has two name keys, and no job is open"
+        hashes = set()
+        for place, value in memory_scan.values_of(vault, ring["index key"], memory_scan.SUBJECTS, index):
+            hashes.add(memory_scan.name_hash(ring["name key"], 1, value[2:2 + value[0] + 256 * value[1]].decode()))
+            assert place in hashes, "a subject is under the hash of before"
+        for _, value in memory_scan.values_of(vault, ring["index key"], memory_scan.BLOBS, index):
+            assert value[16:48] in hashes, "a blob says the hash of before"
+        scene.wait_for(lambda: vault.http("GET", "/v1/status").json()["index"]["state"] in ("whole", "damaged"),
+                       "the index is counted")
+        assert vault.http("GET", "/v1/status").json()["index"]["state"] == "whole"
+
+
 class Retirement(Operation):
     """The ring forgets a generation, under a new root key: wholly or not at all."""
 
@@ -499,6 +528,7 @@ class Destruction(Escrow):
 
 OPERATIONS = {"deposit": Deposit, "read": Read, "consent": Consent, "withdrawal": Withdrawal, "rotation": Rotation,
               "turn": Turn, "rekey": Rekey, "shred": Shred, "reseal": Reseal, "audit-key": AuditKey, "index-key": IndexKey,
+              "name-key": NameKey,
               "retirement": Retirement, "escrow": Escrow, "destruction": Destruction, "start": fault_start.Start}
 
 

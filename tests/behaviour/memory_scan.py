@@ -224,14 +224,18 @@ def ring_keys(vault, root):
         number, _ = struct.unpack_from("<IQ", plain, 4 + 44 * i)
         keys[f"kek {number}"] = plain[16 + 44 * i:48 + 44 * i]
     at = 4 + 44 * count
-    of_index = {1: ("index key",), 2: ("index key", "next index key")}[plain[at + 4]]
-    for i, name in enumerate((*of_index, "name key", "audit seed")):
-        keys[name] = plain[at + 5 + 32 * i:][:32]
+    of_index = ("index key", "next index key")
+    for names in (of_index, ("name key", "next name key")):
+        names = names[:plain[at + 4]]
+        for i, name in enumerate(names):
+            keys[name] = plain[at + 5 + 32 * i:][:32]
+        at += 5 + 32 * len(names)
+    keys["audit seed"] = plain[at:at + 32]
     scalar = bytearray(hashlib.sha512(keys["audit seed"]).digest()[:32])
     keys["audit prefix"] = hashlib.sha512(keys["audit seed"]).digest()[32:]
     scalar[0], scalar[31] = scalar[0] & 248, scalar[31] & 127 | 64
     keys["audit scalar"] = bytes(scalar)
-    for name in of_index:
+    for name in keys.keys() & set(of_index):
         keys[name.replace("index", "tally")] = hashlib.blake2b(b"vault-tally-1\0", key=keys[name], digest_size=32).digest()
     return keys
 
@@ -243,6 +247,12 @@ def values_of(vault, index_key, database, generation=1):
     for key, value in pairs[name].items():
         place = bytes.fromhex(key)
         yield place, unseal(index_key, bytes.fromhex(value), bytes([number]) + struct.pack("<I", generation) + place)
+
+
+def name_hash(key, kind, name, subject=None):
+    """Under which the index knows a name; that of a file, with its subject."""
+    within = bytes(32) if subject is None else name_hash(key, 1, subject)
+    return hashlib.blake2b(bytes([kind]) + within + name.encode(), key=key, digest_size=32).digest()
 
 
 def index_generation(vault, root):

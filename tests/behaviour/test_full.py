@@ -187,7 +187,7 @@ def test_rotation_of_data_keys_waits_for_space(objects, tmp_path):
     with objects.full():
         before = set(scene.objects(vault))
         vault.ctl("key", "rotate", "data", "--no-wait")
-        scene.wait_for(lambda: "the store is full" in objects.log(), "the worker's word")
+        scene.wait_for(lambda: "no room for it now" in objects.log(), "the worker's word")
         assert objects.read() == 200
         assert set(scene.objects(vault)) >= before
         assert vault.ctl("key", "jobs")["jobs"][0]["state"] == "running"

@@ -11,8 +11,8 @@
 
 int __real_sandbox_enter(enum sandbox_profile profile, const int *directories, unsigned count);
 int __wrap_sandbox_enter(enum sandbox_profile profile, const int *directories, unsigned count);
-int __real_landlock_enter(const int *directories, unsigned count);
-int __wrap_landlock_enter(const int *directories, unsigned count);
+int __real_landlock_enter(enum sandbox_profile profile, const int *directories, unsigned count);
+int __wrap_landlock_enter(enum sandbox_profile profile, const int *directories, unsigned count);
 int __real_filter_enter(enum sandbox_profile profile);
 int __wrap_filter_enter(enum sandbox_profile profile);
 
@@ -31,8 +31,8 @@ int __wrap_sandbox_enter(enum sandbox_profile profile, const int *directories, u
     return profile == SANDBOX_WORKER && count == 0 ? VAULT_OK : VAULT_E_STATE;
 }
 
-int __wrap_landlock_enter(const int *directories, unsigned count) {
-    return is_off("landlock") ? VAULT_OK : __real_landlock_enter(directories, count);
+int __wrap_landlock_enter(enum sandbox_profile profile, const int *directories, unsigned count) {
+    return is_off("landlock") ? VAULT_OK : __real_landlock_enter(profile, directories, count);
 }
 
 int __wrap_memory_limit(void) {

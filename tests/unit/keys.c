@@ -198,9 +198,12 @@ static void assert_same_ring(const struct keyring *a, const struct keyring *b) {
         assert_int_equal(created_a, created_b);
         assert_true(secret_equal(keyring_kek(a, number), keyring_kek(b, number)));
     }
-    const struct secret *next_a = keyring_next_index_key(a), *next_b = keyring_next_index_key(b);
+    const struct secret *next_a[] = {keyring_next_index_key(a), keyring_next_name_key(a)};
+    const struct secret *next_b[] = {keyring_next_index_key(b), keyring_next_name_key(b)};
+    for (size_t i = 0; i < 2; i++)
+        assert_true(next_a[i] == NULL ? next_b[i] == NULL : next_b[i] != NULL && secret_equal(next_a[i], next_b[i]));
     assert_int_equal(keyring_index_generation(a), keyring_index_generation(b));
-    assert_true(next_a == NULL ? next_b == NULL : next_b != NULL && secret_equal(next_a, next_b));
+    assert_int_equal(keyring_name_generation(a), keyring_name_generation(b));
     assert_true(secret_equal(keyring_index_key(a), keyring_index_key(b)));
     assert_true(secret_equal(keyring_name_key(a), keyring_name_key(b)));
     assert_true(secret_equal(keyring_audit_seed(a), keyring_audit_seed(b)));
@@ -457,6 +460,38 @@ static void ring_has_the_next_index_key_until_the_present_one_goes(void **state)
     assert_int_equal(keyring_index_generation(k), 2);
     assert_true(secret_equal(keyring_index_key(k), next));
     assert_null(keyring_next_index_key(k));
+    assert_int_equal(keyring_store(k, &f->place, f->root), VAULT_OK);
+    load_expecting(f, k, false);
+    assert_true(ring_holds(f, next));
+    assert_false(ring_holds(f, first));
+    secret_free(&first);
+    secret_free(&next);
+    keyring_free(&k);
+}
+
+static void ring_has_the_next_name_key_until_the_present_one_goes(void **state) {
+    struct fixture *f = *state;
+    struct keyring *k = stored_ring(f);
+    struct secret *first = copy_of(keyring_name_key(k));
+    assert_int_equal(keyring_name_generation(k), 1);
+    assert_null(keyring_next_name_key(k));
+    assert_int_equal(keyring_end_name_key(k), VAULT_E_STATE);
+    assert_int_equal(keyring_begin_index_key(k), VAULT_OK); /* both may be under way */
+    assert_int_equal(keyring_begin_name_key(k), VAULT_OK);
+    assert_int_equal(keyring_begin_name_key(k), VAULT_E_STATE);
+    assert_int_equal(keyring_epoch(k), 3);
+    assert_int_equal(keyring_store(k, &f->place, f->root), VAULT_OK);
+    load_expecting(f, k, false);
+    struct secret *next = copy_of(keyring_next_name_key(k));
+    assert_false(secret_equal(first, next));
+    assert_true(ring_holds(f, first) && ring_holds(f, next));
+    assert_int_equal(keyring_end_name_key(k), VAULT_OK);
+    assert_int_equal(keyring_epoch(k), 4);
+    assert_int_equal(keyring_name_generation(k), 2);
+    assert_int_equal(keyring_index_generation(k), 1);
+    assert_true(secret_equal(keyring_name_key(k), next));
+    assert_null(keyring_next_name_key(k));
+    assert_non_null(keyring_next_index_key(k));
     assert_int_equal(keyring_store(k, &f->place, f->root), VAULT_OK);
     load_expecting(f, k, false);
     assert_true(ring_holds(f, next));
@@ -959,6 +994,7 @@ int main(int argc, char **argv) {
         WITH_PLACE(ring_is_denied_to_another_root_key),
         WITH_PLACE(missing_copy_is_repaired),
         WITH_PLACE(ring_has_the_next_index_key_until_the_present_one_goes),
+        WITH_PLACE(ring_has_the_next_name_key_until_the_present_one_goes),
         WITH_PLACE(audit_seed_makes_way_for_another),
         WITH_PLACE(older_copy_is_repaired_from_the_newer),
         WITH_PLACE(damage_of_any_byte_is_repaired_from_the_other_copy),

@@ -9,6 +9,7 @@
 #include "vault/result.h"
 #include "vaultd/monitor/care/backup.h"
 #include "vaultd/monitor/keys/jobs.h"
+#include "vaultd/monitor/keys/ring.h"
 
 static struct message in, out;
 
@@ -237,14 +238,14 @@ static void many_that_die_are_named_as_far_as_they_fit(void **state) {
         make(1, 1);
     rotate();
     assert_int_equal(batch_begin(&m), VAULT_OK);
-    assert_int_equal(backups_dying(&m, names, sizeof(names)), VAULT_OK);
+    assert_int_equal(backups_dying(&m, false, names, sizeof(names)), VAULT_OK);
     assert_string_equal(names, "b, b, b, b, b, b, b, b, b, b and others");
     assert_int_equal(backups_die(&m), VAULT_OK); /* the ring has what they need still */
-    assert_int_equal(backups_dying(&m, names, sizeof(names)), VAULT_OK);
+    assert_int_equal(backups_dying(&m, false, names, sizeof(names)), VAULT_OK);
     assert_true(names[0] == 'b');
     assert_int_equal(keyring_retire(m.keyring), VAULT_OK);
     assert_int_equal(backups_die(&m), VAULT_OK);
-    assert_int_equal(backups_dying(&m, names, sizeof(names)), VAULT_OK);
+    assert_int_equal(backups_dying(&m, false, names, sizeof(names)), VAULT_OK);
     assert_string_equal(names, "");
     assert_int_equal(batch_finish(&m), VAULT_OK);
 }
@@ -276,7 +277,16 @@ static void another_index_key_is_the_end_of_backups(void **state) {
     assert_int_equal(batch_begin(&m), VAULT_OK);
     assert_int_equal(job_begin(&m, job_turn.what, &first), VAULT_OK);
     assert_int_equal(batch_finish(&m), VAULT_OK);
-    assert_int_equal(rotate_index(), 202);
+    m.setup.approve_seconds = 60;
+    make_service("second", 1u << ROLE_CUSTODIAN, 0);
+    struct peer second = peer_tls(SAN_OF("second"));
+    assert_int_equal(rotate_index(), 202); /* waits for a second person, who is told what dies */
+    assert_null(keyring_next_index_key(m.keyring));
+    assert_int_equal(audit_count("pending.ask", "backups that die: b", NULL), 1);
+    request(&second, MSG_pending_approve)->pending_approve.number = m.meta.pending;
+    assert_int_equal(ask_status(&second), 202);
+    peer_end(&second);
+    assert_non_null(keyring_next_index_key(m.keyring));
     assert_int_equal(ask_backup("c"), 409);
     assert_true(newest_is("good"));
     request(&root, MSG_job_resume)->job_resume.number = first.number;
@@ -289,8 +299,23 @@ static void another_index_key_is_the_end_of_backups(void **state) {
     assert_int_equal(in.backup_copy.generation, 2);
 }
 
+/* A copy from before it has the present key alone, and the ring both. */
+static void copy_from_before_the_change_of_the_index_key_goes_on_with_it(void **state) {
+    (void)state;
+    assert_int_equal(keyring_begin_index_key(m.keyring), VAULT_OK);
+    assert_int_equal(batch_begin(&m), VAULT_OK);
+    assert_int_equal(ring_take_over(&m), VAULT_OK);
+    assert_int_equal(batch_finish(&m), VAULT_OK);
+    turns_for(100);
+    assert_null(keyring_next_index_key(m.keyring));
+    assert_int_equal(keyring_index_generation(m.keyring), 2);
+    assert_int_equal(audit_count("\"event\":\"key.rotated\"", "index to generation 2", ", 0 entries", NULL), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(copy_from_before_the_change_of_the_index_key_goes_on_with_it, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(another_index_key_is_the_end_of_backups, set_up, tear_down),
         cmocka_unit_test_setup_teardown(process_gets_the_key_and_its_word_counts_when_it_is_dead, set_up, tear_down),
         cmocka_unit_test_setup_teardown(failure_is_named_and_recorded, set_up, tear_down),

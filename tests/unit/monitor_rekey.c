@@ -426,6 +426,11 @@ static void order(enum message_type type, uint32_t rate) {
     assert_int_equal(ask_status(&root), 200);
 }
 
+static void order_of(enum message_type type, uint32_t number, unsigned status) {
+    request(&root, type)->job_pause.number = number; /* as in job_resume */
+    assert_int_equal(ask_status(&root), status);
+}
+
 static void paused_job_begins_no_file_and_costs_no_turns(void **state) {
     (void)state;
     struct msg_grant g;
@@ -476,6 +481,121 @@ static void rate_puts_the_next_file_off(void **state) {
     let_go(&h);
 }
 
+/* Its key was made before the rotation began, and may be known to whom that is for. */
+static void deposit_that_was_under_way_is_encrypted_anew_too(void **state) {
+    (void)state;
+    uint8_t late[ID_SIZE];
+    struct peer depositor = peer_tls(SAN_OF("depositor"));
+    struct hand h = take();
+    end_request(&nobody, &h.grant, &h.deposit, REKEY_DONE);
+    assert_int_equal(ask(&nobody)->type, MSG_done);
+    peer_end(&nobody);
+    nobody = peer_nobody();
+    assert_true(job_is_over());
+    struct deposit d = deposit_begin(&depositor, "S-1", "late");
+    turns_for(2);
+    rotate();
+    deposit_announce(&depositor, &d, 100);
+    page_request(&depositor, &d, 0);
+    assert_int_equal(ask(&depositor)->type, MSG_done);
+    commit_request(&depositor, &d, CONTENT);
+    json_t *document = document_of(ask(&depositor));
+    assert_true(hex_decode(late, ID_SIZE, json_string_value(json_object_get(document, "id"))));
+    json_decref(document);
+    peer_end(&depositor);
+    struct msg_grant g;
+    bool met = false;
+    for (unsigned n = 0; n < 2 && next(&nobody, &g); n++) {
+        met |= memcmp(g.file, late, ID_SIZE) == 0;
+        secret_free(&g.key);
+        struct deposit none = {.plain = 0};
+        end_request(&nobody, &g, &none, REKEY_DAMAGED);
+        assert_int_equal(ask(&nobody)->type, MSG_done);
+    }
+    assert_true(met);
+    let_go(&h);
+}
+
+static void others_go_on_behind_it_and_its_end_is_no_failure(void **state) {
+    (void)state;
+    struct job_value first = {.total = 1, .paused = 1};
+    struct hand h = take();
+    assert_int_equal(batch_begin(&m), VAULT_OK);
+    assert_int_equal(job_begin(&m, job_turn.what, &first), VAULT_OK); /* the queue stands before it */
+    assert_int_equal(batch_finish(&m), VAULT_OK);
+    end_request(&nobody, &h.grant, &h.deposit, REKEY_DONE);
+    assert_int_equal(ask(&nobody)->type, MSG_done);
+    peer_end(&nobody);
+    nobody = peer_nobody();
+    assert_true(job_is_over());
+    rotate(); /* behind the paused one */
+    peer_end(&nobody);
+    nobody = peer_nobody();
+    struct msg_grant g;
+    assert_true(next(&nobody, &g));
+    struct deposit none = {.plain = 0};
+    end_request(&nobody, &g, &none, REKEY_DAMAGED);
+    assert_int_equal(ask(&nobody)->type, MSG_done);
+    secret_free(&g.key);
+    peer_end(&nobody);
+    nobody = peer_nobody();
+    assert_true(job_is_over()); /* before the queue has come to it */
+    order_of(MSG_job_pause, m.meta.jobs, 409);
+    order_of(MSG_job_resume, first.number, 200);
+    turns_for(60);
+    assert_int_equal(m.meta.jobs_ended, m.meta.jobs);
+    assert_int_equal(audit_count("job.failed", NULL), 0);
+    let_go(&h);
+}
+
+static void sealing_is_no_try(void **state) {
+    (void)state;
+    struct msg_grant g;
+    for (unsigned n = 0; n < 5; n++) {
+        m.rekeying.due = 0;
+        assert_true(next(&nobody, &g));
+        secret_free(&g.key);
+        request(&root, MSG_seal);
+        send_now(&root);
+        turns(2);
+        peer_end(&nobody);
+        supervisor_ends_sealed();
+        turns(2);
+        request(&root, MSG_unseal);
+        send_now(&root);
+        turns(2);
+        supervisor_credential("root.key");
+        turns(3);
+        while (received(&root) != NULL)
+            ;
+        assert_int_equal(m.seal, SEAL_UNSEALED);
+        nobody = peer_nobody();
+    }
+    assert_false(job_is_over());
+}
+
+static void job_is_shown_though_many_came_after_it(void **state) {
+    (void)state;
+    struct hand h = take();
+    assert_int_equal(batch_begin(&m), VAULT_OK);
+    for (unsigned n = 0; n < 60; n++) {
+        struct job_value j = {.ended = 1};
+        assert_int_equal(job_begin(&m, job_turn.what, &j), VAULT_OK);
+    }
+    m.meta.jobs_ended = m.meta.jobs;
+    assert_int_equal(meta_store(&m), VAULT_OK);
+    assert_int_equal(batch_finish(&m), VAULT_OK);
+    request(&root, MSG_key_jobs);
+    json_t *all = document_of(ask(&root));
+    const json_t *jobs = json_object_get(all, "jobs");
+    assert_int_equal(json_array_size(jobs), 51);
+    const json_t *last = json_array_get(jobs, 50);
+    assert_string_equal(json_string_value(json_object_get(last, "what")), "data");
+    assert_string_equal(json_string_value(json_object_get(last, "state")), "running");
+    json_decref(all);
+    let_go(&h);
+}
+
 int main(void) {
 #define REKEY(test) cmocka_unit_test_setup_teardown(test, rekey_set_up, rekey_tear_down)
     const struct CMUnitTest tests[] = {
@@ -494,6 +614,10 @@ int main(void) {
         REKEY(paused_job_begins_no_file_and_costs_no_turns),
         REKEY(file_in_hand_ends_though_the_job_is_paused),
         REKEY(rate_puts_the_next_file_off),
+        REKEY(deposit_that_was_under_way_is_encrypted_anew_too),
+        REKEY(others_go_on_behind_it_and_its_end_is_no_failure),
+        REKEY(sealing_is_no_try),
+        REKEY(job_is_shown_though_many_came_after_it),
         REKEY(damage_that_it_meets_is_counted_like_a_readers),
         REKEY(new_content_has_no_failures_of_the_old),
     };

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "vaultd/monitor/keys/jobs.h"
 #include "vault/log.h"
 #include "vault/result.h"
 
@@ -102,6 +103,19 @@ static void rotation_rewraps_all_while_reading_goes_on(void **state) {
     secret_free(&before);
     secret_free(&during);
     secret_free(&after);
+}
+
+/* A job of an older generation, as a restored copy may have it: what is under a newer one stays so. */
+static void no_key_goes_back_to_an_older_generation(void **state) {
+    (void)state;
+    struct job_value j = {.generation = 1, .total = SUBJECTS};
+    rotate();
+    finish();
+    assert_int_equal(batch_begin(&m), VAULT_OK);
+    assert_int_equal(job_begin(&m, job_kek.what, &j), VAULT_OK);
+    assert_int_equal(batch_finish(&m), VAULT_OK);
+    finish();
+    assert_int_equal(subjects_under(2), SUBJECTS);
 }
 
 static void rotation_goes_on_after_a_restart(void **state) {
@@ -216,6 +230,7 @@ static void ring_that_cannot_be_stored_ends_the_core_and_the_next_finishes(void 
 int main(void) {
     const struct CMUnitTest tests[] = {
         ROTATION(rotation_rewraps_all_while_reading_goes_on),
+        ROTATION(no_key_goes_back_to_an_older_generation),
         ROTATION(rotation_goes_on_after_a_restart),
         ROTATION(second_rotation_waits_for_the_first),
         ROTATION(subject_added_meanwhile_has_the_new_generation),

@@ -225,14 +225,14 @@ static int verify_signatures(struct piece body, const char *at, const struct vke
 
 static const char epoch_mark[] = "/epoch-";
 
-int checkpoint_origin(const char *origin, uint32_t restored, char ret[CHECKPOINT_ORIGIN_MAX + 1]) {
-    bool fits = restored == 0
-                    ? format_string(ret, CHECKPOINT_ORIGIN_MAX + 1, "%s", origin)
-                    : format_string(ret, CHECKPOINT_ORIGIN_MAX + 1, "%s%s%u", origin, epoch_mark, restored + 1);
+int checkpoint_origin(const char *origin, uint32_t epoch, char ret[CHECKPOINT_ORIGIN_MAX + 1]) {
+    bool fits = epoch == 0 ? format_string(ret, CHECKPOINT_ORIGIN_MAX + 1, "%s", origin)
+                           : format_string(ret, CHECKPOINT_ORIGIN_MAX + 1, "%s%s%u", origin, epoch_mark, epoch);
     return fits ? VAULT_OK : VAULT_E_LIMIT;
 }
 
-/* How often the log of this name was restored, and the length of what its name was in the beginning. */
+/* The epoch that the log of this name goes on in (1: from the beginning), and the length of what its name was in the
+ * beginning. */
 static unsigned long epoch_of(const char *name, size_t *ret_base) {
     char *end = NULL;
     const char *mark = NULL;

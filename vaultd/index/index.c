@@ -20,7 +20,7 @@ static const char *const db_names[DB_COUNT] = {
     "meta",    "subjects",   "consents",      "services",      "sans",    "projects", "ethics",  "policies",
     "files",   "file-names", "subject-files", "dataset-files", "blobs",   "pages",    "uploads", "upload-objects",
     "grants",  "requests",   "jobs",          "chains",        "records", "nodes",    "objects", "names",
-    "pending", "shreds",     "removed",       "retired",       "escrows", "failures", "backups"};
+    "pending", "shreds",     "removed",       "retired",       "escrows", "failures", "backups", "held"};
 
 const char *index_db_name(enum index_db db) {
     return db_names[db];

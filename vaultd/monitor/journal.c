@@ -77,6 +77,8 @@ static int chain_open(struct monitor *m, enum name_kind kind, const char *name, 
         c->value = (struct chain_value){0};
         result = VAULT_OK;
     }
+    if (kind == NAME_CHAIN_SERVICE && name_is_local(name))
+        copy_string(c->value.local, sizeof(c->value.local), name);
     link->present = true;
     link->n = c->value.count;
     COPY_ARRAY(link->prev, c->value.last);

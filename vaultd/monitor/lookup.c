@@ -5,20 +5,6 @@
 #include "vaultd/monitor/registers/anchors.h"
 #include "vault/result.h"
 
-void name_hash(const struct monitor *m, enum name_kind kind, const char *name, const uint8_t *within,
-               uint8_t ret[HASH_SIZE]) {
-    static const uint8_t nowhere[HASH_SIZE];
-    const struct secret *key = keyring_name_key(m->keyring);
-    crypto_generichash_state s;
-    uint8_t head = (uint8_t)kind;
-    crypto_generichash_init(&s, secret_view(key), secret_size(key), HASH_SIZE);
-    crypto_generichash_update(&s, &head, 1);
-    crypto_generichash_update(&s, within == NULL ? nowhere : within, HASH_SIZE);
-    crypto_generichash_update(&s, (const uint8_t *)name, strlen(name));
-    crypto_generichash_final(&s, ret, HASH_SIZE);
-    wipe(&s, sizeof(s));
-}
-
 /* A value and its witness are made together, never removed, and say the same of which record made the value what it is:
  * one without the other is damage, and so is one that is older than the other. */
 static int agree(int found, uint64_t current, int witness, uint64_t witnessed) {
@@ -47,10 +33,14 @@ static int with_name(struct monitor *m, int found, uint64_t current, enum name_k
     return agree(found, current, witness, v.current);
 }
 
-int find_subject(struct monitor *m, const char *subject, struct subject_value *ret) {
+int subject_load(struct monitor *m, const char *subject, struct subject_value *ret) {
     uint8_t key[HASH_SIZE];
     name_hash(m, NAME_SUBJECT, subject, NULL, key);
-    int found = index_get_record(m->index, DB_SUBJECTS, key, HASH_SIZE, &layout_subject_value, ret);
+    return index_get_record(m->index, DB_SUBJECTS, key, HASH_SIZE, &layout_subject_value, ret);
+}
+
+int find_subject(struct monitor *m, const char *subject, struct subject_value *ret) {
+    int found = subject_load(m, subject, ret);
     return with_chain(m, found, ret->current, NAME_CHAIN_SUBJECT, subject);
 }
 
@@ -58,7 +48,7 @@ int find_service(struct monitor *m, const char *name, struct service_value *ret)
     uint8_t key[HASH_SIZE];
     name_hash(m, NAME_SERVICE, name, NULL, key);
     int found = index_get_record(m->index, DB_SERVICES, key, HASH_SIZE, &layout_service_value, ret);
-    if (found == VAULT_NOT_FOUND && strncmp(name, "unix:", 5) == 0)
+    if (found == VAULT_NOT_FOUND && name_is_local(name))
         return found;
     return with_chain(m, found, ret->current, NAME_CHAIN_SERVICE, name);
 }
@@ -112,7 +102,7 @@ static int find_named_file(struct monitor *m, const char *subject, const char *n
     uint8_t key[HASH_SIZE];
     struct file_name_value v;
     name_hash(m, NAME_SUBJECT, subject, NULL, scope);
-    name_hash(m, NAME_FILE, name, scope, key);
+    name_hash(m, NAME_FILE, name, subject, key);
     int result = index_get_record(m->index, DB_FILE_NAMES, key, HASH_SIZE, &layout_file_name_value, &v);
     if (result == VAULT_NOT_FOUND)
         return files_are_whole(m, scope, name);

@@ -234,7 +234,7 @@ struct backup {
     struct asker asker;      /* as it was when it asked */
     uint64_t worker, answer; /* restore: whom to answer, and which request */
     bool good;               /* it has said that it is done */
-    bool placed;             /* a copy was put in the index's place, and not opened yet */
+    uint64_t placed;         /* inode of the copy that was put in the index's place; 0: none was */
     struct msg_backup_copied copied;
     char rule[32 + 1], problem[200 + 1]; /* why it failed */
 };
@@ -466,13 +466,29 @@ int denials_tick(struct monitor *m);
 /* The batch is durable, or was dropped. */
 void denials_settled(struct monitor *m, bool durable);
 
+/* ---- names.c ---- */
+
+/* Keyed hash of a name, under which the index knows it now: while the name key makes way for another, under the one of
+ * both that its owner has by now. `subject`: whose file has this name (NAME_FILE), or is in this dataset
+ * (NAME_DATASET); else NULL. */
+void name_hash(const struct monitor *m, enum name_kind kind, const char *name, const char *subject,
+               uint8_t ret[HASH_SIZE]);
+/* The same under this key. */
+void name_hash_under(const struct secret *key, enum name_kind kind, const char *name, const char *subject,
+                     uint8_t ret[HASH_SIZE]);
+/* Those under which files of a dataset may be listed: how many, 1 or 2. */
+unsigned dataset_hashes(const struct monitor *m, const char *dataset, uint8_t ret[2][HASH_SIZE]);
+/* Tells places of the entries of a database: the same number as long as none has moved to under another name key. */
+uint64_t names_moves(const struct monitor *m, enum index_db db);
+/* Whether it is the name of an administrator on the Unix socket, which no service can have. */
+bool name_is_local(const char *name);
+
 /* ---- lookup.c: values by name ---- */
 
-/* Keyed hash of a name, under which the index knows it. `within` (may be NULL) is a hash that scopes it. */
-void name_hash(const struct monitor *m, enum name_kind kind, const char *name, const uint8_t *within,
-               uint8_t ret[HASH_SIZE]);
 /* VAULT_NOT_FOUND if there is none and never was; VAULT_E_DAMAGED also if there must be one. */
 int find_subject(struct monitor *m, const char *subject, struct subject_value *ret);
+/* Without a look at its witness: for what the vault does by itself. */
+int subject_load(struct monitor *m, const char *subject, struct subject_value *ret);
 int find_service(struct monitor *m, const char *name, struct service_value *ret);
 int find_project(struct monitor *m, const char *name, struct project_value *ret);
 int find_ethics(struct monitor *m, const char *name, struct ethics_value *ret);

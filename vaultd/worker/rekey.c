@@ -46,7 +46,7 @@ static uint8_t outcome_of(const struct upload *u, int result) {
         return REKEY_DONE;
     if (result == VAULT_E_DAMAGED)
         return REKEY_DAMAGED;
-    return u->store_status == STORE_FULL ? REKEY_FULL : REKEY_FAILED;
+    return u->store_status == STORE_FULL || result == VAULT_DENIED ? REKEY_FULL : REKEY_FAILED;
 }
 
 /* Tells the monitor what came of it, and forgets both keys. */
@@ -82,8 +82,9 @@ static int rekey_file(struct worker *w, struct grant *grant) {
 }
 
 void worker_rekey(struct worker *w) {
+    enum { FILES = 64 }; /* what its uploads announced is cleaned when it has ended */
     struct grant *grant = NULL;
-    while (next_file(w, &grant) == VAULT_OK) {
+    for (unsigned n = 0; n < FILES && next_file(w, &grant) == VAULT_OK; n++) {
         worker_use(w, grant->id); /* revoked means that this process ends */
         int result = rekey_file(w, grant);
         worker_use(w, NULL);

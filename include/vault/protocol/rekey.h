@@ -19,6 +19,7 @@
     F(R, U64, size, 0)              /* [w] plaintext bytes; compared with the file's */                                \
     F(R, FIXED, sha256, HASH_SIZE)  /* [w] of the plaintext; compared with the file's */                               \
     F(R, FIXED, address, HASH_SIZE) /* [w] REKEY_DAMAGED: the object at fault */
+/* REKEY_FULL: the store has no space, or the monitor refused to go on for now. */
 enum rekey_outcome { REKEY_DONE = 0, REKEY_DAMAGED = 1, REKEY_FULL = 2, REKEY_FAILED = 3 };
 
 #define PROTOCOL_REKEY(M)                                                                                              \

@@ -49,6 +49,7 @@ static int record_create(struct request *q, const struct inquiry *i, uint64_t *r
 int upload_key(struct monitor *m, const struct subject_value *s, struct upload_value *u, struct secret **ret) {
     CLEANUP_SECRET struct secret *key = NULL;
     randombytes_buf(u->blob, sizeof(u->blob));
+    u->keyed = monitor_time(m);
     u->key_number = s->key_number;
     int result = secret_random(&key, SECRET_KEY_SIZE);
     if (result == VAULT_OK)
@@ -162,7 +163,7 @@ static int put_names(struct monitor *m, const struct file_value *f) {
     uint8_t listed[HASH_SIZE + ID_SIZE];
     COPY_ARRAY(name.file, f->file);
     name_hash(m, NAME_SUBJECT, f->subject, NULL, subject);
-    name_hash(m, NAME_FILE, f->name, subject, key);
+    name_hash(m, NAME_FILE, f->name, f->subject, key);
     int result = index_put_record(m->index, DB_FILE_NAMES, key, HASH_SIZE, &layout_file_name_value, &name);
     copy_bytes(listed, sizeof(listed), subject, HASH_SIZE);
     copy_bytes(listed + HASH_SIZE, ID_SIZE, f->file, ID_SIZE);
@@ -170,7 +171,7 @@ static int put_names(struct monitor *m, const struct file_value *f) {
         result = index_put_record(m->index, DB_SUBJECT_FILES, listed, sizeof(listed), &layout_mark_value, &mark);
     if (result != VAULT_OK || f->dataset[0] == '\0')
         return result;
-    name_hash(m, NAME_DATASET, f->dataset, NULL, key);
+    name_hash(m, NAME_DATASET, f->dataset, f->subject, key);
     copy_bytes(listed, sizeof(listed), key, HASH_SIZE);
     return index_put_record(m->index, DB_DATASET_FILES, listed, sizeof(listed), &layout_mark_value, &mark);
 }
@@ -179,7 +180,7 @@ static int put_names(struct monitor *m, const struct file_value *f) {
 static int put_blob(struct monitor *m, const struct subject_value *s, const struct upload_value *u,
                     const struct file_value *f) {
     struct blob_value blob = {
-        .generation = u->key_number, .size = f->size, .chunks = u->chunks, .number = 1, .keyed = f->deposited};
+        .generation = u->key_number, .size = f->size, .chunks = u->chunks, .number = 1, .keyed = u->keyed};
     COPY_ARRAY(blob.file, f->file);
     name_hash(m, NAME_SUBJECT, u->subject, NULL, blob.subject);
     COPY_ARRAY(blob.key, u->key);

@@ -26,24 +26,50 @@ static int may_see(struct request *q, const struct purpose *p, const struct file
     return result;
 }
 
-/* Where the list walks: all files, or those of one subject or dataset. The file's id is the end of each key. */
+/* Where the list walks: all files, or those of one subject or dataset. The file's id is the end of each key, and the
+ * order of the list: so a list goes on where it was though its entries have moved to another hash meanwhile (names.c).
+ */
 struct walk {
     enum index_db db;
-    uint8_t prefix[HASH_SIZE];
+    uint8_t prefixes[2][HASH_SIZE];
+    unsigned count; /* of the prefixes, under which the entries are */
     size_t prefix_size;
 };
 
 static struct walk walk_of(struct monitor *m, const struct msg_file_list *l) {
-    struct walk w = {.db = DB_FILES};
+    struct walk w = {.db = DB_FILES, .count = 1};
     if (l->subject[0] != '\0') {
         w.db = DB_SUBJECT_FILES;
-        name_hash(m, NAME_SUBJECT, l->subject, NULL, w.prefix);
+        name_hash(m, NAME_SUBJECT, l->subject, NULL, w.prefixes[0]);
     } else if (l->dataset[0] != '\0') {
         w.db = DB_DATASET_FILES;
-        name_hash(m, NAME_DATASET, l->dataset, NULL, w.prefix);
+        w.count = dataset_hashes(m, l->dataset, w.prefixes);
     }
     w.prefix_size = w.db == DB_FILES ? 0 : HASH_SIZE;
     return w;
+}
+
+/* The next entry after the file that `at` names, with this prefix. */
+static int step_under(struct monitor *m, const struct walk *w, unsigned prefix, const struct cursor *at,
+                      struct cursor *ret) {
+    struct cursor from = *at;
+    if (at->size != 0)
+        copy_bytes(from.key, sizeof(from.key), w->prefixes[prefix], w->prefix_size);
+    return cursor_step(m, w->db, w->prefixes[prefix], w->prefix_size, &from, ret);
+}
+
+/* The first of those that come next under each prefix. */
+static int walk_step(struct monitor *m, const struct walk *w, const struct cursor *at, struct cursor *ret_next) {
+    struct cursor other;
+    int result = step_under(m, w, 0, at, ret_next);
+    if (result != VAULT_OK || w->count == 1)
+        return result;
+    result = step_under(m, w, 1, at, &other);
+    bool first = ret_next->ended ||
+                 (!other.ended && memcmp(other.key + w->prefix_size, ret_next->key + w->prefix_size, ID_SIZE) < 0);
+    if (result == VAULT_OK && first)
+        *ret_next = other;
+    return result;
 }
 
 /* The file that this entry of the walk names. A list of a subject or dataset vouches for its files, and its marks for
@@ -77,7 +103,7 @@ static int list_page(struct request *q, const struct walk *w, const struct purpo
     unsigned looked = 0;
     while (looked < 2 * LIST_PAGE && json_array_size(files) < LIST_PAGE && !at->ended) {
         bool wanted = false;
-        int result = cursor_step(q->monitor, w->db, w->prefix, w->prefix_size, at, &next);
+        int result = walk_step(q->monitor, w, at, &next);
         if (result == VAULT_OK && !next.ended)
             result = listed_file(q->monitor, w, &next, &f);
         if (result == VAULT_OK && !next.ended)
@@ -132,7 +158,8 @@ int answer_file_list(struct request *q) {
     struct cursor at;
     unsigned looked = 0;
     PURPOSE_OF(l, &p);
-    if (purpose_check(&p) != VAULT_OK || !cursor_parse(q->monitor, l->cursor, &at))
+    if (purpose_check(&p) != VAULT_OK || !cursor_parse(q->monitor, l->cursor, &at) ||
+        (at.size != 0 && at.size != w.prefix_size + ID_SIZE))
         return refuse(q, "list", NULL, 400, "malformed", "The purpose or the cursor is malformed.");
     if (!is_administrator(q) && p.purpose == PURPOSE_NONE)
         return refuse(q, "list", NULL, 400, "purpose-missing", "No purpose was given.");

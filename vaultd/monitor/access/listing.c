@@ -4,34 +4,38 @@
 
 #include "vault/result.h"
 
-enum { LISTING_PAGE = 50 };
+enum { LISTING_PAGE = 50, MOVES = 8, PLAIN_MAX = MOVES + INDEX_KEY_MAX };
 
-/* A cursor is where a list goes on: the last key, sealed, since keys are nobody's to know. */
+/* A cursor is where a list goes on: be64 moves ‖ the last key, sealed, since keys are nobody's to know. */
 static const char cursor_purpose[] = "list-cursor";
 
 json_t *cursor_json(struct monitor *m, const struct cursor *c) {
-    uint8_t sealed[INDEX_KEY_MAX + SEAL_OVERHEAD];
+    uint8_t plain[PLAIN_MAX], sealed[PLAIN_MAX + SEAL_OVERHEAD];
     char text[2 * sizeof(sealed) + 1];
     if (c->ended)
         return json_null();
-    if (seal_bytes(keyring_index_key(m->keyring), cursor_purpose, sizeof(cursor_purpose), c->key, c->size, sealed) !=
-        VAULT_OK)
+    put_be64(plain, c->moves);
+    copy_bytes(plain + MOVES, INDEX_KEY_MAX, c->key, c->size);
+    if (seal_bytes(keyring_index_key(m->keyring), cursor_purpose, sizeof(cursor_purpose), plain, MOVES + c->size,
+                   sealed) != VAULT_OK)
         return NULL;
-    hex_encode(text, sizeof(text), sealed, c->size + SEAL_OVERHEAD);
+    hex_encode(text, sizeof(text), sealed, MOVES + c->size + SEAL_OVERHEAD);
     return json_string(text);
 }
 
 bool cursor_parse(struct monitor *m, const char *text, struct cursor *ret) {
-    uint8_t sealed[INDEX_KEY_MAX + SEAL_OVERHEAD];
+    uint8_t plain[PLAIN_MAX], sealed[PLAIN_MAX + SEAL_OVERHEAD];
     size_t n = strlen(text) / 2;
     *ret = (struct cursor){0};
     if (text[0] == '\0')
         return true;
-    if (n <= SEAL_OVERHEAD || n > sizeof(sealed) || !hex_decode(sealed, n, text) ||
-        unseal_bytes(keyring_index_key(m->keyring), cursor_purpose, sizeof(cursor_purpose), sealed, n, ret->key) !=
+    if (n <= MOVES + SEAL_OVERHEAD || n > sizeof(sealed) || !hex_decode(sealed, n, text) ||
+        unseal_bytes(keyring_index_key(m->keyring), cursor_purpose, sizeof(cursor_purpose), sealed, n, plain) !=
             VAULT_OK)
         return false;
-    ret->size = n - SEAL_OVERHEAD;
+    ret->size = n - MOVES - SEAL_OVERHEAD;
+    ret->moves = get_be64(plain);
+    copy_bytes(ret->key, sizeof(ret->key), plain + MOVES, ret->size);
     return true;
 }
 
@@ -66,6 +70,12 @@ int answer_listing(struct request *q, const struct listing *l, const char *curso
     struct cursor at;
     if (!cursor_parse(q->monitor, cursor, &at))
         return refuse(q, l->event, NULL, 400, "malformed", "The cursor is malformed.");
+    uint64_t moves = names_moves(q->monitor, l->db);
+    if (at.size != 0 && at.moves != moves)
+        return refuse(
+            q, l->event, NULL, 409, "list-moved",
+            "Names are given another key, and entries have moved since the page before: begin the list anew.");
+    at.moves = moves;
     json_t *items = json_array();
     int result = fill(q, l, items, &at);
     if (result != VAULT_OK) {

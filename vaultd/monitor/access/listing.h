@@ -7,6 +7,7 @@
 struct cursor {
     uint8_t key[INDEX_KEY_MAX]; /* the last key that was given out */
     size_t size;                /* 0: at the start */
+    uint64_t moves;             /* where names had moved to then (names_moves), if that matters to the list */
     bool ended;                 /* there is nothing behind it */
 };
 
@@ -30,7 +31,8 @@ struct listing {
     const char *event;  /* for the record */
 };
 
-/* Answers with the page after `cursor`. Faults of the index. */
+/* Answers with the page after `cursor`; with 409, rule list-moved, if entries were given another key since the page
+ * before: it could pass over some. Faults of the index. */
 int answer_listing(struct request *q, const struct listing *l, const char *cursor);
 
 #endif

@@ -27,11 +27,12 @@ void backup_close(struct monitor *m);
 
 /* Keeps a verified backup, whose record comes next in the log. Faults of the index. */
 int backups_add(struct monitor *m, const struct msg_backup_copied *copied);
-/* Whether there is one that needs the newest generation only. Faults of the index. */
+/* Whether the newest one needs the newest generation only: objects that older ones name may be gone by now. Faults of
+ * the index. */
 int backups_cover(struct monitor *m, bool *ret);
-/* The names of those that die when the older generations are retired, with commas, as many as fit; empty: none does.
- * Faults of the index. */
-int backups_dying(struct monitor *m, char *to, size_t size);
+/* The names of those that die when the older generations are retired, or (`of_index`) when the index gets another key,
+ * with commas, as many as fit; empty: none does. Faults of the index. */
+int backups_dying(struct monitor *m, bool of_index, char *to, size_t size);
 /* Marks those as dead that need a key that the ring has no more. Faults of the index. */
 int backups_die(struct monitor *m);
 

@@ -27,12 +27,15 @@ int backups_add(struct monitor *m, const struct msg_backup_copied *copied) {
                              .entries = copied->entries,
                              .objects = copied->objects,
                              .bytes = copied->bytes,
-                             .index_key = keyring_index_generation(m->keyring)};
+                             .index_key = keyring_index_generation(m->keyring),
+                             .name_key = keyring_name_generation(m->keyring)};
     copy_string(v.name, sizeof(v.name), copied->name);
     if (keyring_kek(m->keyring, v.oldest) == NULL) /* retired while it was made */
         v.died = v.made;
     int result = store(m, m->meta.backups + 1, &v);
     m->meta.backups++;
+    m->meta.backed_up = v.records > m->meta.backed_up ? v.records : m->meta.backed_up;
+    m->removal_wanted = true; /* what was held for the one before */
     return result == VAULT_OK ? meta_store(m) : result;
 }
 
@@ -53,7 +56,9 @@ int backups_cover(struct monitor *m, bool *ret) {
         int result = load(m, n, &v);
         if (result != VAULT_OK && result != VAULT_E_DAMAGED)
             return result;
-        *ret = result == VAULT_OK && is_alive(&v) && v.oldest == m->meta.generation && v.newest == m->meta.generation;
+        *ret = result == VAULT_OK && is_alive(&v) && keyring_next_index_key(m->keyring) == NULL &&
+               keyring_next_name_key(m->keyring) == NULL && v.records == m->meta.backed_up &&
+               v.oldest == m->meta.generation && v.newest == m->meta.generation;
     }
     return VAULT_OK;
 }
@@ -68,7 +73,7 @@ static bool append_name(char *to, size_t size, const char *name) {
     return fits;
 }
 
-int backups_dying(struct monitor *m, char *to, size_t size) {
+int backups_dying(struct monitor *m, bool of_index, char *to, size_t size) {
     struct backup_value v;
     bool fits = true;
     to[0] = '\0';
@@ -76,7 +81,7 @@ int backups_dying(struct monitor *m, char *to, size_t size) {
         int result = load(m, n, &v);
         if (result != VAULT_OK && result != VAULT_E_DAMAGED)
             return result;
-        if (result == VAULT_OK && would_die(m, &v))
+        if (result == VAULT_OK && (of_index ? is_alive(&v) : would_die(m, &v)))
             fits = append_name(to, size, v.name);
     }
     return VAULT_OK;
@@ -84,7 +89,8 @@ int backups_dying(struct monitor *m, char *to, size_t size) {
 
 /* Whether the ring has the keys that it needs. */
 static bool is_opened(const struct monitor *m, const struct backup_value *v) {
-    return keyring_kek(m->keyring, v->oldest) != NULL && v->index_key == keyring_index_generation(m->keyring);
+    return keyring_kek(m->keyring, v->oldest) != NULL && v->index_key == keyring_index_generation(m->keyring) &&
+           v->name_key == keyring_name_generation(m->keyring);
 }
 
 int backups_die(struct monitor *m) {
@@ -156,6 +162,9 @@ int answer_backup(struct request *q) {
     if (keyring_next_index_key(m->keyring) != NULL)
         return refuse(q, "backup", NULL, 409, "index-resealing",
                       "The index is on its way to another key: make a backup when 'key rotate index' has ended.");
+    if (keyring_next_name_key(m->keyring) != NULL)
+        return refuse(q, "backup", NULL, 409, "names-moving",
+                      "Names are on their way to another key: make a backup when 'key rotate names' has ended.");
     backup_start(m, BACKUP_COPY, name);
     m->backup.asker = q->asker;
     return administer(q, "backup.begin", NULL, 'E', name, 202, last_json(m));

@@ -14,7 +14,7 @@ static int remove_names(struct monitor *m, const struct file_value *f) {
     uint8_t subject[HASH_SIZE];
     uint8_t key[HASH_SIZE + ID_SIZE];
     name_hash(m, NAME_SUBJECT, f->subject, NULL, subject);
-    name_hash(m, NAME_FILE, f->name, subject, key);
+    name_hash(m, NAME_FILE, f->name, f->subject, key);
     int result = gone(index_delete(m->index, DB_FILE_NAMES, key, HASH_SIZE));
     copy_bytes(key, sizeof(key), subject, HASH_SIZE);
     copy_bytes(key + HASH_SIZE, ID_SIZE, f->file, ID_SIZE);
@@ -22,7 +22,7 @@ static int remove_names(struct monitor *m, const struct file_value *f) {
         result = gone(index_delete(m->index, DB_SUBJECT_FILES, key, sizeof(key)));
     if (result != VAULT_OK || f->dataset[0] == '\0')
         return result;
-    name_hash(m, NAME_DATASET, f->dataset, NULL, key);
+    name_hash(m, NAME_DATASET, f->dataset, f->subject, key);
     return gone(index_delete(m->index, DB_DATASET_FILES, key, sizeof(key)));
 }
 
@@ -34,16 +34,58 @@ static int count_out(struct monitor *m, struct subject_value *s) {
 }
 
 /* A blob whose entry is damaged has the pages that are found. */
-int content_remove(struct monitor *m, const struct file_value *f) {
+static struct removed_value content_of(const struct file_value *f) {
     struct removed_value r = {.pages = (uint32_t)((blob_chunks(f->size) + PAGE_CHUNKS - 1) / PAGE_CHUNKS)};
     randombytes_buf(r.upload, sizeof(r.upload));
     copy_string(r.subject, sizeof(r.subject), f->subject);
-    m->removal_wanted = true;
+    return r;
+}
+
+/* Its entry, and what is counted of its damage, go at once. */
+static int forget_blob(struct monitor *m, const struct file_value *f) {
     int result = gone(index_delete(m->index, DB_BLOBS, f->blob, ID_SIZE));
-    if (result == VAULT_OK)
-        result = failure_forget(m, f->blob);
+    return result == VAULT_OK ? failure_forget(m, f->blob) : result;
+}
+
+int content_remove(struct monitor *m, const struct file_value *f) {
+    struct removed_value r = content_of(f);
+    m->removal_wanted = true;
+    int result = forget_blob(m, f);
     return result != VAULT_OK ? result
                               : index_put_record(m->index, DB_REMOVED, f->blob, ID_SIZE, &layout_removed_value, &r);
+}
+
+/* Whether the newest backup is from before the log had this size. */
+static bool is_held(const struct monitor *m, uint64_t size) {
+    return m->setup.backups != 0 && m->meta.backed_up != 0 && m->meta.backed_up <= size;
+}
+
+int content_replaced(struct monitor *m, const struct file_value *f) {
+    struct removed_value r = content_of(f);
+    uint8_t key[8 + ID_SIZE];
+    if (!is_held(m, m->tree.size))
+        return content_remove(m, f);
+    put_be64(key, m->tree.size);
+    copy_bytes(key + 8, ID_SIZE, f->blob, ID_SIZE);
+    int result = forget_blob(m, f);
+    return result == VAULT_OK ? index_put_record(m->index, DB_HELD, key, sizeof(key), &layout_removed_value, &r)
+                              : result;
+}
+
+/* The first that is held, if a newer backup was verified since. VAULT_NOT_FOUND: there is none. */
+static int release(struct monitor *m) {
+    struct removed_value r;
+    uint8_t key[INDEX_KEY_MAX];
+    size_t size = 0;
+    int result = index_next(m->index, DB_HELD, NULL, 0, NULL, 0, key, &size);
+    if (result == VAULT_OK && (size != 8 + ID_SIZE || is_held(m, get_be64(key))))
+        return VAULT_NOT_FOUND;
+    if (result == VAULT_OK)
+        result = index_get_record(m->index, DB_HELD, key, size, &layout_removed_value, &r);
+    bool damaged = result == VAULT_E_DAMAGED; /* its objects stay, as bytes that nobody needs */
+    if (result == VAULT_OK)
+        result = index_put_record(m->index, DB_REMOVED, key + 8, ID_SIZE, &layout_removed_value, &r);
+    return result == VAULT_OK || damaged ? index_delete(m->index, DB_HELD, key, size) : result;
 }
 
 int file_remove(struct monitor *m, struct subject_value *s, const struct file_value *f) {
@@ -117,6 +159,8 @@ int removal_step(struct monitor *m, bool *ret_more) {
         return VAULT_OK;
     int result = batch_begin(m);
     if (result == VAULT_OK)
+        result = release(m);
+    if (result == VAULT_OK || result == VAULT_NOT_FOUND)
         result = next_removed(m, blob, &r);
     m->removal_wanted = result == VAULT_OK;
     if (result != VAULT_OK)

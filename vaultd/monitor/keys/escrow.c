@@ -73,6 +73,19 @@ static int keep(struct monitor *m, const struct escrow_value *v) {
     return result == VAULT_OK ? escrows_load(m) : result;
 }
 
+/* A place in the list is kept free for it. */
+int escrow_suspect(struct monitor *m) {
+    static struct escrow_value v;
+    enum { NUMBERS_BETWEEN = 1000 }; /* more than anybody makes before a backup */
+    m->meta.escrow += m->meta.escrow < UINT32_MAX - 2 * NUMBERS_BETWEEN ? NUMBERS_BETWEEN : 1;
+    v = (struct escrow_value){.number = m->meta.escrow, .made = monitor_time(m), .record = m->tree.size};
+    copy_string(v.made_by, sizeof(v.made_by), "not known: made after the backup that was restored");
+    for (unsigned i = 0; i < m->escrow_count; i++)
+        if (m->escrows[i].epoch == 0 && m->escrows[i].oldest == 0)
+            return meta_store(m); /* of a restore before, or damaged: it stands for any as it is */
+    return keep(m, &v);
+}
+
 static int forget(struct monitor *m, const struct escrow_value *v) {
     unsigned kept = 0;
     for (unsigned i = 0; i < held(m); i++)
@@ -258,9 +271,9 @@ int answer_key_escrow(struct request *q) {
         return refuse(q, "key.escrow", NULL, 400, "malformed", problem);
     if (!are_distinct(&by))
         return refuse(q, "key.escrow", NULL, 400, "malformed", "Each share needs a recipient of its own.");
-    if (held(m) == ESCROWS_MOST || m->meta.escrow == UINT32_MAX)
+    if (held(m) >= ESCROWS_MOST - 1 || m->meta.escrow == UINT32_MAX)
         return refuse(q, "key.escrow", NULL, 409, "too-many-escrows",
-                      "There are 32 escrow copies: destroy older ones, and state that first.");
+                      "There are 31 escrow copies: destroy older ones, and state that first.");
     return make(q, &by);
 }
 

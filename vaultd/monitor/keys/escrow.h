@@ -20,4 +20,9 @@ json_t *escrows_json(const struct monitor *m);
 /* Whether one was ever made, and none would be taken in the ring's place as things are. */
 bool escrows_outdated(const struct monitor *m);
 
+/* After a restore: copies that were made after the backup are not known, and their numbers must not be given again. One
+ * entry stands for all of them, and for any generation, until two persons state that there are none. Faults of the
+ * index. */
+int escrow_suspect(struct monitor *m);
+
 #endif

@@ -56,7 +56,7 @@ static int index_step(struct monitor *m, struct job_value *j) {
     enum index_db db = DB_META;
     uint64_t done = 0, left = 0;
     if (!index_is_resealing(m->index)) /* it ended, and that was not recorded */
-        return VAULT_NOT_FOUND;
+        return keyring_next_index_key(m->keyring) == NULL ? VAULT_NOT_FOUND : VAULT_E_STATE;
     int result = index_reseal(m->index, &how, &done, &left, &db);
     j->done += done;
     j->failed += left;

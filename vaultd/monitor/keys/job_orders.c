@@ -7,13 +7,13 @@ enum { RATE_MAX = 1000000 };
 /* The job that is meant, if it has not ended. VAULT_DENIED: it was answered that there is no such job. */
 static int find_job(struct request *q, const char *event, uint32_t number, struct job_value *ret) {
     struct monitor *m = q->monitor;
-    int result = VAULT_OK;
-    if (number == 0 || number > m->meta.jobs)
-        result = refuse(q, event, NULL, 404, "no-such-job", "There is no job of this number.");
-    else if (number <= m->meta.jobs_ended && number != m->meta.aside)
-        result = refuse(q, event, NULL, 409, "job-ended", "The job has ended.");
-    else
-        return job_load(m, number, ret);
+    bool exists = number != 0 && number <= m->meta.jobs;
+    bool passed = number <= m->meta.jobs_ended && number != m->meta.aside;
+    int result = exists ? job_load(m, number, ret) : VAULT_OK;
+    if (exists && !passed && (result != VAULT_OK || ret->ended == 0))
+        return result;
+    result = exists ? refuse(q, event, NULL, 409, "job-ended", "The job has ended.")
+                    : refuse(q, event, NULL, 404, "no-such-job", "There is no job of this number.");
     return result == VAULT_OK ? VAULT_DENIED : result;
 }
 
@@ -25,6 +25,7 @@ static int order(struct request *q, const char *event, const struct job_value *j
                        j->number == m->meta.aside ? "MiB" : "entries"))
         return VAULT_E_STATE;
     jobs_wake(m);
+    m->rekeying.due = 0;
     int result = job_store(m, j);
     return result == VAULT_OK ? administer(q, event, NULL, 'U', detail, 200, job_json(m, j)) : result;
 }

@@ -10,7 +10,7 @@
  * just now; and what a job with a rate may make up for at once. */
 enum { SLICE_MS = 4, PATIENCE_MS = 25, IDLE_MS = 1000, BURST_US = 100000 };
 
-static const struct job_kind *const kinds[] = {&job_kek, &job_turn, &job_shred, &job_index};
+static const struct job_kind *const kinds[] = {&job_kek, &job_turn, &job_shred, &job_index, &job_names};
 
 static const struct job_kind *kind_of(const struct job_value *j) {
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
@@ -60,12 +60,17 @@ json_t *job_json(struct monitor *m, const struct job_value *j) {
                      held == 0 ? json_null() : json_integer((json_int_t)held));
 }
 
-int answer_key_jobs(struct request *q) {
+/* The last ones, and after them the one that runs beside them for longer. */
+static uint32_t next_shown(const struct monitor *m, uint32_t n) {
     enum { SHOWN = 50 };
+    bool listed = n > 1 && m->meta.jobs - (n - 1) < SHOWN;
+    return listed ? n - 1 : m->meta.aside < n ? m->meta.aside : 0;
+}
+
+int answer_key_jobs(struct request *q) {
     struct job_value j;
     json_t *jobs = json_array();
-    uint32_t last = q->monitor->meta.jobs;
-    for (uint32_t n = last; n > 0 && last - n < SHOWN; n--) {
+    for (uint32_t n = q->monitor->meta.jobs; n > 0; n = next_shown(q->monitor, n)) {
         int result = job_load(q->monitor, n, &j);
         if (result == VAULT_E_DAMAGED)
             continue; /* it only tells */
@@ -175,11 +180,10 @@ static bool gives_way(const struct monitor *m) {
     return m->replies != NULL && loop_now_ms() - m->job_ran < PATIENCE_MS;
 }
 
-/* The next one runs beside the others: they go on behind it. */
-static int pass_aside(struct monitor *m) {
-    int result = batch_begin(m);
+/* The next one runs beside the others, or did: they go on behind it. */
+static int pass(struct monitor *m) {
     m->meta.jobs_ended++;
-    return result == VAULT_OK ? meta_store(m) : result;
+    return meta_store(m);
 }
 
 static bool has_job(const struct monitor *m) {
@@ -188,7 +192,6 @@ static bool has_job(const struct monitor *m) {
 
 void jobs_wake(struct monitor *m) {
     m->job_again = m->job_due = 0;
-    m->rekeying.due = 0;
 }
 
 int jobs_tick(const struct monitor *m) {
@@ -204,6 +207,8 @@ static int run_first(struct monitor *m) {
     const struct job_kind *kind = NULL;
     uint32_t number = m->meta.jobs_ended + 1;
     int result = job_load(m, number, &j);
+    if (result == VAULT_OK && j.ended != 0) /* it ran beside the others, and has ended before they came to it */
+        return pass(m);
     if (m->job_broken == number && result != VAULT_E_IO)
         return give_up(m, "the index cannot be read where it goes on");
     if (result == VAULT_OK)
@@ -226,14 +231,12 @@ int jobs_step(struct monitor *m, bool *ret_more) {
     if (!has_job(m) || loop_now_ms() < m->job_again)
         return VAULT_OK;
     m->job_again = 0;
-    if (m->meta.jobs_ended + 1 == m->meta.aside)
-        return pass_aside(m);
     *ret_more = true;
     if (gives_way(m))
         return VAULT_OK;
     int result = batch_begin(m);
     if (result == VAULT_OK)
-        result = run_first(m);
+        result = m->meta.jobs_ended + 1 == m->meta.aside ? pass(m) : run_first(m);
     m->job_ran = loop_now_ms();
     m->job_slices++;
     *ret_more = result == VAULT_OK && m->job_again == 0 && m->meta.jobs_ended < m->meta.jobs;

@@ -22,6 +22,8 @@ extern const struct job_kind job_kek;
 extern const struct job_kind job_turn;
 /* index_key.c: the index to another key. */
 extern const struct job_kind job_index;
+/* name_key.c: names in the index to another key. */
+extern const struct job_kind job_names;
 /* shreds.c: the files of a shredded subject. */
 extern const struct job_kind job_shred;
 

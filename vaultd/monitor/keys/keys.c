@@ -31,16 +31,17 @@ static json_t *generations_json(const struct monitor *m) {
 
 int answer_key_list(struct request *q) {
     const struct keyring *k = q->monitor->keyring;
-    json_int_t index = keyring_index_generation(k);
+    json_int_t index = keyring_index_generation(k), names = keyring_name_generation(k);
     char vkey[CHECKPOINT_VKEY_MAX] = "";
     int result = audit_key_vkey(q->monitor, vkey);
     if (result != VAULT_OK)
         return result;
-    json_t *answer =
-        json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:s, s:I, s:o}", "epoch", (json_int_t)keyring_epoch(k), "generations",
-                  generations_json(q->monitor), "seal", seals_json(q->monitor), "key_age", key_age_json(q->monitor),
-                  "escrow", escrows_json(q->monitor), "warnings", key_warnings(q->monitor), "vkey", vkey, "index",
-                  index, "index_next", keyring_next_index_key(k) != NULL ? json_integer(index + 1) : json_null());
+    json_t *answer = json_pack(
+        "{s:I, s:o, s:o, s:o, s:o, s:o, s:s, s:I, s:o, s:I, s:o}", "epoch", (json_int_t)keyring_epoch(k), "generations",
+        generations_json(q->monitor), "seal", seals_json(q->monitor), "key_age", key_age_json(q->monitor), "escrow",
+        escrows_json(q->monitor), "warnings", key_warnings(q->monitor), "vkey", vkey, "index", index, "index_next",
+        keyring_next_index_key(k) != NULL ? json_integer(index + 1) : json_null(), "names", names, "names_next",
+        keyring_next_name_key(k) != NULL ? json_integer(names + 1) : json_null());
     return administer(q, "key.list", NULL, 'R', NULL, 200, answer);
 }
 
@@ -104,7 +105,7 @@ static int ask_to_retire(struct request *q) {
     char text[RETIREMENT_TEXT];
     char dying[PENDING_DETAIL - RETIREMENT_TEXT - 64];
     char detail[PENDING_DETAIL];
-    int result = backups_dying(m, dying, sizeof(dying));
+    int result = backups_dying(m, false, dying, sizeof(dying));
     if (result != VAULT_OK)
         return result;
     bool fits = retirement_text(m, m->meta.generation, text) &&
@@ -179,11 +180,26 @@ static int rotate_audit(struct request *q) {
     return result;
 }
 
+/* Where backups die of it, it waits for a second person, who is told their names: *ret_asked. */
+static int ask_if_backups_die(struct request *q, const char *what, bool *ret_asked) {
+    char dying[PENDING_DETAIL - 96];
+    char detail[PENDING_DETAIL];
+    int result = backups_dying(q->monitor, true, dying, sizeof(dying));
+    *ret_asked = result == VAULT_OK && dying[0] != '\0' && q->asked_by == NULL;
+    if (!*ret_asked)
+        return result;
+    return format_string(detail, sizeof(detail), "%s; backups that die: %s", what, dying)
+               ? pending_ask(q, "key.rotate", NULL, detail)
+               : VAULT_E_STATE;
+}
+
 /* The key that the index is sealed under. */
-static int rotate_index(struct request *q, bool leave) {
+static int rotate_index(struct request *q) {
     struct monitor *m = q->monitor;
+    bool leave = q->message->key_rotate.leave_damaged != 0;
     struct job_value job;
     char detail[80];
+    bool asked = false;
     bool running = false;
     int result = job_is_open(m, &job_index, &running);
     if (result == VAULT_OK && running)
@@ -192,8 +208,10 @@ static int rotate_index(struct request *q, bool leave) {
         return refuse(q, "key.rotate", NULL, 409, "backup-running",
                       "A backup is being made under the present key: ask again when it has ended.");
     if (result == VAULT_OK)
+        result = ask_if_backups_die(q, leave ? "index, damaged entries are left behind" : "index", &asked);
+    if (result == VAULT_OK && !asked)
         result = index_key_change(m, leave, &job);
-    if (result != VAULT_OK)
+    if (result != VAULT_OK || asked)
         return result;
     if (!format_string(detail, sizeof(detail), "index to generation %u%s", job.generation,
                        leave ? ", damaged entries are left behind" : ""))
@@ -201,35 +219,71 @@ static int rotate_index(struct request *q, bool leave) {
     return administer(q, "key.rotate", NULL, 'U', detail, 202, job_json(m, &job));
 }
 
+/* The key under which the index knows names. */
+static int rotate_names(struct request *q) {
+    struct monitor *m = q->monitor;
+    struct job_value job;
+    char detail[64];
+    bool asked = false;
+    bool running = false;
+    int result = job_is_open(m, &job_names, &running);
+    if (result == VAULT_OK && running)
+        return refuse(q, "key.rotate", NULL, 409, "job-running", "The rotation before has not ended yet.");
+    if (result == VAULT_OK && backup_has_key(m))
+        return refuse(q, "key.rotate", NULL, 409, "backup-running",
+                      "A backup is being made with the present names: ask again when it has ended.");
+    if (result == VAULT_OK)
+        result = ask_if_backups_die(q, "names", &asked);
+    if (result == VAULT_OK && !asked)
+        result = name_key_change(m, &job);
+    if (result != VAULT_OK || asked)
+        return result;
+    return format_string(detail, sizeof(detail), "names to generation %u", job.generation)
+               ? administer(q, "key.rotate", NULL, 'U', detail, 202, job_json(m, &job))
+               : VAULT_E_STATE;
+}
+
+static int rotate_root_alone(struct request *q) {
+    return rotate_root(q, "root");
+}
+
+/* What can be rotated: whether older ones can be retired, damaged entries be left behind, and whether the ring changes
+ * at once. */
+static const struct rotation {
+    const char *what;
+    bool retires, leaves, writes_ring;
+    int (*rotate)(struct request *q);
+} rotations[] = {
+    {"kek", true, false, true, rotate_kek},      {"subject", false, false, false, rotate_subjects},
+    {"data", false, false, false, rotate_data},  {"root", false, false, true, rotate_root_alone},
+    {"audit", false, false, true, rotate_audit}, {"index", false, true, true, rotate_index},
+    {"names", false, false, true, rotate_names},
+};
+
+static const struct rotation *rotation_of(const char *what) {
+    for (size_t i = 0; i < sizeof(rotations) / sizeof(rotations[0]); i++)
+        if (strcmp(rotations[i].what, what) == 0)
+            return &rotations[i];
+    return NULL;
+}
+
 int answer_key_rotate(struct request *q) {
     const struct msg_key_rotate *r = &q->message->key_rotate;
-    bool kek = strcmp(r->what, "kek") == 0;
-    bool root = strcmp(r->what, "root") == 0;
-    bool audit = strcmp(r->what, "audit") == 0;
-    bool index = strcmp(r->what, "index") == 0;
-    if (strcmp(r->what, "subject") == 0 && r->retire == 0 && r->leave_damaged == 0)
-        return rotate_subjects(q);
-    if (strcmp(r->what, "data") == 0 && r->retire == 0 && r->leave_damaged == 0)
-        return rotate_data(q);
-    if (!(kek || ((root || audit || index) && r->retire == 0)) || r->leave_damaged > index || r->retire > 1 ||
-        r->without_backup > r->retire)
+    const struct rotation *kind = rotation_of(r->what);
+    if (kind == NULL || r->retire > kind->retires || r->leave_damaged > kind->leaves || r->without_backup > r->retire)
         return refuse(
             q, "key.rotate", NULL, 400, "malformed",
-            "'kek', 'root', 'subject', 'data', 'audit' and 'index' can be rotated, and generations of 'kek' be "
-            "retired.");
-    if (!space_for_ring(q->monitor))
+            "'kek', 'root', 'subject', 'data', 'audit', 'index' and 'names' can be rotated, and generations of 'kek' "
+            "be retired.");
+    if (kind->writes_ring && !space_for_ring(q->monitor))
         return refuse(q, "key.rotate", NULL, 507, "keyring-full", "There is no space for a copy of the key ring.");
-    if (audit)
-        return rotate_audit(q);
-    if (index)
-        return rotate_index(q, r->leave_damaged != 0);
-    return root ? rotate_root(q, "root") : r->retire != 0 ? retire(q) : rotate_kek(q);
+    return r->retire != 0 ? retire(q) : kind->rotate(q);
 }
 
 static int rewrap(struct monitor *m, const uint8_t subject[HASH_SIZE], uint32_t generation) {
     static struct subject_value s;
     int result = index_get_record(m->index, DB_SUBJECTS, subject, HASH_SIZE, &layout_subject_value, &s);
-    if (result != VAULT_OK || s.generation == generation)
+    if (result != VAULT_OK || s.generation >= generation) /* never back: a shred counts on the last one that wrapped */
         return result;
     result = subject_key_rewrap(m, &s, generation);
     return result == VAULT_OK ? index_put_record(m->index, DB_SUBJECTS, subject, HASH_SIZE, &layout_subject_value, &s)

@@ -151,6 +151,8 @@ void rekey_worker_gone(struct monitor *m, uint64_t worker) {
     if (m->rekeying.worker != worker)
         return;
     m->rekeying.worker = 0;
+    if (m->seal != SEAL_UNSEALED)
+        m->rekeying.tries = 0; /* it was ended, and did not fail */
     uint64_t soonest = loop_now_ms() + m->rekeying.tries * (uint64_t)RETRY_MS;
     if (m->rekeying.due < soonest)
         m->rekeying.due = soonest;
@@ -336,12 +338,12 @@ static int exchange(struct request *q, const struct upload_value *u, struct file
     b.generation = u->key_number;
     COPY_ARRAY(b.key, u->key);
     b.number++;
-    b.keyed = monitor_time(m);
+    b.keyed = u->keyed;
     *ret_number = b.number;
     if (result == VAULT_OK)
         result = data_key_rewrap(m, &s, u->blob, &b.generation, b.key);
     if (result == VAULT_OK)
-        result = content_remove(m, f);
+        result = content_replaced(m, f);
     COPY_ARRAY(f->blob, u->blob);
     if (result == VAULT_OK)
         result = index_put_record(m->index, DB_BLOBS, f->blob, ID_SIZE, &layout_blob_value, &b);
@@ -365,7 +367,7 @@ static void describe_failure(const struct msg_rekey_end *end, char *detail, size
     else
         copy_string(detail, size,
                     end->outcome == REKEY_DONE   ? "the content is not what was deposited"
-                    : end->outcome == REKEY_FULL ? "the store is full"
+                    : end->outcome == REKEY_FULL ? "there is no room for it now"
                                                  : "the content could not be read or kept");
     log_error("rekey: a file keeps its data key: %s", detail);
 }

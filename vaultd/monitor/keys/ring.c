@@ -41,6 +41,8 @@ static int apply(struct monitor *m, const struct ring_change *c) {
     case INTENT_AUDIT_KEY: return keyring_replace_audit_seed(m->keyring, c->seed);
     case INTENT_INDEX_KEY: return keyring_begin_index_key(m->keyring);
     case INTENT_INDEX_KEY_DONE: return keyring_end_index_key(m->keyring);
+    case INTENT_NAME_KEY: return keyring_begin_name_key(m->keyring);
+    case INTENT_NAME_KEY_DONE: return keyring_end_name_key(m->keyring);
     default: break;
     }
     return result == VAULT_OK ? replace_seal(m, c->seal, c->root) : result;
@@ -122,7 +124,7 @@ static int note_retired(struct monitor *m, uint32_t first, const char *dead) {
 
 /* The index follows the ring, which has one generation only, under another root key. */
 static int follow_retirement(struct monitor *m) {
-    int result = backups_dying(m, m->dead_backups, sizeof(m->dead_backups));
+    int result = backups_dying(m, false, m->dead_backups, sizeof(m->dead_backups));
     if (result == VAULT_OK)
         result = backups_die(m);
     if (result == VAULT_OK)
@@ -191,6 +193,8 @@ static const struct {
     {INTENT_AUDIT_KEY, "a change of the audit key", audit_key_recovered},
     {INTENT_INDEX_KEY, "a change of the index key", index_key_begun},
     {INTENT_INDEX_KEY_DONE, "the end of the index key before", index_key_ended},
+    {INTENT_NAME_KEY, "a change of the name key", name_key_begun},
+    {INTENT_NAME_KEY_DONE, "the end of the name key before", name_key_ended},
 };
 
 static int follow(struct monitor *m, char problem[200]) {
@@ -225,6 +229,8 @@ int ring_fits(struct monitor *m, char problem[200]) {
                             oldest);
         return VAULT_E_FORMAT;
     }
+    if (m->meta.name_key < keyring_name_generation(m->keyring))
+        return disagree(problem, "The backup is dead: it needs the name key from before 'key rotate names'.");
     if (keyring_epoch(m->keyring) < m->meta.epoch || keyring_kek(m->keyring, m->meta.generation) == NULL)
         return disagree(problem, "The key ring is older than the backup.");
     return VAULT_OK;
@@ -243,6 +249,12 @@ int ring_take_over(struct monitor *m) {
     struct job_value job;
     bool newer = keyring_newest(m->keyring) > m->meta.generation;
     int result = newer ? activate(m, &job) : ring_follow(m);
+    if (result == VAULT_OK && keyring_next_index_key(m->keyring) != NULL && !index_is_resealing(m->index))
+        result = index_key_begun(m);
+    if (result == VAULT_OK && m->meta.naming == NAMING_NONE && keyring_next_name_key(m->keyring) != NULL)
+        result = name_key_begun(m); /* after the copy was made */
+    if (result == VAULT_OK)
+        result = backups_die(m);
     return result == VAULT_OK ? take_over_retirements(m) : result;
 }
 

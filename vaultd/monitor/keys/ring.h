@@ -61,6 +61,13 @@ int index_key_change(struct monitor *m, bool leave, struct job_value *ret_job);
 int index_key_begun(struct monitor *m);
 int index_key_ended(struct monitor *m);
 
+/* ---- name_key.c ---- */
+
+/* The same for the name key, with a job that moves entries. What is damaged always stops it. */
+int name_key_change(struct monitor *m, struct job_value *ret_job);
+int name_key_begun(struct monitor *m);
+int name_key_ended(struct monitor *m);
+
 /* ---- audit_key.c ---- */
 
 /* Puts another seed in the place of the audit's, and records the change, which both keys signed. `by` (may be NULL) is

@@ -148,7 +148,7 @@ static int shred_subject(struct request *q, struct subject_value *s) {
     subject_key_forget(s, true);
     describe(q, s, &v);
     s->key_number++; /* the present key is gone, too */
-    name_hash(m, NAME_SUBJECT, s->subject, NULL, job.owner);
+    copy_string(job.owner, sizeof(job.owner), s->subject);
     int result = shred_store(m, s, &v);
     if (result == VAULT_OK)
         result = shreds_key_forgotten(m, s);
@@ -193,7 +193,7 @@ static int shred_file(struct request *q, struct subject_value *s, const struct f
     describe(q, s, &v);
     COPY_ARRAY(v.file, f->file);
     copy_string(v.name, sizeof(v.name), f->name);
-    name_hash(m, NAME_SUBJECT, s->subject, NULL, job.owner);
+    copy_string(job.owner, sizeof(job.owner), s->subject);
     int result = file_remove(m, s, f);
     if (result == VAULT_OK)
         result = shred_store(m, s, &v);
@@ -240,10 +240,12 @@ int answer_file_remove(struct request *q) {
 
 static int remove_next(struct monitor *m, struct job_value *j, struct subject_value *s) {
     static struct file_value f;
+    uint8_t owner[HASH_SIZE];
     uint8_t key[INDEX_KEY_MAX];
     size_t size = 0;
     struct mark_value mark;
-    int result = index_next(m->index, DB_SUBJECT_FILES, j->owner, HASH_SIZE, j->cursor, j->cursor_size, key, &size);
+    name_hash(m, NAME_SUBJECT, j->owner, NULL, owner);
+    int result = index_next(m->index, DB_SUBJECT_FILES, owner, HASH_SIZE, j->cursor, j->cursor_size, key, &size);
     if (result != VAULT_OK)
         return result;
     copy_bytes(j->cursor, sizeof(j->cursor), key, size);
@@ -266,7 +268,7 @@ static int remove_next(struct monitor *m, struct job_value *j, struct subject_va
 
 static int shred_step(struct monitor *m, struct job_value *j) {
     static struct subject_value s;
-    int result = index_get_record(m->index, DB_SUBJECTS, j->owner, HASH_SIZE, &layout_subject_value, &s);
+    int result = subject_load(m, j->owner, &s);
     if (result == VAULT_E_DAMAGED) { /* which files are theirs is not known: they are left to a scrub */
         j->failed++;
         return VAULT_NOT_FOUND;
@@ -280,7 +282,7 @@ static int shred_end(struct monitor *m, const struct job_value *j) {
     static struct subject_value s;
     char detail[80];
     struct event e = {.name = "subject.shredded", .action = 'D', .detail = detail};
-    int result = index_get_record(m->index, DB_SUBJECTS, j->owner, HASH_SIZE, &layout_subject_value, &s);
+    int result = subject_load(m, j->owner, &s);
     e.subject = result == VAULT_OK ? s.subject : NULL;
     e.outcome = j->failed == 0 ? "done" : "failed";
     if (!format_string(detail, sizeof(detail), "%llu files, %llu damaged", (unsigned long long)j->done,

@@ -18,6 +18,9 @@ int shreds_json(struct monitor *m, const struct subject_value *s, json_t **ret);
 /* Takes a file's content out of the index, with its wrapped data key; its objects and manifest go later, when no grant
  * needs them any more. Faults of the index. */
 int content_remove(struct monitor *m, const struct file_value *f);
+/* The same for content that another data key replaced: the newest backup may need it, so it is held until a newer one
+ * was verified. Faults of the index. */
+int content_replaced(struct monitor *m, const struct file_value *f);
 /* Takes a file out of the index, with its wrapped data key; its objects and manifest go later. The subject's value and
  * meta are changed and stored. Faults of the index. */
 int file_remove(struct monitor *m, struct subject_value *s, const struct file_value *f);

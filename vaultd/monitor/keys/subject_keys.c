@@ -50,6 +50,22 @@ int subject_key_rewrap(struct monitor *m, struct subject_value *s, uint32_t gene
     return result;
 }
 
+static int rebind(const struct secret *kek, const uint8_t from[HASH_SIZE], const uint8_t to[HASH_SIZE],
+                  uint32_t generation, uint8_t wrapped[WRAP_SIZE]) {
+    CLEANUP_SECRET struct secret *key = NULL;
+    int result = key_unwrap(kek, WRAP_SUBJECT, from, generation, wrapped, &key);
+    return result == VAULT_OK ? key_wrap(kek, WRAP_SUBJECT, to, generation, key, wrapped) : result;
+}
+
+int subject_key_move(struct monitor *m, struct subject_value *s, const uint8_t from[HASH_SIZE],
+                     const uint8_t to[HASH_SIZE]) {
+    const struct secret *kek = keyring_kek(m->keyring, s->generation);
+    if (s->shredded != 0)
+        return VAULT_OK;
+    int result = kek == NULL ? VAULT_E_DAMAGED : rebind(kek, from, to, s->generation, s->key);
+    return result == VAULT_OK && s->turning != 0 ? rebind(kek, from, to, s->generation, s->old_key) : result;
+}
+
 void subject_key_forget(struct subject_value *s, bool all) {
     wipe(s->old_key, sizeof(s->old_key));
     if (all)

@@ -12,6 +12,9 @@
 int subject_key_give(struct monitor *m, struct subject_value *s);
 /* Wraps what the subject has under another generation; the value is not stored yet. Errors as above. */
 int subject_key_rewrap(struct monitor *m, struct subject_value *s, uint32_t generation);
+/* Wraps it for another hash of the same subject, which its wraps are bound to. Errors as above. */
+int subject_key_move(struct monitor *m, struct subject_value *s, const uint8_t from[HASH_SIZE],
+                     const uint8_t to[HASH_SIZE]);
 /* Forgets the key before, at the end of a turn; with `all` the key too. The value is not stored yet. */
 void subject_key_forget(struct subject_value *s, bool all);
 

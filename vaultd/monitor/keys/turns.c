@@ -11,8 +11,7 @@
 #include "vault/result.h"
 
 static bool is_of_one(const struct job_value *j) {
-    static const uint8_t none[HASH_SIZE];
-    return memcmp(j->owner, none, HASH_SIZE) != 0;
+    return j->owner[0] != '\0';
 }
 
 static void move_cursor(struct job_value *j, const uint8_t *key, size_t size) {
@@ -31,7 +30,7 @@ static int next_subject(struct monitor *m, const struct job_value *j, uint8_t re
     if (is_of_one(j) && j->cursor_size == HASH_SIZE)
         return VAULT_NOT_FOUND;
     if (is_of_one(j)) {
-        copy_bytes(ret, HASH_SIZE, j->owner, HASH_SIZE);
+        name_hash(m, NAME_SUBJECT, j->owner, NULL, ret);
         return VAULT_OK;
     }
     int result = index_next(m->index, DB_SUBJECTS, NULL, 0, j->cursor, j->cursor_size, key, &size);
@@ -178,8 +177,7 @@ static int turn_end(struct monitor *m, const struct job_value *j) {
     static struct subject_value s;
     char detail[96];
     struct event e = {.name = "key.rotated", .outcome = "done", .action = 'U', .detail = detail};
-    if (is_of_one(j) &&
-        index_get_record(m->index, DB_SUBJECTS, j->owner, HASH_SIZE, &layout_subject_value, &s) == VAULT_OK)
+    if (is_of_one(j) && subject_load(m, j->owner, &s) == VAULT_OK)
         e.subject = s.subject;
     if (!format_string(detail, sizeof(detail), "subject, %llu keys, %llu with damaged files",
                        (unsigned long long)j->done, (unsigned long long)j->failed))

@@ -21,6 +21,7 @@ static int first_transaction(struct monitor *m) {
                                   .epoch = keyring_epoch(m->keyring),
                                   .dev = m->setup.dev,
                                   .generation = keyring_newest(m->keyring),
+                                  .name_key = keyring_name_generation(m->keyring),
                                   .sealed = monitor_time(m)};
     COPY_ARRAY(m->meta.vault, keyring_vault_id(m->keyring));
     m->tree = (struct merkle_fold){0};
@@ -83,8 +84,9 @@ int vault_make(struct monitor *m, struct opening *o) {
     return result;
 }
 
-static const char index_is_foreign[] =
-    "The index does not open with this key ring: it is damaged, or the ring is of another vault.";
+static const char index_is_foreign[] = "The index does not open with this key ring: it is damaged, it is a copy from "
+                                       "before another index key, or the ring is "
+                                       "of another vault.";
 
 /* Everything that a crash left half done is settled before the first request. */
 static int recover(struct monitor *m, struct opening *o) {

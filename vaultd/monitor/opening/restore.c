@@ -3,11 +3,14 @@
  * custodian has stated that it was all done again. */
 #include "restore.h"
 
+#include <fcntl.h>
 #include <sodium.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "vaultd/monitor/care/backup.h"
+#include "vaultd/monitor/keys/escrow.h"
 #include "vaultd/monitor/keys/ring.h"
 #include "vaultd/monitor/pending.h"
 #include "vault/checkpoint.h"
@@ -15,7 +18,7 @@
 #include "vault/result.h"
 
 int monitor_origin(const struct monitor *m, char ret[CHECKPOINT_ORIGIN_MAX + 1]) {
-    return checkpoint_origin(m->setup.origin, m->meta.restored, ret);
+    return checkpoint_origin(m->setup.origin, m->meta.origin, ret);
 }
 
 json_t *restored_json(const struct monitor *m) {
@@ -60,13 +63,19 @@ static unsigned status_of_rule(const char *rule) {
                                                  : 409;
 }
 
+/* Which file is in the index's place; 0: none. */
+static uint64_t index_inode(const struct monitor *m) {
+    struct stat found;
+    return fstatat(m->place.directory, "index/data.mdb", &found, AT_SYMLINK_NOFOLLOW) == 0 ? found.st_ino : 0;
+}
+
 void restore_concluded(struct monitor *m) {
     struct backup *b = &m->backup;
     struct worker *w = worker_find(m, m->credential_worker);
     struct message request = {.id = m->credential_id};
-    b->placed = b->good || index_exists(); /* only a whole copy gets that name, whatever its process died of then */
-    if (b->placed) {
-        log_notice("restore: a copy is in the index's place backup=%s", b->name);
+    b->placed = b->good ? index_inode(m) : 0;
+    if (b->good || index_exists()) { /* only a whole copy gets that name, whatever its process died of then */
+        log_notice("restore: an index is in its place backup=%s", b->name);
         life_open_restored(m);
         return;
     }
@@ -76,11 +85,13 @@ void restore_concluded(struct monitor *m) {
         answer_problem(m, w, &request, status_of_rule(b->rule), NO_SEQ, NULL, b->rule, b->problem);
 }
 
-/* Otherwise the place is taken by what can never be opened. The backup itself stays as it is. */
+/* Otherwise the place is taken by what can never be opened. The backup itself stays as it is; and so does an index that
+ * somebody else has put there meanwhile. */
 void restore_failed(struct monitor *m, int result) {
-    if (!m->backup.placed || (result != VAULT_E_FORMAT && result != VAULT_E_DAMAGED))
+    if (m->backup.placed == 0 || (result != VAULT_E_FORMAT && result != VAULT_E_DAMAGED) ||
+        index_inode(m) != m->backup.placed)
         return;
-    m->backup.placed = false;
+    m->backup.placed = 0;
     (void)unlinkat(m->place.directory, "index/data.mdb", 0);
     (void)unlinkat(m->place.directory, "index/lock.mdb", 0);
     log_error("restore: the copy cannot be opened with this key ring, and was removed from the index's place");
@@ -99,16 +110,30 @@ static bool describe_head(struct monitor *m, char *to, size_t size) {
            format_string(to, size, "continues the log %s %llu %s", origin, (unsigned long long)m->tree.size, root);
 }
 
+/* The ring is told first: whatever copy is restored, and however often, no log gets a name that one had before. */
+static int take_epoch(struct monitor *m) {
+    int result = keyring_raise_epoch(m->keyring);
+    if (result == VAULT_OK && keyring_epoch(m->keyring) > UINT32_MAX)
+        result = VAULT_E_LIMIT;
+    return result == VAULT_OK ? keyring_store(m->keyring, &m->place, m->root) : result;
+}
+
 /* The mark goes with the record that tells of it. */
 static int begin_anew(struct monitor *m) {
     char detail[CHECKPOINT_ORIGIN_MAX + 128];
     if (!describe_head(m, detail, sizeof(detail)))
         return VAULT_E_STATE;
+    int result = take_epoch(m);
+    if (result != VAULT_OK)
+        return result;
     m->meta.copy = 0;
+    m->meta.origin_before = m->meta.origin;
+    m->meta.origin = (uint32_t)keyring_epoch(m->keyring);
     m->meta.restored++;
+    m->meta.pending += 1000; /* nobody is to approve another request by a number that they were told before */
     m->meta.unconfirmed = 1;
     m->meta.continues = m->tree.size;
-    int result = meta_store(m);
+    result = meta_store(m);
     return result == VAULT_OK ? life_record(m, "vault.restored", detail) : result;
 }
 
@@ -118,6 +143,8 @@ int restore_settle(struct monitor *m, char problem[200]) {
         result = begin_anew(m);
     if (result == VAULT_OK)
         result = ring_take_over(m);
+    if (result == VAULT_OK)
+        result = escrow_suspect(m);
     if (result == VAULT_OK)
         result = pending_drop_all(m);
     if (result == VAULT_OK)
@@ -131,10 +158,31 @@ static bool is_administrator(const struct asker *a) {
     return (a->roles & ~(1u << ROLE_DEPOSITOR | 1u << ROLE_READER)) != 0;
 }
 
+/* Who was revoked since the backup is not revoked in it: over the network one may look, and be the second person of
+ * what is asked for on the host. */
+static bool may_come_by_network(unsigned type) {
+    switch (type) {
+    case MSG_status:
+    case MSG_request_show:
+    case MSG_refusal:
+    case MSG_pending_list:
+    case MSG_pending_approve:
+    case MSG_pending_refuse:
+    case MSG_audit_tail:
+    case MSG_audit_checkpoint:
+    case MSG_audit_export:
+    case MSG_audit_records:
+    case MSG_audit_proofs: return true;
+    default: return false;
+    }
+}
+
 /* Lists and decisions are looked at by administrators too, who must see what they are to do again. */
 bool restore_forbids(const struct request *q) {
     if (q->monitor->meta.unconfirmed == 0)
         return false;
+    if (q->worker->kind == PEER_TLS && !may_come_by_network(q->message->type))
+        return true;
     switch (q->message->type) {
     case MSG_open:
     case MSG_page_get:
@@ -152,8 +200,8 @@ bool restore_forbids(const struct request *q) {
 int restore_refuse(struct request *q) {
     static const char rule[] = "restored-not-confirmed";
     static const char text[] =
-        "The vault was restored from a backup: nothing is read or deposited until a custodian has "
-        "stated that what was withdrawn since is withdrawn again.";
+        "The vault was restored from a backup: nothing is read or deposited, and nothing is changed over the network, "
+        "until a custodian has stated on its host that what was withdrawn since is withdrawn again.";
     uint64_t seq = NO_SEQ;
     struct event e = {.name = message_name(q->message->type),
                       .outcome = "denied",
@@ -189,7 +237,7 @@ static bool read_known(struct monitor *m, const char *text, struct checkpoint *r
         return false;
     note[n] = '\0';
     if (strlen(note) != n || monitor_origin(m, origin) != VAULT_OK ||
-        checkpoint_origin(m->setup.origin, m->meta.restored - 1, before) != VAULT_OK ||
+        checkpoint_origin(m->setup.origin, m->meta.origin_before, before) != VAULT_OK ||
         checkpoint_vkey(origin, keyring_audit_seed(m->keyring), vkey) != VAULT_OK ||
         checkpoint_verify_earlier(note, vkey, ret) != VAULT_OK)
         return false;

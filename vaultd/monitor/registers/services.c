@@ -19,7 +19,7 @@ enum {
 };
 
 static const char *field_at_fault(const struct msg_service_add *a) {
-    if (!name_is_good(a->name) || strncmp(a->name, "unix:", 5) == 0)
+    if (!name_is_good(a->name) || name_is_local(a->name))
         return "The name is malformed.";
     if (a->san[0] == '\0' || strchr(a->san, ':') == NULL)
         return "The SAN must be a URI.";
