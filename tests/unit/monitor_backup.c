@@ -36,7 +36,7 @@ static int begin(const char *name, uint64_t *ret_id) {
     struct heard h = supervisor_heard();
     assert_true(h.backup_id != 0 && h.backup_task == BACKUP_COPY);
     *ret_id = h.backup_id;
-    int process = supervisor_backup(h.backup_id, NULL);
+    int process = supervisor_backup(h.backup_id);
     message_clear(&in);
     assert_int_equal(channel_receive(process, &in), VAULT_OK);
     assert_int_equal(in.type, MSG_backup_copy);
@@ -120,7 +120,7 @@ static void failure_is_named_and_recorded(void **state) {
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         if (cases[i].channel != NULL) {
             assert_int_equal(ask_backup("b"), 202);
-            (void)supervisor_backup(supervisor_heard().backup_id, cases[i].channel);
+            supervisor_no_backup(supervisor_heard().backup_id, cases[i].channel);
             turns(2);
         } else {
             int process = begin("b", &id);
@@ -142,13 +142,26 @@ static void failure_is_named_and_recorded(void **state) {
     assert_false(m.stop);
 }
 
+/* Killed while its channel was on the way here: why it ended is for the supervisor to say. */
+static void death_before_the_task_is_named_as_any_other(void **state) {
+    (void)state;
+    assert_int_equal(ask_backup("b"), 202);
+    uint64_t id = supervisor_heard().backup_id;
+    supervisor_backup_died_before(id);
+    assert_true(last_is("state", "running"));
+    supervisor_backup_gone(id, "backup-crashed");
+    assert_true(last_is("state", "failed"));
+    assert_true(last_is("rule", "backup-crashed"));
+    assert_int_equal(audit_count("\"backup.made\"", "\"failed\"", NULL), 1);
+}
+
 static void words_of_another_time_are_not_heard(void **state) {
     uint64_t id = 0;
     (void)state;
     int process = begin("b", &id);
     supervisor_backup_gone(id - 1, "backup-crashed");
     supervisor_backup_gone(id + 1, "backup-crashed");
-    close(supervisor_backup(id, NULL)); /* a second channel */
+    close(supervisor_backup(id)); /* a second channel */
     assert_true(last_is("state", "running"));
     say_copied(process, 1, 1);
     supervisor_backup_gone(id, "");
@@ -319,6 +332,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(another_index_key_is_the_end_of_backups, set_up, tear_down),
         cmocka_unit_test_setup_teardown(process_gets_the_key_and_its_word_counts_when_it_is_dead, set_up, tear_down),
         cmocka_unit_test_setup_teardown(failure_is_named_and_recorded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(death_before_the_task_is_named_as_any_other, set_up, tear_down),
         cmocka_unit_test_setup_teardown(words_of_another_time_are_not_heard, set_up, tear_down),
         cmocka_unit_test_setup_teardown(sealing_is_answered_when_the_process_is_dead, set_up, tear_down),
         cmocka_unit_test_setup_teardown(record_that_was_dropped_comes_again, set_up, tear_down),

@@ -236,20 +236,34 @@ int supervisor_token(uint64_t id) {
     return ends[0];
 }
 
-int supervisor_backup(uint64_t id, const char *rule) {
-    int ends[2] = {-1, -1};
+static void hand_backup_channel(uint64_t id, int end) {
     message_init(&out, MSG_backup_channel, id);
-    if (rule == NULL) {
-        assert_int_equal(channel_pair(ends), VAULT_OK);
-        lend(&out, ends[1]);
-    } else {
-        copy_string(out.backup_channel.rule, sizeof(out.backup_channel.rule), rule);
-        copy_string(out.backup_channel.problem, sizeof(out.backup_channel.problem), "There is none.");
-    }
+    lend(&out, end);
     assert_int_equal(channel_send(control, &out), VAULT_OK);
     message_clear(&out);
     turn();
+}
+
+int supervisor_backup(uint64_t id) {
+    int ends[2] = {-1, -1};
+    assert_int_equal(channel_pair(ends), VAULT_OK);
+    hand_backup_channel(id, ends[1]);
     return ends[0];
+}
+
+void supervisor_backup_died_before(uint64_t id) {
+    int ends[2] = {-1, -1};
+    assert_int_equal(channel_pair(ends), VAULT_OK);
+    close(ends[0]);
+    hand_backup_channel(id, ends[1]);
+}
+
+void supervisor_no_backup(uint64_t id, const char *rule) {
+    message_init(&out, MSG_backup_channel, id);
+    copy_string(out.backup_channel.rule, sizeof(out.backup_channel.rule), rule);
+    copy_string(out.backup_channel.problem, sizeof(out.backup_channel.problem), "There is none.");
+    assert_int_equal(channel_send(control, &out), VAULT_OK);
+    turn();
 }
 
 void supervisor_backup_gone(uint64_t id, const char *rule) {

@@ -66,9 +66,11 @@ struct heard supervisor_heard(void);
 void supervisor_credential(const char *name);
 /* Whether a directory for backups is configured. */
 extern bool rig_backups;
-/* Answers a backup_wanted: the process's end of the channel; or with a problem under this rule, as far as `rule` is not
- * NULL. Says that the process has ended, in order if `rule` is empty. */
-int supervisor_backup(uint64_t id, const char *rule);
+/* Answers a backup_wanted: with a channel, whose other end is returned; with one whose process is dead already; or with a
+ * problem under this rule. Says that the process has ended, in order if `rule` is empty. */
+int supervisor_backup(uint64_t id);
+void supervisor_backup_died_before(uint64_t id);
+void supervisor_no_backup(uint64_t id, const char *rule);
 void supervisor_backup_gone(uint64_t id, const char *rule);
 /* Answers a token_wanted; the token's end of the channel. */
 int supervisor_token(uint64_t id);
