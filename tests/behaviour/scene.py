@@ -207,14 +207,22 @@ def start(vault, seconds=60):
         raise
 
 
+def is_ending(parent, name):
+    """A process that has lost its memory, and with it its name, and closes its files only now: it may still hold locks and
+    sockets, and nobody can say whose it is. What the kernel runs for itself has no name either."""
+    return name == "" and parent not in (0, 2)
+
+
 def orphans(vault):
-    """Processes of this vault that have outlived their supervisor: those that write to its log."""
+    """Processes of this vault that have outlived their supervisor: those that write to its log, and those that just end."""
     log, found = str(vault.folder / "vaultd.log"), []
     for entry in os.listdir("/proc"):
-        if entry.isdigit() and (parent_and_name(entry)[1] or "").startswith("vaultd"):
-            with contextlib.suppress(OSError):
-                if os.readlink(f"/proc/{entry}/fd/2") == log and int(entry) != vault.pid:
-                    found.append(int(entry))
+        parent, name = parent_and_name(entry) if entry.isdigit() else (None, None)
+        if name is None or int(entry) == vault.pid:
+            continue
+        with contextlib.suppress(OSError):
+            if is_ending(parent, name) or (name.startswith("vaultd") and os.readlink(f"/proc/{entry}/fd/2") == log):
+                found.append(int(entry))
     return found
 
 

@@ -396,7 +396,7 @@ def test_death_in_the_middle_of_a_restore_is_none_or_all_of_it(fresh_vault):
     lose_state(vault)
     killed, found = {"vaultd-backup": 0, "vaultd-monitor": 0}, set()
     program = shutil.which("vaultctl", path=vault.env["PATH"])
-    for number in range(160):
+    for number in range(400):
         if min(killed.values()) > 8 and found == {True, False}:
             break
         kind = ("vaultd-backup", "vaultd-monitor")[number % 2]
