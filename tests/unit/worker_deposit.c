@@ -281,6 +281,65 @@ static void connection_carries_several_deposits(void **state) {
     assert_int_equal(peers_stop(p), 0);
 }
 
+/* The first object waits for its permission; more than half of the second is taken meanwhile, and not all that comes.
+ */
+static void say_past_the_first_object(struct peers *p, const uint8_t *bytes, size_t n) {
+    p->hold_tokens = true;
+    start_put_of(p, n, "");
+    say(p, bytes, CHUNK_PLAIN + CHUNK_PLAIN / 2);
+    await_log(p, "upload_announce");
+    assert_int_equal(p->announced, 1);
+    assert_int_equal(p->puts, 0);
+}
+
+static void next_object_is_sealed_while_one_is_announced(void **state) {
+    (void)state;
+    size_t n = 3 * CHUNK_PLAIN + 9;
+    uint8_t *bytes = content_of(n);
+    struct peers *p = peers_start(0);
+    say_past_the_first_object(p, bytes, n);
+    release_token(p, 0);
+    say(p, bytes + CHUNK_PLAIN + CHUNK_PLAIN / 2, CHUNK_PLAIN / 4);
+    await_log(p, "object_put");
+    assert_int_equal(p->announced, 1); /* put as soon as it may be, and not only when the next one is full */
+    p->hold_tokens = false;
+    say(p, bytes + CHUNK_PLAIN / 4 * 7, n - CHUNK_PLAIN / 4 * 7);
+    expect_status(p, 201);
+    expect_stored(p, bytes, n);
+    free(bytes);
+    assert_int_equal(peers_stop(p), 0);
+}
+
+static void object_that_is_refused_on_the_way_ends_the_deposit(void **state) {
+    (void)state;
+    size_t n = 3 * CHUNK_PLAIN;
+    uint8_t *bytes = content_of(n);
+    struct peers *p = peers_start(0);
+    say_past_the_first_object(p, bytes, n);
+    release_token(p, 413);
+    say(p, bytes + CHUNK_PLAIN + CHUNK_PLAIN / 2, CHUNK_PLAIN / 2);
+    expect_status(p, 413);
+    assert_true(log_has(p, "upload_announce", "upload_abort"));
+    assert_int_equal(p->announced, 1);
+    assert_int_equal(p->puts, 0);
+    free(bytes);
+    assert_int_equal(peers_stop(p), 0);
+}
+
+static void client_that_leaves_while_one_is_announced_aborts(void **state) {
+    (void)state;
+    uint8_t *bytes = content_of(2 * CHUNK_PLAIN);
+    struct peers *p = peers_start(0);
+    say_past_the_first_object(p, bytes, 2 * CHUNK_PLAIN);
+    shutdown(p->client, SHUT_WR);
+    release_token(p, 0);
+    await_log(p, "upload_abort");
+    assert_true(log_has(p, "object_put", "upload_abort")); /* what was permitted is over before it is given up */
+    assert_false(log_has(p, "upload_commit", ""));
+    free(bytes);
+    assert_int_equal(peers_stop(p), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(deposits_of_every_shape_are_stored_whole),
@@ -297,6 +356,9 @@ int main(void) {
         cmocka_unit_test(full_store_is_507),
         cmocka_unit_test(failing_store_is_500),
         cmocka_unit_test(connection_carries_several_deposits),
+        cmocka_unit_test(next_object_is_sealed_while_one_is_announced),
+        cmocka_unit_test(object_that_is_refused_on_the_way_ends_the_deposit),
+        cmocka_unit_test(client_that_leaves_while_one_is_announced_aborts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -263,6 +263,20 @@ static void answer_upload_announce(struct peers *p) {
     check(p->announced < PEER_OBJECTS);
     COPY_ARRAY(p->announced_addresses[p->announced], p->m.upload_announce.address);
     p->announced++;
+    p->held = p->m.id;
+    if (!p->hold_tokens)
+        release_token(p, 0);
+}
+
+void release_token(struct peers *p, uint32_t refuse) {
+    check(p->held != 0);
+    message_clear(&p->m);
+    message_init(&p->m, MSG_status, p->held);
+    p->held = 0;
+    if (refuse != 0) {
+        answer(p, refuse);
+        return;
+    }
     start_reply(p, MSG_put_token);
     reply(p, p->monitor);
 }
@@ -307,6 +321,7 @@ static void serve_monitor(struct peers *p) {
     if (result != VAULT_OK)
         return;
     note(p, message_name(p->m.type));
+    check(p->held == 0); /* a worker has one request at a time */
     if (p->silent)
         return;
     switch (p->m.type) {
@@ -455,7 +470,8 @@ void say(struct peers *p, const void *bytes, size_t n) {
             n -= (size_t)sent;
         }
         p->saying = true;
-        serve_turn(p, sent < 0 ? 5000 : 0);
+        if (!serve_turn(p, sent < 0 ? 5000 : 0) && sent < 0)
+            fail_msg("nothing more is taken after: %s", p->log);
         p->saying = false;
     }
 }

@@ -41,6 +41,8 @@ struct peers {
     unsigned put_fails;
     unsigned block_count; /* audit blocks left to give */
     bool silent;          /* the monitor answers nothing */
+    bool hold_tokens;     /* the monitor does not answer an announcement by itself */
+    uint64_t held;        /* the id of that which it has not answered; 0: none */
 
     /* What the worker did. */
     uint8_t last_grant;
@@ -99,6 +101,8 @@ bool log_has(const struct peers *p, const char *first, const char *second);
 bool head_has(const struct response *r, const char *text);
 /* Sends a revocation of grant number n. */
 void send_revocation(struct peers *p, uint8_t n);
+/* Answers the announcement that is held: permits the put, or refuses it with this status if that is not 0. */
+void release_token(struct peers *p, uint32_t refuse);
 /* The objects that were put, opened with the key given out: true if they are `plain`. */
 bool stored_is(struct peers *p, const uint8_t *plain, size_t n);
 

@@ -60,9 +60,13 @@ static void receive_reply(struct worker *w, int channel, uint64_t until_ms) {
     }
 }
 
+uint64_t monitor_send(struct worker *w) {
+    return send_request(w, w->monitor);
+}
+
 int ask(struct worker *w, enum message_type expected) {
     uint64_t until = loop_now_ms() + patience(w->request.type);
-    uint64_t id = send_request(w, w->monitor);
+    uint64_t id = monitor_send(w);
     receive_reply(w, w->monitor, until);
     if (w->reply.id != id)
         worker_fault(w, "the monitor answered what was not asked", VAULT_E_PROTOCOL);

@@ -9,6 +9,8 @@ void ask_start(struct worker *w, enum message_type type);
 /* Sends w->request to the monitor and waits for w->reply, handling revocations meanwhile. VAULT_OK: it is of the type
  * expected. VAULT_DENIED: it is an `answer` instead, to be relayed. */
 int ask(struct worker *w, enum message_type expected);
+/* Its first half: sends w->request and tells its id. The answer comes by upload_take_answer. */
+uint64_t monitor_send(struct worker *w);
 /* The same with the store, which knows no `answer`. */
 void ask_store(struct worker *w, enum message_type expected);
 /* The two halves of ask_store: sends w->request and tells its id; waits for any message into w->reply. */

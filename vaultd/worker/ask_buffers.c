@@ -11,7 +11,7 @@ uint8_t *slots_at(const struct slots *s, uint32_t slot) {
 
 /* Mapping more than the file has would end in SIGBUS. Its size comes from lseek: the sandbox leaves no stat. */
 static void check_buffers(struct worker *w, const struct msg_buffers *b) {
-    if (w->reply.fd_count != 1 || b->slots == 0 || b->slots > SLOTS_MAX || b->slot_size < OBJECT_MAX ||
+    if (w->reply.fd_count != 1 || b->slots < SLOTS_MIN || b->slots > SLOTS_MAX || b->slot_size < OBJECT_MAX ||
         lseek(w->reply.fds[0], 0, SEEK_END) != (off_t)b->slots * b->slot_size)
         worker_fault(w, "the store's buffers are not as agreed", VAULT_E_PROTOCOL);
 }

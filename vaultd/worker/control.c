@@ -5,10 +5,13 @@
 #include <string.h>
 
 #include "connection.h"
+#include "upload.h"
 #include "vault/loop.h"
 #include "vault/result.h"
 
 void control_take(struct worker *w, struct message *m) {
+    if (w->writing != NULL && upload_take_answer(w->writing, m))
+        return;
     if (m->type != MSG_revoke || m->id != 0)
         worker_fault(w, "unexpected message from the monitor", VAULT_E_PROTOCOL);
     uint8_t id[ID_SIZE];

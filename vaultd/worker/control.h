@@ -1,12 +1,13 @@
-/* What the monitor and the supervisor may say at any time: revocations, and that they are gone. */
+/* What the monitor and the supervisor may say at any time: revocations, whether an announced object may be put, and
+ * that they are gone. */
 #ifndef VAULT_WORKER_CONTROL_H
 #define VAULT_WORKER_CONTROL_H
 
 #include "worker.h"
 
-/* Handles every revocation that waits, without waiting for more. Faults end the process. */
+/* Handles all of that which waits, without waiting for more. Faults end the process. */
 void control_check(struct worker *w);
-/* Handles one message with id 0 from the monitor, and clears it. */
+/* Handles one such message from the monitor, and clears it. */
 void control_take(struct worker *w, struct message *m);
 /* Waits until nothing that was written is still to leave this host, doing meanwhile what the monitor says; a client
  * that takes nothing for the idle limit is reset. To be called before a grant is given back: afterwards no withdrawal

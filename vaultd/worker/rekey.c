@@ -28,6 +28,8 @@ static int create(struct worker *w, const struct grant *grant, struct upload *u)
     return result == VAULT_OK ? upload_start(u, w) : result;
 }
 
+/* Both manifests have their pages at the same places, so that when the next page to read is asked for, the page that
+ * was written has been taken, and nothing is announced: a worker has one request at the monitor at a time. */
 static int copy_content(struct worker *w, struct grant *grant, struct upload *u) {
     uint64_t segments = (grant->size + SEGMENT_PLAIN - 1) / SEGMENT_PLAIN;
     int result = VAULT_OK;
@@ -53,7 +55,6 @@ static uint8_t outcome_of(const struct upload *u, int result) {
 static int end_file(struct worker *w, struct grant *grant, struct upload *u, int result,
                     const uint8_t sha256[HASH_SIZE]) {
     upload_settle(u);
-    w->writing = NULL;
     ask_start(w, MSG_rekey_end);
     struct msg_rekey_end *end = &w->request.rekey_end;
     COPY_ARRAY(end->grant, grant->id);
@@ -72,7 +73,6 @@ static int rekey_file(struct worker *w, struct grant *grant) {
     static struct upload u; /* its keys go with its end */
     uint8_t sha256[HASH_SIZE] = {0};
     u = (struct upload){.w = w};
-    w->writing = &u;
     int result = create(w, grant, &u);
     if (result == VAULT_OK)
         result = copy_content(w, grant, &u);

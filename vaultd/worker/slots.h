@@ -7,7 +7,7 @@
 
 #include "vault/protocol/common.h"
 
-enum { SLOTS_MAX = 4 };
+enum { SLOTS_MIN = 2, SLOTS_MAX = 4 };
 
 struct worker;
 

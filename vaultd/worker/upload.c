@@ -2,7 +2,11 @@
 
 #include <sodium.h>
 
+#include "control.h"
+#include "vault/loop.h"
 #include "vault/result.h"
+
+enum { ANSWER_MS = 60000 };
 
 static int digest_start(EVP_MD_CTX *context) {
     return EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1 ? VAULT_OK : VAULT_E_CRYPTO;
@@ -20,6 +24,7 @@ int upload_start(struct upload *u, struct worker *w) {
     struct msg_upload *granted = &w->reply.upload;
     uint8_t token[HASH_SIZE];
     *u = (struct upload){.w = w};
+    w->writing = u;
     COPY_ARRAY(u->id, granted->upload);
     COPY_ARRAY(token, granted->token);
     int result = cipher_new(&u->cipher, granted->key);
@@ -64,36 +69,88 @@ static int await_receipts(struct upload *u) {
     return u->store_status == STORE_DONE ? VAULT_OK : VAULT_E_IO;
 }
 
-/* Announces the page's newest entry to the monitor; its answer permits the put. */
-static int announce(struct upload *u, const struct chunk *chunk, uint8_t ret_token[HASH_SIZE]) {
+/* Announces the page's newest entry, which is in this slot, to the monitor; its answer permits the put. */
+static void announce(struct upload *u, const struct chunk *chunk) {
     struct worker *w = u->w;
     ask_start(w, MSG_upload_announce);
     COPY_ARRAY(w->request.upload_announce.upload, u->id);
     COPY_ARRAY(w->request.upload_announce.address, chunk->address);
     w->request.upload_announce.length = chunk->length;
-    int result = ask(w, MSG_put_token);
-    if (result == VAULT_OK)
-        copy_bytes(ret_token, HASH_SIZE, w->reply.put_token.token, HASH_SIZE);
-    return result;
+    u->announced = monitor_send(w);
+    u->announced_slot = u->slot;
+    u->slots[u->slot].entry = u->entries.count - 1;
 }
 
-static void put(struct upload *u, const struct chunk *chunk, const uint8_t token[HASH_SIZE]) {
+static void put(struct upload *u, uint32_t slot, const uint8_t token[HASH_SIZE]) {
     struct worker *w = u->w;
+    const struct chunk *chunk = &u->entries.chunks[u->slots[slot].entry];
     ask_start(w, MSG_object_put);
     struct msg_object_put *m = &w->request.object_put;
-    m->slot = (uint8_t)u->slot;
+    m->slot = (uint8_t)slot;
     m->length = chunk->length;
     COPY_ARRAY(m->upload, u->id);
     COPY_ARRAY(m->address, chunk->address);
     copy_bytes(m->token, sizeof(m->token), token, HASH_SIZE);
-    u->slots[u->slot].put = store_send(w);
-    u->slots[u->slot].entry = u->entries.count - 1;
+    u->slots[slot].put = store_send(w);
+}
+
+/* An `answer` that refuses an announcement, until who adds to the upload can relay it. */
+static struct message *refusal(void) {
+    static struct message m;
+    return &m;
+}
+
+bool upload_take_answer(struct upload *u, struct message *m) {
+    uint8_t token[HASH_SIZE];
+    if (u->announced == 0 || m->id != u->announced)
+        return false;
+    if (m->type != MSG_put_token && m->type != MSG_answer)
+        worker_fault(u->w, "the monitor gave another kind of answer", VAULT_E_PROTOCOL);
+    u->announced = 0;
+    u->refused = m->type == MSG_answer;
+    if (u->refused) {
+        *refusal() = *m;
+    } else {
+        COPY_ARRAY(token, m->put_token.token);
+        put(u, u->announced_slot, token);
+    }
+    message_clear(m);
+    return true;
+}
+
+static int tell_refusal(struct upload *u) {
+    if (!u->refused)
+        return VAULT_OK;
+    u->refused = false;
+    message_clear(&u->w->reply);
+    u->w->reply = *refusal();
+    return VAULT_DENIED;
+}
+
+/* Between two segments: a put begins when it may, and not when the next slot is full. */
+static int look_for_answer(struct upload *u) {
+    if (u->announced != 0)
+        control_check(u->w);
+    return tell_refusal(u);
+}
+
+int upload_await_answer(struct upload *u) {
+    uint64_t until = loop_now_ms() + ANSWER_MS;
+    while (u->announced != 0) {
+        int result = control_wait(u->w, u->w->monitor, until);
+        if (result < 0)
+            worker_fault(u->w, "no answer from the monitor", result);
+        control_check(u->w);
+    }
+    return tell_refusal(u);
 }
 
 /* Sends the page, with every receipt, to the monitor. */
 static int send_page(struct upload *u) {
     struct worker *w = u->w;
-    int result = await_receipts(u);
+    int result = upload_await_answer(u);
+    if (result == VAULT_OK)
+        result = await_receipts(u);
     if (result != VAULT_OK || u->entries.count == 0)
         return result;
     ask_start(w, MSG_upload_page);
@@ -109,27 +166,26 @@ static int send_page(struct upload *u) {
     return chunks.bad ? VAULT_E_STATE : ask(w, MSG_done);
 }
 
-/* The slot is full, or the content is over: on to the store with it, and to the next slot. */
-static int put_chunk(struct upload *u) {
+/* The slot is full, or the content is over: it is announced, and the next slot is filled. */
+static int close_chunk(struct upload *u) {
     struct chunk *chunk = &u->entries.chunks[u->entries.count];
-    uint8_t token[HASH_SIZE];
     chunk->length = u->filled;
     COPY_ARRAY(chunk->base, u->base);
     int result = digest_end(u->object, chunk->address);
+    if (result == VAULT_OK)
+        result = upload_await_answer(u); /* of the one before */
     if (result != VAULT_OK)
         return result;
     u->entries.count++;
-    result = announce(u, chunk, token);
-    if (result != VAULT_OK)
-        return result;
-    put(u, chunk, token);
+    announce(u, chunk);
     u->slot = (u->slot + 1) % u->w->slots.count;
     u->filled = 0;
     u->segments = 0;
     return u->entries.count == PAGE_CHUNKS ? send_page(u) : VAULT_OK;
 }
 
-/* A fresh base for every attempt; the slot is free once the store has what was in it. */
+/* A fresh base for every attempt; the slot, of two or more and not the one announced, is free once the store has what
+ * was in it. */
 static int start_chunk(struct upload *u) {
     while (u->slots[u->slot].put != 0)
         await_receipt(u);
@@ -140,7 +196,9 @@ static int start_chunk(struct upload *u) {
 }
 
 int upload_add(struct upload *u, const uint8_t *plain, size_t n) {
-    int result = u->segments == 0 ? start_chunk(u) : VAULT_OK;
+    int result = look_for_answer(u);
+    if (result == VAULT_OK && u->segments == 0)
+        result = start_chunk(u);
     if (result != VAULT_OK)
         return result;
     uint8_t *to = slots_at(&u->w->slots, u->slot) + u->filled;
@@ -154,11 +212,11 @@ int upload_add(struct upload *u, const uint8_t *plain, size_t n) {
     u->filled += (uint32_t)n + SEGMENT_OVERHEAD;
     u->size += n;
     u->segments++;
-    return u->segments == CHUNK_SEGMENTS ? put_chunk(u) : VAULT_OK;
+    return u->segments == CHUNK_SEGMENTS ? close_chunk(u) : VAULT_OK;
 }
 
 int upload_flush(struct upload *u, uint8_t ret_sha256[HASH_SIZE]) {
-    int result = u->segments > 0 ? put_chunk(u) : VAULT_OK;
+    int result = u->segments > 0 ? close_chunk(u) : VAULT_OK;
     if (result == VAULT_OK)
         result = send_page(u);
     return result == VAULT_OK ? digest_end(u->whole, ret_sha256) : result;
@@ -178,6 +236,7 @@ int upload_finish(struct upload *u) {
 }
 
 void upload_settle(struct upload *u) {
+    (void)upload_await_answer(u);
     (void)await_receipts(u);
 }
 
@@ -191,6 +250,7 @@ void upload_abort(struct upload *u, const char *reason) {
 }
 
 void upload_end(struct upload *u) {
+    u->w->writing = NULL;
     cipher_free(&u->cipher);
     EVP_MD_CTX_free(u->whole);
     EVP_MD_CTX_free(u->object);

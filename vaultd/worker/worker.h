@@ -6,7 +6,8 @@
  *     So functions that talk over channels give no channel faults back.
  *  2. `active` names the grant or upload that the request being served uses. A revocation of it resets the client and
  *     ends the process; a revocation of any other grant wipes that grant's key and is acknowledged at once.
- *  3. `request` and `reply` hold one conversation at a time. What is needed after the next ask() is copied out. */
+ *  3. `request` and `reply` hold one conversation at a time. What is needed after the next ask() is copied out, and
+ *     after whatever waits for a client, the monitor or the store: a put may begin there. */
 #ifndef VAULT_WORKER_WORKER_H
 #define VAULT_WORKER_WORKER_H
 
@@ -36,7 +37,7 @@ struct worker {
     struct grants grants;
     struct content content;
     struct slots slots;
-    struct upload *writing;        /* its receipts may come before other answers of the store; NULL: none do */
+    struct upload *writing;        /* the one under way, whose answers may come between others; NULL: none */
     size_t input_start, input_end; /* bytes from the client that nobody took yet */
     uint8_t input[INPUT_SIZE];
 };
