@@ -110,13 +110,22 @@ uint32_t jobs_open(const struct monitor *m) {
     return m->meta.jobs - m->meta.jobs_ended + (passed ? 1 : 0);
 }
 
-/* What it was to do is not known, or cannot be done: the next ones must not wait for it. */
-static int give_up(struct monitor *m, const char *why) {
+int job_failed(struct monitor *m, uint32_t number, const char *why) {
     struct event e = {.name = "job.failed", .outcome = "failed", .action = 'U', .detail = why};
-    log_error("job: nobody goes on with it job=%u why=\"%s\"", m->meta.jobs_ended + 1, why);
-    m->meta.jobs_ended++;
+    log_error("job: nobody goes on with it job=%u why=\"%s\"", number, why);
     int result = meta_store(m);
     return result == VAULT_OK ? journal(m, &e, NULL) : result;
+}
+
+int job_wait(uint64_t due) {
+    uint64_t now = loop_now_ms();
+    return due <= now ? 0 : due - now < INT_MAX ? (int)(due - now) : INT_MAX;
+}
+
+/* The next ones must not wait for it. */
+static int give_up(struct monitor *m, const char *why) {
+    m->meta.jobs_ended++;
+    return job_failed(m, m->meta.jobs_ended, why);
 }
 
 /* Whether a job with a rate may take an entry now, and how many; else it waits until one is due. */
@@ -195,10 +204,9 @@ void jobs_wake(struct monitor *m) {
 }
 
 int jobs_tick(const struct monitor *m) {
-    uint64_t now = loop_now_ms();
     if (!has_job(m) || m->job_again == 0 || m->job_again == UINT64_MAX)
         return -1; /* one that is due now goes on by itself, and is not asked for again where it failed */
-    return m->job_again <= now ? 0 : m->job_again - now < INT_MAX ? (int)(m->job_again - now) : INT_MAX;
+    return job_wait(m->job_again);
 }
 
 /* What there is to do of the first job. */

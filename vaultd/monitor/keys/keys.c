@@ -193,54 +193,51 @@ static int ask_if_backups_die(struct request *q, const char *what, bool *ret_ask
                : VAULT_E_STATE;
 }
 
-/* The key that the index is sealed under. */
-static int rotate_index(struct request *q) {
-    struct monitor *m = q->monitor;
-    bool leave = q->message->key_rotate.leave_damaged != 0;
-    struct job_value job;
-    char detail[80];
-    bool asked = false;
+/* Another key for everything in the index: one at a time, not while a backup is made under the present one, and with a
+ * second person where backups die of it. Where it may not begin now, that is answered. */
+static int may_change(struct request *q, const struct job_kind *kind, const char *detail, bool *ret_may) {
     bool running = false;
-    int result = job_is_open(m, &job_index, &running);
+    bool asked = false;
+    *ret_may = false;
+    int result = job_is_open(q->monitor, kind, &running);
     if (result == VAULT_OK && running)
         return refuse(q, "key.rotate", NULL, 409, "job-running", "The rotation before has not ended yet.");
-    if (result == VAULT_OK && backup_has_key(m))
+    if (result == VAULT_OK && backup_has_key(q->monitor))
         return refuse(q, "key.rotate", NULL, 409, "backup-running",
                       "A backup is being made under the present key: ask again when it has ended.");
     if (result == VAULT_OK)
-        result = ask_if_backups_die(q, leave ? "index, damaged entries are left behind" : "index", &asked);
-    if (result == VAULT_OK && !asked)
-        result = index_key_change(m, leave, &job);
-    if (result != VAULT_OK || asked)
-        return result;
-    if (!format_string(detail, sizeof(detail), "index to generation %u%s", job.generation,
-                       leave ? ", damaged entries are left behind" : ""))
-        return VAULT_E_STATE;
-    return administer(q, "key.rotate", NULL, 'U', detail, 202, job_json(m, &job));
+        result = ask_if_backups_die(q, detail, &asked);
+    *ret_may = result == VAULT_OK && !asked;
+    return result;
+}
+
+static int answer_change(struct request *q, const struct job_value *job, const char *addition) {
+    char detail[80];
+    return format_string(detail, sizeof(detail), "%s to generation %u%s", job->what, job->generation, addition)
+               ? administer(q, "key.rotate", NULL, 'U', detail, 202, job_json(q->monitor, job))
+               : VAULT_E_STATE;
+}
+
+/* The key that the index is sealed under. */
+static int rotate_index(struct request *q) {
+    bool leave = q->message->key_rotate.leave_damaged != 0;
+    struct job_value job;
+    bool may = false;
+    int result = may_change(q, &job_index, leave ? "index, damaged entries are left behind" : "index", &may);
+    if (may)
+        result = index_key_change(q->monitor, leave, &job);
+    return may && result == VAULT_OK ? answer_change(q, &job, leave ? ", damaged entries are left behind" : "")
+                                     : result;
 }
 
 /* The key under which the index knows names. */
 static int rotate_names(struct request *q) {
-    struct monitor *m = q->monitor;
     struct job_value job;
-    char detail[64];
-    bool asked = false;
-    bool running = false;
-    int result = job_is_open(m, &job_names, &running);
-    if (result == VAULT_OK && running)
-        return refuse(q, "key.rotate", NULL, 409, "job-running", "The rotation before has not ended yet.");
-    if (result == VAULT_OK && backup_has_key(m))
-        return refuse(q, "key.rotate", NULL, 409, "backup-running",
-                      "A backup is being made with the present names: ask again when it has ended.");
-    if (result == VAULT_OK)
-        result = ask_if_backups_die(q, "names", &asked);
-    if (result == VAULT_OK && !asked)
-        result = name_key_change(m, &job);
-    if (result != VAULT_OK || asked)
-        return result;
-    return format_string(detail, sizeof(detail), "names to generation %u", job.generation)
-               ? administer(q, "key.rotate", NULL, 'U', detail, 202, job_json(m, &job))
-               : VAULT_E_STATE;
+    bool may = false;
+    int result = may_change(q, &job_names, "names", &may);
+    if (may)
+        result = name_key_change(q->monitor, &job);
+    return may && result == VAULT_OK ? answer_change(q, &job, "") : result;
 }
 
 static int rotate_root_alone(struct request *q) {

@@ -1,6 +1,5 @@
 #include "rekey.h"
 
-#include <limits.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,14 +83,11 @@ static int finish(struct monitor *m, struct job_value *j) {
     return result == VAULT_OK ? journal(m, &e, NULL) : result;
 }
 
-/* What it was to do is not known, or cannot be done. */
 static int give_up(struct monitor *m) {
-    const char *why = m->rekeying.broken ? "the index cannot be read where it goes on" : "the job's entry is damaged";
-    struct event e = {.name = "job.failed", .outcome = "failed", .action = 'U', .detail = why};
-    log_error("job: nobody goes on with it job=%u why=\"%s\"", m->meta.aside, why);
+    uint32_t number = m->meta.aside;
     m->meta.aside = 0;
-    int result = meta_store(m);
-    return result == VAULT_OK ? journal(m, &e, NULL) : result;
+    return job_failed(m, number,
+                      m->rekeying.broken ? "the index cannot be read where it goes on" : "the job's entry is damaged");
 }
 
 static int want_worker(struct monitor *m) {
@@ -140,11 +136,9 @@ int rekey_step(struct monitor *m, bool *ret_more) {
 }
 
 int rekey_tick(const struct monitor *m) {
-    uint64_t now = loop_now_ms();
-    uint64_t due = m->rekeying.due;
-    if (!may_run(m) || m->rekeying.worker != 0 || due == UINT64_MAX)
+    if (!may_run(m) || m->rekeying.worker != 0 || m->rekeying.due == UINT64_MAX)
         return -1;
-    return due <= now ? 0 : due - now < INT_MAX ? (int)(due - now) : INT_MAX;
+    return job_wait(m->rekeying.due);
 }
 
 void rekey_worker_gone(struct monitor *m, uint64_t worker) {
