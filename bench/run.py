@@ -5,6 +5,7 @@ import shutil
 import sys
 import tempfile
 
+import decisions
 import hostile
 import hotspots
 import memory
@@ -15,8 +16,8 @@ import transfers
 from common import ROOT, machine, read_settings
 from servers import Nginx, Restic, Vault, make_file
 
-PARTS = ("transfers", "ranges", "memory", "profile", "hostile", "rotation", "rekey")
-OF_THEIR_OWN = {"hostile": hostile, "rotation": rotation, "rekey": rekey}  # need neither the vault nor the server that the others share
+PARTS = ("transfers", "ranges", "memory", "profile", "hostile", "rotation", "rekey", "decisions")
+OF_THEIR_OWN = {"hostile": hostile, "rotation": rotation, "rekey": rekey, "decisions": decisions}  # need neither the vault nor the server that the others share
 
 
 def measure(settings, parts, vault, nginx):

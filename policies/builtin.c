@@ -14,6 +14,8 @@ enum builtin {
     CONSENT_REFUSES_TREATMENT,
     CONSENT_REFUSES_RESEARCH,
     CONSENT_NOT_DECIDABLE,
+    CONSENT_OTHER_USE,
+    CONSENT_OTHER_DISEASE,
     OPTED_OUT,
     PROJECT_MISSING,
     PROJECT_UNKNOWN,
@@ -47,6 +49,9 @@ static const struct reason builtins[] = {
     [CONSENT_REFUSES_RESEARCH] = {"consent-refuses-research", "The consent does not permit research.", PATIENT},
     [CONSENT_NOT_DECIDABLE] = {rule_not_decidable,
                                "The consent permits research under a term that is not decidable here.", PATIENT},
+    [CONSENT_OTHER_USE] = {"consent-other-use", "The consent does not permit research for this use.", PATIENT},
+    [CONSENT_OTHER_DISEASE] = {"consent-other-disease", "The consent does not permit research on this disease.",
+                               PATIENT},
     [OPTED_OUT] = {"opted-out", "The subject is in the national opt-out register.", PATIENT},
     [PROJECT_MISSING] = {"project-missing", "Research needs a project, and the purpose names none.", SELF},
     [PROJECT_UNKNOWN] = {"project-unknown", "There is no such project.", SELF},
@@ -67,32 +72,22 @@ static void against(struct deciding *s, enum builtin rule) {
     give_reason(s, r->rule, r->text, r->concern, r->against);
 }
 
-enum research { RESEARCH_REFUSED, RESEARCH_NOT_DECIDABLE, RESEARCH_PERMITTED };
-
-/* NRES and GRU permit research of any kind. Any other term narrows it in a way that nothing here can check. */
-static enum research research_under(const struct consent *c) {
-    enum { DUO_NRES = 4, DUO_GRU = 42 };
-    size_t count = consent_terms(c);
-    for (size_t i = 0; i < count; i++) {
-        uint32_t term = consent_term(c, i);
-        if (term != DUO_NRES && term != DUO_GRU)
-            return RESEARCH_NOT_DECIDABLE;
-    }
-    return count == 0 ? RESEARCH_REFUSED : RESEARCH_PERMITTED;
-}
-
 static bool expired(const struct consent *c, uint64_t time) {
     return c->expires != 0 && time >= c->expires;
 }
 
-static uint32_t consent_facts(const struct question *q) {
+static bool is_permitted(const struct research *r) {
+    return !r->refused && !r->not_decidable && !r->other_use && !r->other_disease;
+}
+
+static uint32_t consent_facts(const struct question *q, const struct research *research) {
     const struct consent *c = q->subject.consent;
     uint32_t holding = q->subject.opted_out ? BIT(CONDITION_OPTED_OUT) : 0;
     if (c == NULL || expired(c, q->time))
         return holding | BIT(CONDITION_NO_CONSENT);
     if (c->treatment)
         holding |= BIT(CONDITION_CONSENT_TREATMENT);
-    if (research_under(c) == RESEARCH_PERMITTED)
+    if (is_permitted(research))
         holding |= BIT(CONDITION_CONSENT_RESEARCH);
     if (c->findings == FINDINGS_ACTIONABLE)
         holding |= BIT(CONDITION_FINDINGS_LIMITED);
@@ -114,9 +109,12 @@ void gather_facts(struct deciding *s) {
     bool project = q->purpose->project[0] != '\0' && q->project.known && q->project.open && q->project.member;
     bool approval = q->purpose->approval[0] != '\0' && q->approval.known && !q->approval.revoked &&
                     q->approval.for_project && approval_begun(q) && !approval_ended(q);
+    if (q->subject.consent != NULL)
+        s->facts.research = research_under(q, q->subject.consent);
     uint32_t projects = BIT(project ? CONDITION_PROJECT_OPEN : CONDITION_NO_PROJECT);
     bool covered = approval && q->approval.for_dataset;
-    s->facts.holding = consent_facts(q) | projects | BIT(covered ? CONDITION_APPROVAL_VALID : CONDITION_NO_APPROVAL);
+    s->facts.holding = consent_facts(q, &s->facts.research) | projects |
+                       BIT(covered ? CONDITION_APPROVAL_VALID : CONDITION_NO_APPROVAL);
     s->facts.possible = BIT(CONDITION_COUNT) - 1;
     if (!project)
         s->facts.possible &= ~BIT(CONDITION_PROJECT_OPEN);
@@ -169,6 +167,18 @@ static void check_existence(struct deciding *s) {
         against(s, FILE_UNKNOWN);
 }
 
+static void check_research(struct deciding *s) {
+    const struct research *found = &s->facts.research;
+    if (found->refused)
+        against(s, CONSENT_REFUSES_RESEARCH);
+    if (found->not_decidable)
+        against(s, CONSENT_NOT_DECIDABLE);
+    if (found->other_use)
+        against(s, CONSENT_OTHER_USE);
+    if (found->other_disease)
+        against(s, CONSENT_OTHER_DISEASE);
+}
+
 static void check_consent(struct deciding *s) {
     const struct consent *c = s->q->subject.consent;
     unsigned purpose = s->q->purpose->purpose;
@@ -180,13 +190,10 @@ static void check_consent(struct deciding *s) {
     }
     if (expired(c, s->q->time))
         against(s, CONSENT_EXPIRED);
-    enum research research = research_under(c);
     if (purpose == PURPOSE_TREATMENT && !c->treatment)
         against(s, CONSENT_REFUSES_TREATMENT);
-    if (purpose == PURPOSE_RESEARCH && research == RESEARCH_REFUSED)
-        against(s, CONSENT_REFUSES_RESEARCH);
-    if (purpose == PURPOSE_RESEARCH && research == RESEARCH_NOT_DECIDABLE)
-        against(s, CONSENT_NOT_DECIDABLE);
+    if (purpose == PURPOSE_RESEARCH)
+        check_research(s);
 }
 
 static void check_project(struct deciding *s) {

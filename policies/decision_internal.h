@@ -11,11 +11,17 @@
 
 #define BIT(n) (1u << (n))
 
+/* What stands against a kind of research in a consent; nothing: it is permitted. */
+struct research {
+    bool refused, not_decidable, other_use, other_disease;
+};
+
 /* Bits of enum condition. */
 struct facts {
     uint32_t holding;
-    uint32_t reported; /* does not hold, and a built-in rule has said so */
-    uint32_t possible; /* could hold as far as the service's own side goes, whoever the patient is */
+    uint32_t reported;        /* does not hold, and a built-in rule has said so */
+    uint32_t possible;        /* could hold as far as the service's own side goes, whoever the patient is */
+    struct research research; /* where there is a consent */
 };
 
 struct deciding {
@@ -34,6 +40,9 @@ void gather_facts(struct deciding *s);
 void apply_builtin_rules(struct deciding *s);
 /* Gives the reasons of the policy, and "no-policy" or "no-permit" where a permit is needed and none is there. */
 void apply_policy(struct deciding *s);
+
+/* duo.c: what stands against this research in the consent. */
+struct research research_under(const struct question *q, const struct consent *c);
 
 /* Actions on what a patient gave: never without a permit of the policy. */
 static inline bool needs_permit(unsigned action) {

@@ -50,6 +50,7 @@ static int run_show(struct call *c) {
         {"FORM", "form"},
         {"TREATMENT", "permits.treatment"},
         {"RESEARCH", "permits.research"},
+        {"DISEASES", "permits.diseases"},
         {"FINDINGS", "findings"},
         {"RECONTACT", "recontact"},
         {"EXPIRES", "expires"},

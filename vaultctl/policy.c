@@ -1,5 +1,6 @@
 /* The national policy: load it, show it, ask what it would say. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "commands.h"
 #include "request.h"
@@ -75,7 +76,11 @@ static int add_target(struct call *c, json_t *body) {
 static void print_decision(const json_t *document) {
     static const struct column reasons[] = {{"RULE", "rule"}, {"REASON", "text"}, {NULL, NULL}};
     const json_t *obligations = json_object_get(document, "obligations");
-    puts(json_is_true(json_object_get(document, "permitted")) ? "permitted" : "denied");
+    const char *verdict = json_string_value(json_object_get(document, "verdict"));
+    bool person = verdict != NULL && strcmp(verdict, "person") == 0;
+    puts(person                                                 ? "denied: a person must decide"
+         : json_is_true(json_object_get(document, "permitted")) ? "permitted"
+                                                                : "denied");
     if (json_array_size(json_object_get(document, "reasons")) > 0) {
         putchar('\n');
         print_table(json_object_get(document, "reasons"), reasons);

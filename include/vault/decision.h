@@ -3,6 +3,7 @@
 #ifndef VAULT_DECISION_H
 #define VAULT_DECISION_H
 
+#include "vault/diseases.h"
 #include "vault/documents.h"
 
 /* All pointers are borrowed for the call. What is looked up and not there is NULL. */
@@ -42,6 +43,7 @@ struct question {
         uint64_t valid_from, valid_until; /* seconds since 1970; 0: no bound */
     } approval;                           /* the one that the purpose names */
 
+    const struct diseases *diseases; /* NULL: none loaded, each disease is a kind of itself alone */
     const struct policy *policy; /* passed policy_check; NULL: none loaded, everything but administration is denied */
 };
 

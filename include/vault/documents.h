@@ -48,11 +48,19 @@ DECLARE_RECORD(purpose);
         COPY_ARRAY((ret)->project, (record)->project);                                                                 \
         COPY_ARRAY((ret)->approval, (record)->approval);                                                               \
         COPY_ARRAY((ret)->disease, (record)->disease);                                                                 \
+        (ret)->uses = (record)->uses;                                                                                  \
     } while (0)
 /* The canonical text: `research;project="P1";approval="A1"`; "" for PURPOSE_NONE. False when it does not fit. */
 bool purpose_text(const struct purpose *p, char *to, size_t size);
 /* Names well-formed (name_is_good or empty), particulars only where they belong. VAULT_E_FORMAT. */
 int purpose_check(const struct purpose *p);
+
+/* What research is for: the terms DUO:0000031 to DUO:0000040. */
+enum { USE_FIRST = 31, USE_LAST = 40 };
+#define USE_BIT(number) (1u << ((number)-30))
+
+/* A disease as a term of an ontology, of n bytes: 1 to 32 letters, a colon, 1 to 31 digits. */
+bool disease_is_good(const char *term, size_t n);
 
 /* Identifiers of subjects, datasets, services, projects, approvals: 1 to 128 characters of [A-Za-z0-9._:@-], not
  * starting with a dot. */
@@ -61,7 +69,7 @@ bool name_is_good(const char *name);
 bool file_name_is_good(const char *name);
 
 enum findings { FINDINGS_NONE = 0, FINDINGS_ACTIONABLE = 1, FINDINGS_ALL = 2 };
-enum { CONSENT_TERMS = 32 };
+enum { CONSENT_TERMS = 32, CONSENT_DISEASES = 8, DISEASE_SIZE = 64 };
 
 #define FIELDS_consent(F, R)                                                                                           \
     F(R, STR, subject, NAME_MAX_SIZE)                                                                                  \
@@ -70,7 +78,8 @@ enum { CONSENT_TERMS = 32 };
     F(R, STR, evidence, 80)  /* "sha-256:<hex>" of the signed paper; empty if none */                                  \
     F(R, U8, treatment, 0)                                                                                             \
     F(R, BYTES, research, CONSENT_TERMS * 4) /* DUO numbers, u32 little-endian each, ascending; empty: refused */      \
-    F(R, U8, findings, 0)                    /* enum findings */                                                       \
+    F(R, STR, diseases, CONSENT_DISEASES *(DISEASE_SIZE + 1) - 1) /* of DUO:0000007: ascending, with commas */         \
+    F(R, U8, findings, 0)                                         /* enum findings */                                  \
     F(R, U8, recontact, 0)                                                                                             \
     F(R, U64, expires, 0) /* seconds since 1970; 0: never */
 DECLARE_RECORD(consent);
@@ -84,6 +93,7 @@ DECLARE_RECORD(consent);
         (to)->treatment = (from)->treatment;                                                                           \
         (to)->research_size = (from)->research_size;                                                                   \
         COPY_ARRAY((to)->research, (from)->research);                                                                  \
+        COPY_ARRAY((to)->diseases, (from)->diseases);                                                                  \
         (to)->findings = (from)->findings;                                                                             \
         (to)->recontact = (from)->recontact;                                                                           \
         (to)->expires = (from)->expires;                                                                               \
@@ -92,6 +102,10 @@ DECLARE_RECORD(consent);
 int consent_check(const struct consent *c, const char **ret_field);
 size_t consent_terms(const struct consent *c);
 uint32_t consent_term(const struct consent *c, size_t i);
+/* The next disease after *at (NULL: the first), of *ret_n bytes. False, and *at is of no use, after the last. */
+bool consent_disease(const struct consent *c, const char **at, size_t *ret_n);
+/* The term with which it has some: disease-specific. */
+enum { DUO_DS = 7 };
 
 enum effect { EFFECT_PERMIT, EFFECT_FORBID, EFFECT_OBLIGE };
 

@@ -144,6 +144,14 @@ static void purpose_check_refuses_particulars_out_of_place(void **state) {
     assert_int_equal(purpose_check(&p), VAULT_E_FORMAT);
     p = (struct purpose){.purpose = PURPOSE_RESEARCH, .project = "P 1"};
     assert_int_equal(purpose_check(&p), VAULT_E_FORMAT);
+    p = (struct purpose){.purpose = PURPOSE_RESEARCH, .uses = 1};
+    assert_int_equal(purpose_check(&p), VAULT_E_FORMAT);
+    p.uses = USE_BIT(USE_LAST) << 1;
+    assert_int_equal(purpose_check(&p), VAULT_E_FORMAT);
+    p.uses = USE_BIT(USE_FIRST) | USE_BIT(USE_LAST);
+    assert_int_equal(purpose_check(&p), VAULT_OK);
+    p.purpose = PURPOSE_TREATMENT;
+    assert_int_equal(purpose_check(&p), VAULT_E_FORMAT);
     static const char *const diseases[] = {"MONDO", "MONDO:", ":1", "MONDO:1x", "MON DO:1", "MONDO:1:2"};
     for (size_t i = 0; i < sizeof(diseases) / sizeof(diseases[0]); i++) {
         p = (struct purpose){.purpose = PURPOSE_RESEARCH};
@@ -189,6 +197,20 @@ static void consent_check_names_each_field(void **state) {
     c.expires = UINT64_MAX, consent_faults_are_named("expires", c), c = good;
     c.research_size = 5, consent_faults_are_named("permits.research", c), c = good;
     c.research_size = sizeof(c.research) + 4, consent_faults_are_named("permits.research", c), c = good;
+    static const char *const diseases[] = {"MONDO:1",
+                                           "",
+                                           "MONDO:2,MONDO:1",
+                                           "MONDO:1,MONDO:1",
+                                           "MONDO:1,",
+                                           ",MONDO:1",
+                                           "MONDO:1 ",
+                                           "MONDO:1,,MONDO:2",
+                                           "A:1,A:2,A:3,A:4,A:5,A:6,A:7,A:8,A:9"};
+    for (size_t i = 0; i < sizeof(diseases) / sizeof(diseases[0]); i++) { /* the first: without its term */
+        set_terms(&c, (const uint32_t[]){7}, i == 0 ? 0 : 1);
+        copy_string(c.diseases, sizeof(c.diseases), diseases[i]);
+        consent_faults_are_named("permits.diseases", c), c = good;
+    }
     set_terms(&c, (const uint32_t[]){42, 4}, 2), consent_faults_are_named("permits.research", c);
     set_terms(&c, (const uint32_t[]){42, 42}, 2), consent_faults_are_named("permits.research", c);
     set_terms(&c, (const uint32_t[]){0}, 1), consent_faults_are_named("permits.research", c);

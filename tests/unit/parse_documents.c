@@ -27,6 +27,10 @@ static void begins(const char *text, const char *problem, const char *expected) 
 
 /* --- Purpose ------------------------------------------------------------------------------------------------- */
 
+#define ALL_USES                                                                                                       \
+    "DUO:0000031 DUO:0000032 DUO:0000033 DUO:0000034 DUO:0000035 DUO:0000036 DUO:0000037 DUO:0000038 DUO:0000039 "     \
+    "DUO:0000040"
+
 static void purpose_parse_gives_the_canonical_purpose(void **state) {
     (void)state;
     static const struct {
@@ -39,6 +43,10 @@ static void purpose_parse_gives_the_canonical_purpose(void **state) {
         {"research;  disease=\"MONDO:0005070\"; approval=\"A1\";project=\"P1\" ",
          "research;project=\"P1\";approval=\"A1\";disease=\"MONDO:0005070\""},
         {"research;project=\"urn:x:P@1_2.3-4\"", "research;project=\"urn:x:P@1_2.3-4\""},
+        {"research;uses=\"DUO:0000031\"", "research;uses=\"DUO:0000031\""},
+        {"research;uses=\"DUO:0000037 DUO:0000040\";disease=\"MONDO:1\"",
+         "research;disease=\"MONDO:1\";uses=\"DUO:0000037 DUO:0000040\""},
+        {"research;uses=\"" ALL_USES "\"", "research;uses=\"" ALL_USES "\""},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct purpose p;
@@ -83,6 +91,18 @@ static void purpose_parse_names_the_place_of_each_fault(void **state) {
         {"research;project=\"P1\";project=\"P1\"", "Purpose, character 23: parameter 'project' given twice"},
         {"research;disease=\"MONDO\"", "Purpose, character 25: parameter 'disease' is not well-formed"},
         {"research;disease=\"MONDO:x\"", "Purpose, character 27: parameter 'disease' is not well-formed"},
+        {"research;uses=\"\"", "Purpose, character 15: parameter 'uses' is empty"},
+        {"research;uses=\"DUO:0000030\"", "Purpose, character 28: parameter 'uses' is not well-formed"},
+        {"research;uses=\"DUO:0000041\"", "Purpose, character 28: parameter 'uses' is not well-formed"},
+        {"research;uses=\"DUO:0000031 \"", "Purpose, character 29: parameter 'uses' is not well-formed"},
+        {"research;uses=\" DUO:0000031\"", "Purpose, character 29: parameter 'uses' is not well-formed"},
+        {"research;uses=\"DUO:0000031  DUO:0000032\"", "Purpose, character 41: parameter 'uses' is not well-formed"},
+        {"research;uses=\"DUO:0000031DUO:0000032\"", "Purpose, character 39: parameter 'uses' is not well-formed"},
+        {"research;uses=\"DUO:0000032 DUO:0000031\"", "Purpose, character 40: parameter 'uses' is not well-formed"},
+        {"research;uses=\"DUO:0000031 DUO:0000031\"", "Purpose, character 40: parameter 'uses' is not well-formed"},
+        {"research;uses=\"" ALL_USES " \"", "Purpose, character 135: a value of more than 119 bytes"},
+        {"research;uses=\"DUO:0000031\";uses=\"DUO:0000032\"", "Purpose, character 29: parameter 'uses' given twice"},
+        {"treatment;uses=\"DUO:0000031\"", "Purpose, character 29: parameter 'uses' belongs to research only"},
         {"treatment;project=\"P1\"", "Purpose, character 23: parameter 'project' belongs to research only"},
         {"research;project=\"P1\"x", "Purpose, character 22: something after the purpose"},
     };
@@ -159,7 +179,27 @@ static void consent_parse_takes_what_is_left_out_as_refused(void **state) {
 
 #define HEAD "{\"subject\":\"S-1\",\"signed\":\"2026-11-22\",\"form\":\"2\""
 #define PERMITS ",\"permits\":{\"treatment\":true}"
+#define PERMITTING(list, diseases) HEAD ",\"permits\":{\"research\":" list ",\"diseases\":" diseases "}}"
 #define RESEARCH(list) HEAD ",\"permits\":{\"research\":" list "}}"
+
+static void consent_parse_sorts_diseases(void **state) {
+    (void)state;
+    static const char json[] = PERMITTING("[\"DUO:0000007\"]", "[\"MONDO:10\",\"MONDO:1\",\"DOID:9\",\"MONDO:2\"]");
+    struct consent c;
+    char problem[CONSENT_PROBLEM] = "";
+    assert_int_equal(consent_parse(json, strlen(json), "S-1", &c, problem), VAULT_OK);
+    assert_string_equal(c.diseases, "DOID:9,MONDO:1,MONDO:10,MONDO:2");
+    char list[CONSENT_DISEASES * 70 + 3] = "[", whole[1024];
+    for (unsigned i = 0; i < CONSENT_DISEASES; i++) { /* as long as may be */
+        size_t n = strlen(list);
+        assert_true(format_string(list + n, sizeof(list) - n, "%s\"%032d:%031u\"", i == 0 ? "" : ",", 0, i));
+        memset(list + n + (i == 0 ? 1 : 2), 'M', 32);
+    }
+    assert_true(format_string(whole, sizeof(whole),
+                              HEAD ",\"permits\":{\"research\":[\"DUO:0000007\"],\"diseases\":%s]}}", list));
+    assert_int_equal(consent_parse(whole, strlen(whole), "S-1", &c, problem), VAULT_OK);
+    assert_int_equal(strlen(c.diseases), CONSENT_DISEASES * (DISEASE_SIZE + 1) - 1);
+}
 
 static void consent_parse_names_the_member_at_fault(void **state) {
     (void)state;
@@ -199,6 +239,15 @@ static void consent_parse_names_the_member_at_fault(void **state) {
         {RESEARCH("[42]"), "permits.research[0]: not a DUO term"},
         {RESEARCH("[null]"), "permits.research[0]: not a DUO term"},
         {RESEARCH("[\"DUO:0000042\",\"DUO:0000004\",\"DUO:0000042\"]"), "permits.research[2]: named twice"},
+        {PERMITTING("[\"DUO:0000007\"]", "\"MONDO:1\""), "permits.diseases: not a list"},
+        {PERMITTING("[\"DUO:0000007\"]", "[]"), "permits.diseases: not 1 to 8 diseases"},
+        {PERMITTING("[\"DUO:0000007\"]", "[1,2,3,4,5,6,7,8,9]"), "permits.diseases: not 1 to 8 diseases"},
+        {PERMITTING("[\"DUO:0000007\"]", "[1]"), "permits.diseases[0]: not a disease"},
+        {PERMITTING("[\"DUO:0000007\"]", "[\"MONDO:1\",\"MONDO:\"]"), "permits.diseases[1]: not a disease"},
+        {PERMITTING("[\"DUO:0000007\"]", "[\"MONDO:1,MONDO:2\"]"), "permits.diseases[0]: not a disease"},
+        {PERMITTING("[\"DUO:0000007\"]", "[\"MONDO:1\",\"MONDO:2\",\"MONDO:1\"]"), "permits.diseases[2]: named twice"},
+        {PERMITTING("[\"DUO:0000006\"]", "[\"MONDO:1\"]"), "permits.diseases: with DUO:0000007"},
+        {RESEARCH("[\"DUO:0000007\"]"), "permits.diseases: with DUO:0000007"},
         {"{\"subject\":\"S-1\",\"signed\":\"2026-02-29\",\"form\":\"2\",\"permits\":{}}", "signed: not a real date"},
         {"{\"subject\":\"S-1\",\"signed\":\"22.11.2026\",\"form\":\"2\",\"permits\":{}}", "signed: not a real date"},
         {"{\"subject\":\"S-1\",\"signed\":\"2026-11-22\",\"form\":\"\",\"permits\":{}}", "form: not 1 to 32"},
@@ -247,7 +296,7 @@ static void consent_parse_keeps_its_limits(void **state) {
     assert_string_equal(problem, "a document of more than 16384 bytes");
     for (unsigned i = 1; i <= CONSENT_TERMS + 1; i++) {
         size_t n = strlen(list);
-        assert_true(format_string(list + n, sizeof(list) - n, "%s\"DUO:%07u\"", i == 1 ? "" : ",", i));
+        assert_true(format_string(list + n, sizeof(list) - n, "%s\"DUO:%07u\"", i == 1 ? "" : ",", 100 + i));
         if (i < CONSENT_TERMS)
             continue;
         assert_true(format_string(json, sizeof(json), HEAD ",\"permits\":{\"research\":%s]}}", list));
@@ -408,8 +457,13 @@ static const struct expected expectations[] = {
     {ACTION_READ, RESEARCH_PURPOSE, "{\"treatment\":true}", "all", true, false, "!consent-refuses-research", ""},
     {ACTION_READ, RESEARCH_PURPOSE, "{\"research\":[\"DUO:0000042\",\"DUO:0000045\"]}", "all", true, false,
      "!consent-not-decidable", ""},
-    {ACTION_READ, RESEARCH_PURPOSE, "{\"research\":[\"DUO:0000006\"]}", "all", true, false, "!consent-not-decidable",
-     ""},
+    {ACTION_READ, RESEARCH_PURPOSE, "{\"research\":[\"DUO:0000006\"]}", "all", true, false, "!consent-other-use", ""},
+    {ACTION_READ, RESEARCH_PURPOSE ";uses=\"DUO:0000037\"", "{\"research\":[\"DUO:0000006\"]}", "all", true, false,
+     "research", ""},
+    {ACTION_READ, RESEARCH_PURPOSE ";disease=\"MONDO:1\"",
+     "{\"research\":[\"DUO:0000007\"],\"diseases\":[\"MONDO:1\"]}", "all", true, false, "research", ""},
+    {ACTION_READ, RESEARCH_PURPOSE ";disease=\"MONDO:2\"",
+     "{\"research\":[\"DUO:0000007\"],\"diseases\":[\"MONDO:1\"]}", "all", true, false, "!consent-other-disease", ""},
     {ACTION_READ, "research;project=\"P1\"", "{\"research\":[\"DUO:0000042\"]}", "all", true, false,
      "!approval-missing", ""},
     {ACTION_READ, "research;approval=\"A1\"", "{\"research\":[\"DUO:0000042\"]}", "all", true, false,
@@ -491,6 +545,7 @@ int main(void) {
         cmocka_unit_test(purpose_parse_refuses_long_values_and_headers),
         cmocka_unit_test(consent_parse_takes_the_whole_document),
         cmocka_unit_test(consent_parse_takes_what_is_left_out_as_refused),
+        cmocka_unit_test(consent_parse_sorts_diseases),
         cmocka_unit_test(consent_parse_names_the_member_at_fault),
         cmocka_unit_test(consent_parse_takes_brackets_in_strings_for_text),
         cmocka_unit_test(consent_parse_keeps_its_limits),

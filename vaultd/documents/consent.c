@@ -29,6 +29,40 @@ static bool terms_are_good(const struct consent *c) {
     return true;
 }
 
+static bool lists_term(const struct consent *c, uint32_t wanted) {
+    for (size_t i = 0; i < consent_terms(c); i++)
+        if (consent_term(c, i) == wanted)
+            return true;
+    return false;
+}
+
+bool consent_disease(const struct consent *c, const char **at, size_t *ret_n) {
+    const char *start = *at == NULL ? c->diseases : *at + *ret_n;
+    if (*at != NULL && *start == ',')
+        start++;
+    else if (*at != NULL || *start == '\0')
+        return false;
+    *at = start;
+    *ret_n = strcspn(start, ",");
+    return true;
+}
+
+/* Ascending by bytes, so that one list has one encoding. */
+static bool ascend(const char *before, size_t n, const char *next, size_t next_n) {
+    int order = memcmp(before, next, n < next_n ? n : next_n);
+    return order < 0 || (order == 0 && n < next_n);
+}
+
+/* Some where the consent is disease-specific, and none where it is not. */
+static bool diseases_are_good(const struct consent *c) {
+    const char *at = NULL, *before = NULL;
+    size_t n = 0, before_n = 0, count = 0;
+    for (; consent_disease(c, &at, &n); count++, before = at, before_n = n)
+        if (!disease_is_good(at, n) || (before != NULL && !ascend(before, before_n, at, n)))
+            return false;
+    return count <= CONSENT_DISEASES && (count > 0) == lists_term(c, DUO_DS);
+}
+
 static bool evidence_is_good(const char *evidence) {
     static const char prefix[] = "sha-256:";
     if (evidence[0] == '\0')
@@ -52,6 +86,8 @@ static const char *consent_fault(const struct consent *c) {
         return "permits.treatment";
     if (!terms_are_good(c))
         return "permits.research";
+    if (!diseases_are_good(c))
+        return "permits.diseases";
     if (c->findings > FINDINGS_ALL)
         return "findings";
     if (c->recontact > 1)

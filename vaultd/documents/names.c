@@ -97,6 +97,28 @@ bool text_is_good(const char *text, size_t most) {
     return n <= most && text_is_clean(text, n);
 }
 
+enum { LETTERS_MAX = 32, DIGITS_MAX = 31 };
+
+/* By value: what a letter is must not depend on a locale. */
+static bool is_letter(char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
+static bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+
+bool disease_is_good(const char *term, size_t n) {
+    size_t letters = 0, digits = 0;
+    while (letters < n && letters <= LETTERS_MAX && is_letter(term[letters]))
+        letters++;
+    if (letters == 0 || letters > LETTERS_MAX || letters == n || term[letters] != ':')
+        return false;
+    for (size_t i = letters + 1; i < n && digits <= DIGITS_MAX && is_digit(term[i]); i++)
+        digits++;
+    return digits > 0 && digits <= DIGITS_MAX && letters + 1 + digits == n;
+}
+
 bool name_is_good(const char *name) {
     return text_is_of(name, NAME_MAX_SIZE, LETTERS_NAME) && name[0] != '.';
 }

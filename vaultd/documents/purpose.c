@@ -6,20 +6,17 @@
 
 DEFINE_LAYOUT(purpose);
 
-/* A term of an ontology as a compact identifier: MONDO:0005070. */
-static bool disease_is_good(const char *disease) {
-    size_t prefix = strcspn(disease, ":");
-    return prefix > 0 && prefix <= 32 && strspn(disease, LETTERS_UPPER LETTERS_LOWER) == prefix &&
-           disease[prefix] == ':' && text_is_of(disease + prefix + 1, 31, LETTERS_DIGIT);
-}
+enum { USES_TEXT = (USE_LAST - USE_FIRST + 1) * 12 }; /* with a space after each */
+
+static const uint32_t all_uses = (USE_BIT(USE_LAST) << 1) - USE_BIT(USE_FIRST);
 
 int purpose_check(const struct purpose *p) {
-    bool named = p->project[0] != '\0' || p->approval[0] != '\0' || p->disease[0] != '\0';
+    bool named = p->project[0] != '\0' || p->approval[0] != '\0' || p->disease[0] != '\0' || p->uses != 0;
     if (p->purpose > PURPOSE_RESEARCH || (p->purpose != PURPOSE_RESEARCH && named))
         return VAULT_E_FORMAT;
     if ((p->project[0] != '\0' && !name_is_good(p->project)) ||
         (p->approval[0] != '\0' && !name_is_good(p->approval)) ||
-        (p->disease[0] != '\0' && !disease_is_good(p->disease)))
+        (p->disease[0] != '\0' && !disease_is_good(p->disease, strlen(p->disease))) || (p->uses & ~all_uses) != 0)
         return VAULT_E_FORMAT;
     return VAULT_OK;
 }
@@ -35,6 +32,18 @@ static void write_particular(struct writer *w, const char *key, const char *valu
     write_bytes(w, "\"", 1);
 }
 
+static void write_uses(struct writer *w, uint32_t uses) {
+    char terms[USES_TEXT];
+    struct writer to = writer_of(terms, sizeof(terms));
+    for (unsigned number = USE_FIRST; number <= USE_LAST; number++) {
+        char term[16];
+        if ((uses & USE_BIT(number)) != 0 && format_string(term, sizeof(term), " DUO:%07u", number))
+            write_bytes(&to, to.used == 0 ? term + 1 : term, strlen(term) - (to.used == 0));
+    }
+    write_u8(&to, 0);
+    write_particular(w, "uses", terms);
+}
+
 bool purpose_text(const struct purpose *p, char *to, size_t size) {
     struct writer w = writer_of(to, size);
     const char *name = purpose_name(p->purpose);
@@ -43,6 +52,7 @@ bool purpose_text(const struct purpose *p, char *to, size_t size) {
         write_particular(&w, "project", p->project);
         write_particular(&w, "approval", p->approval);
         write_particular(&w, "disease", p->disease);
+        write_uses(&w, p->uses);
     }
     write_u8(&w, 0);
     return !w.bad;

@@ -263,6 +263,13 @@ struct reply {
     struct reply *next;
 };
 
+struct disease_table {
+    bool configured;
+    struct diseases *diseases; /* NULL: none is used */
+    uint8_t hash[HASH_SIZE];   /* SHA-256 of the file */
+    char problem[DISEASES_PROBLEM];
+};
+
 struct monitor {
     struct loop *loop;
     int control, gate, store; /* channels */
@@ -295,6 +302,7 @@ struct monitor {
     struct meta_value meta;
     struct merkle_fold tree;
     uint64_t last_time; /* microseconds, of the last record */
+    struct disease_table disease_table;
     struct policy policy;
     bool has_policy;
     bool policy_damaged; /* the one in force cannot be read: nothing can be decided */

@@ -5,6 +5,7 @@
 
 #include "vaultd/monitor/opening/opening.h"
 #include "pending.h"
+#include "registers/disease_table.h"
 #include "vaultd/monitor/care/failures.h"
 #include "vaultd/monitor/keys/age.h"
 #include "vaultd/monitor/registers/anchors.h"
@@ -165,13 +166,14 @@ void monitor_hear_authorities(struct monitor *m) {
     on_gate(m);
 }
 
-/* The descriptors of monitor_setup: state directory, the twin's directory, gate, store. */
+/* The descriptors of monitor_setup: state directory, the twin's directory, gate, store; the table of diseases, if there
+ * is one. */
 static int take_setup(struct monitor *m) {
     static struct message in;
     int result = channel_receive_wait(m->control, &in, SETUP_MS);
     if (result != VAULT_OK)
         return result;
-    if (in.type != MSG_monitor_setup || in.fd_count != 4)
+    if (in.type != MSG_monitor_setup || in.fd_count < 4 || in.fd_count > 5)
         return VAULT_E_PROTOCOL;
     m->setup = in.monitor_setup;
     m->place.directory = in.fds[0];
@@ -180,6 +182,8 @@ static int take_setup(struct monitor *m) {
     m->place.twin_name = m->setup.twin;
     m->gate = in.fds[2];
     m->store = in.fds[3];
+    if (in.fd_count == 5)
+        disease_table_read(m, in.fds[4]);
     in.fd_count = 0;
     return fchdir(m->place.directory) == 0 ? VAULT_OK : VAULT_E_IO;
 }
@@ -300,6 +304,7 @@ void monitor_close(struct monitor *m) {
     keyring_free(&m->keyring);
     errands_forget(m);
     backup_close(m);
+    diseases_free(&m->disease_table.diseases);
     keyring_free(&m->errands.unborn);
     seals_forget(m);
     secret_free(&m->exchange);

@@ -292,15 +292,17 @@ static int take_places(node *root, struct config *c, char *problem) {
     if (result == VAULT_OK)
         result = take_backups(root, c, problem);
     if (result == VAULT_OK)
+        result = take_path(root, "diseases", false, c->diseases, sizeof(c->diseases), problem);
+    if (result == VAULT_OK)
         result = take_path(root, "programs", false, c->programs, sizeof(c->programs), problem);
     return result;
 }
 
 static int take_all(node *root, bool as_root, struct config *c, char *problem) {
-    static const char *const known[] = {"mode",          "origin",          "listen",  "socket",   "state",
-                                        "objects",       "keyring_twin",    "tls",     "root_key", "token",
-                                        "administrator", "approve_seconds", "users",   "programs", "limits",
-                                        "map_size",      "reserve_size",    "key_age", "backups",  NULL};
+    static const char *const known[] = {
+        "mode",   "origin",   "listen",       "socket",        "state",           "objects",  "keyring_twin",
+        "tls",    "root_key", "token",        "administrator", "approve_seconds", "users",    "programs",
+        "limits", "map_size", "reserve_size", "key_age",       "backups",         "diseases", NULL};
     int result = yaml_need_map(root, known, problem);
     if (result == VAULT_OK)
         result = take_mode(root, c, problem);

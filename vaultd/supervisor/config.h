@@ -58,7 +58,8 @@ struct config {
     char socket[108];
     char state[CONFIG_PATH_MAX + 1];
     char objects[CONFIG_PATH_MAX + 1];
-    char backups[CONFIG_PATH_MAX + 1]; /* empty: none */
+    char backups[CONFIG_PATH_MAX + 1];  /* empty: none */
+    char diseases[CONFIG_PATH_MAX + 1]; /* the same */
     char twin_directory[CONFIG_PATH_MAX + 1];
     char twin_name[256];
     char certificate[CONFIG_PATH_MAX + 1];

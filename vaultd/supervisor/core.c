@@ -21,6 +21,7 @@ enum core_file {
     FILE_STATE,
     FILE_TWIN,
     FILE_OBJECTS,
+    FILE_DISEASES, /* if there are any */
     FILE_GATE_TO_MONITOR,
     FILE_MONITOR_TO_GATE,
     FILE_MONITOR_TO_STORE,
@@ -48,6 +49,8 @@ static int open_paths(const struct config *c, int fds[CORE_FILES], char problem[
         result = open_directory(c->twin_directory, &c->users[CHILD_MONITOR], &fds[FILE_TWIN], problem);
     if (result == VAULT_OK)
         result = open_directory(c->objects, &c->users[CHILD_STORE], &fds[FILE_OBJECTS], problem);
+    if (result == VAULT_OK && c->diseases[0] != '\0')
+        result = open_file(c->diseases, false, &fds[FILE_DISEASES], problem);
     return result;
 }
 
@@ -168,7 +171,8 @@ static bool setup_gate(struct supervisor *s, const int fds[CORE_FILES]) {
 }
 
 static bool setup_monitor(struct supervisor *s, const int fds[CORE_FILES]) {
-    const int given[] = {fds[FILE_STATE], fds[FILE_TWIN], fds[FILE_MONITOR_TO_GATE], fds[FILE_MONITOR_TO_STORE]};
+    const int given[] = {fds[FILE_STATE], fds[FILE_TWIN], fds[FILE_MONITOR_TO_GATE], fds[FILE_MONITOR_TO_STORE],
+                         fds[FILE_DISEASES]};
     const struct config *c = s->config;
     message_init(&s->message, MSG_monitor_setup, 0);
     struct msg_monitor_setup *m = &s->message.monitor_setup;
@@ -187,7 +191,7 @@ static bool setup_monitor(struct supervisor *s, const int fds[CORE_FILES]) {
     m->key_age_warn = c->key_age.warn_days;
     m->key_age_maximum = c->key_age.maximum_days;
     m->backups = c->backups[0] != '\0';
-    return core_tell_with(s, CHILD_MONITOR, given, 4);
+    return core_tell_with(s, CHILD_MONITOR, given, fds[FILE_DISEASES] >= 0 ? 5 : 4);
 }
 
 static bool setup_store(struct supervisor *s, const int fds[CORE_FILES]) {

@@ -74,11 +74,9 @@ int paths_check(const struct config *c) {
     const struct {
         const char *key, *path;
         bool secret;
-    } files[] = {{"tls.certificate", c->certificate, false},
-                 {"tls.key", c->key, true},
-                 {"tls.clients", c->clients, false},
-                 {"tls.revocations", c->revocations, false},
-                 {"token.module", c->token.module, false}};
+    } files[] = {{"tls.certificate", c->certificate, false}, {"tls.key", c->key, true},
+                 {"tls.clients", c->clients, false},         {"tls.revocations", c->revocations, false},
+                 {"token.module", c->token.module, false},   {"diseases", c->diseases, false}};
     const struct {
         const char *key, *path;
         enum child_kind user;
@@ -89,11 +87,15 @@ int paths_check(const struct config *c) {
     char problem[PROBLEM_SIZE] = "";
     int fd = -1;
     bool good = true;
-    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]) - (c->token.set ? 0 : 1); i++) {
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        if (files[i].path[0] == '\0')
+            continue; /* not configured */
         int result = open_file(files[i].path, files[i].secret, &fd, problem);
         good &= report(result, files[i].key, fd, problem);
     }
-    for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]) - (c->backups[0] != '\0' ? 0 : 1); i++) {
+    for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++) {
+        if (directories[i].path[0] == '\0')
+            continue;
         int result = open_directory(directories[i].path, &c->users[directories[i].user], &fd, problem);
         good &= report(result, directories[i].key, fd, problem);
     }

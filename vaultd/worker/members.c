@@ -9,13 +9,14 @@
 
 enum { VALUE_MAX = 1024 };
 
+#define OFFSET_IN(message, field) (offsetof(struct message, field) - offsetof(struct message, uses))
 #define PURPOSE_FITS(message)                                                                                          \
-    _Static_assert(offsetof(struct message, project) - offsetof(struct message, purpose) ==                            \
-                           offsetof(struct purpose, project) &&                                                        \
-                       offsetof(struct message, approval) - offsetof(struct message, purpose) ==                       \
-                           offsetof(struct purpose, approval) &&                                                       \
-                       offsetof(struct message, disease) - offsetof(struct message, purpose) ==                        \
-                           offsetof(struct purpose, disease),                                                          \
+    _Static_assert(OFFSET_IN(message, purpose) == offsetof(struct purpose, purpose) &&                                 \
+                       OFFSET_IN(message, project) == offsetof(struct purpose, project) &&                             \
+                       OFFSET_IN(message, approval) == offsetof(struct purpose, approval) &&                           \
+                       OFFSET_IN(message, disease) == offsetof(struct purpose, disease) &&                             \
+                       sizeof(struct purpose) ==                                                                       \
+                           offsetof(struct purpose, disease) + sizeof(((struct purpose *)NULL)->disease),              \
                    "a purpose lies in the message as in struct purpose")
 PURPOSE_FITS(msg_open);
 PURPOSE_FITS(msg_file_list);

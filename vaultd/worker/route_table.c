@@ -62,7 +62,7 @@ static const struct member inquire[] = {
     FIELD(msg_inquire, FROM_BODY, "file", MEMBER_ID, 0, file),
     STR(msg_inquire, FROM_BODY, "subject", MEMBER_NAME, 0, subject),
     STR(msg_inquire, FROM_BODY, "name", MEMBER_FILE_NAME, 0, name),
-    FIELD(msg_inquire, FROM_BODY, "purpose", MEMBER_PURPOSE, MUST, purpose),
+    FIELD(msg_inquire, FROM_BODY, "purpose", MEMBER_PURPOSE, MUST, uses),
     STR(msg_inquire, FROM_BODY, "service", MEMBER_NAME, 0, service),
 };
 #define SHARES_PART(message)                                                                                           \
@@ -142,21 +142,21 @@ static const struct member audit_proofs[] = {
 static const struct member file_list[] = {
     STR(msg_file_list, FROM_QUERY, "subject", MEMBER_NAME, 0, subject),
     STR(msg_file_list, FROM_QUERY, "dataset", MEMBER_NAME, 0, dataset),
-    FIELD(msg_file_list, FROM_QUERY, "purpose", MEMBER_PURPOSE, 0, purpose),
+    FIELD(msg_file_list, FROM_QUERY, "purpose", MEMBER_PURPOSE, 0, uses),
     STR(msg_file_list, FROM_QUERY, "cursor", MEMBER_TEXT, 0, cursor),
 };
 static const struct member file_show[] = {
     FIELD(msg_file_show, FROM_PATH, "file", MEMBER_ID, MUST, file),
-    FIELD(msg_file_show, FROM_HEADER, "purpose", MEMBER_PURPOSE, 0, purpose),
+    FIELD(msg_file_show, FROM_HEADER, "purpose", MEMBER_PURPOSE, 0, uses),
 };
 static const struct member open_by_id[] = {
     FIELD(msg_open, FROM_PATH, "file", MEMBER_ID, MUST, file),
-    FIELD(msg_open, FROM_HEADER, "purpose", MEMBER_PURPOSE, MUST, purpose),
+    FIELD(msg_open, FROM_HEADER, "purpose", MEMBER_PURPOSE, MUST, uses),
 };
 static const struct member open_by_name[] = {
     STR(msg_open, FROM_PATH, "subject", MEMBER_NAME, MUST, subject),
     STR(msg_open, FROM_PATH, "name", MEMBER_FILE_NAME, MUST, name),
-    FIELD(msg_open, FROM_HEADER, "purpose", MEMBER_PURPOSE, MUST, purpose),
+    FIELD(msg_open, FROM_HEADER, "purpose", MEMBER_PURPOSE, MUST, uses),
 };
 static const struct member remove_by_id[] = {
     FIELD(msg_file_remove, FROM_PATH, "file", MEMBER_ID, MUST, file),

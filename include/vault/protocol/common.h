@@ -26,6 +26,7 @@ enum purpose_kind { PURPOSE_NONE = 0, PURPOSE_TREATMENT = 1, PURPOSE_RESEARCH = 
 
 /* A parsed Purpose header (RFC 9651 item with parameters); see vault/documents.h for names. */
 #define FIELDS_purpose_part(F, R)                                                                                      \
+    F(R, U32, uses, 0)                 /* [c] what research is for: bit n for DUO number 30 + n, 1 to 10 */            \
     F(R, U8, purpose, 0)               /* [c] enum purpose_kind */                                                     \
     F(R, STR, project, NAME_MAX_SIZE)  /* [c] empty if none */                                                         \
     F(R, STR, approval, NAME_MAX_SIZE) /* [c] empty if none */                                                         \

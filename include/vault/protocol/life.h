@@ -127,7 +127,7 @@ enum seal_state { SEAL_UNINITIALISED = 0, SEAL_SEALED = 1, SEAL_UNSEALED = 2 };
 
 #define PROTOCOL_LIFE(M)                                                                                               \
     M(gate_setup, 0x0101, 5)                                                                                           \
-    M(monitor_setup, 0x0102, 4)                                                                                        \
+    M(monitor_setup, 0x0102, 5)                                                                                        \
     M(store_setup, 0x0103, 2)                                                                                          \
     M(trust, 0x0104, 2)                                                                                                \
     M(ready, 0x0105, 0)                                                                                                \

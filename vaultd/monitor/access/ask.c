@@ -96,6 +96,7 @@ int inquire(struct monitor *m, const struct inquiry_wanted *wanted, struct inqui
     struct question q = {.time = monitor_time(m) / 1000000,
                          .action = wanted->action,
                          .purpose = wanted->purpose,
+                         .diseases = m->disease_table.diseases,
                          .policy = m->has_policy ? &m->policy : NULL};
     q.service.known = wanted->asker->known;
     q.service.name = wanted->asker->name;

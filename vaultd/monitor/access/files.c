@@ -239,8 +239,13 @@ int answer_file_show(struct request *q) {
 static json_t *every_reason(const struct decision *d) {
     json_t *reasons = json_array();
     for (size_t n = 0; n < d->reason_count; n++)
-        json_array_append_new(reasons, json_pack("{s:s, s:s}", "rule", d->reasons[n].rule, "text", d->reasons[n].text));
+        json_array_append_new(reasons, json_pack("{s:s, s:s, s:b}", "rule", d->reasons[n].rule, "text",
+                                                 d->reasons[n].text, "against", d->reasons[n].against));
     return reasons;
+}
+
+static const char *verdict_name(enum verdict verdict) {
+    return verdict == VERDICT_PERMIT ? "permit" : verdict == VERDICT_PERSON ? "person" : "deny";
 }
 
 /* Every reason to whom it may be told; the service itself learns only what it would be told on a read. */
@@ -254,6 +259,7 @@ static json_t *decision_json(const struct request *q, const struct inquiry *i, b
     json_t *answer =
         json_pack("{s:b, s:o, s:o}", "permitted", permitted, "reasons", reasons, "obligations", obligations);
     if (every && answer != NULL) {
+        json_object_set_new(answer, "verdict", json_string(verdict_name(d->verdict)));
         json_object_set_new(answer, "policy", json_string(q->monitor->policy_hash));
         json_object_set_new(answer, "consent", json_integer(i->has_consent ? (json_int_t)i->consent.version : 0));
     }

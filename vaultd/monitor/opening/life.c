@@ -9,6 +9,7 @@
 #include "vaultd/monitor/care/failures.h"
 #include "vaultd/monitor/keys/age.h"
 #include "vaultd/monitor/registers/anchors.h"
+#include "vaultd/monitor/registers/disease_table.h"
 #include "vaultd/monitor/keys/escrow.h"
 #include "vaultd/monitor/keys/warnings.h"
 #include "vaultd/monitor/keys/jobs.h"
@@ -76,6 +77,7 @@ static json_t *status_json(struct monitor *m, bool in_full) {
         json_object_set_new(rest, "key_age", key_age_json(m));
         json_object_set_new(rest, "escrow", escrows_json(m));
         json_object_set_new(rest, "trust", anchors_json(m));
+        json_object_set_new(rest, "diseases", disease_table_json(m));
         json_object_set_new(rest, "warnings", key_warnings(m));
     }
     if (json_object_update(status, rest) != 0) {

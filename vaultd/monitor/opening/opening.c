@@ -5,6 +5,7 @@
 #include "opening.h"
 #include "restore.h"
 #include "vaultd/monitor/keys/ring.h"
+#include "vaultd/monitor/registers/disease_table.h"
 #include "vault/log.h"
 #include "vault/result.h"
 
@@ -31,6 +32,8 @@ static int first_transaction(struct monitor *m) {
         result = meta_store(m);
     if (result == VAULT_OK)
         result = life_record(m, "vault.init", m->setup.dev != 0 ? "throw-away vault" : NULL);
+    if (result == VAULT_OK)
+        result = disease_table_record(m);
     return result == VAULT_OK ? batch_finish(m) : result;
 }
 
@@ -107,6 +110,8 @@ static int recover(struct monitor *m, struct opening *o) {
         result = uploads_recover(m);
     if (result == VAULT_OK)
         result = life_record(m, "vault.unseal", o->detail);
+    if (result == VAULT_OK)
+        result = disease_table_record(m);
     if (result != VAULT_OK)
         return result;
     m->seal = SEAL_UNSEALED;

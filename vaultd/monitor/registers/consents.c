@@ -18,6 +18,19 @@ static json_t *terms_json(const struct consent_value *c) {
     return terms;
 }
 
+/* NULL: it has none. */
+static json_t *diseases_json(const struct consent_value *c) {
+    struct consent document;
+    json_t *diseases = NULL;
+    const char *at = NULL;
+    size_t n = 0;
+    CONSENT_COPY(&document, c);
+    for (; consent_disease(&document, &at, &n); json_array_append_new(diseases, json_stringn(at, n)))
+        if (diseases == NULL)
+            diseases = json_array();
+    return diseases;
+}
+
 static json_t *date_or_null(uint64_t seconds) {
     char text[28];
     if (seconds == 0)
@@ -28,11 +41,12 @@ static json_t *date_or_null(uint64_t seconds) {
 
 static json_t *consent_json(const struct consent_value *c, uint32_t in_force) {
     const char *state = c->version != in_force ? "superseded" : c->withdrawn != 0 ? "withdrawn" : "in force";
-    return json_pack("{s:i, s:o, s:s, s:s, s:s, s:s, s:s?, s:{s:b, s:o}, s:s, s:b, s:o}", "version", (int)c->version,
-                     "recorded", json_time(c->recorded), "state", state, "subject", c->subject, "signed", c->signed_on,
-                     "form", c->form, "evidence", c->evidence[0] == '\0' ? NULL : c->evidence, "permits", "treatment",
-                     c->treatment != 0, "research", terms_json(c), "findings", findings_name(c->findings), "recontact",
-                     c->recontact != 0, "expires", date_or_null(c->expires));
+    return json_pack("{s:i, s:o, s:s, s:s, s:s, s:s, s:s?, s:{s:b, s:o, s:o*}, s:s, s:b, s:o}", "version",
+                     (int)c->version, "recorded", json_time(c->recorded), "state", state, "subject", c->subject,
+                     "signed", c->signed_on, "form", c->form, "evidence", c->evidence[0] == '\0' ? NULL : c->evidence,
+                     "permits", "treatment", c->treatment != 0, "research", terms_json(c), "diseases", diseases_json(c),
+                     "findings", findings_name(c->findings), "recontact", c->recontact != 0, "expires",
+                     date_or_null(c->expires));
 }
 
 /* Stores the next version and makes it the one in force. */
@@ -109,6 +123,7 @@ int answer_consent_withdraw(struct request *q) {
     }
     if (w->purpose != PURPOSE_TREATMENT) {
         value.research_size = 0;
+        value.diseases[0] = '\0';
         value.withdrawn |= WITHDRAWN_RESEARCH;
     }
     result = put_version(q->monitor, &s, &value);

@@ -146,6 +146,40 @@ static int get_research(struct parse *p, const json_t *list) {
     return VAULT_OK;
 }
 
+/* Puts a disease at its place among those before it. False if it is there already. */
+static bool insert_disease(const char **diseases, size_t count, const char *disease) {
+    size_t i = count;
+    for (; i > 0 && strcmp(diseases[i - 1], disease) >= 0; i--) {
+        if (strcmp(diseases[i - 1], disease) == 0)
+            return false;
+        diseases[i] = diseases[i - 1];
+    }
+    diseases[i] = disease;
+    return true;
+}
+
+static int get_diseases(struct parse *p, const json_t *list) {
+    const char *diseases[CONSENT_DISEASES];
+    size_t count = json_array_size(list);
+    if (!json_is_array(list))
+        return REFUSE(p, "permits.diseases: not a list");
+    if (count == 0 || count > CONSENT_DISEASES)
+        return REFUSE(p, "permits.diseases: not 1 to %d diseases", CONSENT_DISEASES);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *value = json_array_get(list, i);
+        if (!json_is_string(value) || !disease_is_good(json_string_value(value), json_string_length(value)))
+            return REFUSE(p, "permits.diseases[%zu]: not a disease (letters, a colon, digits)", i);
+        if (!insert_disease(diseases, i, json_string_value(value)))
+            return REFUSE(p, "permits.diseases[%zu]: named twice", i);
+    }
+    struct writer w = writer_of(p->consent.diseases, sizeof(p->consent.diseases));
+    for (size_t i = 0; i < count; i++) {
+        write_bytes(&w, diseases[i], strlen(diseases[i]));
+        write_u8(&w, i + 1 < count ? ',' : 0);
+    }
+    return w.bad ? REFUSE(p, "permits.diseases: too long") : VAULT_OK;
+}
+
 struct member {
     const char *name;
     bool needed;
@@ -178,8 +212,10 @@ static int get_members(struct parse *p, const char *path, const json_t *object, 
 }
 
 static int get_permits(struct parse *p, const json_t *value) {
-    static const struct member members[] = {
-        {"treatment", false, get_treatment}, {"research", false, get_research}, {NULL, false, NULL}};
+    static const struct member members[] = {{"treatment", false, get_treatment},
+                                            {"research", false, get_research},
+                                            {"diseases", false, get_diseases},
+                                            {NULL, false, NULL}};
     if (!json_is_object(value))
         return REFUSE(p, "permits: not an object");
     return get_members(p, "permits.", value, members);
@@ -193,6 +229,7 @@ static const char *demand_on(const char *field) {
         {"signed", "not a real date (YYYY-MM-DD)"},
         {"form", "not 1 to 32 characters of [A-Za-z0-9._:@-]"},
         {"evidence", "not \"sha-256:\" and 64 lower-case hex digits"},
+        {"permits.diseases", "with DUO:0000007 (disease-specific) in permits.research, and only there"},
     };
     for (size_t i = 0; i < sizeof(demands) / sizeof(demands[0]); i++)
         if (strcmp(demands[i].field, field) == 0)

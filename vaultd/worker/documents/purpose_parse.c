@@ -11,10 +11,16 @@
 #define LETTERS_TOKEN LETTERS_LOWER LETTERS_UPPER LETTERS_DIGIT "!#$%&'*+-.^_`|~:/"
 #define LETTERS_KEY LETTERS_LOWER LETTERS_DIGIT "_-.*"
 
+enum {
+    USE_SIZE = 11,
+    USES_SIZE = (USE_LAST - USE_FIRST + 1) * (USE_SIZE + 1)
+}; /* DUO:0000031, a space or NUL after each */
+
 struct scan {
     const char *header;
     const char *at;
     char *problem;
+    char uses[USES_SIZE]; /* the parameter as it came */
 };
 
 /* The place is counted from 1. */
@@ -70,7 +76,10 @@ static int take_string(struct scan *s, char *to, size_t most) {
 }
 
 /* Where the value of this parameter goes; NULL if there is no such parameter. */
-static char *particular(struct purpose *p, const char *key, size_t *ret_most) {
+static char *particular(struct scan *s, struct purpose *p, const char *key, size_t *ret_most) {
+    *ret_most = sizeof(s->uses) - 1;
+    if (strcmp(key, "uses") == 0)
+        return s->uses;
     *ret_most = NAME_MAX_SIZE;
     if (strcmp(key, "project") == 0)
         return p->project;
@@ -80,9 +89,23 @@ static char *particular(struct purpose *p, const char *key, size_t *ret_most) {
     return strcmp(key, "disease") == 0 ? p->disease : NULL;
 }
 
+/* Ascending, each once, one space between. */
+static bool read_uses(const char *text, uint32_t *ret) {
+    *ret = 0;
+    for (unsigned number = USE_FIRST; number <= USE_LAST; number++) {
+        char term[USE_SIZE + 2];
+        if (!format_string(term, sizeof(term), "%sDUO:%07u", *ret == 0 ? "" : " ", number) ||
+            strncmp(text, term, strlen(term)) != 0)
+            continue;
+        *ret |= USE_BIT(number);
+        text += strlen(term);
+    }
+    return *text == '\0';
+}
+
 /* Checked as soon as it is read, so that the error can name it. */
-static int check_particular(struct scan *s, const struct purpose *p, const char *key) {
-    if (purpose_check(p) == VAULT_OK)
+static int check_particular(struct scan *s, struct purpose *p, const char *key) {
+    if (read_uses(s->uses, &p->uses) && purpose_check(p) == VAULT_OK)
         return VAULT_OK;
     if (p->purpose != PURPOSE_RESEARCH)
         return REFUSE(s, "parameter '%s' belongs to research only", key);
@@ -95,7 +118,7 @@ static int take_parameter(struct scan *s, struct purpose *p) {
     const char *start = s->at;
     if (!take_word(s, LETTERS_KEY, key, sizeof(key)))
         return REFUSE(s, "not a parameter");
-    char *to = particular(p, key, &most);
+    char *to = particular(s, p, key, &most);
     if (to == NULL || to[0] != '\0') {
         s->at = start;
         return to == NULL ? REFUSE(s, "unknown parameter '%s'", key) : REFUSE(s, "parameter '%s' given twice", key);

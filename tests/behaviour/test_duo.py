@@ -1,0 +1,157 @@
+"""Consents to research under terms of the Data Use Ontology, with the real processes: what each permits, by what the request
+says that it is for, over a table of diseases that the operator configured."""
+import hashlib
+import json
+
+import pytest
+
+import scene
+from vault_under_test import ROOT, running_vault
+
+TABLE = ROOT / "policies" / "examples" / "diseases.tsv"
+CONTENT = b"content" * 1000
+
+
+def consent(vault, subject, research, diseases=None, expect=0):
+    permits = {"treatment": True, "research": research, **({"diseases": diseases} if diseases is not None else {})}
+    document = {"subject": subject, "signed": "2026-01-02", "form": "2026-1", "permits": permits}
+    return vault.ctl("consent", "set", subject, "-", input=json.dumps(document).encode(), expect=expect)
+
+
+def steps():
+    """(child, parent) of each line of the table."""
+    lines = [line for line in TABLE.read_text().splitlines() if line and not line.startswith("#")]
+    return [tuple(line.split("\t")) for line in lines]
+
+
+def chain():
+    """Three diseases, each a kind of the next."""
+    above = steps()
+    for child, parent in above:
+        for second, top in above:
+            if second == parent:
+                return child, parent, top
+    raise AssertionError("no chain in the table")
+
+
+@pytest.fixture(scope="module")
+def vault():
+    with running_vault(settings={"diseases": str(TABLE)}) as vault:
+        scene.add_patient(vault, "S-1")
+        scene.deposit(vault, "S-1", "a.cram", CONTENT)
+        yield vault
+
+
+def read(vault, **particulars):
+    """The status of a read for research with these parameters, each time on a connection of its own."""
+    purpose = scene.RESEARCH + "".join(f';{name}="{value}"' for name, value in particulars.items())
+    answer = vault.http("GET", scene.file_path("S-1", "a.cram"), headers={"Purpose": purpose}, cert="research")
+    assert answer.status == 403 or answer.body == CONTENT
+    return answer.status
+
+
+def last_reasons(vault):
+    [*_, record] = [r for r in scene.records(vault) if r["event"] == "read" and r["outcome"] == "denied"]
+    return [r["rule"] for r in record["reasons"]]
+
+
+def test_health_research_is_only_that(vault):
+    consent(vault, "S-1", ["DUO:0000006"])
+    assert read(vault) == 403 and last_reasons(vault) == ["consent-other-use"]
+    assert read(vault, uses="DUO:0000037") == 200
+    assert read(vault, disease=chain()[0]) == 200
+    assert read(vault, uses="DUO:0000033 DUO:0000037") == 403
+
+
+def test_a_disease_permits_its_kinds_and_no_other(vault):
+    child, parent, top = chain()
+    consent(vault, "S-1", ["DUO:0000007"], [parent])
+    assert [read(vault, disease=d) for d in (child, parent)] == [200, 200]
+    assert [read(vault, disease=d) for d in (top, "MONDO:9999999", "OTHER:1")] == [403, 403, 403]
+    assert last_reasons(vault) == ["consent-other-disease"]
+    assert read(vault, uses="DUO:0000037") == 403
+    consent(vault, "S-1", ["DUO:0000007"], [top])
+    assert read(vault, disease=child) == 200
+
+
+def test_a_modifier_narrows(vault):
+    consent(vault, "S-1", ["DUO:0000042", "DUO:0000021"])
+    assert read(vault) == 200
+    consent(vault, "S-1", ["DUO:0000042", "DUO:0000044"])
+    assert [read(vault), read(vault, uses="DUO:0000038"), read(vault, uses="DUO:0000033")] == [403, 200, 403]
+    consent(vault, "S-1", ["DUO:0000042", "DUO:0000022"])
+    assert read(vault, uses="DUO:0000038") == 403 and last_reasons(vault) == ["consent-not-decidable"]
+
+
+def test_narrowing_ends_what_is_granted(vault):
+    child, parent, _ = chain()
+    consent(vault, "S-1", ["DUO:0000042"])
+    connection = vault.connect("research", 60)
+    headers = {"Purpose": scene.RESEARCH + f';disease="{child}"', "Range": "bytes=0-9"}
+    connection.request("GET", scene.file_path("S-1", "a.cram"), headers=headers)
+    assert connection.getresponse().read() == CONTENT[:10]
+    assert consent(vault, "S-1", ["DUO:0000007"], [parent])["ended"] == 0  # a kind of it: it goes on
+    assert consent(vault, "S-1", ["DUO:0000011"])["ended"] == 1
+    connection.close()
+
+
+def test_the_consent_shows_what_was_signed(vault):
+    child, parent, top = chain()
+    consent(vault, "S-1", ["DUO:0000007", "DUO:0000021"], [top, child])
+    [shown] = vault.ctl("consent", "show", "S-1")["consents"]
+    assert shown["permits"]["research"] == ["DUO:0000007", "DUO:0000021"]
+    assert shown["permits"]["diseases"] == sorted([top, child])
+    vault.ctl("consent", "withdraw", "S-1", "--purpose", "research")
+    [shown] = vault.ctl("consent", "show", "S-1")["consents"]
+    assert shown["permits"]["research"] == [] and "diseases" not in shown["permits"]
+
+
+def test_a_faulty_consent_changes_nothing_and_names_the_member(vault):
+    consent(vault, "S-1", ["DUO:0000042"])
+    for research, diseases in ((["DUO:0000007"], None), (["DUO:0000006"], ["MONDO:1"]), (["DUO:0000007"], []),
+                               (["DUO:0000007"], ["cancer"]), (["DUO:0000007"], ["MONDO:1", "MONDO:1"])):
+        consent(vault, "S-1", research, diseases, expect=2)
+        assert "permits.diseases" in vault.stderr
+    assert read(vault) == 200
+
+
+def test_the_table_is_told_and_recorded(vault):
+    names = {name for step in steps() for name in step}
+    told = {"count": len(names), "sha256": hashlib.sha256(TABLE.read_bytes()).hexdigest()}
+    assert vault.ctl("status")["diseases"] == told
+    [record] = [r for r in scene.records(vault) if r["event"] == "diseases.loaded"]
+    assert record["outcome"] == "done" and record["detail"] == f"{told['count']} diseases, sha-256:{told['sha256']}"
+
+
+def test_a_faulty_table_counts_as_none_and_is_told(vault, tmp_path):
+    child, parent, _ = chain()
+    consent(vault, "S-1", ["DUO:0000007"], [parent])
+    config = vault.folder / "vaultd.yaml"
+    before, bad = config.read_text(), vault.folder / "bad.tsv"
+    bad.write_text("MONDO:1\tMONDO:2\nMONDO:2\tMONDO:1\n")
+    scene.stop(vault)
+    config.write_text(before.replace(str(TABLE), str(bad)))
+    scene.start(vault)
+    problem = vault.ctl("status")["diseases"]["problem"]
+    assert problem.startswith("line ") and problem.endswith("is a kind of itself")
+    assert problem in (vault.folder / "vaultd.log").read_text()
+    [*_, record] = [r for r in scene.records(vault) if r["event"] == "diseases.loaded"]
+    assert record["outcome"] == "failed" and problem in record["detail"]
+    assert [read(vault, disease=d) for d in (parent, child)] == [200, 403], "equal is a kind of itself; nothing else is"
+    scene.stop(vault)
+    config.write_text(before)
+    scene.start(vault)
+    assert read(vault, disease=child) == 200
+
+
+def test_a_missing_table_is_found_before_the_start(vault):
+    scene.stop(vault)
+    config = vault.folder / "vaultd.yaml"
+    before = config.read_text()
+    config.write_text(before.replace(str(TABLE), str(vault.folder / "none.tsv")))
+    with pytest.raises(AssertionError):
+        scene.start(vault, 20)
+    assert "none.tsv" in (vault.folder / "vaultd.log").read_text()
+    config.write_text(before)
+    scene.start(vault)
+    assert scene.Read(vault, "S-1", "a.cram").body == CONTENT

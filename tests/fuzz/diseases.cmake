@@ -1,0 +1,1 @@
+vault_fuzz_test(diseases policies MASS 100000)
