@@ -66,8 +66,8 @@ struct heard supervisor_heard(void);
 void supervisor_credential(const char *name);
 /* Whether a directory for backups is configured. */
 extern bool rig_backups;
-/* Answers a backup_wanted: with a channel, whose other end is returned; with one whose process is dead already; or with a
- * problem under this rule. Says that the process has ended, in order if `rule` is empty. */
+/* Answers a backup_wanted: with a channel, whose other end is returned; with one whose process is dead already; or with
+ * a problem under this rule. Says that the process has ended, in order if `rule` is empty. */
 int supervisor_backup(uint64_t id);
 void supervisor_backup_died_before(uint64_t id);
 void supervisor_no_backup(uint64_t id, const char *rule);

@@ -37,8 +37,8 @@ int job_is_open(struct monitor *m, const struct job_kind *kind, bool *ret);
 /* By its number. VAULT_E_DAMAGED (also if it is not there), faults of the index. */
 int job_load(struct monitor *m, uint32_t number, struct job_value *ret);
 int job_store(struct monitor *m, const struct job_value *j);
-/* Records, within the transaction, that nobody goes on with this job: what it was to do is not known, or cannot be done.
- * Faults of the index. */
+/* Records, within the transaction, that nobody goes on with this job: what it was to do is not known, or cannot be
+ * done. Faults of the index. */
 int job_failed(struct monitor *m, uint32_t number, const char *why);
 /* Milliseconds from now until `due` (loop_now_ms), as loop_turn takes them. */
 int job_wait(uint64_t due);
