@@ -24,14 +24,14 @@ enum demand {
 
 /* By number, the terms that can be decided here. All others need facts that the vault does not have. */
 static const uint8_t terms[] = {
-    [4] = DECIDABLE,                               /* NRES, no restriction */
+    [DUO_NRES] = DECIDABLE,                        /* NRES, no restriction */
     [6] = DECIDABLE | MEDICAL | NOT_ANCESTRY,      /* HMB, health, medical, biomedical */
     [DUO_DS] = DECIDABLE | DISEASE | NOT_ANCESTRY, /* DS, disease-specific */
     [11] = DECIDABLE | ONLY_ANCESTRY,              /* POA, populations, origins, ancestry only */
     [15] = DECIDABLE | SAYS_USE | NOT_METHODS,     /* NMDS, no methods development */
     [16] = DECIDABLE | GENETIC,                    /* GSO, genetic studies only */
     [21] = DECIDABLE,                              /* IRB: the rules of approvals ask everybody for one */
-    [42] = DECIDABLE,                              /* GRU, general research use */
+    [DUO_GRU] = DECIDABLE,                         /* GRU, general research use */
     [44] = DECIDABLE | SAYS_USE | NOT_ANCESTRY,    /* NPOA, no ancestry research */
 };
 

@@ -104,8 +104,11 @@ size_t consent_terms(const struct consent *c);
 uint32_t consent_term(const struct consent *c, size_t i);
 /* The next disease after *at (NULL: the first), of *ret_n bytes. False, and *at is of no use, after the last. */
 bool consent_disease(const struct consent *c, const char **at, size_t *ret_n);
-/* The term with which it has some: disease-specific. */
-enum { DUO_DS = 7 };
+/* Whether `after` permits anything that `before` does not; *ret_field is then the member that does (static). Research
+ * under other terms counts as wider where that cannot be told from the lists alone. */
+bool consent_widens(const struct consent *before, const struct consent *after, const char **ret_field);
+/* DUO numbers that more is known of here: without restriction, disease-specific (has diseases), general research. */
+enum { DUO_NRES = 4, DUO_DS = 7, DUO_GRU = 42 };
 
 enum effect { EFFECT_PERMIT, EFFECT_FORBID, EFFECT_OBLIGE };
 

@@ -217,6 +217,66 @@ static void consent_check_names_each_field(void **state) {
     set_terms(&c, (const uint32_t[]){10000000}, 1), consent_faults_are_named("permits.research", c);
 }
 
+/* A consent with these terms and this disease of DUO:0000007 ("": without). */
+static struct consent consent_to(const uint32_t terms[3], const char *diseases) {
+    struct consent c = good_consent();
+    size_t count = 0;
+    while (count < 3 && terms[count] != 0)
+        count++;
+    set_terms(&c, terms, count);
+    copy_string(c.diseases, sizeof(c.diseases), diseases);
+    return c;
+}
+
+static void wider_research_is_told_from_narrower(void **state) {
+    (void)state;
+    static const struct {
+        uint32_t before[3], after[3];
+        const char *diseases_before, *diseases_after;
+        bool widens;
+    } cases[] = {
+        {{0}, {0}, "", "", false},           {{42}, {0}, "", "", false},         {{0}, {42}, "", "", true},
+        {{42}, {42}, "", "", false},         {{42}, {6}, "", "", false},         {{6}, {42}, "", "", true},
+        {{4}, {42}, "", "", false},          {{42, 45}, {42}, "", "", true},     {{42}, {42, 45}, "", "", false},
+        {{42, 45}, {6, 45}, "", "", false},  {{6}, {6, 16, 21}, "", "", false},  {{6}, {7}, "", "M:1", true},
+        {{6}, {6, 7}, "", "M:1", false},     {{7}, {6, 7}, "M:1", "M:1", false}, {{7}, {7}, "M:1", "M:1,M:2", true},
+        {{7}, {7}, "M:1,M:2", "M:2", false}, {{7}, {7}, "M:1", "M:10", true},    {{7}, {42}, "M:1", "", true},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct consent before = consent_to(cases[i].before, cases[i].diseases_before);
+        struct consent after = consent_to(cases[i].after, cases[i].diseases_after);
+        const char *field = "none";
+        if (consent_widens(&before, &after, &field) != cases[i].widens)
+            fail_msg("case %zu", i);
+        if (cases[i].widens)
+            assert_string_equal(field, "permits.research");
+        else
+            assert_null(field);
+    }
+}
+
+static void wider_is_told_of_every_field(void **state) {
+    (void)state;
+    const char *field = NULL;
+    struct consent least = {.expires = 5}, more = least;
+    assert_false(consent_widens(&least, &least, &field));
+    more.treatment = 1;
+    assert_true(consent_widens(&least, &more, &field) && strcmp(field, "permits.treatment") == 0);
+    assert_false(consent_widens(&more, &least, &field));
+    more = least, more.findings = FINDINGS_ACTIONABLE;
+    assert_true(consent_widens(&least, &more, &field) && strcmp(field, "findings") == 0);
+    assert_false(consent_widens(&more, &least, &field));
+    more = least, more.recontact = 1;
+    assert_true(consent_widens(&least, &more, &field) && strcmp(field, "recontact") == 0);
+    assert_false(consent_widens(&more, &least, &field));
+    more = least, more.expires = 6;
+    assert_true(consent_widens(&least, &more, &field) && strcmp(field, "expires") == 0);
+    assert_false(consent_widens(&more, &least, &field));
+    more.expires = 0;
+    assert_true(consent_widens(&least, &more, &field) && strcmp(field, "expires") == 0);
+    assert_false(consent_widens(&more, &least, &field));
+}
+
 static void consent_survives_its_encoding(void **state) {
     (void)state;
     uint8_t bytes[2048];
@@ -382,6 +442,8 @@ int main(void) {
         cmocka_unit_test(purpose_text_is_canonical),
         cmocka_unit_test(purpose_check_refuses_particulars_out_of_place),
         cmocka_unit_test(consent_check_names_each_field),
+        cmocka_unit_test(wider_research_is_told_from_narrower),
+        cmocka_unit_test(wider_is_told_of_every_field),
         cmocka_unit_test(consent_survives_its_encoding),
         cmocka_unit_test(policy_survives_its_encoding),
         cmocka_unit_test(policy_decode_refuses_short_long_and_newer),

@@ -102,3 +102,45 @@ int consent_check(const struct consent *c, const char **ret_field) {
     *ret_field = fault;
     return VAULT_E_FORMAT;
 }
+
+static bool lists_disease(const struct consent *c, const char *disease, size_t size) {
+    const char *at = NULL;
+    size_t n = 0;
+    while (consent_disease(c, &at, &n))
+        if (n == size && memcmp(at, disease, n) == 0)
+            return true;
+    return false;
+}
+
+static bool has_only_diseases_of(const struct consent *after, const struct consent *before) {
+    const char *at = NULL;
+    size_t n = 0;
+    while (consent_disease(after, &at, &n))
+        if (!lists_disease(before, at, n))
+            return false;
+    return true;
+}
+
+/* Every term of a list must permit the research: it is narrower if no restriction has gone from it. */
+static bool research_narrows(const struct consent *before, const struct consent *after) {
+    if (consent_terms(after) == 0)
+        return true;
+    for (size_t i = 0; i < consent_terms(before); i++) {
+        uint32_t term = consent_term(before, i);
+        if (term != DUO_NRES && term != DUO_GRU && !lists_term(after, term))
+            return false;
+    }
+    return consent_terms(before) > 0 && (!lists_term(before, DUO_DS) || has_only_diseases_of(after, before));
+}
+
+bool consent_widens(const struct consent *before, const struct consent *after, const char **ret_field) {
+    bool longer = before->expires != 0 && (after->expires == 0 || after->expires > before->expires);
+    const char *field = after->treatment > before->treatment   ? "permits.treatment"
+                        : !research_narrows(before, after)     ? "permits.research"
+                        : after->findings > before->findings   ? "findings"
+                        : after->recontact > before->recontact ? "recontact"
+                        : longer                               ? "expires"
+                                                               : NULL;
+    *ret_field = field;
+    return field != NULL;
+}

@@ -76,6 +76,34 @@ static int take_effect(struct request *q, struct subject_value *s, struct consen
     return administer(q, event, c->subject, 'U', detail, 200, answer);
 }
 
+/* From when on the patient is known to want what is in force: the day of the signature, or of a withdrawal after it. */
+static void decided_on(const struct consent_value *c, char to[28]) {
+    time_text(c->recorded, to);
+    to[10] = '\0';
+    if (c->withdrawn == 0 || strcmp(c->signed_on, to) > 0)
+        copy_string(to, 28, c->signed_on);
+}
+
+/* Paper from before what is in force takes away at the most: else a form that turns up late would undo a withdrawal. */
+static int check_date(struct monitor *m, const struct subject_value *s, const struct consent *document, char *problem,
+                      size_t size) {
+    static struct consent_value value;
+    struct consent before;
+    char since[28];
+    const char *field = NULL;
+    int result = s->consent == 0 ? VAULT_NOT_FOUND : find_consent(m, s->subject, s->consent, &value);
+    if (result != VAULT_OK)
+        return result == VAULT_NOT_FOUND ? VAULT_OK : result;
+    decided_on(&value, since);
+    CONSENT_COPY(&before, &value);
+    if (strcmp(document->signed_on, since) >= 0 || !consent_widens(&before, document, &field))
+        return VAULT_OK;
+    return format_string(problem, size, "It was signed on %s, before what is in force (%s), and permits more: %s.",
+                         document->signed_on, since, field)
+               ? VAULT_DENIED
+               : VAULT_E_STATE;
+}
+
 int answer_consent_set(struct request *q) {
     static struct consent_value value;
     static struct subject_value s;
@@ -95,6 +123,11 @@ int answer_consent_set(struct request *q) {
         return result;
     if (s.shredded != 0)
         return refuse(q, "consent.set", document.subject, 409, "shredded", "The subject was shredded.");
+    result = check_date(q->monitor, &s, &document, detail, sizeof(detail));
+    if (result == VAULT_DENIED)
+        return refuse(q, "consent.set", document.subject, 409, "consent-older", detail);
+    if (result != VAULT_OK)
+        return result;
     value = (struct consent_value){0};
     CONSENT_COPY(&value, &document);
     result = put_version(q->monitor, &s, &value);
