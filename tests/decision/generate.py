@@ -1,0 +1,143 @@
+"""Questions and policies at random: every dimension of a question, values that fit together more often than by chance.
+The same seed gives the same questions."""
+import random
+
+from oracle import (ACTIONS, CONDITIONS, PURPOSES, ROLES, Approval, Consent, File, Policy, Project, Purpose, Question,
+                    Rule, Service, Subject, read_diseases)
+
+DISEASES_TEXT = """# a small table: MONDO:1 has two kinds, MONDO:111 is a kind of both of them
+MONDO:11\tMONDO:1
+MONDO:12\tMONDO:1
+MONDO:111\tMONDO:11
+MONDO:111\tMONDO:12
+MONDO:1111\tMONDO:111
+
+ORPHA:2\tMONDO:12
+MONDO:9\tMONDO:8
+"""
+DISEASES = read_diseases(DISEASES_TEXT)
+IN_TABLE = ("MONDO:1", "MONDO:11", "MONDO:12", "MONDO:111", "MONDO:1111", "ORPHA:2", "MONDO:8", "MONDO:9")
+NOT_IN_TABLE = ("MONDO:77", "MONDO:112", "mondo:1")
+
+# Every term of the document, and some that are in no ontology.
+DECIDABLE = (4, 42, 6, 7, 11, 15, 16, 21, 44)
+NOT_DECIDABLE = (18, 45, 46, 19, 20, 29, 22, 24, 25, 26, 27, 28, 12, 43)
+NOT_IN_ONTOLOGY = (0, 1, 5, 31, 33, 9999999)
+TERMS = DECIDABLE + NOT_DECIDABLE + NOT_IN_ONTOLOGY
+USES = tuple(range(31, 41))
+
+# What a decision without uses and diseases takes otherwise.
+NEW_TERMS = frozenset({6, 7, 11, 15, 16, 21, 44})
+
+NOW = 1_000_000
+GRANTS = ("consent-treatment", "consent-research", "project-open", "approval-valid")
+TAKES = tuple(c for c in CONDITIONS if c not in GRANTS)
+DATASETS = ("", "D1", "D2")
+TAGS = ((), ("a",), ("a", "b"), ("ab",), ("b", "a-b"))
+RULES_AT_ONCE, OBLIGATIONS = 12, 8
+
+
+def is_old(q):
+    """Whether a decision without uses and diseases can answer."""
+    return q.subject.consent is None or not NEW_TERMS.intersection(q.subject.consent.research)
+
+
+def some(r, members, most):
+    members = tuple(members)
+    return frozenset(r.sample(members, r.randint(0, min(most, len(members)))))
+
+
+def around(r, now=NOW):
+    """A time that is before, at or after now, or 0: no bound."""
+    return r.choice((0, 0, 0, now - 1, now, now + 1, 1, now * 2))
+
+
+def a_purpose(r):
+    kind = r.choice(("none", "treatment", "research", "research", "research", "research"))
+    if kind != "research":
+        return Purpose(kind)
+    disease = r.choice(("",) + IN_TABLE + NOT_IN_TABLE)
+    uses = r.choice((frozenset(), frozenset({33}), some(r, USES, 3), some(r, (31, 33, 37, 38), 4)))
+    mostly = r.random() < 0.8, r.random() < 0.8
+    return Purpose(kind, "P1" if mostly[0] else "", "A1" if mostly[1] else "", disease, uses)
+
+
+def a_service(r):
+    if r.random() < 0.1:
+        return Service(False)
+    roles = r.choice((frozenset(ROLES), frozenset({"reader"}), some(r, ROLES, 2)))
+    return Service(True, roles, r.choice((frozenset(PURPOSES[1:]), some(r, PURPOSES[1:], 2))))
+
+
+def a_consent(r):
+    terms = r.choice(((), (4,), (42,), tuple(r.sample(DECIDABLE, 1)), tuple(r.sample(DECIDABLE, 2)),
+                      tuple(r.sample(TERMS, 1)), tuple(r.sample(TERMS, 3)), tuple(r.sample(TERMS, len(TERMS)))))
+    diseases = tuple(r.sample(IN_TABLE + NOT_IN_TABLE, r.choice((1, 1, 2, 8)))) if 7 in terms else ()
+    findings = r.choice(("none", "actionable", "all"))
+    return Consent(r.random() < 0.7, terms, diseases, findings, r.random() < 0.5, around(r))
+
+
+def a_subject(r):
+    if r.random() < 0.05:
+        return Subject(False)
+    return Subject(True, r.random() < 0.15, None if r.random() < 0.1 else a_consent(r))
+
+
+def a_file(r):
+    return File(False) if r.random() < 0.05 else File(True, r.choice(DATASETS), r.choice(TAGS))
+
+
+def a_project(r, purpose):
+    if purpose.project == "" or r.random() < 0.1:
+        return Project(False)
+    return Project(True, r.random() < 0.9, r.random() < 0.9)
+
+
+def an_approval(r, purpose):
+    if purpose.approval == "" or r.random() < 0.1:
+        return Approval(False)
+    for_project = purpose.project != "" and r.random() < 0.9
+    return Approval(True, r.random() < 0.1, for_project, r.random() < 0.9, around(r), around(r))
+
+
+def a_rule(r, number):
+    effect = r.choice(("permit", "permit", "forbid", "oblige"))
+    allowed = {"permit": GRANTS, "forbid": TAKES, "oblige": CONDITIONS}[effect]
+    actions = some(r, ACTIONS[:-1], 7) or frozenset({"read"})
+    obligation = f"duty-{r.randrange(OBLIGATIONS)}" if effect == "oblige" else ""
+    return Rule(f"rule-{number}", effect, actions, some(r, PURPOSES, 3) or frozenset({"research"}),
+                r.choice((frozenset(), some(r, ROLES, 3))), some(r, allowed, r.choice((0, 1, 1, 2))),
+                r.choice(("", "") + DATASETS), r.choice(("", "", "", "a", "b", "ab")), obligation)
+
+
+def at_once(rules, rule):
+    """The most rules that could speak with this one about the same action, purpose and dataset."""
+    return max(sum(a in k.actions and p in k.purposes and k.dataset in ("", rule.dataset) for k in rules)
+               for a in rule.actions for p in rule.purposes)
+
+
+def a_policy(r):
+    rules = []
+    for number in range(r.choice((0, 1, 2, 3, 5, 8, 12, 20, 40, 64))):
+        rules.append(a_rule(r, number))
+        if max(at_once(rules, k) for k in rules) > RULES_AT_ONCE:
+            rules.pop()
+    return Policy(tuple(rules))
+
+
+def random_questions(seed, count, policies=40, parts=400):
+    """Parts are made once and combined: so most of the time is spent on decisions."""
+    r = random.Random(seed)
+    known = [a_policy(r) for _ in range(policies)] + [None]
+    services, subjects = [a_service(r) for _ in range(60)], [a_subject(r) for _ in range(parts)]
+    files = [a_file(r) for _ in range(30)]
+    named = []
+    for _ in range(parts):
+        purpose = a_purpose(r)
+        named.append((purpose, a_project(r, purpose), an_approval(r, purpose)))
+    for _ in range(count):
+        purpose, project, approval = r.choice(named)
+        action = r.choice(ACTIONS + ("read", "read", "list", "metadata", "deposit")) if r.random() < 0.99 else "unknown"
+        time = NOW if r.random() < 0.95 else r.choice((0, 1, NOW - 1, NOW + 1))
+        yield Question(time, action, purpose, r.choice(services), r.choice(subjects), r.choice(files), project,
+                       approval, r.choice(known), r.choice((DISEASES, DISEASES, None)))

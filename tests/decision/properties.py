@@ -1,0 +1,183 @@
+"""What must hold of the decision function's answers whatever the oracle says: nothing that is taken away permits, the
+order of rules means nothing, there is always a reason, and nothing that a service is told comes from the patient."""
+import collections
+import itertools
+import random
+
+import ask
+import generate
+import oracle
+import world
+from oracle import Consent, File, Subject
+
+EVERY_SHORT, EVERY_LONG = 97, 7  # of a world's questions: primes
+RANDOM_SHORT, RANDOM_LONG = 5_000, 200_000
+
+# --- What is taken away: each gives None where there is nothing to take ---
+
+
+def with_consent(q, **changes):
+    consent = q.subject.consent
+    return consent and q._replace(subject=q.subject._replace(consent=consent._replace(**changes)))
+
+
+def withdrawn(q, r):
+    return q.subject.consent and q._replace(subject=q.subject._replace(consent=None))
+
+
+def opted_out(q, r):
+    return q.subject.known and q._replace(subject=q.subject._replace(opted_out=True))
+
+
+def consent_ended(q, r):
+    return with_consent(q, expires=r.choice((1, q.time - 1, q.time)) if q.time > 1 else 1)
+
+
+def approval_revoked(q, r):
+    return q.approval.known and q._replace(approval=q.approval._replace(revoked=True))
+
+
+def approval_ended(q, r):
+    return q.approval.known and q._replace(approval=q.approval._replace(valid_until=max(q.time, 1)))
+
+
+def project_closed(q, r):
+    return q.project.known and q._replace(project=q.project._replace(open=False))
+
+
+def member_no_more(q, r):
+    return q.project.known and q._replace(project=q.project._replace(member=False))
+
+
+def service_revoked(q, r):
+    return q._replace(service=q.service._replace(known=False))
+
+
+def term_added(q, r):
+    consent = q.subject.consent
+    more = [t for t in generate.TERMS if consent and t not in consent.research]
+    if not consent or not consent.research or not more or len(consent.research) >= 32:
+        return None
+    term = r.choice(more)
+    diseases = r.choice(world.CONSENTED) if term == 7 else consent.diseases
+    return with_consent(q, research=consent.research + (term,), diseases=diseases)
+
+
+def forbid_added(q, r):
+    if q.policy is None or len(q.policy.rules) >= generate.RULES_AT_ONCE:
+        return None
+    conditions = r.choice([(), *((c,) for c in generate.TAKES)])
+    more = world.rule("added", "forbid", conditions, dataset=r.choice(("", "D1")))
+    return q._replace(policy=oracle.Policy(q.policy.rules + (more,)))
+
+
+TAKEN_AWAY = {"the consent is withdrawn": withdrawn, "the subject opts out": opted_out,
+              "the consent ends": consent_ended, "the approval is revoked": approval_revoked,
+              "the approval ends": approval_ended, "the project is closed": project_closed,
+              "the service is no member any more": member_no_more, "the service is revoked": service_revoked,
+              "a term is added to a consent": term_added, "a rule that forbids is added": forbid_added}
+
+
+# --- Order, and what is told ---
+
+def reordered(q, r):
+    if q.policy is None or len(q.policy.rules) < 2:
+        return None
+    rules = q.policy.rules
+    return q._replace(policy=oracle.Policy(r.choice((rules[::-1], tuple(r.sample(rules, len(rules)))))))
+
+
+OTHER_SUBJECTS = [Subject(False), Subject(True), Subject(True, True), Subject(True, False, Consent()),
+                  Subject(True, False, Consent(True, (4,), (), "all", True)),
+                  Subject(True, False, Consent(True, (18,), (), "actionable", True, 1)),
+                  Subject(True, True, Consent(False, (6, 11), (), "none", False)),
+                  Subject(True, False, Consent(True, (7, 16, 44), ("MONDO:11",), "none", True))]
+OTHER_FILES = [File(False), *(File(True, d, t) for d in generate.DATASETS for t in generate.TAGS)]
+
+
+def other_patient(q, r):
+    """Another subject and another file, which the approval covers or not."""
+    approval = q.approval
+    if approval.known:
+        approval = approval._replace(for_dataset=r.choice((False, True)))
+    return q._replace(subject=r.choice(OTHER_SUBJECTS), file=r.choice(OTHER_FILES), approval=approval)
+
+
+# --- Checks ---
+
+def never_permits(before, after):
+    return before[0][0] == oracle.PERMIT or after[0][0] != oracle.PERMIT
+
+
+def same(before, after):
+    return before == after
+
+
+def told_the_same(before, after):
+    return before[1] == after[1]
+
+
+CHECKS = {**{name: (change, never_permits) for name, change in TAKEN_AWAY.items()},
+          "the rules have another order": (reordered, same),
+          "it is another patient or file": (other_patient, told_the_same)}
+ALWAYS = "there is a reason"
+
+
+class Outcome:
+    def __init__(self):
+        self.cases = 0
+        self.permits = 0     # that the change started from: without any, nothing was shown
+        self.broken = []     # (question, its answer, changed question, its answer)
+
+
+def questions(short, seed):
+    every = EVERY_SHORT if short else EVERY_LONG
+    for parts in [*world.WHOLE.values(), *world.LARGE.values()]:
+        for dimensions in parts:
+            yield from world.combine(dimensions, every if len(parts) == 1 else 13)
+    yield from generate.random_questions(f"{seed}-properties", RANDOM_SHORT if short else RANDOM_LONG)
+
+
+def pairs(batch, r):
+    for q in batch:
+        for name, (change, holds) in CHECKS.items():
+            changed = change(q, r)
+            if changed:
+                yield name, holds, q, changed
+
+
+def take(outcomes, batch, r, old):
+    made = [p for p in pairs(batch, r) if not old or generate.is_old(p[3])]
+    said = ask.ask(batch + [changed for _, _, _, changed in made], generate.DISEASES_TEXT)
+    of = {id(q): answer for q, answer in zip(batch, said)}
+    for (name, holds, q, changed), after in zip(made, said[len(batch):]):
+        outcome, before = outcomes[name], of[id(q)]
+        outcome.cases += 1
+        outcome.permits += before[0][0] == oracle.PERMIT
+        if not holds(before, after):
+            outcome.broken.append((q, before, changed, after))
+    outcomes[ALWAYS].cases += len(said)
+    outcomes[ALWAYS].permits += sum(a[0][0] == oracle.PERMIT for a in said)
+    outcomes[ALWAYS].broken += [(q, a, q, a) for q, a in zip(batch, said) if not a[0][1]]
+
+
+def check(short, seed, old=False):
+    """Outcomes by the name of the property."""
+    r = random.Random(f"{seed}-changes")
+    outcomes = collections.defaultdict(Outcome, {name: Outcome() for name in [ALWAYS, *CHECKS]})
+    asked = (q for q in questions(short, seed) if not old or generate.is_old(q))
+    while batch := list(itertools.islice(asked, 4000)):
+        take(outcomes, batch, r, old)
+    return outcomes
+
+
+def failed(outcomes):
+    return sum(bool(o.broken) or o.permits == 0 for o in outcomes.values())
+
+
+def report(outcomes, words=repr, shown=2):
+    for name, o in outcomes.items():
+        yield f"{o.cases:9}  {name}{f', broken {len(o.broken)} times' if o.broken else ''}"
+    for name, o in outcomes.items():
+        for q, before, changed, after in o.broken[:shown]:
+            yield f"broken: {name}\n{words(q, before)}\n  and then\n{words(changed, after)}"

@@ -1,0 +1,251 @@
+"""Small worlds: questions over every combination of a few dimensions each. Together all dimensions are there; each
+world says why the ones that it holds still cannot matter to those that it varies."""
+import itertools
+
+from generate import (DATASETS, DECIDABLE, DISEASES, GRANTS, NOT_DECIDABLE, NOT_IN_ONTOLOGY, NOW, TAGS, TAKES, TERMS,
+                      USES)
+from oracle import (ACTIONS, CONDITIONS, PURPOSES, ROLES, Approval, Consent, File, Policy, Project, Purpose, Question,
+                    Rule, Service, Subject)
+
+ALL_ACTIONS = ACTIONS + ("unknown",)
+LOOKS = ("read", "list", "metadata")
+SETTABLE = frozenset(ACTIONS[:-1])
+EVERY_PURPOSE = frozenset(PURPOSES)
+
+# --- Policies ---
+
+
+def rule(name, effect, conditions=(), **more):
+    obligation = "duty-" + name if effect == "oblige" else ""
+    return Rule(name, effect, SETTABLE, EVERY_PURPOSE, conditions=frozenset(conditions), obligation=obligation, **more)
+
+
+BARE = rule("bare", "permit")
+
+
+def denmark():
+    looks, both = frozenset(LOOKS), frozenset({"treatment", "research"})
+    reader, research = frozenset({"reader"}), frozenset({"research"})
+    duties = {"findings-refused": "no-secondary-findings", "findings-limited": "actionable-findings-only",
+              "no-recontact": "do-not-recontact"}
+    return Policy((
+        Rule("deposit", "permit", frozenset({"deposit"}), frozenset({"none"}), frozenset({"depositor"})),
+        Rule("treatment", "permit", looks, frozenset({"treatment"}), reader, frozenset({"consent-treatment"})),
+        Rule("research", "permit", looks, research, reader,
+             frozenset({"consent-research", "project-open", "approval-valid"})),
+        Rule("research-opted-out", "forbid", looks, research, conditions=frozenset({"opted-out"})),
+        *(Rule(c, "oblige", frozenset({"read"}), both, conditions=frozenset({c}), obligation=o)
+          for c, o in duties.items())))
+
+
+def conditional():
+    """Each condition in each effect that may have it, alone."""
+    yield from (Policy((rule("permit-" + c, "permit", [c]),)) for c in GRANTS)
+    yield from (Policy((BARE, rule("forbid-" + c, "forbid", [c]))) for c in TAKES)
+    yield from (Policy((BARE, rule("oblige-" + c, "oblige", [c]))) for c in CONDITIONS)
+
+
+def about_files():
+    for effect, beside in (("permit", ()), ("forbid", (BARE,)), ("oblige", (BARE,))):
+        yield Policy((*beside, rule("dataset", effect, dataset="D1")))
+        yield Policy((*beside, rule("tag", effect, tag="a")))
+        yield Policy((*beside, rule("both", effect, dataset="D1", tag="b")))
+        yield Policy((*beside, rule("dataset", effect, dataset="D1"), rule("tag", effect, tag="ab")))
+    for condition in GRANTS:
+        yield Policy((rule("dataset", "permit", [condition], dataset="D1"),))
+        yield Policy((rule("dataset", "permit", dataset="D2"), rule("tag", "permit", [condition], tag="a")))
+    yield Policy((BARE, rule("dataset", "forbid", ["no-project"], dataset="D1")))
+
+
+def about_roles():
+    for effect, beside in (("permit", ()), ("forbid", (BARE,)), ("oblige", (BARE,))):
+        yield Policy((*beside, rule("reader", effect, roles=frozenset({"reader"}))))
+        yield Policy((*beside, rule("two", effect, roles=frozenset({"custodian", "depositor"}))))
+    yield Policy((rule("no", "permit", GRANTS, roles=frozenset({"reader"})), rule("tag", "permit", tag="never")))
+
+
+DENMARK, PERMIT_ALL = denmark(), Policy((BARE,))
+PLAIN = [None, Policy(()), DENMARK, PERMIT_ALL, Policy((BARE, rule("never", "forbid"))),
+         Policy((BARE, rule("always", "oblige")))]
+BOTH_NEEDED = Policy((rule("all", "permit", GRANTS), rule("some", "permit", ["project-open", "approval-valid"])))
+PURPOSE_BOUND = Policy((Rule("for-treatment", "permit", SETTABLE, frozenset({"treatment"})),))
+CONDITIONAL = list(conditional()) + [BOTH_NEEDED, PURPOSE_BOUND]
+FILES_TOLD_APART, ROLES_TOLD_APART = list(about_files()), list(about_roles())
+
+# --- What stands still in a world is what nothing is against ---
+
+SERVICE = Service(True, frozenset(ROLES), frozenset({"treatment", "research"}))
+FILE = File(True, "D1", ("a",))
+PROJECT = Project(True, True, True)
+APPROVAL = Approval(True, False, True, True, 1, NOW + 1)
+UNNAMED_PROJECT, UNNAMED_APPROVAL = Project(False), Approval(False)
+CONSENT = Consent(True, (4,), findings="actionable", recontact=True)
+SUBJECT = Subject(True, False, CONSENT)
+RESEARCH = Purpose("research", "P1", "A1", "MONDO:11", frozenset({37}))
+OTHER_PURPOSES = [Purpose("none"), Purpose("treatment")]
+
+
+def question(action="read", purpose=RESEARCH, service=SERVICE, subject=SUBJECT, file=FILE, project=PROJECT,
+             approval=APPROVAL, policy=DENMARK, diseases=DISEASES):
+    named = purpose.kind == "research"
+    return Question(NOW, action, purpose, service, subject, file, project if named else UNNAMED_PROJECT,
+                    approval if named else UNNAMED_APPROVAL, policy, diseases)
+
+
+def combine(dimensions, stride):
+    """Every combination, or each stride-th one: a prime that no dimension has, so that all values still come."""
+    names = list(dimensions)
+    for values in itertools.islice(itertools.product(*dimensions.values()), 0, None, stride):
+        yield question(**dict(zip(names, values)))
+
+
+# --- The worlds ---
+
+CONSENTED = (("MONDO:11",), ("MONDO:77",), ("MONDO:12", "MONDO:9"))
+# None, the consented one, a kind of it, a kind of a kind on two ways, what it is a kind of, another branch, a stranger
+# that is consented in one case, and one that is in no table.
+ASKED = ("", "MONDO:11", "MONDO:111", "MONDO:1111", "MONDO:1", "MONDO:12", "MONDO:8", "MONDO:77", "MONDO:78")
+USE_PAIRS = tuple(frozenset(p) for p in itertools.combinations((31, 33, 37, 38, 39, 40), 2))
+USE_SETS = (frozenset(), *(frozenset({u}) for u in USES), *USE_PAIRS, frozenset(USES))
+ASKED_FOR = [Purpose("research", "P1", "A1", disease, uses) for disease in ASKED for uses in USE_SETS]
+
+
+def consents_to(lists):
+    for terms in lists:
+        for diseases in CONSENTED if 7 in terms else ((),):
+            yield Subject(True, False, Consent(True, terms, diseases, "all", True))
+
+
+RESEARCH_POLICY = Policy((rule("research", "permit", ["consent-research"]),
+                          rule("duty", "oblige", ["consent-research"])))
+
+
+def one_term():
+    """What a purpose says against what a list of none or one term permits. Terms are asked about in research that
+    looks; who asks, for which file, under which project and approval is told by other rules, that only add reasons."""
+    return {"subject": list(consents_to([(), *((t,) for t in TERMS)])), "purpose": ASKED_FOR,
+            "diseases": [DISEASES, None], "policy": [RESEARCH_POLICY]}
+
+
+def two_terms():
+    """The same with every pair, and with long lists: a term can only add to what another has against the research. And
+    under another policy and other actions."""
+    pairs = list(itertools.combinations(sorted(TERMS), 2)) + [DECIDABLE, NOT_DECIDABLE, NOT_IN_ONTOLOGY, TERMS]
+    return {"action": LOOKS, "subject": list(consents_to(pairs)), "purpose": ASKED_FOR, "diseases": [DISEASES, None],
+            "policy": [DENMARK]}
+
+
+def terms_elsewhere():
+    """Where no rule asks for a consent, only a policy's condition can: other actions and purposes."""
+    one = list(consents_to([(), *((t,) for t in TERMS), (4, 6), (4, 18), (16, 44)]))
+    purposes = ASKED_FOR[::3] + OTHER_PURPOSES
+    return {"action": [a for a in ALL_ACTIONS if a not in LOOKS] + ["read"], "subject": one, "purpose": purposes,
+            "policy": [RESEARCH_POLICY]}
+
+
+def subjects():
+    yield Subject(False)
+    for out in (False, True):
+        yield Subject(True, out)
+        for values in itertools.product((False, True), ((), (4,), (18,), (6,), (11,), (4, 18, 6)),
+                                        ("none", "actionable", "all"), (False, True), (0, NOW + 1, NOW, NOW - 1)):
+            treatment, research, findings, recontact, expires = values
+            yield Subject(True, out, Consent(treatment, research, (), findings, recontact, expires))
+
+
+def consents():
+    """Everything about a subject, under every condition. The terms of a list are told apart in other worlds. Service,
+    file, project and approval are in no rule together with the subject but by conditions: for those, meetings()."""
+    return {"action": ALL_ACTIONS, "purpose": OTHER_PURPOSES + [RESEARCH], "subject": list(subjects()),
+            "policy": PLAIN + CONDITIONAL}
+
+
+def services():
+    """Everything about a service, under policies that tell roles apart. No other rule looks at it; the subject stands
+    for what others report meanwhile."""
+    roles = [frozenset(), frozenset(ROLES), *(frozenset({r}) for r in ROLES), frozenset({"reader", "custodian"})]
+    purposes = [frozenset(), frozenset({"treatment"}), frozenset({"research"}), frozenset({"treatment", "research"})]
+    all_services = [Service(True, r, p) for r in roles for p in purposes]
+    all_services += [Service(False), Service(False, *SERVICE[1:])]
+    return {"action": ALL_ACTIONS, "service": all_services, "purpose": OTHER_PURPOSES + [RESEARCH],
+            "subject": [SUBJECT, Subject(True), Subject(False)], "policy": PLAIN + CONDITIONAL[:5] + ROLES_TOLD_APART}
+
+
+def approvals():
+    yield Approval(False)
+    times = (0, NOW - 1, NOW, NOW + 1)
+    for values in itertools.product((False, True), (False, True), (False, True), times, times):
+        yield Approval(True, *values)
+
+
+def projects():
+    """Every state of a named project and of a named approval, under every condition. A consent is in no rule together
+    with them but by conditions, and is there or not."""
+    yes_no = (False, True)
+    states = [Project(False), *(Project(True, o, m) for o in yes_no for m in yes_no)]
+    asking = {"project-open", "approval-valid", "no-project", "no-approval"}
+    return {"action": ALL_ACTIONS, "project": states, "approval": list(approvals()), "file": [FILE, File(False)],
+            "subject": [SUBJECT, Subject(True)],
+            "policy": [DENMARK, PERMIT_ALL, *(p for p in CONDITIONAL if any(asking & r.conditions for r in p.rules))]}
+
+
+def unnamed():
+    """What the purpose does not name is not there, and no approval is for a project that is not named."""
+    still = {"action": ALL_ACTIONS, "subject": [SUBJECT, Subject(True)], "policy": PLAIN + CONDITIONAL}
+    no_project, no_approval = {"project": [UNNAMED_PROJECT]}, {"approval": [UNNAMED_APPROVAL]}
+    return [{**still, **no_project, "purpose": [Purpose("research", "", "A1")],
+             "approval": [a for a in approvals() if not a.for_project]},
+            {**still, **no_approval, "purpose": [Purpose("research", "P1", "")],
+             "project": [PROJECT, Project(True, False, True), Project(True, True, False)]},
+            {**still, **no_project, **no_approval, "purpose": [Purpose("research")]}]
+
+
+def files():
+    """Every state of a file, under policies that tell datasets and tags apart, where another rule has reported
+    something or not: for what no-permit says of whom."""
+    all_files = [File(False), *(File(True, d, t) for d in DATASETS for t in TAGS)]
+    return {"action": ALL_ACTIONS, "file": all_files, "purpose": OTHER_PURPOSES + [RESEARCH],
+            "subject": [SUBJECT, Subject(True), Subject(True, False, Consent(False, (18,)))],
+            "approval": [APPROVAL, APPROVAL._replace(for_dataset=False), APPROVAL._replace(revoked=True)],
+            "project": [PROJECT, Project(True, False, True)],
+            "policy": [None, DENMARK, PERMIT_ALL] + FILES_TOLD_APART}
+
+
+def meetings():
+    """One fault of each part with one of each other: the reasons add up, and one is enough."""
+    return {"action": ALL_ACTIONS, "purpose": OTHER_PURPOSES + [RESEARCH],
+            "service": [SERVICE, Service(False), Service(True, frozenset(), SERVICE.purposes),
+                        Service(True, SERVICE.roles)],
+            "subject": [SUBJECT, Subject(False), Subject(True), Subject(True, True, CONSENT),
+                        Subject(True, False, CONSENT._replace(expires=NOW)), Subject(True, False, Consent(True, (18,))),
+                        Subject(True, False, Consent(False, (11,)))],
+            "file": [FILE, File(False), File(True, "D2", ("ab",))],
+            "project": [PROJECT, Project(True, False, False)],
+            "approval": [APPROVAL, APPROVAL._replace(valid_until=NOW), APPROVAL._replace(for_dataset=False)],
+            "policy": PLAIN + CONDITIONAL[:4] + [BOTH_NEEDED] + FILES_TOLD_APART[:4] + ROLES_TOLD_APART[:2]}
+
+
+# Worlds that are always whole come first.
+WHOLE = {"one term": [one_term()]}
+LARGE = {"two terms": [two_terms()], "terms elsewhere": [terms_elsewhere()], "consents": [consents()],
+         "services": [services()], "projects": [projects()], "unnamed": unnamed(), "files": [files()],
+         "meetings": [meetings()]}
+SHORT_STRIDE = 31
+
+
+def worlds(short):
+    """Name and questions of each world; the large ones in the short form by a stride."""
+    for name, parts in WHOLE.items():
+        yield name, itertools.chain.from_iterable(combine(d, 1) for d in parts)
+    for name, parts in LARGE.items():
+        yield name, itertools.chain.from_iterable(combine(d, SHORT_STRIDE if short else 1) for d in parts)
+
+
+def size(parts):
+    total = 0
+    for dimensions in parts:
+        count = 1
+        for values in dimensions.values():
+            count *= len(values)
+        total += count
+    return total
