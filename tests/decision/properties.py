@@ -10,8 +10,8 @@ import oracle
 import world
 from oracle import Consent, File, Subject
 
-EVERY_SHORT, EVERY_LONG = 97, 7  # of a world's questions: primes
-RANDOM_SHORT, RANDOM_LONG = 5_000, 200_000
+EVERY_SHORT, EVERY_LONG = 97, 17  # of a world's questions: primes
+RANDOM_SHORT, RANDOM_LONG = 5_000, 100_000
 
 # --- What is taken away: each gives None where there is nothing to take ---
 
@@ -134,7 +134,7 @@ def questions(short, seed):
     every = EVERY_SHORT if short else EVERY_LONG
     for parts in [*world.WHOLE.values(), *world.LARGE.values()]:
         for dimensions in parts:
-            yield from world.combine(dimensions, every if len(parts) == 1 else 13)
+            yield from world.combine(dimensions, every)
     yield from generate.random_questions(f"{seed}-properties", RANDOM_SHORT if short else RANDOM_LONG)
 
 

@@ -95,6 +95,7 @@ def question(action="read", purpose=RESEARCH, service=SERVICE, subject=SUBJECT, 
 def combine(dimensions, stride):
     """Every combination, or each stride-th one: a prime that no dimension has, so that all values still come."""
     names = list(dimensions)
+    assert stride == 1 or all(len(values) % stride for values in dimensions.values())
     for values in itertools.islice(itertools.product(*dimensions.values()), 0, None, stride):
         yield question(**dict(zip(names, values)))
 
@@ -102,9 +103,10 @@ def combine(dimensions, stride):
 # --- The worlds ---
 
 CONSENTED = (("MONDO:11",), ("MONDO:77",), ("MONDO:12", "MONDO:9"))
-# None, the consented one, a kind of it, a kind of a kind on two ways, what it is a kind of, another branch, a stranger
-# that is consented in one case, and one that is in no table.
-ASKED = ("", "MONDO:11", "MONDO:111", "MONDO:1111", "MONDO:1", "MONDO:12", "MONDO:8", "MONDO:77", "MONDO:78")
+# None, the first that is consented, a kind of it, a kind of a kind on two ways, what it is a kind of, another branch,
+# the second that is consented in one case, what that is a kind of, and two in no table, one consented.
+ASKED = ("", "MONDO:11", "MONDO:111", "MONDO:1111", "MONDO:1", "MONDO:12", "MONDO:9", "MONDO:8", "MONDO:77",
+         "MONDO:78")
 USE_PAIRS = tuple(frozenset(p) for p in itertools.combinations((31, 33, 37, 38, 39, 40), 2))
 USE_SETS = (frozenset(), *(frozenset({u}) for u in USES), *USE_PAIRS, frozenset(USES))
 ASKED_FOR = [Purpose("research", "P1", "A1", disease, uses) for disease in ASKED for uses in USE_SETS]
