@@ -224,7 +224,7 @@ def meetings():
             "file": [FILE, File(False), File(True, "D2", ("ab",))],
             "project": [PROJECT, Project(True, False, False)],
             "approval": [APPROVAL, APPROVAL._replace(valid_until=NOW), APPROVAL._replace(for_dataset=False)],
-            "policy": PLAIN + CONDITIONAL[:4] + [BOTH_NEEDED] + FILES_TOLD_APART[:4] + ROLES_TOLD_APART[:2]}
+            "policy": PLAIN + CONDITIONAL[:4] + [BOTH_NEEDED] + FILES_TOLD_APART[:5] + ROLES_TOLD_APART[:2]}
 
 
 # Worlds that are always whole come first.
