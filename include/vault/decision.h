@@ -44,7 +44,7 @@ struct question {
     } approval;                           /* the one that the purpose names */
 
     const struct diseases *diseases; /* NULL: none loaded, each disease is a kind of itself alone */
-    const struct policy *policy; /* passed policy_check; NULL: none loaded, everything but administration is denied */
+    const struct policy *policy; /* passed policy_check; NULL: none loaded, nothing that needs a permit is permitted */
 };
 
 enum verdict { VERDICT_DENY, VERDICT_PERMIT, VERDICT_PERSON }; /* PERSON: a person must decide; a deny that says so */

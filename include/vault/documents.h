@@ -160,8 +160,9 @@ int policy_encode(const struct policy *p, uint8_t *to, size_t size, size_t *ret_
 /* Decodes and checks everything (policy_check). VAULT_E_FORMAT. */
 int policy_decode(struct policy *p, const uint8_t *from, size_t size);
 /* VAULT_E_FORMAT, with the rule's index (or SIZE_MAX) and the field's name (static). A permit may only need what a
- * patient or committee gave (consent-*, project-open, approval-valid), a forbid only what is missing or refused: so
- * that taking something away never permits. No rule is about ACTION_ADMINISTER. */
+ * patient or committee gave (consent-*, project-open, approval-valid), a forbid only what is missing or refused, and
+ * what a consent says (findings-*, no-recontact) only about actions that need one: so that taking something away never
+ * permits. No rule is about ACTION_ADMINISTER. */
 int policy_check(const struct policy *p, size_t *ret_rule, const char **ret_field);
 
 /* Seconds since 1970 of "YYYY-MM-DD" (UTC midnight). False if it is no real date from 1900 to 9999. */

@@ -8,7 +8,7 @@
 #include "vault/manifest.h"
 #include "vault/wrap.h"
 
-enum { INDEX_FORMAT = 3 };
+enum { INDEX_FORMAT = 4 };
 
 enum { PENDING_MOST = 64, PENDING_DETAIL = 1024 };
 enum { ESCROWS_MOST = 32, ESCROW_STATEMENT = 300 };
@@ -103,6 +103,7 @@ enum withdrawn { WITHDRAWN_TREATMENT = 1, WITHDRAWN_RESEARCH = 2 };
     F(R, U64, recorded, 0)                                                                                             \
     F(R, U64, record, 0)   /* number of the record that put it in force */                                             \
     F(R, U8, withdrawn, 0) /* mask of enum withdrawn: this version is a withdrawal of these */                         \
+    F(R, STR, since, 10) /* YYYY-MM-DD: the latest signature or withdrawal up to it; older paper does not widen it */  \
     FIELDS_consent(F, R)
 DECLARE_RECORD(consent_value);
 

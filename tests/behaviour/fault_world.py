@@ -199,7 +199,7 @@ class Consent(Operation):
         return False
 
     def run(self):
-        document = {"subject": "S-consent", "signed": "2026-01-02", "form": "2026-1", "permits": {"treatment": True}}
+        document = {"subject": "S-consent", "signed": scene.today(), "form": "2026-1", "permits": {"treatment": True}}
         self.answer = self.world.http("PUT", "/v1/consents/S-consent", json.dumps(document))
 
     def check(self):

@@ -201,7 +201,7 @@ class Consenter(Administrator):
         wanted = not self.permits
         path = f"/v1/consents/{CHANGING}"
         if wanted:
-            document = {"subject": CHANGING, "signed": "2026-01-02", "form": "2026-1", "permits": {"treatment": True}}
+            document = {"subject": CHANGING, "signed": scene.today(), "form": "2026-1", "permits": {"treatment": True}}
             status, _ = self.ask(CONSENT, "PUT", path, json.dumps(document))
         else:
             status, _ = self.ask(WITHDRAWAL, "DELETE", path + "?purpose=treatment")

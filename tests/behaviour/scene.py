@@ -32,8 +32,13 @@ def wait_for(condition, what, seconds=60):
 
 # ---- patients and files ----
 
+def today():
+    """A signature of now: paper from before a withdrawal could not undo it."""
+    return time.strftime("%Y-%m-%d", time.gmtime())
+
+
 def give_consent(vault, subject, treatment=True, research=("DUO:0000042",)):
-    document = {"subject": subject, "signed": "2026-01-02", "form": "2026-1",
+    document = {"subject": subject, "signed": today(), "form": "2026-1",
                 "permits": {"treatment": treatment, "research": list(research)}}
     vault.ctl("consent", "set", subject, "-", input=json.dumps(document).encode())
 

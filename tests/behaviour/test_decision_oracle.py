@@ -8,38 +8,31 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "decision"))
 
-import ask  # noqa: E402
 import compare  # noqa: E402
 import oracle  # noqa: E402
 import properties  # noqa: E402
 
-OLD = not ask.knows_terms()  # goes when the decision has uses and diseases
 RANDOM = 40_000
-# docs/decision.md promises it under any policy. A forbid that depends on what a consent says of findings or contact
-# ends with the consent, and deposit, remove, shred and export need none.
-ENDS_WITH_CONSENT = ("the consent is withdrawn", "the consent ends")
 
 
 def test_the_decision_and_the_oracle_are_of_one_mind():
     seed = str(random.SystemRandom().randrange(1_000_000))
     print(f"seed {seed}")
-    tally = compare.compare(True, seed, RANDOM, OLD)
-    text = "\n".join(compare.report(tally, OLD))
+    tally = compare.compare(True, seed, RANDOM)
+    text = "\n".join(compare.report(tally))
     print(text)
     assert not tally.differences, text
-    assert not tally.missing(OLD), text
+    assert not tally.missing(), text
 
 
 @pytest.fixture(scope="module")
 def outcomes():
     seed = str(random.SystemRandom().randrange(1_000_000))
     print(f"seed {seed}")
-    return properties.check(True, seed, OLD)
+    return properties.check(True, seed)
 
 
-@pytest.mark.parametrize("name", [properties.ALWAYS, *(
-    pytest.param(n, marks=pytest.mark.xfail(strict=True, reason="a forbid of no-recontact or findings-* ends with it"))
-    if n in ENDS_WITH_CONSENT else n for n in properties.CHECKS)])
+@pytest.mark.parametrize("name", [properties.ALWAYS, *properties.CHECKS])
 def test_it_holds_of_every_answer_that(outcomes, name):
     assert outcomes[name].permits > 0
     assert not outcomes[name].broken, "\n".join(properties.report({name: outcomes[name]}, compare.asked_words))
@@ -67,7 +60,5 @@ PLANTS = {
 @pytest.mark.parametrize("plant", PLANTS)
 def test_a_fault_planted_in_the_oracle_is_found(monkeypatch, plant):
     name, fault, where = PLANTS[plant]
-    if OLD and name == "is_kind":
-        pytest.skip("the decision has no diseases yet")
     monkeypatch.setattr(oracle, name, fault)
-    assert compare.compare(True, "planted", 0, OLD, only=where).differences
+    assert compare.compare(True, "planted", 0, only=where).differences

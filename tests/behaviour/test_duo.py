@@ -12,9 +12,9 @@ TABLE = ROOT / "policies" / "examples" / "diseases.tsv"
 CONTENT = b"content" * 1000
 
 
-def consent(vault, subject, research, diseases=None, expect=0):
+def consent(vault, subject, research, diseases=None, expect=0, signed=None):
     permits = {"treatment": True, "research": research, **({"diseases": diseases} if diseases is not None else {})}
-    document = {"subject": subject, "signed": "2026-01-02", "form": "2026-1", "permits": permits}
+    document = {"subject": subject, "signed": signed or scene.today(), "form": "2026-1", "permits": permits}
     return vault.ctl("consent", "set", subject, "-", input=json.dumps(document).encode(), expect=expect)
 
 
@@ -112,6 +112,18 @@ def test_a_faulty_consent_changes_nothing_and_names_the_member(vault):
                                (["DUO:0000007"], ["cancer"]), (["DUO:0000007"], ["MONDO:1", "MONDO:1"])):
         consent(vault, "S-1", research, diseases, expect=2)
         assert "permits.diseases" in vault.stderr
+    assert read(vault) == 200
+
+
+def test_paper_from_before_a_withdrawal_does_not_undo_it(vault):
+    consent(vault, "S-1", ["DUO:0000042"])
+    vault.ctl("consent", "withdraw", "S-1", "--purpose", "research")
+    consent(vault, "S-1", ["DUO:0000042"], expect=1, signed="2026-01-02")
+    assert "consent-older" in vault.stderr and "permits.research" in vault.stderr
+    assert read(vault, uses="DUO:0000037") == 403
+    consent(vault, "S-1", [], signed="2026-01-02")  # it takes away at the most
+    consent(vault, "S-1", ["DUO:0000042"], expect=1, signed="2026-01-03")  # and brings nothing back that was older
+    consent(vault, "S-1", ["DUO:0000042"])  # signed since
     assert read(vault) == 200
 
 

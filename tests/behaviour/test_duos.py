@@ -30,7 +30,7 @@ def vault(tmp_path_factory):
 def sign(vault, consent):
     terms = [f"DUO:{int(term):07}" for term in consent.split() if term.isdigit()]
     permits = {"research": terms, **({"diseases": [DISEASES["cancer"]]} if "c" in consent.split() else {})}
-    document = {"subject": "S-1", "signed": "2026-01-02", "form": "1", "permits": permits}
+    document = {"subject": "S-1", "signed": scene.today(), "form": "1", "permits": permits}
     vault.ctl("consent", "set", "S-1", "-", input=json.dumps(document).encode())
 
 

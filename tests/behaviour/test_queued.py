@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+import scene
+
 SIZE = 2_000_000
 BUFFERS = 300_000  # what had left before the withdrawal, and waits on the client's own side
 
@@ -20,7 +22,7 @@ def patient(vault, tmp_path_factory):
 
 
 def consent(vault, path):
-    path.write_text('{"subject": "S-1", "signed": "2026-11-22", "form": "2.1", "permits": {"treatment": true}}')
+    path.write_text('{"subject": "S-1", "signed": "%s", "form": "2.1", "permits": {"treatment": true}}' % scene.today())
     vault.ctl("consent", "set", "S-1", path)
 
 

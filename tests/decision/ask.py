@@ -146,8 +146,3 @@ def ask(questions, diseases_text):
         if line not in answers:
             answers[line] = answer_of(line)
     return [answers[line] for line in lines]
-
-
-def knows_terms():
-    """False for a decision that has no uses and diseases yet."""
-    return subprocess.run([str(DRIVER), "terms"], stdout=subprocess.PIPE, check=True).stdout.strip() == b"yes"

@@ -1,7 +1,7 @@
 """Asks the decision function and the oracle the same questions, and finds where they are not of one mind.
-  compare.py [--short] [--old] [--random COUNT] [--seed SEED]
---old leaves out consents with terms that a decision without uses and diseases takes otherwise. Exit 0 only if there was
-no difference, every verdict and every built-in rule was seen, and the properties (properties.py) hold."""
+  compare.py [--short] [--random COUNT] [--seed SEED]
+Exit 0 only if there was no difference, every verdict and every built-in rule was seen, and the properties (properties.py)
+hold."""
 import argparse
 import collections
 import itertools
@@ -26,11 +26,10 @@ class Tally:
         self.differences = []                  # (world, question, what the C said, what the oracle said)
         self.seconds = collections.Counter()   # by who answered
 
-    def missing(self, old=False):
+    def missing(self):
         """Verdicts and built-in rules that were never seen."""
-        rules = oracle.BUILT_IN - ({"consent-other-use", "consent-other-disease"} if old else set())
         verdicts = {oracle.PERMIT, oracle.DENY, oracle.PERSON}
-        return sorted(verdicts - set(self.verdicts)) + sorted(rules - set(self.rules))
+        return sorted(verdicts - set(self.verdicts)) + sorted(oracle.BUILT_IN - set(self.rules))
 
 
 def by_oracle(q):
@@ -66,12 +65,12 @@ def sources(short, seed, count):
         yield "random", generate.random_questions(f"{seed}-{number}", per)
 
 
-def compare(short, seed, count, old=False, only=None, progress=lambda tally: None):
+def compare(short, seed, count, only=None, progress=lambda tally: None):
     """Over the small worlds, and `count` questions at random; `only`: of one world."""
     tally = Tally()
     for name, questions in sources(short, seed, count):
         if only is None or name == only:
-            for batch in batches(q for q in questions if not old or generate.is_old(q)):
+            for batch in batches(questions):
                 take(tally, name, batch)
                 progress(tally)
     return tally
@@ -115,7 +114,7 @@ def asked_words(q, answer):
     return "\n".join([*question_words(q), f"    decision  {answer_words(answer)}"])
 
 
-def report(tally, old=False):
+def report(tally):
     for name, count in tally.cases.items():
         bad = sum(d[0] == name for d in tally.differences)
         yield f"{count:9}  {name}{f', {bad} differences' if bad else ''}"
@@ -124,7 +123,7 @@ def report(tally, old=False):
     for name in tally.cases:
         for difference in [d for d in tally.differences if d[0] == name][:SHOWN]:
             yield difference_words(*difference)
-    yield from (f"never seen: {what}" for what in tally.missing(old))
+    yield from (f"never seen: {what}" for what in tally.missing())
     yield f"{sum(tally.cases.values())} cases, {len(tally.differences)} differences; " \
         f"decision {tally.seconds['decision']:.0f} s, oracle {tally.seconds['oracle']:.0f} s"
 
@@ -132,17 +131,16 @@ def report(tally, old=False):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--short", action="store_true")
-    parser.add_argument("--old", action="store_true")
     parser.add_argument("--random", type=int, default=1_000_000)
     parser.add_argument("--seed", default=str(random.SystemRandom().randrange(1_000_000)))
     given = parser.parse_args()
     print(f"seed {given.seed}", flush=True)
-    tally = compare(given.short, given.seed, given.random, given.old,
+    tally = compare(given.short, given.seed, given.random,
                     progress=lambda t: print(f"{sum(t.cases.values())} cases", file=sys.stderr))
-    print(*report(tally, given.old), sep="\n", flush=True)
-    broken = properties.check(given.short, given.seed, given.old)
+    print(*report(tally), sep="\n", flush=True)
+    broken = properties.check(given.short, given.seed)
     print(*properties.report(broken, asked_words), sep="\n")
-    failed = bool(tally.differences) + bool(tally.missing(given.old)) + properties.failed(broken)
+    failed = bool(tally.differences) + bool(tally.missing()) + properties.failed(broken)
     passed = 2 + len(broken) - failed
     print(f"decisions: {passed} passed, {failed} failed")
     return 1 if failed else 0

@@ -11,10 +11,10 @@
  *     approvals   u8 known, u8 revoked, u8 for project, u8 for dataset, u64 valid from, u64 valid until
  *     policies    u32 size, the binary form of docs/format-documents.md
  *   to the end, questions: u64 time, u32 action, u32 purpose, service, subject, file, project, approval, policy
- * (NOTHING: none), u32 1 if the table of diseases is there For each question a line: the verdict (D, P or ?), '|', the
+ * (NOTHING: none), u32 1 if the table of diseases is there
+ * For each question a line: the verdict (D, P or ?), '|', the
  * reasons, '|', the obligations, '|', what a service is told. Members are divided by spaces. A reason is its rule, ':',
- * '-' if it stands against and '+' if not, and 's' or 'p' for the service or the patient that it concerns.
- * "decision_driver terms" says instead whether the decision knows uses and diseases: "yes" or "no". */
+ * '-' if it stands against and '+' if not, and 's' or 'p' for the service or the patient that it concerns. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,9 +22,7 @@
 
 #include "vault/decision.h"
 #include "vault/result.h"
-#ifdef DECISION_HAS_USES
 #include "vault/diseases.h"
-#endif
 
 enum { NOTHING = UINT32_MAX, LINE_SIZE = 16384 };
 
@@ -36,9 +34,7 @@ struct list {
 static struct {
     uint8_t *input;
     struct list purposes, services, consents, subjects, files, projects, approvals, policies;
-#ifdef DECISION_HAS_USES
     struct diseases *diseases;
-#endif
 } world;
 
 static void must(bool good, const char *what) {
@@ -90,13 +86,9 @@ static void read_diseases(struct reader *r) {
     uint32_t size = read_u32(r);
     const uint8_t *text = read_view(r, size);
     must(!r->bad, "the diseases are cut off");
-#ifdef DECISION_HAS_USES
     char problem[DISEASES_PROBLEM];
     if (size > 0)
         must(diseases_read(&world.diseases, (const char *)text, size, problem) == VAULT_OK, "a fault in the diseases");
-#else
-    (void)text;
-#endif
 }
 
 static void read_purposes(struct reader *r) {
@@ -106,12 +98,7 @@ static void read_purposes(struct reader *r) {
         read_string(r, p->project, sizeof(p->project));
         read_string(r, p->approval, sizeof(p->approval));
         read_string(r, p->disease, sizeof(p->disease));
-        uint32_t uses = read_u32(r);
-#ifdef DECISION_HAS_USES
-        p->uses = uses;
-#else
-        (void)uses;
-#endif
+        p->uses = read_u32(r);
     }
 }
 
@@ -140,12 +127,7 @@ static void read_consents(struct reader *r) {
         c->recontact = read_u8(r);
         c->expires = read_u64(r);
         read_terms(r, c);
-#ifdef DECISION_HAS_USES
         read_string(r, c->diseases, sizeof(c->diseases));
-#else
-        char unused[1024];
-        read_string(r, unused, sizeof(unused));
-#endif
     }
 }
 
@@ -222,12 +204,7 @@ static struct question read_question(struct reader *r) {
     uint32_t policy = read_u32(r);
     if (policy != NOTHING)
         q.policy = (const struct policy *)world.policies.entries + place(&world.policies, policy);
-    uint32_t with_diseases = read_u32(r);
-#ifdef DECISION_HAS_USES
-    q.diseases = with_diseases != 0 ? world.diseases : NULL;
-#else
-    (void)with_diseases;
-#endif
+    q.diseases = read_u32(r) != 0 ? world.diseases : NULL;
     return q;
 }
 
@@ -271,20 +248,10 @@ static void answer(struct reader *r) {
     }
 }
 
-static int say_terms(void) {
-#ifdef DECISION_HAS_USES
-    puts("yes");
-#else
-    puts("no");
-#endif
-    return 0;
-}
-
 int main(int argc, char **argv) {
     size_t size;
-    if (argc == 2 && strcmp(argv[1], "terms") == 0)
-        return say_terms();
-    must(argc == 1, "usage: decision_driver [terms]");
+    (void)argv;
+    must(argc == 1, "usage: decision_driver");
     world.input = read_all(&size);
     struct reader r = reader_of(world.input, size);
     read_diseases(&r);

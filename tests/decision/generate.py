@@ -26,20 +26,14 @@ NOT_IN_ONTOLOGY = (0, 1, 5, 31, 33, 9999999)
 TERMS = DECIDABLE + NOT_DECIDABLE + NOT_IN_ONTOLOGY
 USES = tuple(range(31, 41))
 
-# What a decision without uses and diseases takes otherwise.
-NEW_TERMS = frozenset({6, 7, 11, 15, 16, 21, 44})
-
 NOW = 1_000_000
 GRANTS = ("consent-treatment", "consent-research", "project-open", "approval-valid")
+SAID = frozenset({"findings-limited", "findings-refused", "no-recontact"})
+LOOKS = frozenset({"read", "list", "metadata"})
 TAKES = tuple(c for c in CONDITIONS if c not in GRANTS)
 DATASETS = ("", "D1", "D2")
 TAGS = ((), ("a",), ("a", "b"), ("ab",), ("b", "a-b"))
 RULES_AT_ONCE, OBLIGATIONS = 12, 8
-
-
-def is_old(q):
-    """Whether a decision without uses and diseases can answer."""
-    return q.subject.consent is None or not NEW_TERMS.intersection(q.subject.consent.research)
 
 
 def some(r, members, most):
@@ -100,13 +94,20 @@ def an_approval(r, purpose):
     return Approval(True, r.random() < 0.1, for_project, r.random() < 0.9, around(r), around(r))
 
 
+def forbiddable(conditions, actions):
+    """Of these, those that a forbid with these conditions may be about: what a consent says only where one is needed."""
+    return (actions & LOOKS or LOOKS) if SAID.intersection(conditions) else actions
+
+
 def a_rule(r, number):
     effect = r.choice(("permit", "permit", "forbid", "oblige"))
     allowed = {"permit": GRANTS, "forbid": TAKES, "oblige": CONDITIONS}[effect]
     actions = some(r, ACTIONS[:-1], 7) or frozenset({"read"})
+    conditions = some(r, allowed, r.choice((0, 1, 1, 2)))
+    actions = forbiddable(conditions, actions) if effect == "forbid" else actions
     obligation = f"duty-{r.randrange(OBLIGATIONS)}" if effect == "oblige" else ""
     return Rule(f"rule-{number}", effect, actions, some(r, PURPOSES, 3) or frozenset({"research"}),
-                r.choice((frozenset(), some(r, ROLES, 3))), some(r, allowed, r.choice((0, 1, 1, 2))),
+                r.choice((frozenset(), some(r, ROLES, 3))), conditions,
                 r.choice(("", "") + DATASETS), r.choice(("", "", "", "a", "b", "ab")), obligation)
 
 

@@ -146,8 +146,8 @@ def pairs(batch, r):
                 yield name, holds, q, changed
 
 
-def take(outcomes, batch, r, old):
-    made = [p for p in pairs(batch, r) if not old or generate.is_old(p[3])]
+def take(outcomes, batch, r):
+    made = list(pairs(batch, r))
     said = ask.ask(batch + [changed for _, _, _, changed in made], generate.DISEASES_TEXT)
     of = {id(q): answer for q, answer in zip(batch, said)}
     for (name, holds, q, changed), after in zip(made, said[len(batch):]):
@@ -161,13 +161,13 @@ def take(outcomes, batch, r, old):
     outcomes[ALWAYS].broken += [(q, a, q, a) for q, a in zip(batch, said) if not a[0][1]]
 
 
-def check(short, seed, old=False):
+def check(short, seed):
     """Outcomes by the name of the property."""
     r = random.Random(f"{seed}-changes")
     outcomes = collections.defaultdict(Outcome, {name: Outcome() for name in [ALWAYS, *CHECKS]})
-    asked = (q for q in questions(short, seed) if not old or generate.is_old(q))
+    asked = questions(short, seed)
     while batch := list(itertools.islice(asked, 4000)):
-        take(outcomes, batch, r, old)
+        take(outcomes, batch, r)
     return outcomes
 
 

@@ -3,7 +3,8 @@ world says why the ones that it holds still cannot matter to those that it varie
 import itertools
 
 from generate import (DATASETS, DECIDABLE, DISEASES, GRANTS, NOT_DECIDABLE, NOT_IN_ONTOLOGY, NOW, TAGS, TAKES, TERMS,
-                      USES)
+                      USES,
+                      forbiddable)
 from oracle import (ACTIONS, CONDITIONS, PURPOSES, ROLES, Approval, Consent, File, Policy, Project, Purpose, Question,
                     Rule, Service, Subject)
 
@@ -17,7 +18,8 @@ EVERY_PURPOSE = frozenset(PURPOSES)
 
 def rule(name, effect, conditions=(), **more):
     obligation = "duty-" + name if effect == "oblige" else ""
-    return Rule(name, effect, SETTABLE, EVERY_PURPOSE, conditions=frozenset(conditions), obligation=obligation, **more)
+    actions = forbiddable(conditions, SETTABLE) if effect == "forbid" else SETTABLE
+    return Rule(name, effect, actions, EVERY_PURPOSE, conditions=frozenset(conditions), obligation=obligation, **more)
 
 
 BARE = rule("bare", "permit")

@@ -44,8 +44,8 @@ static void roll_policy(uint32_t number) {
         enum effect effect = (enum effect)roll(3);
         uint32_t some = BIT(roll(CONDITION_COUNT)) | BIT(roll(CONDITION_COUNT));
         uint32_t allowed = effect == EFFECT_PERMIT ? granting : effect == EFFECT_FORBID ? ~granting : ~0u;
-        struct policy_rule *r =
-            add_rule(id, effect, CONTENT | BIT(roll(ACTION_ADMINISTER)), roll(7) + 1, roll(2) ? some & allowed : 0);
+        uint32_t other = BIT(roll(ACTION_ADMINISTER)) & (effect == EFFECT_FORBID ? CONTENT : ~0u);
+        struct policy_rule *r = add_rule(id, effect, CONTENT | other, roll(7) + 1, roll(2) ? some & allowed : 0);
         if (roll(4) == 0)
             copy_string(r->dataset, sizeof(r->dataset), roll(2) ? "D1" : "D2");
         if (roll(4) == 0)

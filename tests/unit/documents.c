@@ -396,6 +396,28 @@ static void policy_refuses_permits_by_lack_and_forbids_by_consent(void **state) 
     free(b);
 }
 
+/* A deposit needs no consent: what a consent says must not be what forbids it, or its withdrawal would permit. */
+static void policy_refuses_forbids_that_end_with_a_consent(void **state) {
+    (void)state;
+    static const unsigned said[] = {CONDITION_FINDINGS_LIMITED, CONDITION_FINDINGS_REFUSED, CONDITION_NO_RECONTACT};
+    struct bench *b = bench_with(3);
+    struct policy_rule *r = &b->policy.rules[1];
+    size_t rule;
+    const char *field;
+    for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++)
+        for (unsigned action = 0; action < ACTION_ADMINISTER; action++) {
+            bool needs = action == ACTION_READ || action == ACTION_LIST || action == ACTION_METADATA;
+            r->conditions = 1u << said[i];
+            r->actions = 1u << action | 1u << ACTION_READ;
+            r->effect = EFFECT_FORBID;
+            if (needs)
+                assert_int_equal(policy_check(&b->policy, &rule, &field), VAULT_OK);
+            else
+                policy_faults_are_named(b, 1, "conditions");
+        }
+    free(b);
+}
+
 static void policy_refuses_more_rules_at_once_than_reasons_fit(void **state) {
     (void)state;
     struct bench *b = bench_with(POLICY_RULES_AT_ONCE);
@@ -449,6 +471,7 @@ int main(void) {
         cmocka_unit_test(policy_decode_refuses_short_long_and_newer),
         cmocka_unit_test(policy_check_names_each_field),
         cmocka_unit_test(policy_refuses_permits_by_lack_and_forbids_by_consent),
+        cmocka_unit_test(policy_refuses_forbids_that_end_with_a_consent),
         cmocka_unit_test(policy_refuses_more_rules_at_once_than_reasons_fit),
         cmocka_unit_test(policy_bounds_its_obligations),
     };

@@ -76,30 +76,33 @@ static int take_effect(struct request *q, struct subject_value *s, struct consen
     return administer(q, event, c->subject, 'U', detail, 200, answer);
 }
 
-/* From when on the patient is known to want what is in force: the day of the signature, or of a withdrawal after it. */
-static void decided_on(const struct consent_value *c, char to[28]) {
-    time_text(c->recorded, to);
-    to[10] = '\0';
-    if (c->withdrawn == 0 || strcmp(c->signed_on, to) > 0)
-        copy_string(to, 28, c->signed_on);
+static void withdrawn_today(struct monitor *m, struct consent_value *c) {
+    char today[28];
+    time_text(monitor_time(m), today);
+    today[10] = '\0';
+    if (strcmp(today, c->since) > 0)
+        copy_string(c->since, sizeof(c->since), today);
 }
 
-/* Paper from before what is in force takes away at the most: else a form that turns up late would undo a withdrawal. */
-static int check_date(struct monitor *m, const struct subject_value *s, const struct consent *document, char *problem,
-                      size_t size) {
+/* Paper from before the last that the patient said takes away at the most: else a form that turns up late would undo a
+ * withdrawal. Fills the new version's `since`. */
+static int check_date(struct monitor *m, const struct subject_value *s, const struct consent *document, char since[11],
+                      char *problem, size_t size) {
     static struct consent_value value;
     struct consent before;
-    char since[28];
     const char *field = NULL;
+    copy_string(since, 11, document->signed_on);
     int result = s->consent == 0 ? VAULT_NOT_FOUND : find_consent(m, s->subject, s->consent, &value);
     if (result != VAULT_OK)
         return result == VAULT_NOT_FOUND ? VAULT_OK : result;
-    decided_on(&value, since);
     CONSENT_COPY(&before, &value);
-    if (strcmp(document->signed_on, since) >= 0 || !consent_widens(&before, document, &field))
+    bool older = strcmp(document->signed_on, value.since) < 0;
+    if (older)
+        copy_string(since, 11, value.since);
+    if (!older || !consent_widens(&before, document, &field))
         return VAULT_OK;
     return format_string(problem, size, "It was signed on %s, before what is in force (%s), and permits more: %s.",
-                         document->signed_on, since, field)
+                         document->signed_on, value.since, field)
                ? VAULT_DENIED
                : VAULT_E_STATE;
 }
@@ -109,6 +112,7 @@ int answer_consent_set(struct request *q) {
     static struct subject_value s;
     struct consent document;
     char detail[200];
+    char since[11];
     const char *field = "consent";
     const struct msg_consent_set *c = &q->message->consent_set;
     struct reader r = reader_of(c->consent, c->consent_size);
@@ -123,13 +127,14 @@ int answer_consent_set(struct request *q) {
         return result;
     if (s.shredded != 0)
         return refuse(q, "consent.set", document.subject, 409, "shredded", "The subject was shredded.");
-    result = check_date(q->monitor, &s, &document, detail, sizeof(detail));
+    result = check_date(q->monitor, &s, &document, since, detail, sizeof(detail));
     if (result == VAULT_DENIED)
         return refuse(q, "consent.set", document.subject, 409, "consent-older", detail);
     if (result != VAULT_OK)
         return result;
     value = (struct consent_value){0};
     CONSENT_COPY(&value, &document);
+    COPY_ARRAY(value.since, since);
     result = put_version(q->monitor, &s, &value);
     if (!format_string(detail, sizeof(detail), "version %u, signed %s, form %s", value.version, value.signed_on,
                        value.form))
@@ -159,6 +164,7 @@ int answer_consent_withdraw(struct request *q) {
         value.diseases[0] = '\0';
         value.withdrawn |= WITHDRAWN_RESEARCH;
     }
+    withdrawn_today(q->monitor, &value);
     result = put_version(q->monitor, &s, &value);
     const char *what = w->purpose == PURPOSE_NONE ? "everything" : purpose_name(w->purpose);
     return result == VAULT_OK ? take_effect(q, &s, &value, "consent.withdraw", "the consent was withdrawn", what)
