@@ -13,11 +13,13 @@ import ranges
 import rekey
 import rotation
 import transfers
+import withdrawal
 from common import ROOT, machine, read_settings
 from servers import Nginx, Restic, Vault, make_file
 
-PARTS = ("transfers", "ranges", "memory", "profile", "hostile", "rotation", "rekey", "decisions")
-OF_THEIR_OWN = {"hostile": hostile, "rotation": rotation, "rekey": rekey, "decisions": decisions}  # need neither the vault nor the server that the others share
+PARTS = ("transfers", "ranges", "memory", "profile", "hostile", "rotation", "rekey", "decisions", "withdrawal")
+OF_THEIR_OWN = {"hostile": hostile, "rotation": rotation, "rekey": rekey, "decisions": decisions,
+                "withdrawal": withdrawal}  # need neither the vault nor the server that the others share
 
 
 def measure(settings, parts, vault, nginx):
