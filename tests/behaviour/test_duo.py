@@ -127,6 +127,14 @@ def test_paper_from_before_a_withdrawal_does_not_undo_it(vault):
     assert read(vault) == 200
 
 
+def test_a_signature_of_the_future_is_refused(vault):
+    """It would make every other paper old."""
+    consent(vault, "S-1", ["DUO:0000042"])
+    consent(vault, "S-1", [], expect=2, signed="2999-01-01")
+    assert "consent-future" in vault.stderr and "2999-01-01" in vault.stderr
+    assert read(vault) == 200
+
+
 def test_the_table_is_told_and_recorded(vault):
     names = {name for step in steps() for name in step}
     told = {"count": len(names), "sha256": hashlib.sha256(TABLE.read_bytes()).hexdigest()}

@@ -107,39 +107,67 @@ static int check_date(struct monitor *m, const struct subject_value *s, const st
                : VAULT_E_STATE;
 }
 
-int answer_consent_set(struct request *q) {
+/* It would make all paper of until then old. Somewhere it is tomorrow already. */
+static bool is_of_the_future(struct monitor *m, const char *day) {
+    const uint64_t one_day = 86400000000;
+    char tomorrow[28];
+    time_text(monitor_time(m) + one_day, tomorrow);
+    tomorrow[10] = '\0';
+    return strcmp(day, tomorrow) > 0;
+}
+
+/* Whether the document may be the next version; if not, that is answered. */
+static int admit(struct request *q, const struct subject_value *s, const struct consent *document, char since[11],
+                 bool *ret_admitted) {
+    char problem[200];
+    *ret_admitted = false;
+    if (s->shredded != 0)
+        return refuse(q, "consent.set", s->subject, 409, "shredded", "The subject was shredded.");
+    if (is_of_the_future(q->monitor, document->signed_on)) {
+        (void)format_string(problem, sizeof(problem), "It was signed on %s, which is yet to come.",
+                            document->signed_on);
+        return refuse(q, "consent.set", s->subject, 400, "consent-future", problem);
+    }
+    int result = check_date(q->monitor, s, document, since, problem, sizeof(problem));
+    if (result == VAULT_DENIED)
+        return refuse(q, "consent.set", s->subject, 409, "consent-older", problem);
+    *ret_admitted = result == VAULT_OK;
+    return result;
+}
+
+static int put_document(struct request *q, struct subject_value *s, const struct consent *document,
+                        const char since[11]) {
     static struct consent_value value;
+    char detail[200];
+    value = (struct consent_value){0};
+    CONSENT_COPY(&value, document);
+    copy_string(value.since, sizeof(value.since), since);
+    int result = put_version(q->monitor, s, &value);
+    if (!format_string(detail, sizeof(detail), "version %u, signed %s, form %s", value.version, value.signed_on,
+                       value.form))
+        detail[0] = '\0';
+    return result == VAULT_OK ? take_effect(q, s, &value, "consent.set", "the consent was changed", detail) : result;
+}
+
+int answer_consent_set(struct request *q) {
     static struct subject_value s;
     struct consent document;
-    char detail[200];
+    char text[200];
     char since[11];
     const char *field = "consent";
+    bool admitted = false;
     const struct msg_consent_set *c = &q->message->consent_set;
     struct reader r = reader_of(c->consent, c->consent_size);
     if (layout_decode(&layout_consent, &r, &document) != VAULT_OK || consent_check(&document, &field) != VAULT_OK) {
-        (void)format_string(detail, sizeof(detail), "The consent's field '%s' is malformed.", field);
-        return refuse(q, "consent.set", NULL, 400, "malformed", detail);
+        (void)format_string(text, sizeof(text), "The consent's field '%s' is malformed.", field);
+        return refuse(q, "consent.set", NULL, 400, "malformed", text);
     }
     int result = find_subject(q->monitor, document.subject, &s);
     if (result == VAULT_NOT_FOUND)
         return refuse(q, "consent.set", NULL, 404, "no-such-subject", "There is no such subject.");
-    if (result != VAULT_OK)
-        return result;
-    if (s.shredded != 0)
-        return refuse(q, "consent.set", document.subject, 409, "shredded", "The subject was shredded.");
-    result = check_date(q->monitor, &s, &document, since, detail, sizeof(detail));
-    if (result == VAULT_DENIED)
-        return refuse(q, "consent.set", document.subject, 409, "consent-older", detail);
-    if (result != VAULT_OK)
-        return result;
-    value = (struct consent_value){0};
-    CONSENT_COPY(&value, &document);
-    COPY_ARRAY(value.since, since);
-    result = put_version(q->monitor, &s, &value);
-    if (!format_string(detail, sizeof(detail), "version %u, signed %s, form %s", value.version, value.signed_on,
-                       value.form))
-        detail[0] = '\0';
-    return result == VAULT_OK ? take_effect(q, &s, &value, "consent.set", "the consent was changed", detail) : result;
+    if (result == VAULT_OK)
+        result = admit(q, &s, &document, since, &admitted);
+    return admitted ? put_document(q, &s, &document, since) : result;
 }
 
 int answer_consent_withdraw(struct request *q) {
