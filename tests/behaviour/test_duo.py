@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+import index_tools
 import scene
 from vault_under_test import ROOT, running_vault
 
@@ -46,7 +47,7 @@ def read(vault, **particulars):
     """The status of a read for research with these parameters, each time on a connection of its own."""
     purpose = scene.RESEARCH + "".join(f';{name}="{value}"' for name, value in particulars.items())
     answer = vault.http("GET", scene.file_path("S-1", "a.cram"), headers={"Purpose": purpose}, cert="research")
-    assert answer.status == 403 or answer.body == CONTENT
+    assert answer.status != 200 or answer.body == CONTENT
     return answer.status
 
 
@@ -127,6 +128,23 @@ def test_paper_from_before_a_withdrawal_does_not_undo_it(vault):
     assert read(vault) == 200
 
 
+def test_only_a_new_signature_replaces_a_damaged_consent(vault):
+    consent(vault, "S-1", ["DUO:0000042"])
+    scene.stop(vault)
+    pairs, headers = index_tools.dump(vault.state / "index")
+    for key, value in pairs["consents"].items():
+        damaged = bytearray(bytes.fromhex(value))
+        damaged[30] ^= 1
+        pairs["consents"][key] = damaged.hex()
+    index_tools.replace(vault, (pairs, headers))
+    scene.start(vault)
+    assert read(vault) == 500
+    consent(vault, "S-1", ["DUO:0000042"], expect=1, signed="2026-01-02")
+    assert "consent-older" in vault.stderr
+    consent(vault, "S-1", ["DUO:0000042"])
+    assert read(vault) == 200
+
+
 def test_a_signature_of_the_future_is_refused(vault):
     """It would make every other paper old."""
     consent(vault, "S-1", ["DUO:0000042"])
@@ -139,7 +157,7 @@ def test_the_table_is_told_and_recorded(vault):
     names = {name for step in steps() for name in step}
     told = {"count": len(names), "sha256": hashlib.sha256(TABLE.read_bytes()).hexdigest()}
     assert vault.ctl("status")["diseases"] == told
-    [record] = [r for r in scene.records(vault) if r["event"] == "diseases.loaded"]
+    [record, *_] = [r for r in scene.records(vault) if r["event"] == "diseases.loaded"]
     assert record["outcome"] == "done" and record["detail"] == f"{told['count']} diseases, sha-256:{told['sha256']}"
 
 

@@ -76,7 +76,7 @@ static int take_effect(struct request *q, struct subject_value *s, struct consen
     return administer(q, event, c->subject, 'U', detail, 200, answer);
 }
 
-static void withdrawn_today(struct monitor *m, struct consent_value *c) {
+static void bring_to_today(struct monitor *m, struct consent_value *c) {
     char today[28];
     time_text(monitor_time(m), today);
     today[10] = '\0';
@@ -93,6 +93,11 @@ static int check_date(struct monitor *m, const struct subject_value *s, const st
     const char *field = NULL;
     copy_string(since, 11, document->signed_on);
     int result = s->consent == 0 ? VAULT_NOT_FOUND : find_consent(m, s->subject, s->consent, &value);
+    if (result == VAULT_E_DAMAGED) { /* what it said is lost: only what is signed now brings anything back */
+        value = (struct consent_value){0};
+        bring_to_today(m, &value);
+        result = VAULT_OK;
+    }
     if (result != VAULT_OK)
         return result == VAULT_NOT_FOUND ? VAULT_OK : result;
     CONSENT_COPY(&before, &value);
@@ -192,7 +197,7 @@ int answer_consent_withdraw(struct request *q) {
         value.diseases[0] = '\0';
         value.withdrawn |= WITHDRAWN_RESEARCH;
     }
-    withdrawn_today(q->monitor, &value);
+    bring_to_today(q->monitor, &value);
     result = put_version(q->monitor, &s, &value);
     const char *what = w->purpose == PURPOSE_NONE ? "everything" : purpose_name(w->purpose);
     return result == VAULT_OK ? take_effect(q, &s, &value, "consent.withdraw", "the consent was withdrawn", what)
