@@ -77,7 +77,7 @@ int main(int argc, char **argv) {
                          .subject = {.known = true},
                          .file = {true, "D1", "wgs,germline"},
                          .project = {true, true, true},
-                         .approval = {.known = true, .for_project = true, .for_dataset = true},
+                         .approval = {.known = true, .for_project = true, .for_dataset = true, .for_purpose = true},
                          .policy = &policy};
     struct decision d;
     long permitted = 0;

@@ -27,6 +27,7 @@ enum builtin {
     APPROVAL_NOT_YET,
     APPROVAL_OVER,
     APPROVAL_OTHER_PROJECT,
+    APPROVAL_OTHER_USE,
     APPROVAL_OTHER_DATASET
 };
 
@@ -63,6 +64,8 @@ static const struct reason builtins[] = {
     [APPROVAL_NOT_YET] = {"approval-not-yet", "The ethics approval has not begun.", SELF},
     [APPROVAL_OVER] = {"approval-over", "The ethics approval has ended.", SELF},
     [APPROVAL_OTHER_PROJECT] = {"approval-other-project", "The ethics approval is for another project.", SELF},
+    [APPROVAL_OTHER_USE] = {"approval-other-use",
+                            "The ethics approval does not cover the disease or the uses that the purpose names.", SELF},
     [APPROVAL_OTHER_DATASET] = {"approval-other-dataset", "The ethics approval does not cover the file's dataset.",
                                 PATIENT},
 };
@@ -108,7 +111,7 @@ void gather_facts(struct deciding *s) {
     const struct question *q = s->q;
     bool project = q->purpose->project[0] != '\0' && q->project.known && q->project.open && q->project.member;
     bool approval = q->purpose->approval[0] != '\0' && q->approval.known && !q->approval.revoked &&
-                    q->approval.for_project && approval_begun(q) && !approval_ended(q);
+                    q->approval.for_project && q->approval.for_purpose && approval_begun(q) && !approval_ended(q);
     if (q->subject.consent != NULL)
         s->facts.research = research_under(q, q->subject.consent);
     uint32_t projects = BIT(project ? CONDITION_PROJECT_OPEN : CONDITION_NO_PROJECT);
@@ -230,6 +233,8 @@ static void check_approval(struct deciding *s) {
         against(s, APPROVAL_OVER);
     if (!q->approval.for_project)
         against(s, APPROVAL_OTHER_PROJECT);
+    if (!q->approval.for_purpose)
+        against(s, APPROVAL_OTHER_USE);
     if (!q->approval.for_dataset && q->file.known)
         against(s, APPROVAL_OTHER_DATASET);
 }

@@ -65,12 +65,15 @@ static int read_line(struct reading *r, uint32_t line, const char *at, size_t n)
     return at[0] == '#' ? VAULT_OK : read_step(r, line, at, n);
 }
 
+/* A last line without its end may be the beginning of another term. */
 static int read_lines(struct reading *r, const char *text, size_t size) {
     int result = VAULT_OK;
     uint32_t line = 0;
     for (size_t at = 0; at < size && result == VAULT_OK;) {
         const char *end = memchr(text + at, '\n', size - at);
-        size_t n = end == NULL ? size - at : (size_t)(end - text) - at;
+        if (end == NULL)
+            return refuse_line(r, line + 1, "it does not end: is the table cut off?");
+        size_t n = (size_t)(end - text) - at;
         result = read_line(r, ++line, text + at, n);
         at += n + 1;
     }
@@ -166,7 +169,7 @@ static int sort_steps(struct reading *r) {
 }
 
 static int read_table(struct reading *r, const char *text, size_t size) {
-    size_t most = size / SHORTEST_LINE + 1; /* the last line may lack its LF */
+    size_t most = size / SHORTEST_LINE;
     r->d = diseases_room(1, sizeof(*r->d));
     r->s.all = diseases_room(most, sizeof(*r->s.all));
     r->mentions = diseases_room(2 * most, sizeof(*r->mentions));

@@ -40,6 +40,7 @@ struct question {
         bool known, revoked;
         bool for_project;                 /* it is an approval of the purpose's project */
         bool for_dataset;                 /* it covers the file's dataset */
+        bool for_purpose;                 /* it covers the purpose's disease and uses, if there are any */
         uint64_t valid_from, valid_until; /* seconds since 1970; 0: no bound */
     } approval;                           /* the one that the purpose names */
 

@@ -59,6 +59,9 @@ int purpose_check(const struct purpose *p);
 enum { USE_FIRST = 31, USE_LAST = 40 };
 #define USE_BIT(number) (1u << ((number)-30))
 
+/* Of "DUO:0000031" 31; 0 for what is no use. */
+unsigned use_number(const char *term);
+
 /* A disease as a term of an ontology, of n bytes: 1 to 32 letters, a colon, 1 to 31 digits. */
 bool disease_is_good(const char *term, size_t n);
 
@@ -120,7 +123,7 @@ enum condition {
     CONDITION_OPTED_OUT,         /* national opt-out */
     CONDITION_PROJECT_OPEN,      /* the named project exists, is open, and the service works on it */
     CONDITION_NO_PROJECT,        /* the opposite */
-    CONDITION_APPROVAL_VALID,    /* the named approval exists, is in time, for this project and dataset */
+    CONDITION_APPROVAL_VALID,    /* the named approval exists, is in time, for this project, dataset and use */
     CONDITION_NO_APPROVAL,       /* the opposite */
     CONDITION_FINDINGS_LIMITED,  /* consent asks for actionable findings only */
     CONDITION_FINDINGS_REFUSED,  /* consent asks for no secondary findings */
@@ -160,9 +163,9 @@ int policy_encode(const struct policy *p, uint8_t *to, size_t size, size_t *ret_
 /* Decodes and checks everything (policy_check). VAULT_E_FORMAT. */
 int policy_decode(struct policy *p, const uint8_t *from, size_t size);
 /* VAULT_E_FORMAT, with the rule's index (or SIZE_MAX) and the field's name (static). A permit may only need what a
- * patient or committee gave (consent-*, project-open, approval-valid), a forbid only what is missing or refused, and
- * what a consent says (findings-*, no-recontact) only about actions that need one: so that taking something away never
- * permits. No rule is about ACTION_ADMINISTER. */
+ * patient or committee gave (consent-*, project-open, approval-valid), a forbid only what is missing or refused (not
+ * findings-limited), and findings-refused and no-recontact only about actions that need a consent: so that taking
+ * something away never permits. No rule is about ACTION_ADMINISTER. */
 int policy_check(const struct policy *p, size_t *ret_rule, const char **ret_field);
 
 /* Seconds since 1970 of "YYYY-MM-DD" (UTC midnight). False if it is no real date from 1900 to 9999. */

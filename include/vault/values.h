@@ -133,6 +133,8 @@ DECLARE_RECORD(project_value);
     F(R, STR, name, NAME_MAX_SIZE)                                                                                     \
     F(R, STR, project, NAME_MAX_SIZE)                                                                                  \
     F(R, STR, datasets, 1024) /* comma-separated; empty: all */                                                        \
+    F(R, STR, diseases, 1024) /* comma-separated; a purpose may name these and kinds of them; empty: none */           \
+    F(R, STR, uses, 256)      /* comma-separated, DUO:0000031 to DUO:0000040; a purpose may name these; empty: none */ \
     F(R, U64, valid_from, 0)  /* seconds; 0: no bound */                                                               \
     F(R, U64, valid_until, 0)                                                                                          \
     F(R, U64, added, 0)                                                                                                \

@@ -2,6 +2,8 @@
 says that it is for, over a table of diseases that the operator configured."""
 import hashlib
 import json
+import os
+import signal
 
 import pytest
 
@@ -11,6 +13,7 @@ from vault_under_test import ROOT, running_vault
 
 TABLE = ROOT / "policies" / "examples" / "diseases.tsv"
 CONTENT = b"content" * 1000
+PURPOSE = 'research;project="P1";approval="A2"'
 
 
 def consent(vault, subject, research, diseases=None, expect=0, signed=None):
@@ -38,6 +41,9 @@ def chain():
 @pytest.fixture(scope="module")
 def vault():
     with running_vault(settings={"diseases": str(TABLE)}) as vault:
+        listed = [*(("--disease", d) for d in ("MONDO:9999999", "OTHER:1", *(top for _, top in steps()))),
+                  *(("--use", f"DUO:{n:07}") for n in (33, 37, 38))]
+        vault.ctl("ethics", "add", "A2", "--project", "P1", *(word for pair in listed for word in pair))
         scene.add_patient(vault, "S-1")
         scene.deposit(vault, "S-1", "a.cram", CONTENT)
         yield vault
@@ -45,7 +51,7 @@ def vault():
 
 def read(vault, **particulars):
     """The status of a read for research with these parameters, each time on a connection of its own."""
-    purpose = scene.RESEARCH + "".join(f';{name}="{value}"' for name, value in particulars.items())
+    purpose = PURPOSE + "".join(f';{name}="{value}"' for name, value in particulars.items())
     answer = vault.http("GET", scene.file_path("S-1", "a.cram"), headers={"Purpose": purpose}, cert="research")
     assert answer.status != 200 or answer.body == CONTENT
     return answer.status
@@ -84,11 +90,31 @@ def test_a_modifier_narrows(vault):
     assert read(vault, uses="DUO:0000038") == 403 and last_reasons(vault) == ["consent-not-decidable"]
 
 
+def test_a_purpose_names_no_more_than_its_approval(vault):
+    """Else a service could say what fits a consent, or find out by asking what a patient's disease is."""
+    child, parent, top = chain()
+    consent(vault, "S-1", ["DUO:0000042"])
+    vault.ctl("ethics", "add", "A-narrow", "--project", "P1", "--disease", parent, "--use", "DUO:0000037")
+    said = lambda approval, rest: vault.http("GET", scene.file_path("S-1", "a.cram"), cert="research", headers={
+        "Purpose": f'research;project="P1";approval="{approval}"{rest}'})
+    assert [said("A-narrow", rest).status for rest in ("", f';disease="{child}"', f';disease="{parent}"',
+                                                       ';uses="DUO:0000037"')] == [200] * 4
+    for approval, rest in (("A-narrow", f';disease="{top}"'), ("A-narrow", ';uses="DUO:0000038"'),
+                           ("A-narrow", ';uses="DUO:0000037 DUO:0000038"'), ("A1", f';disease="{child}"'),
+                           ("A1", ';uses="DUO:0000037"')):
+        refused = said(approval, rest)
+        assert refused.status == 403 and b"approval-other-use" in refused.body, rest
+    for fault in (("--disease", "cancer"), ("--use", "DUO:0000041"), ("--use", "GRU")):
+        vault.ctl("ethics", "add", "A-bad", "--project", "P1", *fault, expect=2)
+        assert fault[0][2:] in vault.stderr
+    assert "A-bad" not in str(vault.ctl("ethics", "list"))
+
+
 def test_narrowing_ends_what_is_granted(vault):
     child, parent, _ = chain()
     consent(vault, "S-1", ["DUO:0000042"])
     connection = vault.connect("research", 60)
-    headers = {"Purpose": scene.RESEARCH + f';disease="{child}"', "Range": "bytes=0-9"}
+    headers = {"Purpose": PURPOSE + f';disease="{child}"', "Range": "bytes=0-9"}
     connection.request("GET", scene.file_path("S-1", "a.cram"), headers=headers)
     assert connection.getresponse().read() == CONTENT[:10]
     assert consent(vault, "S-1", ["DUO:0000007"], [parent])["ended"] == 0  # a kind of it: it goes on
@@ -182,14 +208,29 @@ def test_a_faulty_table_counts_as_none_and_is_told(vault, tmp_path):
     assert read(vault, disease=child) == 200
 
 
-def test_a_missing_table_is_found_before_the_start(vault):
+def test_a_table_that_others_may_write_or_that_is_not_there_is_found_before_the_start(vault):
     scene.stop(vault)
-    config = vault.folder / "vaultd.yaml"
+    config, table = vault.folder / "vaultd.yaml", vault.folder / "own.tsv"
     before = config.read_text()
-    config.write_text(before.replace(str(TABLE), str(vault.folder / "none.tsv")))
-    with pytest.raises(AssertionError):
-        scene.start(vault, 20)
-    assert "none.tsv" in (vault.folder / "vaultd.log").read_text()
-    config.write_text(before)
+    config.write_text(before.replace(str(TABLE), str(table)))
+    for make in (lambda: None, lambda: (table.write_bytes(TABLE.read_bytes()), table.chmod(0o664))):
+        make()
+        with pytest.raises(AssertionError):
+            scene.start(vault, 20)
+        assert "own.tsv" in (vault.folder / "vaultd.log").read_text()
+    table.chmod(0o644)
     scene.start(vault)
     assert scene.Read(vault, "S-1", "a.cram").body == CONTENT
+
+
+def test_a_table_that_goes_while_the_vault_runs_costs_nothing_else(vault):
+    """The one before is the vault's own file, and goes; then the monitor dies, and begins again without it."""
+    child, parent, _ = chain()
+    consent(vault, "S-1", ["DUO:0000007"], [parent])
+    assert read(vault, disease=child) == 200
+    (vault.folder / "own.tsv").unlink()
+    os.kill(scene.processes(vault)["vaultd-monitor"][0], signal.SIGKILL)
+    scene.wait_for(lambda: scene.seal_state(vault) == "unsealed", "the vault serves again")
+    assert scene.Read(vault, "S-1", "a.cram").body == CONTENT
+    assert read(vault, disease=child) == 403
+    assert vault.ctl("status")["diseases"] == {"problem": "the file cannot be read"}

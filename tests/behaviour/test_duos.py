@@ -22,6 +22,8 @@ def vault(tmp_path_factory):
     table = tmp_path_factory.mktemp("table") / "diseases.tsv"
     table.write_text(TABLE)
     with running_vault(settings={"diseases": str(table)}) as vault:
+        listed = [*(("--disease", d) for d in DISEASES.values()), *(("--use", f"DUO:{n:07}") for n in range(31, 41))]
+        vault.ctl("ethics", "add", "A2", "--project", "P1", *(word for pair in listed for word in pair))
         vault.ctl("subject", "add", "S-1")
         scene.deposit(vault, "S-1", "a.cram", b"content")
         yield vault
@@ -36,7 +38,7 @@ def sign(vault, consent):
 
 def purpose(disease, uses):
     """NP says nothing that the vault's purposes have a word for."""
-    said = scene.RESEARCH + (f';disease="{DISEASES[disease]}"' if disease else "")
+    said = 'research;project="P1";approval="A2"' + (f';disease="{DISEASES[disease]}"' if disease else "")
     return said + (f';uses="DUO:{int(uses):07}"' if uses.isdigit() else "")
 
 

@@ -50,7 +50,7 @@ def of_project(p):
 
 
 def of_approval(a):
-    return struct.pack("<BBBBQQ", *a)
+    return struct.pack("<BBBBBQQ", *a)
 
 
 def of_rule(r):

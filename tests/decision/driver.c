@@ -8,7 +8,7 @@
  *     subjects    u8 known, u8 opted out, u32 consent (NOTHING: none)
  *     files       u8 known, STR dataset, STR tags
  *     projects    u8 known, u8 open, u8 member
- *     approvals   u8 known, u8 revoked, u8 for project, u8 for dataset, u64 valid from, u64 valid until
+ *     approvals   u8 known, u8 revoked, u8 for project, u8 for dataset, u8 for purpose, u64 valid from, u64 valid until
  *     policies    u32 size, the binary form of docs/format-documents.md
  *   to the end, questions: u64 time, u32 action, u32 purpose, service, subject, file, project, approval, policy
  * (NOTHING: none), u32 1 if the table of diseases is there
@@ -172,6 +172,7 @@ static void read_approvals(struct reader *r) {
         q->approval.revoked = read_u8(r) != 0;
         q->approval.for_project = read_u8(r) != 0;
         q->approval.for_dataset = read_u8(r) != 0;
+        q->approval.for_purpose = read_u8(r) != 0;
         q->approval.valid_from = read_u64(r);
         q->approval.valid_until = read_u64(r);
     }

@@ -28,9 +28,9 @@ USES = tuple(range(31, 41))
 
 NOW = 1_000_000
 GRANTS = ("consent-treatment", "consent-research", "project-open", "approval-valid")
-SAID = frozenset({"findings-limited", "findings-refused", "no-recontact"})
+SAID = frozenset({"findings-refused", "no-recontact"})
 LOOKS = frozenset({"read", "list", "metadata"})
-TAKES = tuple(c for c in CONDITIONS if c not in GRANTS)
+TAKES = tuple(c for c in CONDITIONS if c not in GRANTS + ("findings-limited",))
 DATASETS = ("", "D1", "D2")
 TAGS = ((), ("a",), ("a", "b"), ("ab",), ("b", "a-b"))
 RULES_AT_ONCE, OBLIGATIONS = 12, 8
@@ -91,7 +91,7 @@ def an_approval(r, purpose):
     if purpose.approval == "" or r.random() < 0.1:
         return Approval(False)
     for_project = purpose.project != "" and r.random() < 0.9
-    return Approval(True, r.random() < 0.1, for_project, r.random() < 0.9, around(r), around(r))
+    return Approval(True, r.random() < 0.1, for_project, r.random() < 0.9, r.random() < 0.9, around(r), around(r))
 
 
 def forbiddable(conditions, actions):

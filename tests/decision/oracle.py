@@ -60,6 +60,7 @@ class Approval(NamedTuple):
     revoked: bool = False
     for_project: bool = False
     for_dataset: bool = False
+    for_purpose: bool = False
     valid_from: int = 0  # 0: no bound
     valid_until: int = 0
 
@@ -182,6 +183,7 @@ BUILT_IN = CONCERNS_PATIENT | {
     "action-unknown", "service-unknown", "role-missing", "purpose-missing", "purpose-not-allowed-to-service",
     "project-missing", "project-unknown", "project-closed", "project-not-member", "approval-missing",
     "approval-unknown", "approval-revoked", "approval-not-yet", "approval-over", "approval-other-project",
+    "approval-other-use",
     "no-policy", "no-permit", "role-permits"}
 
 
@@ -259,6 +261,8 @@ def against_approval_itself(q):
             yield "approval-over"
         if not approval.for_project:
             yield "approval-other-project"
+        if not approval.for_purpose:
+            yield "approval-other-use"
 
 
 def against_approval(q):
@@ -353,7 +357,8 @@ REPORTED_BY = {"consent-treatment": {"consent-none", "consent-expired", "consent
                                     "consent-not-decidable", "consent-other-use", "consent-other-disease"},
                "project-open": {"project-missing", "project-unknown", "project-closed", "project-not-member"},
                "approval-valid": {"approval-missing", "approval-unknown", "approval-revoked", "approval-not-yet",
-                                  "approval-over", "approval-other-project", "approval-other-dataset", "file-unknown"}}
+                                  "approval-over", "approval-other-project", "approval-other-use",
+                                  "approval-other-dataset", "file-unknown"}}
 
 
 def is_reported(q, missing, reported):

@@ -63,6 +63,16 @@ def term_added(q, r):
     return with_consent(q, research=consent.research + (term,), diseases=diseases)
 
 
+def findings_narrowed(q, r):
+    narrower = {"all": ("actionable", "none"), "actionable": ("none",), "none": ()}
+    less = narrower[q.subject.consent.findings] if q.subject.consent else ()
+    return with_consent(q, findings=r.choice(less)) if less else None
+
+
+def recontact_refused(q, r):
+    return with_consent(q, recontact=False) if q.subject.consent and q.subject.consent.recontact else None
+
+
 def forbid_added(q, r):
     if q.policy is None or len(q.policy.rules) >= generate.RULES_AT_ONCE:
         return None
@@ -75,7 +85,8 @@ TAKEN_AWAY = {"the consent is withdrawn": withdrawn, "the subject opts out": opt
               "the consent ends": consent_ended, "the approval is revoked": approval_revoked,
               "the approval ends": approval_ended, "the project is closed": project_closed,
               "the service is no member any more": member_no_more, "the service is revoked": service_revoked,
-              "a term is added to a consent": term_added, "a rule that forbids is added": forbid_added}
+              "a term is added to a consent": term_added,
+              "fewer findings are wanted": findings_narrowed, "no contact is wanted": recontact_refused, "a rule that forbids is added": forbid_added}
 
 
 # --- Order, and what is told ---

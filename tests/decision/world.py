@@ -79,7 +79,7 @@ FILES_TOLD_APART, ROLES_TOLD_APART = list(about_files()), list(about_roles())
 SERVICE = Service(True, frozenset(ROLES), frozenset({"treatment", "research"}))
 FILE = File(True, "D1", ("a",))
 PROJECT = Project(True, True, True)
-APPROVAL = Approval(True, False, True, True, 1, NOW + 1)
+APPROVAL = Approval(True, False, True, True, True, 1, NOW + 1)
 UNNAMED_PROJECT, UNNAMED_APPROVAL = Project(False), Approval(False)
 CONSENT = Consent(True, (4,), findings="actionable", recontact=True)
 SUBJECT = Subject(True, False, CONSENT)
@@ -178,7 +178,7 @@ def services():
 def approvals():
     yield Approval(False)
     times = (0, NOW - 1, NOW, NOW + 1)
-    for values in itertools.product((False, True), (False, True), (False, True), times, times):
+    for values in itertools.product(*[(False, True)] * 4, times, times):
         yield Approval(True, *values)
 
 

@@ -43,7 +43,9 @@ static void roll_policy(uint32_t number) {
         format_string(id, sizeof(id), "rule-%u", i);
         enum effect effect = (enum effect)roll(3);
         uint32_t some = BIT(roll(CONDITION_COUNT)) | BIT(roll(CONDITION_COUNT));
-        uint32_t allowed = effect == EFFECT_PERMIT ? granting : effect == EFFECT_FORBID ? ~granting : ~0u;
+        uint32_t allowed = effect == EFFECT_PERMIT   ? granting
+                           : effect == EFFECT_FORBID ? ~(granting | BIT(CONDITION_FINDINGS_LIMITED))
+                                                     : ~0u;
         uint32_t other = BIT(roll(ACTION_ADMINISTER)) & (effect == EFFECT_FORBID ? CONTENT : ~0u);
         struct policy_rule *r = add_rule(id, effect, CONTENT | other, roll(7) + 1, roll(2) ? some & allowed : 0);
         if (roll(4) == 0)

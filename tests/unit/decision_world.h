@@ -76,21 +76,22 @@ static inline void set_terms(struct world *w, const uint32_t *terms, size_t coun
 
 /* A research read that is permitted. */
 static inline void set_research(struct world *w) {
-    *w = (struct world){.purpose = {.purpose = PURPOSE_RESEARCH, .project = "P1", .approval = "A1"},
-                        .consent = {.subject = "S-0001",
-                                    .signed_on = "2026-11-22",
-                                    .form = "2.1",
-                                    .treatment = 1,
-                                    .findings = FINDINGS_ALL,
-                                    .recontact = 1},
-                        .q = {.time = NOW,
-                              .action = ACTION_READ,
-                              .service = {true, "lab", ANY_ROLE, BIT(PURPOSE_TREATMENT) | BIT(PURPOSE_RESEARCH)},
-                              .subject = {.known = true},
-                              .file = {true, "D1", "wgs,germline"},
-                              .project = {true, true, true},
-                              .approval = {.known = true, .for_project = true, .for_dataset = true},
-                              .policy = &policy}};
+    *w =
+        (struct world){.purpose = {.purpose = PURPOSE_RESEARCH, .project = "P1", .approval = "A1"},
+                       .consent = {.subject = "S-0001",
+                                   .signed_on = "2026-11-22",
+                                   .form = "2.1",
+                                   .treatment = 1,
+                                   .findings = FINDINGS_ALL,
+                                   .recontact = 1},
+                       .q = {.time = NOW,
+                             .action = ACTION_READ,
+                             .service = {true, "lab", ANY_ROLE, BIT(PURPOSE_TREATMENT) | BIT(PURPOSE_RESEARCH)},
+                             .subject = {.known = true},
+                             .file = {true, "D1", "wgs,germline"},
+                             .project = {true, true, true},
+                             .approval = {.known = true, .for_project = true, .for_dataset = true, .for_purpose = true},
+                             .policy = &policy}};
     w->q.purpose = &w->purpose;
     w->q.subject.consent = &w->consent;
     set_terms(w, (const uint32_t[]){42}, 1);

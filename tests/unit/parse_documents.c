@@ -490,7 +490,7 @@ static void ask(const struct expected *e, struct decision *ret) {
         .subject = {true, e->opted_out, e->permits == NULL ? NULL : &consent},
         .file = {true, "", ""},
         .project = {true, true, true},
-        .approval = {.known = true, .for_project = true, .for_dataset = true},
+        .approval = {.known = true, .for_project = true, .for_dataset = true, .for_purpose = true},
         .policy = &policy};
     decide(&q, ret);
 }

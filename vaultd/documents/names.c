@@ -119,6 +119,15 @@ bool disease_is_good(const char *term, size_t n) {
     return digits > 0 && digits <= DIGITS_MAX && letters + 1 + digits == n;
 }
 
+unsigned use_number(const char *term) {
+    for (unsigned number = USE_FIRST; number <= USE_LAST; number++) {
+        char known[16];
+        if (format_string(known, sizeof(known), "DUO:%07u", number) && strcmp(term, known) == 0)
+            return number;
+    }
+    return 0;
+}
+
 bool name_is_good(const char *name) {
     return text_is_of(name, NAME_MAX_SIZE, LETTERS_NAME) && name[0] != '.';
 }

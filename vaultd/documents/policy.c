@@ -63,13 +63,16 @@ int policy_decode(struct policy *p, const uint8_t *from, size_t size) {
 
 /* What a permit may need, and what a forbid or an obligation may follow from. Kept apart so that no withdrawal,
  * expiry, opt-out or revocation can ever turn a deny into a permit, whatever the policy. */
-static const uint32_t conditions_that_grant = BIT(CONDITION_CONSENT_TREATMENT) | BIT(CONDITION_CONSENT_RESEARCH) |
-                                              BIT(CONDITION_PROJECT_OPEN) | BIT(CONDITION_APPROVAL_VALID);
+#define CONDITIONS_THAT_GRANT                                                                                          \
+    (BIT(CONDITION_CONSENT_TREATMENT) | BIT(CONDITION_CONSENT_RESEARCH) | BIT(CONDITION_PROJECT_OPEN) |                \
+     BIT(CONDITION_APPROVAL_VALID))
+
+/* Who wants to hear of actionable findings may narrow that to none: it must not be what forbids. */
+static const uint32_t conditions_of_no_forbid = CONDITIONS_THAT_GRANT | BIT(CONDITION_FINDINGS_LIMITED);
 
 /* What a consent says beside what it permits. A forbid that follows from it ends with the consent: so it may only be
  * about what ends with the consent, too. */
-static const uint32_t conditions_of_consent =
-    BIT(CONDITION_FINDINGS_LIMITED) | BIT(CONDITION_FINDINGS_REFUSED) | BIT(CONDITION_NO_RECONTACT);
+static const uint32_t conditions_of_consent = BIT(CONDITION_FINDINGS_REFUSED) | BIT(CONDITION_NO_RECONTACT);
 static const uint32_t actions_with_consent = BIT(ACTION_READ) | BIT(ACTION_LIST) | BIT(ACTION_METADATA);
 
 static bool ends_with_consent(const struct policy_rule *r) {
@@ -80,8 +83,8 @@ static bool conditions_are_good(const struct policy_rule *r) {
     if (r->conditions >= BIT(CONDITION_COUNT))
         return false;
     switch (r->effect) {
-    case EFFECT_PERMIT: return (r->conditions & ~conditions_that_grant) == 0;
-    case EFFECT_FORBID: return (r->conditions & conditions_that_grant) == 0 && !ends_with_consent(r);
+    case EFFECT_PERMIT: return (r->conditions & ~CONDITIONS_THAT_GRANT) == 0;
+    case EFFECT_FORBID: return (r->conditions & conditions_of_no_forbid) == 0 && !ends_with_consent(r);
     default: return true;
     }
 }

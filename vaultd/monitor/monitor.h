@@ -264,7 +264,7 @@ struct reply {
 };
 
 struct disease_table {
-    bool configured;
+    int file;                  /* until it is read; -1: there is none, or it cannot be opened */
     struct diseases *diseases; /* NULL: none is used */
     uint8_t hash[HASH_SIZE];   /* SHA-256 of the file */
     char problem[DISEASES_PROBLEM];

@@ -5,7 +5,6 @@
 
 #include "vaultd/monitor/opening/opening.h"
 #include "pending.h"
-#include "registers/disease_table.h"
 #include "vaultd/monitor/care/failures.h"
 #include "vaultd/monitor/keys/age.h"
 #include "vaultd/monitor/registers/anchors.h"
@@ -182,8 +181,7 @@ static int take_setup(struct monitor *m) {
     m->place.twin_name = m->setup.twin;
     m->gate = in.fds[2];
     m->store = in.fds[3];
-    if (in.fd_count == 5)
-        disease_table_read(m, in.fds[4]);
+    m->disease_table.file = in.fd_count == 5 ? in.fds[4] : -1;
     in.fd_count = 0;
     return fchdir(m->place.directory) == 0 ? VAULT_OK : VAULT_E_IO;
 }

@@ -36,21 +36,22 @@ static void close_files(int fds[CORE_FILES]) {
 }
 
 static int open_paths(const struct config *c, int fds[CORE_FILES], char problem[PROBLEM_SIZE]) {
-    int result = open_file(c->certificate, false, &fds[FILE_CERTIFICATE], problem);
+    int result = open_file(c->certificate, FILE_OPEN, &fds[FILE_CERTIFICATE], problem);
     if (result == VAULT_OK)
-        result = open_file(c->key, true, &fds[FILE_KEY], problem);
+        result = open_file(c->key, FILE_SECRET, &fds[FILE_KEY], problem);
     if (result == VAULT_OK)
-        result = open_file(c->clients, false, &fds[FILE_CLIENTS], problem);
+        result = open_file(c->clients, FILE_OPEN, &fds[FILE_CLIENTS], problem);
     if (result == VAULT_OK)
-        result = open_file(c->revocations, false, &fds[FILE_REVOCATIONS], problem);
+        result = open_file(c->revocations, FILE_OPEN, &fds[FILE_REVOCATIONS], problem);
     if (result == VAULT_OK)
         result = open_directory(c->state, &c->users[CHILD_MONITOR], &fds[FILE_STATE], problem);
     if (result == VAULT_OK)
         result = open_directory(c->twin_directory, &c->users[CHILD_MONITOR], &fds[FILE_TWIN], problem);
     if (result == VAULT_OK)
         result = open_directory(c->objects, &c->users[CHILD_STORE], &fds[FILE_OBJECTS], problem);
-    if (result == VAULT_OK && c->diseases[0] != '\0')
-        result = open_file(c->diseases, false, &fds[FILE_DISEASES], problem);
+    if (result == VAULT_OK && c->diseases[0] != '\0' &&
+        open_file(c->diseases, FILE_GUARDED, &fds[FILE_DISEASES], problem) != VAULT_OK)
+        log_error("start: without the table of diseases: %s", problem); /* the rest does not depend on it */
     return result;
 }
 
@@ -191,6 +192,7 @@ static bool setup_monitor(struct supervisor *s, const int fds[CORE_FILES]) {
     m->key_age_warn = c->key_age.warn_days;
     m->key_age_maximum = c->key_age.maximum_days;
     m->backups = c->backups[0] != '\0';
+    m->diseases = c->diseases[0] != '\0';
     return core_tell_with(s, CHILD_MONITOR, given, fds[FILE_DISEASES] >= 0 ? 5 : 4);
 }
 

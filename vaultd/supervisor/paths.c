@@ -24,15 +24,17 @@ static int refuse(int fd, int result, const char *path, const char *why, char *p
     return result;
 }
 
-int open_file(const char *path, bool secret, int *ret, char problem[PROBLEM_SIZE]) {
+int open_file(const char *path, enum file_care care, int *ret, char problem[PROBLEM_SIZE]) {
     struct stat found;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0 || fstat(fd, &found) != 0)
         return refuse(fd, VAULT_E_IO, path, strerror(errno), problem);
     if (!S_ISREG(found.st_mode))
         return refuse(fd, VAULT_DENIED, path, "is no regular file", problem);
-    if (secret && (found.st_mode & 077) != 0)
+    if (care == FILE_SECRET && (found.st_mode & 077) != 0)
         return refuse(fd, VAULT_DENIED, path, "is open to group or others; set its mode to 0600", problem);
+    if (care == FILE_GUARDED && (found.st_mode & 022) != 0)
+        return refuse(fd, VAULT_DENIED, path, "may be written by group or others", problem);
     *ret = fd;
     return VAULT_OK;
 }
@@ -53,13 +55,13 @@ int open_directory(const char *path, const struct identity *owner, int *ret, cha
 int open_credential(const struct credential *c, int *ret, char problem[PROBLEM_SIZE]) {
     char path[2 * CONFIG_PATH_MAX];
     if (c->file[0] != '\0')
-        return open_file(c->file, true, ret, problem);
+        return open_file(c->file, FILE_SECRET, ret, problem);
     const char *directory = getenv("CREDENTIALS_DIRECTORY");
     if (directory == NULL || directory[0] != '/')
         return refuse(-1, VAULT_E_IO, c->name, "the service manager passed no credentials", problem);
     if (!format_string(path, sizeof(path), "%s/%s", directory, c->name))
         return refuse(-1, VAULT_E_IO, c->name, "path too long", problem);
-    return open_file(path, true, ret, problem);
+    return open_file(path, FILE_SECRET, ret, problem);
 }
 
 static bool report(int result, const char *key, int fd, const char *problem) {
@@ -73,10 +75,10 @@ static bool report(int result, const char *key, int fd, const char *problem) {
 int paths_check(const struct config *c) {
     const struct {
         const char *key, *path;
-        bool secret;
-    } files[] = {{"tls.certificate", c->certificate, false}, {"tls.key", c->key, true},
-                 {"tls.clients", c->clients, false},         {"tls.revocations", c->revocations, false},
-                 {"token.module", c->token.module, false},   {"diseases", c->diseases, false}};
+        enum file_care care;
+    } files[] = {{"tls.certificate", c->certificate, FILE_OPEN}, {"tls.key", c->key, FILE_SECRET},
+                 {"tls.clients", c->clients, FILE_OPEN},         {"tls.revocations", c->revocations, FILE_OPEN},
+                 {"token.module", c->token.module, FILE_OPEN},   {"diseases", c->diseases, FILE_GUARDED}};
     const struct {
         const char *key, *path;
         enum child_kind user;
@@ -90,7 +92,7 @@ int paths_check(const struct config *c) {
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
         if (files[i].path[0] == '\0')
             continue; /* not configured */
-        int result = open_file(files[i].path, files[i].secret, &fd, problem);
+        int result = open_file(files[i].path, files[i].care, &fd, problem);
         good &= report(result, files[i].key, fd, problem);
     }
     for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++) {

@@ -8,9 +8,12 @@
 
 enum { PROBLEM_SIZE = 200 };
 
-/* A regular file, for reading. `secret`: neither group nor others may have any permission on it. On failure `problem`
- * says what is wrong, without errno. VAULT_E_IO, VAULT_DENIED. */
-int open_file(const char *path, bool secret, int *ret, char problem[PROBLEM_SIZE]);
+/* What group and others may do with a file: whatever; not write to it; nothing. */
+enum file_care { FILE_OPEN, FILE_GUARDED, FILE_SECRET };
+
+/* A regular file, for reading, which has that care. On failure `problem` says what is wrong, without errno. VAULT_E_IO,
+ * VAULT_DENIED. */
+int open_file(const char *path, enum file_care care, int *ret, char problem[PROBLEM_SIZE]);
 /* A directory that `owner` (where set) owns and nobody else may write to. Errors as above. */
 int open_directory(const char *path, const struct identity *owner, int *ret, char problem[PROBLEM_SIZE]);
 /* The file of a secret, readable by its owner only. Errors as above. */

@@ -24,9 +24,9 @@ static bool renew(struct supervisor *s, enum message_type type, const char *firs
     char problem[PROBLEM_SIZE] = "";
     int fds[2] = {-1, -1};
     bool told = false;
-    int result = open_file(first, false, &fds[0], problem);
+    int result = open_file(first, FILE_OPEN, &fds[0], problem);
     if (result == VAULT_OK)
-        result = open_file(second, secret, &fds[1], problem);
+        result = open_file(second, secret ? FILE_SECRET : FILE_OPEN, &fds[1], problem);
     message_init(&s->message, type, 0);
     if (result == VAULT_OK)
         told = core_tell_with(s, CHILD_GATE, fds, 2);

@@ -55,6 +55,8 @@ static const struct member ethics_add[] = {
     STR(msg_ethics_add, FROM_BODY, "name", MEMBER_NAME, MUST, name),
     STR(msg_ethics_add, FROM_BODY, "project", MEMBER_NAME, MUST, project),
     STR(msg_ethics_add, FROM_BODY, "datasets", MEMBER_NAMES, 0, datasets),
+    STR(msg_ethics_add, FROM_BODY, "diseases", MEMBER_NAMES, 0, diseases),
+    STR(msg_ethics_add, FROM_BODY, "uses", MEMBER_NAMES, 0, uses),
     FIELD(msg_ethics_add, FROM_BODY, "from", MEMBER_DATE, 0, valid_from),
     FIELD(msg_ethics_add, FROM_BODY, "until", MEMBER_DATE, 0, valid_until),
 };

@@ -110,6 +110,7 @@ bool upload_take_answer(struct upload *u, struct message *m) {
     u->refused = m->type == MSG_answer;
     if (u->refused) {
         *refusal() = *m;
+        m->fd_count = 0; /* moved */
     } else {
         COPY_ARRAY(token, m->put_token.token);
         put(u, u->announced_slot, token);
@@ -124,6 +125,7 @@ static int tell_refusal(struct upload *u) {
     u->refused = false;
     message_clear(&u->w->reply);
     u->w->reply = *refusal();
+    wipe(refusal(), sizeof(*refusal()));
     return VAULT_DENIED;
 }
 

@@ -62,6 +62,8 @@
 #define FIELDS_ethics_add(F, R)                                                                                        \
     FIELDS_name_part(F, R) F(R, STR, project, NAME_MAX_SIZE)                                                           \
         F(R, STR, datasets, 1024) /* comma-separated; empty: every dataset */                                          \
+        F(R, STR, diseases, 1024) /* comma-separated; that a purpose may name, with their kinds */                     \
+        F(R, STR, uses, 256)      /* comma-separated; that a purpose may name */                                       \
         F(R, U64, valid_from, 0)  /* seconds since 1970; 0: no bound */                                                \
         F(R, U64, valid_until, 0) /* seconds since 1970; 0: no bound */
 #define FIELDS_ethics_list(F, R) FIELDS_cursor_part(F, R)

@@ -28,7 +28,8 @@
     F(R, U32, failure_limit, 0)   /* confirmed failed authentications that set a file aside; 0: none do */             \
     F(R, U32, key_age_warn, 0)    /* days after which a key is warned of; 0: never */                                  \
     F(R, U32, key_age_maximum, 0) /* days after which a key takes no deposits; 0: it always does */                    \
-    F(R, U8, backups, 0)          /* 1: a directory for backups is configured */
+    F(R, U8, backups, 0)          /* 1: a directory for backups is configured */                                       \
+    F(R, U8, diseases, 0)         /* 1: a table of diseases is; without its descriptor it cannot be opened */
 #define FIELDS_store_setup(F, R) F(R, U8, unused, 0)
 #define FIELDS_token_setup(F, R)                                                                                       \
     F(R, STR, module, 1023) /* path of the PKCS#11 module */                                                           \

@@ -127,7 +127,9 @@ void backup_channel(struct monitor *m, struct message *in) {
     int result = loop_add(m->loop, b->channel, 1, on_process, m, &b->watch);
     if (result == VAULT_OK)
         result = send_task(m);
-    if (result != VAULT_OK) { /* it has ended, or ends without a task: the supervisor tells how */
+    if (result != VAULT_OK && result != VAULT_E_CLOSED)
+        fail(m, "backup-failed", "The process for the backup could not be told its task.");
+    if (result != VAULT_OK) { /* it has ended, and the supervisor tells how; or it ends without a task */
         log_error("backup: the process could not be told its task: %s", vault_result_name(result));
         close_channel(m);
     }

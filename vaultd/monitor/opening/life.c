@@ -183,6 +183,7 @@ void life_open_restored(struct monitor *m) {
 }
 
 void life_start(struct monitor *m) {
+    disease_table_read(m);
     struct seal seal;
     m->seal = keyring_exists(&m->place) ? SEAL_SEALED : SEAL_UNINITIALISED;
     m->sealed_by_operator = m->setup.stay_sealed != 0;

@@ -33,20 +33,25 @@ static int read_table(struct disease_table *t, int file, char *text) {
         result = diseases_read(&t->diseases, text, n, t->problem);
     if (result == VAULT_OK)
         crypto_hash_sha256(t->hash, (const uint8_t *)text, n);
-    else if (t->problem[0] == '\0')
-        copy_string(t->problem, sizeof(t->problem), vault_result_name(result));
     return result;
 }
 
-void disease_table_read(struct monitor *m, int file) {
-    struct disease_table *t = &m->disease_table;
+static int take_file(struct disease_table *t) {
     char *text = malloc(DISEASES_TEXT_MAX + 1);
-    int result = text == NULL ? VAULT_E_MEMORY : read_table(t, file, text);
+    int result = text == NULL ? VAULT_E_MEMORY : read_table(t, t->file, text);
     free(text);
-    close(file);
-    t->configured = true;
-    if (text == NULL)
-        copy_string(t->problem, sizeof(t->problem), vault_result_name(result));
+    close(t->file);
+    t->file = -1;
+    return result;
+}
+
+void disease_table_read(struct monitor *m) {
+    struct disease_table *t = &m->disease_table;
+    if (m->setup.diseases == 0)
+        return;
+    int result = t->file < 0 ? VAULT_E_IO : take_file(t);
+    if (result != VAULT_OK && t->problem[0] == '\0')
+        copy_string(t->problem, sizeof(t->problem), "the file cannot be read");
     if (result != VAULT_OK)
         log_error("diseases: the table is not used: %s", t->problem);
     else
@@ -58,7 +63,7 @@ int disease_table_record(struct monitor *m) {
     char detail[DISEASES_PROBLEM + 2 * HASH_SIZE];
     char hash[2 * HASH_SIZE + 1];
     struct event e = {.name = "diseases.loaded", .action = 'E', .detail = detail};
-    if (!t->configured)
+    if (m->setup.diseases == 0)
         return VAULT_OK;
     e.outcome = t->diseases != NULL ? "done" : "failed";
     hex_encode(hash, sizeof(hash), t->hash, sizeof(t->hash));
@@ -70,7 +75,7 @@ int disease_table_record(struct monitor *m) {
 
 json_t *disease_table_json(const struct monitor *m) {
     const struct disease_table *t = &m->disease_table;
-    if (!t->configured)
+    if (m->setup.diseases == 0)
         return json_null();
     if (t->diseases == NULL)
         return json_pack("{s:s}", "problem", t->problem);

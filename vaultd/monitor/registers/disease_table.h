@@ -6,8 +6,9 @@
 
 #include "vaultd/monitor/monitor.h"
 
-/* Takes the file, which is closed. What is wrong with it is logged, and kept for the record. */
-void disease_table_read(struct monitor *m, int file);
+/* Reads the file of the setup, behind the walls, and closes it. What is wrong with it is logged, and kept for the
+ * record. */
+void disease_table_read(struct monitor *m);
 /* Records which table decisions rest on from here on, if one is configured. Faults of the index. */
 int disease_table_record(struct monitor *m);
 /* For `status`: {"count", "sha256"}, {"problem"}, or null. A new reference. */

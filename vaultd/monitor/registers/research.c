@@ -22,9 +22,10 @@ static json_t *bound_json(uint64_t seconds) {
 static json_t *ethics_json(struct request *q, const void *record) {
     const struct ethics_value *e = record;
     (void)q;
-    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:b}", "name", e->name, "project", e->project, "datasets",
-                     json_list(e->datasets), "from", bound_json(e->valid_from), "until", bound_json(e->valid_until),
-                     "added", json_time(e->added), "revoked", e->revoked != 0);
+    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "name", e->name, "project", e->project,
+                     "datasets", json_list(e->datasets), "diseases", json_list(e->diseases), "uses", json_list(e->uses),
+                     "from", bound_json(e->valid_from), "until", bound_json(e->valid_until), "added",
+                     json_time(e->added), "revoked", e->revoked != 0);
 }
 
 /* Takes the next item off a comma-separated list. False at its end, and for an item that is no good name. */
@@ -107,12 +108,40 @@ int answer_project_close(struct request *q) {
     return result == VAULT_OK ? administer(q, "project.close", NULL, 'U', p.name, 200, project_json(q, &p)) : result;
 }
 
+static bool diseases_are_good(const char *list) {
+    char name[NAME_MAX_SIZE + 1];
+    while (*list != '\0')
+        if (!next_name(&list, name) || !disease_is_good(name, strlen(name)))
+            return false;
+    return true;
+}
+
+static bool uses_are_good(const char *list) {
+    char name[NAME_MAX_SIZE + 1];
+    while (*list != '\0')
+        if (!next_name(&list, name) || use_number(name) == 0)
+            return false;
+    return true;
+}
+
+/* What is wrong with the lists of an approval; NULL: nothing. */
+static const char *fault_of_lists(const struct msg_ethics_add *a) {
+    if (!name_is_good(a->name) || !names_are_good(a->datasets))
+        return "The name or a dataset's name is malformed.";
+    if (!diseases_are_good(a->diseases))
+        return "'diseases' has something that is no term like MONDO:0005070.";
+    if (!uses_are_good(a->uses))
+        return "'uses' has something that is none of DUO:0000031 to DUO:0000040.";
+    return NULL;
+}
+
 int answer_ethics_add(struct request *q) {
     static struct ethics_value e;
     struct project_value p;
     const struct msg_ethics_add *a = &q->message->ethics_add;
-    if (!name_is_good(a->name) || !names_are_good(a->datasets))
-        return refuse(q, "ethics.add", NULL, 400, "malformed", "The name or a dataset's name is malformed.");
+    const char *fault = fault_of_lists(a);
+    if (fault != NULL)
+        return refuse(q, "ethics.add", NULL, 400, "malformed", fault);
     if (a->valid_until != 0 && a->valid_until <= a->valid_from)
         return refuse(q, "ethics.add", NULL, 400, "malformed", "'until' must be after 'from'.");
     int result = find_ethics(q->monitor, a->name, &e);
@@ -129,6 +158,8 @@ int answer_ethics_add(struct request *q) {
     copy_string(e.name, sizeof(e.name), a->name);
     copy_string(e.project, sizeof(e.project), a->project);
     copy_string(e.datasets, sizeof(e.datasets), a->datasets);
+    copy_string(e.diseases, sizeof(e.diseases), a->diseases);
+    copy_string(e.uses, sizeof(e.uses), a->uses);
     result = ethics_make_current(q->monitor, &e);
     return result == VAULT_OK ? administer(q, "ethics.add", NULL, 'C', e.name, 201, ethics_json(q, &e)) : result;
 }

@@ -163,9 +163,10 @@ static const char *demand_on(const char *field) {
         {"name", "1 to 128 characters of [A-Za-z0-9._:@-]"},
         {"id", "1 to 64 characters of [a-z0-9-], used once"},
         {"actions", "not administer, and at most 12 rules for the same action, purpose and dataset"},
-        {"conditions", "a permit may ask for consent-treatment, consent-research, project-open and approval-valid, "
-                       "a forbid for the others only, and for findings-limited, findings-refused and no-recontact only "
-                       "about read, list and metadata"},
+        {"conditions",
+         "a permit may ask for consent-treatment, consent-research, project-open and approval-valid, "
+         "a forbid for the others only, and not for findings-limited, and for findings-refused and no-recontact only "
+         "about read, list and metadata"},
         {"dataset", "1 to 128 characters of [A-Za-z0-9._:@-]"},
         {"tag", "1 to 64 characters of [A-Za-z0-9._:@-]"},
         {"obligation", "1 to 64 characters of [a-z0-9-], with effect oblige only, at most 8 different ones"},
