@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "decision"))
 
-import compare  # noqa: E402
+import agreement  # noqa: E402
 import oracle  # noqa: E402
 import properties  # noqa: E402
 
@@ -18,8 +18,8 @@ RANDOM = 40_000
 def test_the_decision_and_the_oracle_are_of_one_mind():
     seed = str(random.SystemRandom().randrange(1_000_000))
     print(f"seed {seed}")
-    tally = compare.compare(True, seed, RANDOM)
-    text = "\n".join(compare.report(tally))
+    tally = agreement.compare(True, seed, RANDOM)
+    text = "\n".join(agreement.report(tally))
     print(text)
     assert not tally.differences, text
     assert not tally.missing(), text
@@ -35,7 +35,7 @@ def outcomes():
 @pytest.mark.parametrize("name", [properties.ALWAYS, *properties.CHECKS])
 def test_it_holds_of_every_answer_that(outcomes, name):
     assert outcomes[name].permits > 0
-    assert not outcomes[name].broken, "\n".join(properties.report({name: outcomes[name]}, compare.asked_words))
+    assert not outcomes[name].broken, "\n".join(properties.report({name: outcomes[name]}, agreement.asked_words))
 
 
 def one_step(diseases, disease, of):
@@ -61,4 +61,4 @@ PLANTS = {
 def test_a_fault_planted_in_the_oracle_is_found(monkeypatch, plant):
     name, fault, where = PLANTS[plant]
     monkeypatch.setattr(oracle, name, fault)
-    assert compare.compare(True, "planted", 0, only=where).differences
+    assert agreement.compare(True, "planted", 0, only=where).differences

@@ -5,7 +5,7 @@ import itertools
 import random
 
 import ask
-import generate
+import chance
 import oracle
 import world
 from oracle import Consent, File, Subject
@@ -55,7 +55,7 @@ def service_revoked(q, r):
 
 def term_added(q, r):
     consent = q.subject.consent
-    more = [t for t in generate.TERMS if consent and t not in consent.research]
+    more = [t for t in chance.TERMS if consent and t not in consent.research]
     if not consent or not consent.research or not more or len(consent.research) >= 32:
         return None
     term = r.choice(more)
@@ -74,9 +74,9 @@ def recontact_refused(q, r):
 
 
 def forbid_added(q, r):
-    if q.policy is None or len(q.policy.rules) >= generate.RULES_AT_ONCE:
+    if q.policy is None or len(q.policy.rules) >= chance.RULES_AT_ONCE:
         return None
-    conditions = r.choice([(), *((c,) for c in generate.TAKES)])
+    conditions = r.choice([(), *((c,) for c in chance.TAKES)])
     more = world.rule("added", "forbid", conditions, dataset=r.choice(("", "D1")))
     return q._replace(policy=oracle.Policy(q.policy.rules + (more,)))
 
@@ -103,7 +103,7 @@ OTHER_SUBJECTS = [Subject(False), Subject(True), Subject(True, True), Subject(Tr
                   Subject(True, False, Consent(True, (18,), (), "actionable", True, 1)),
                   Subject(True, True, Consent(False, (6, 11), (), "none", False)),
                   Subject(True, False, Consent(True, (7, 16, 44), ("MONDO:11",), "none", True))]
-OTHER_FILES = [File(False), *(File(True, d, t) for d in generate.DATASETS for t in generate.TAGS)]
+OTHER_FILES = [File(False), *(File(True, d, t) for d in chance.DATASETS for t in chance.TAGS)]
 
 
 def other_patient(q, r):
@@ -146,7 +146,7 @@ def questions(short, seed):
     for parts in [*world.WHOLE.values(), *world.LARGE.values()]:
         for dimensions in parts:
             yield from world.combine(dimensions, every)
-    yield from generate.random_questions(f"{seed}-properties", RANDOM_SHORT if short else RANDOM_LONG)
+    yield from chance.random_questions(f"{seed}-properties", RANDOM_SHORT if short else RANDOM_LONG)
 
 
 def pairs(batch, r):
@@ -159,7 +159,7 @@ def pairs(batch, r):
 
 def take(outcomes, batch, r):
     made = list(pairs(batch, r))
-    said = ask.ask(batch + [changed for _, _, _, changed in made], generate.DISEASES_TEXT)
+    said = ask.ask(batch + [changed for _, _, _, changed in made], chance.DISEASES_TEXT)
     of = {id(q): answer for q, answer in zip(batch, said)}
     for (name, holds, q, changed), after in zip(made, said[len(batch):]):
         outcome, before = outcomes[name], of[id(q)]

@@ -2,7 +2,7 @@
 world says why the ones that it holds still cannot matter to those that it varies."""
 import itertools
 
-from generate import (DATASETS, DECIDABLE, DISEASES, GRANTS, NOT_DECIDABLE, NOT_IN_ONTOLOGY, NOW, TAGS, TAKES, TERMS,
+from chance import (DATASETS, DECIDABLE, DISEASES, GRANTS, NOT_DECIDABLE, NOT_IN_ONTOLOGY, NOW, TAGS, TAKES, TERMS,
                       USES,
                       forbiddable)
 from oracle import (ACTIONS, CONDITIONS, PURPOSES, ROLES, Approval, Consent, File, Policy, Project, Purpose, Question,

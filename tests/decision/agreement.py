@@ -1,5 +1,5 @@
 """Asks the decision function and the oracle the same questions, and finds where they are not of one mind.
-  compare.py [--short] [--random COUNT] [--seed SEED]
+  agreement.py [--short] [--random COUNT] [--seed SEED]
 Exit 0 only if there was no difference, every verdict and every built-in rule was seen, and the properties (properties.py)
 hold."""
 import argparse
@@ -10,7 +10,7 @@ import sys
 import time
 
 import ask
-import generate
+import chance
 import oracle
 import properties
 import world
@@ -39,7 +39,7 @@ def by_oracle(q):
 
 def take(tally, name, questions):
     start = time.monotonic()
-    said = ask.ask(questions, generate.DISEASES_TEXT)
+    said = ask.ask(questions, chance.DISEASES_TEXT)
     asked = time.monotonic()
     for q, theirs in zip(questions, said):
         ours = by_oracle(q)
@@ -62,7 +62,7 @@ def sources(short, seed, count):
     yield from world.worlds(short)
     per = max(1, min(count, 20_000))
     for number in range(count // per):
-        yield "random", generate.random_questions(f"{seed}-{number}", per)
+        yield "random", chance.random_questions(f"{seed}-{number}", per)
 
 
 def compare(short, seed, count, only=None, progress=lambda tally: None):
