@@ -209,7 +209,7 @@ def test_backup_holds_no_key_that_was_deleted_before(fresh_vault):
     """Nor the pages that the index has not written over yet. It writes over them soon, so there are several rounds."""
     vault, values, seen = fresh_vault, [], False
     scene.add_patient(vault, "S-1")
-    for number in range(20):
+    for number in range(100):
         for name in range(3):
             scene.deposit(vault, "S-1", f"file-{name}", CONTENT[:1000])
         values += [bytes.fromhex(value) for value in index_tools.dump(vault.state / "index")[0]["blobs"].values()]
