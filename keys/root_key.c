@@ -1,9 +1,8 @@
-#include <errno.h>
 #include <sodium.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "vault/buffer.h"
+#include "vault/file.h"
 #include "vault/keyring.h"
 #include "vault/result.h"
 
@@ -17,23 +16,6 @@ static int check_file(int fd) {
     if (!S_ISREG(s.st_mode))
         return VAULT_E_FORMAT;
     return (s.st_mode & (S_IRWXG | S_IRWXO)) != 0 ? VAULT_DENIED : VAULT_OK;
-}
-
-/* Reads the whole file, one byte more than the longest form at the most, so that a longer one is noticed. */
-static int read_whole(int fd, uint8_t to[CREDENTIAL_MAX + 1], size_t *ret_size) {
-    size_t size = 0;
-    while (size < CREDENTIAL_MAX + 1) {
-        ssize_t n = pread(fd, to + size, CREDENTIAL_MAX + 1 - size, (off_t)size);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return VAULT_E_IO;
-        if (n == 0)
-            break;
-        size += (size_t)n;
-    }
-    *ret_size = size;
-    return VAULT_OK;
 }
 
 /* Any of the three forms into 32 bytes. 32 bytes are always the raw form. */
@@ -66,7 +48,7 @@ int root_key_read(int fd, struct secret **ret) {
     if (result == VAULT_OK)
         result = secret_new(&key, SECRET_KEY_SIZE);
     if (result == VAULT_OK)
-        result = read_whole(fd, secret_edit(text), &size);
+        result = file_read(fd, secret_edit(text), secret_size(text), &size);
     if (result != VAULT_OK)
         return result;
     if (!decode_forms(secret_view(text), size, secret_edit(key)))

@@ -59,6 +59,15 @@ bool disease_is(const struct diseases *d, const char *disease, const char *kind,
     return from != d->count && to != d->count && is_above(d, from, to);
 }
 
+bool disease_is_among(const struct diseases *d, const char *disease, const char *list) {
+    const char *at = NULL;
+    size_t n = 0;
+    while (list_next(list, &at, &n))
+        if (disease_is(d, disease, at, n))
+            return true;
+    return false;
+}
+
 void diseases_free(struct diseases **d) {
     if (d == NULL || *d == NULL)
         return;

@@ -50,12 +50,8 @@ static uint32_t met_by_uses(const struct purpose *p) {
 }
 
 static bool is_of_consent(const struct question *q, const struct consent *c) {
-    const char *at = NULL;
-    size_t n = 0;
-    while (q->purpose->disease[0] != '\0' && consent_disease(c, &at, &n))
-        if (disease_is(q->diseases, q->purpose->disease, at, n))
-            return true;
-    return false;
+    const char *disease = q->purpose->disease;
+    return disease[0] != '\0' && disease_is_among(q->diseases, disease, c->diseases);
 }
 
 struct research research_under(const struct question *q, const struct consent *c) {

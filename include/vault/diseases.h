@@ -27,4 +27,7 @@ size_t diseases_bytes(const struct diseases *d);
 /* Whether `disease` is `kind` or a kind of it. With d NULL, or for terms that are not in the table, only equal ones
  * are. `kind` has n bytes and need not be terminated. Allocates nothing. */
 bool disease_is(const struct diseases *d, const char *disease, const char *kind, size_t n);
+/* Whether it is any of a list with commas, or a kind of any. */
+bool disease_is_among(const struct diseases *d, const char *disease, const char *list);
+
 #endif

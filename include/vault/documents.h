@@ -59,8 +59,14 @@ int purpose_check(const struct purpose *p);
 enum { USE_FIRST = 31, USE_LAST = 40 };
 #define USE_BIT(number) (1u << ((number)-30))
 
-/* Of "DUO:0000031" 31; 0 for what is no use. */
-unsigned use_number(const char *term);
+/* "DUO:0000031" of 31, and back; 0 for what is no such term. */
+enum { DUO_TEXT = 16 };
+void duo_text(uint32_t number, char to[DUO_TEXT]);
+uint32_t duo_number(const char *term);
+
+/* The next item after *at (NULL: the first) of a list with commas, of *ret_n bytes, which are kept until the next call.
+ * False, and *at is of no use, after the last. */
+bool list_next(const char *list, const char **at, size_t *ret_n);
 
 /* A disease as a term of an ontology, of n bytes: 1 to 32 letters, a colon, 1 to 31 digits. */
 bool disease_is_good(const char *term, size_t n);
@@ -105,8 +111,6 @@ DECLARE_RECORD(consent);
 int consent_check(const struct consent *c, const char **ret_field);
 size_t consent_terms(const struct consent *c);
 uint32_t consent_term(const struct consent *c, size_t i);
-/* The next disease after *at (NULL: the first), of *ret_n bytes. False, and *at is of no use, after the last. */
-bool consent_disease(const struct consent *c, const char **at, size_t *ret_n);
 /* Whether `after` permits anything that `before` does not; *ret_field is then the member that does (static). Research
  * under other terms counts as wider where that cannot be told from the lists alone. */
 bool consent_widens(const struct consent *before, const struct consent *after, const char **ret_field);
@@ -170,6 +174,8 @@ int policy_check(const struct policy *p, size_t *ret_rule, const char **ret_fiel
 
 /* Seconds since 1970 of "YYYY-MM-DD" (UTC midnight). False if it is no real date from 1900 to 9999. */
 bool date_parse(const char *text, int64_t *ret_seconds);
+/* "2026-11-23" from microseconds since 1970: the day in UTC. */
+void day_text(uint64_t microseconds, char to[11]);
 /* "2026-11-23T04:05:06.000007Z" from microseconds since 1970. `to` has room for 28 bytes. */
 void time_text(uint64_t microseconds, char to[28]);
 

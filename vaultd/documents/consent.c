@@ -36,17 +36,6 @@ static bool lists_term(const struct consent *c, uint32_t wanted) {
     return false;
 }
 
-bool consent_disease(const struct consent *c, const char **at, size_t *ret_n) {
-    const char *start = *at == NULL ? c->diseases : *at + *ret_n;
-    if (*at != NULL && *start == ',')
-        start++;
-    else if (*at != NULL || *start == '\0')
-        return false;
-    *at = start;
-    *ret_n = strcspn(start, ",");
-    return true;
-}
-
 /* Ascending by bytes, so that one list has one encoding. */
 static bool ascend(const char *before, size_t n, const char *next, size_t next_n) {
     int order = memcmp(before, next, n < next_n ? n : next_n);
@@ -57,7 +46,7 @@ static bool ascend(const char *before, size_t n, const char *next, size_t next_n
 static bool diseases_are_good(const struct consent *c) {
     const char *at = NULL, *before = NULL;
     size_t n = 0, before_n = 0, count = 0;
-    for (; consent_disease(c, &at, &n); count++, before = at, before_n = n)
+    for (; list_next(c->diseases, &at, &n); count++, before = at, before_n = n)
         if (!disease_is_good(at, n) || (before != NULL && !ascend(before, before_n, at, n)))
             return false;
     return count <= CONSENT_DISEASES && (count > 0) == lists_term(c, DUO_DS);
@@ -106,7 +95,7 @@ int consent_check(const struct consent *c, const char **ret_field) {
 static bool lists_disease(const struct consent *c, const char *disease, size_t size) {
     const char *at = NULL;
     size_t n = 0;
-    while (consent_disease(c, &at, &n))
+    while (list_next(c->diseases, &at, &n))
         if (n == size && memcmp(at, disease, n) == 0)
             return true;
     return false;
@@ -115,7 +104,7 @@ static bool lists_disease(const struct consent *c, const char *disease, size_t s
 static bool has_only_diseases_of(const struct consent *after, const struct consent *before) {
     const char *at = NULL;
     size_t n = 0;
-    while (consent_disease(after, &at, &n))
+    while (list_next(after->diseases, &at, &n))
         if (!lists_disease(before, at, n))
             return false;
     return true;

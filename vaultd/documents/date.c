@@ -62,3 +62,10 @@ void time_text(uint64_t microseconds, char to[28]) {
                   (unsigned)(of_day / 3600), (unsigned)(of_day / 60 % 60), (unsigned)(of_day % 60),
                   (unsigned)(microseconds % 1000000));
 }
+
+void day_text(uint64_t microseconds, char to[11]) {
+    char text[28];
+    time_text(microseconds, text);
+    text[10] = '\0';
+    copy_string(to, 11, text);
+}

@@ -119,13 +119,31 @@ bool disease_is_good(const char *term, size_t n) {
     return digits > 0 && digits <= DIGITS_MAX && letters + 1 + digits == n;
 }
 
-unsigned use_number(const char *term) {
-    for (unsigned number = USE_FIRST; number <= USE_LAST; number++) {
-        char known[16];
-        if (format_string(known, sizeof(known), "DUO:%07u", number) && strcmp(term, known) == 0)
-            return number;
+void duo_text(uint32_t number, char to[DUO_TEXT]) {
+    (void)format_string(to, DUO_TEXT, "DUO:%07u", number);
+}
+
+uint32_t duo_number(const char *term) {
+    uint32_t number = 0;
+    if (strncmp(term, "DUO:", 4) != 0 || strlen(term) != 11)
+        return 0;
+    for (const char *c = term + 4; *c != '\0'; c++) {
+        if (!is_digit(*c))
+            return 0;
+        number = number * 10 + (uint32_t)(*c - '0');
     }
-    return 0;
+    return number;
+}
+
+bool list_next(const char *list, const char **at, size_t *ret_n) {
+    const char *start = *at == NULL ? list : *at + *ret_n;
+    if (*at != NULL && *start == ',')
+        start++;
+    else if (*at != NULL || *start == '\0')
+        return false;
+    *at = start;
+    *ret_n = strcspn(start, ",");
+    return true;
 }
 
 bool name_is_good(const char *name) {

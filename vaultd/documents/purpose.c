@@ -36,9 +36,12 @@ static void write_uses(struct writer *w, uint32_t uses) {
     char terms[USES_TEXT];
     struct writer to = writer_of(terms, sizeof(terms));
     for (unsigned number = USE_FIRST; number <= USE_LAST; number++) {
-        char term[16];
-        if ((uses & USE_BIT(number)) != 0 && format_string(term, sizeof(term), " DUO:%07u", number))
-            write_bytes(&to, to.used == 0 ? term + 1 : term, strlen(term) - (to.used == 0));
+        char term[DUO_TEXT];
+        if ((uses & USE_BIT(number)) == 0)
+            continue;
+        duo_text(number, term);
+        write_bytes(&to, " ", to.used > 0);
+        write_bytes(&to, term, strlen(term));
     }
     write_u8(&to, 0);
     write_particular(w, "uses", terms);

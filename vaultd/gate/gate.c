@@ -1,9 +1,9 @@
 #include "vaultd/gate/gate.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "vault/file.h"
 #include "vault/log.h"
 #include "vault/result.h"
 #include "vaultd/gate/gate_internal.h"
@@ -34,22 +34,10 @@ void gate_tell_monitor(struct gate *g) {
         gate_fail(g, result == VAULT_E_CLOSED ? VAULT_E_IO : result, "cannot tell the monitor");
 }
 
-/* Reads a file from its start, wherever its offset is: the supervisor may hand out one descriptor twice. */
+/* All of a file that is shorter than `size`. */
 static int read_whole(int fd, uint8_t *to, size_t size, size_t *ret_n) {
-    size_t n = 0;
-    while (n < size) {
-        ssize_t got = pread(fd, to + n, size - n, (off_t)n);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return VAULT_E_IO;
-        if (got == 0) {
-            *ret_n = n;
-            return VAULT_OK;
-        }
-        n += (size_t)got;
-    }
-    return VAULT_E_LIMIT;
+    int result = file_read(fd, to, size, ret_n);
+    return result == VAULT_OK && *ret_n == size ? VAULT_E_LIMIT : result;
 }
 
 static int read_text(int fd, struct text *ret) {

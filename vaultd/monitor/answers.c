@@ -24,6 +24,14 @@ json_t *json_list(const char *comma_separated) {
     return list;
 }
 
+json_t *json_day(uint64_t seconds) {
+    char text[11];
+    if (seconds == 0)
+        return json_null();
+    day_text(seconds * 1000000, text);
+    return json_string(text);
+}
+
 json_t *json_hex(const uint8_t *bytes, size_t n) {
     char text[2 * HASH_SIZE + 1];
     hex_encode(text, sizeof(text), bytes, n);

@@ -702,6 +702,8 @@ struct message *problem_message(uint64_t id, unsigned status, uint64_t seq, cons
 /* Queues `done`. */
 void answer_done(struct monitor *m, struct worker *w, const struct message *request);
 json_t *json_time(uint64_t microseconds);
+/* "2026-11-23" from seconds since 1970; null for 0, which is no bound. */
+json_t *json_day(uint64_t seconds);
 /* A list out of comma-separated text. */
 json_t *json_list(const char *comma_separated);
 json_t *json_hex(const uint8_t *bytes, size_t n);

@@ -5,7 +5,7 @@
 #include "vault/loop.h"
 #include "vault/result.h"
 
-enum { ANSWER_MS = 60000, SLOW_ANSWER_MS = 120000, SEND_MS = 10000 };
+enum { SLOW_ANSWER_MS = 120000, SEND_MS = 10000 };
 
 /* What waits for streams to end, or derives keys from scratch, may take longer. */
 static uint64_t patience(enum message_type type) {

@@ -4,6 +4,8 @@
 
 #include "worker.h"
 
+enum { ANSWER_MS = 60000 }; /* how long an ordinary answer may take */
+
 /* Starts w->request; the reply of the conversation before is cleared. */
 void ask_start(struct worker *w, enum message_type type);
 /* Sends w->request to the monitor and waits for w->reply, handling revocations meanwhile. VAULT_OK: it is of the type

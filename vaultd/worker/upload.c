@@ -6,8 +6,6 @@
 #include "vault/loop.h"
 #include "vault/result.h"
 
-enum { ANSWER_MS = 60000 };
-
 static int digest_start(EVP_MD_CTX *context) {
     return EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1 ? VAULT_OK : VAULT_E_CRYPTO;
 }
@@ -136,7 +134,8 @@ static int look_for_answer(struct upload *u) {
     return tell_refusal(u);
 }
 
-int upload_await_answer(struct upload *u) {
+/* Waits for it, if it is still to come: a worker has one request at the monitor at a time. */
+static int await_answer(struct upload *u) {
     uint64_t until = loop_now_ms() + ANSWER_MS;
     while (u->announced != 0) {
         int result = control_wait(u->w, u->w->monitor, until);
@@ -150,7 +149,7 @@ int upload_await_answer(struct upload *u) {
 /* Sends the page, with every receipt, to the monitor. */
 static int send_page(struct upload *u) {
     struct worker *w = u->w;
-    int result = upload_await_answer(u);
+    int result = await_answer(u);
     if (result == VAULT_OK)
         result = await_receipts(u);
     if (result != VAULT_OK || u->entries.count == 0)
@@ -175,7 +174,7 @@ static int close_chunk(struct upload *u) {
     COPY_ARRAY(chunk->base, u->base);
     int result = digest_end(u->object, chunk->address);
     if (result == VAULT_OK)
-        result = upload_await_answer(u); /* of the one before */
+        result = await_answer(u); /* of the one before */
     if (result != VAULT_OK)
         return result;
     u->entries.count++;
@@ -238,7 +237,7 @@ int upload_finish(struct upload *u) {
 }
 
 void upload_settle(struct upload *u) {
-    (void)upload_await_answer(u);
+    (void)await_answer(u);
     (void)await_receipts(u);
 }
 

@@ -48,9 +48,6 @@ void upload_take_receipt(struct upload *u);
 /* True if m is the monitor's answer to the announcement under way, which comes whenever it has committed: on to the
  * store with what it permits. `request` and `reply` of the worker must be free. */
 bool upload_take_answer(struct upload *u, struct message *m);
-/* Waits for that answer, if it is still to come: a worker has one request at the monitor at a time. VAULT_DENIED:
- * w->reply is to be relayed. */
-int upload_await_answer(struct upload *u);
 /* Waits for what is announced, and for what the store still writes. */
 void upload_settle(struct upload *u);
 /* The same, and has the monitor drop it all. */

@@ -77,25 +77,20 @@ static int look_up_project(struct monitor *m, const struct inquiry_wanted *wante
     return result;
 }
 
-/* A disease of the approval, or a kind of one. */
-static bool covers_disease(const struct monitor *m, const char *diseases, const char *disease) {
-    for (const char *at = diseases; *at != '\0';) {
-        size_t n = strcspn(at, ",");
-        if (disease_is(m->disease_table.diseases, disease, at, n))
-            return true;
-        at += n + (at[n] == ',' ? 1 : 0);
-    }
-    return false;
-}
-
 static bool covers_uses(const char *uses, uint32_t wanted) {
     for (unsigned number = USE_FIRST; number <= USE_LAST; number++) {
-        char term[16];
-        if ((wanted & USE_BIT(number)) != 0 &&
-            (!format_string(term, sizeof(term), "DUO:%07u", number) || !list_holds(uses, term)))
+        char term[DUO_TEXT];
+        duo_text(number, term);
+        if ((wanted & USE_BIT(number)) != 0 && !list_holds(uses, term))
             return false;
     }
     return true;
+}
+
+/* The purpose's disease is one of the approval's, or a kind of one, and its uses are, where it names any. */
+static bool covers_purpose(const struct monitor *m, const struct ethics_value *e, const struct purpose *p) {
+    return covers_uses(e->uses, p->uses) &&
+           (p->disease[0] == '\0' || disease_is_among(m->disease_table.diseases, p->disease, e->diseases));
 }
 
 static int look_up_approval(struct monitor *m, const struct inquiry_wanted *wanted, struct inquiry *i,
@@ -107,9 +102,7 @@ static int look_up_approval(struct monitor *m, const struct inquiry_wanted *want
         q->approval.revoked = i->ethics.revoked != 0;
         q->approval.for_project = strcmp(i->ethics.project, wanted->purpose->project) == 0;
         q->approval.for_dataset = i->ethics.datasets[0] == '\0' || list_holds(i->ethics.datasets, q->file.dataset);
-        q->approval.for_purpose =
-            covers_uses(i->ethics.uses, wanted->purpose->uses) &&
-            (wanted->purpose->disease[0] == '\0' || covers_disease(m, i->ethics.diseases, wanted->purpose->disease));
+        q->approval.for_purpose = covers_purpose(m, &i->ethics, wanted->purpose);
         q->approval.valid_from = i->ethics.valid_from;
         q->approval.valid_until = i->ethics.valid_until;
     }

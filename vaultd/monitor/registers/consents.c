@@ -11,32 +11,11 @@ static json_t *terms_json(const struct consent_value *c) {
     json_t *terms = json_array();
     struct reader r = reader_of(c->research, c->research_size);
     while (r.left >= 4) {
-        char text[16];
-        (void)format_string(text, sizeof(text), "DUO:%07u", read_u32(&r));
+        char text[DUO_TEXT];
+        duo_text(read_u32(&r), text);
         json_array_append_new(terms, json_string(text));
     }
     return terms;
-}
-
-/* NULL: it has none. */
-static json_t *diseases_json(const struct consent_value *c) {
-    struct consent document;
-    json_t *diseases = NULL;
-    const char *at = NULL;
-    size_t n = 0;
-    CONSENT_COPY(&document, c);
-    for (; consent_disease(&document, &at, &n); json_array_append_new(diseases, json_stringn(at, n)))
-        if (diseases == NULL)
-            diseases = json_array();
-    return diseases;
-}
-
-static json_t *date_or_null(uint64_t seconds) {
-    char text[28];
-    if (seconds == 0)
-        return json_null();
-    time_text(seconds * 1000000, text);
-    return json_stringn(text, 10);
 }
 
 static json_t *consent_json(const struct consent_value *c, uint32_t in_force) {
@@ -44,9 +23,9 @@ static json_t *consent_json(const struct consent_value *c, uint32_t in_force) {
     return json_pack("{s:i, s:o, s:s, s:s, s:s, s:s, s:s?, s:{s:b, s:o, s:o*}, s:s, s:b, s:o}", "version",
                      (int)c->version, "recorded", json_time(c->recorded), "state", state, "subject", c->subject,
                      "signed", c->signed_on, "form", c->form, "evidence", c->evidence[0] == '\0' ? NULL : c->evidence,
-                     "permits", "treatment", c->treatment != 0, "research", terms_json(c), "diseases", diseases_json(c),
-                     "findings", findings_name(c->findings), "recontact", c->recontact != 0, "expires",
-                     date_or_null(c->expires));
+                     "permits", "treatment", c->treatment != 0, "research", terms_json(c), "diseases",
+                     c->diseases[0] == '\0' ? NULL : json_list(c->diseases), "findings", findings_name(c->findings),
+                     "recontact", c->recontact != 0, "expires", json_day(c->expires));
 }
 
 /* Stores the next version and makes it the one in force. */
@@ -77,9 +56,8 @@ static int take_effect(struct request *q, struct subject_value *s, struct consen
 }
 
 static void bring_to_today(struct monitor *m, struct consent_value *c) {
-    char today[28];
-    time_text(monitor_time(m), today);
-    today[10] = '\0';
+    char today[11];
+    day_text(monitor_time(m), today);
     if (strcmp(today, c->since) > 0)
         copy_string(c->since, sizeof(c->since), today);
 }
@@ -115,9 +93,8 @@ static int check_date(struct monitor *m, const struct subject_value *s, const st
 /* It would make all paper of until then old. Somewhere it is tomorrow already. */
 static bool is_of_the_future(struct monitor *m, const char *day) {
     const uint64_t one_day = 86400000000;
-    char tomorrow[28];
-    time_text(monitor_time(m) + one_day, tomorrow);
-    tomorrow[10] = '\0';
+    char tomorrow[11];
+    day_text(monitor_time(m) + one_day, tomorrow);
     return strcmp(day, tomorrow) > 0;
 }
 

@@ -1,34 +1,16 @@
 #include "disease_table.h"
 
-#include <errno.h>
 #include <sodium.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
+#include "vault/file.h"
 #include "vault/log.h"
 #include "vault/result.h"
 
-/* All of it, and whether there is more than may be. */
-static int read_all(int file, char *to, size_t size, size_t *ret_n) {
-    size_t n = 0;
-    while (n < size) {
-        ssize_t got = pread(file, to + n, size - n, (off_t)n);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return VAULT_E_IO;
-        if (got == 0)
-            break;
-        n += (size_t)got;
-    }
-    *ret_n = n;
-    return VAULT_OK;
-}
-
 static int read_table(struct disease_table *t, int file, char *text) {
     size_t n = 0;
-    int result = read_all(file, text, DISEASES_TEXT_MAX + 1, &n);
+    int result = file_read(file, text, DISEASES_TEXT_MAX + 1, &n);
     if (result == VAULT_OK)
         result = diseases_read(&t->diseases, text, n, t->problem);
     if (result == VAULT_OK)

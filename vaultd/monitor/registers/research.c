@@ -11,21 +11,13 @@ static json_t *project_json(struct request *q, const void *record) {
                      json_list(p->services), "added", json_time(p->added), "closed", p->closed != 0);
 }
 
-static json_t *bound_json(uint64_t seconds) {
-    char text[28];
-    if (seconds == 0)
-        return json_null();
-    time_text(seconds * 1000000, text);
-    return json_stringn(text, 10);
-}
-
 static json_t *ethics_json(struct request *q, const void *record) {
     const struct ethics_value *e = record;
     (void)q;
     return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "name", e->name, "project", e->project,
                      "datasets", json_list(e->datasets), "diseases", json_list(e->diseases), "uses", json_list(e->uses),
-                     "from", bound_json(e->valid_from), "until", bound_json(e->valid_until), "added",
-                     json_time(e->added), "revoked", e->revoked != 0);
+                     "from", json_day(e->valid_from), "until", json_day(e->valid_until), "added", json_time(e->added),
+                     "revoked", e->revoked != 0);
 }
 
 /* Takes the next item off a comma-separated list. False at its end, and for an item that is no good name. */
@@ -118,9 +110,11 @@ static bool diseases_are_good(const char *list) {
 
 static bool uses_are_good(const char *list) {
     char name[NAME_MAX_SIZE + 1];
-    while (*list != '\0')
-        if (!next_name(&list, name) || use_number(name) == 0)
+    while (*list != '\0') {
+        uint32_t number = next_name(&list, name) ? duo_number(name) : 0;
+        if (number < USE_FIRST || number > USE_LAST)
             return false;
+    }
     return true;
 }
 

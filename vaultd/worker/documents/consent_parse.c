@@ -90,20 +90,6 @@ static int get_treatment(struct parse *p, const json_t *value) {
     return get_flag(p, "permits.treatment", value, &p->consent.treatment);
 }
 
-static bool duo_term(const json_t *value, uint32_t *ret) {
-    const char *text = json_string_value(value);
-    uint32_t number = 0;
-    if (text == NULL || strncmp(text, "DUO:", 4) != 0 || strlen(text) != 11)
-        return false;
-    for (const char *c = text + 4; *c != '\0'; c++) {
-        if (*c < '0' || *c > '9')
-            return false;
-        number = number * 10 + (uint32_t)(*c - '0');
-    }
-    *ret = number;
-    return number > 0;
-}
-
 /* Puts a term at its place among those before it. False if it is there already. */
 static bool insert_term(uint32_t *terms, size_t count, uint32_t term) {
     size_t i = count;
@@ -119,8 +105,9 @@ static bool insert_term(uint32_t *terms, size_t count, uint32_t term) {
 static int get_terms(struct parse *p, const json_t *list, uint32_t terms[CONSENT_TERMS], size_t *ret_count) {
     size_t count = json_array_size(list);
     for (size_t i = 0; i < count; i++) {
-        uint32_t term;
-        if (!duo_term(json_array_get(list, i), &term))
+        const char *text = json_string_value(json_array_get(list, i));
+        uint32_t term = text == NULL ? 0 : duo_number(text);
+        if (term == 0)
             return REFUSE(p, "permits.research[%zu]: not a DUO term (DUO: and seven digits)", i);
         if (!insert_term(terms, i, term))
             return REFUSE(p, "permits.research[%zu]: named twice", i);

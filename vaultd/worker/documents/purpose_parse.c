@@ -93,12 +93,13 @@ static char *particular(struct scan *s, struct purpose *p, const char *key, size
 static bool read_uses(const char *text, uint32_t *ret) {
     *ret = 0;
     for (unsigned number = USE_FIRST; number <= USE_LAST; number++) {
-        char term[USE_SIZE + 2];
-        if (!format_string(term, sizeof(term), "%sDUO:%07u", *ret == 0 ? "" : " ", number) ||
-            strncmp(text, term, strlen(term)) != 0)
+        char term[DUO_TEXT];
+        size_t space = *ret != 0;
+        duo_text(number, term);
+        if ((space && *text != ' ') || strncmp(text + space, term, strlen(term)) != 0)
             continue;
         *ret |= USE_BIT(number);
-        text += strlen(term);
+        text += space + strlen(term);
     }
     return *text == '\0';
 }
