@@ -842,6 +842,46 @@ static void wrap_takes_only_whole_keys(void **state) {
     assert_int_equal(key_wrap(odd, WRAP_DATA, owner, 1, f->root, wrapped), VAULT_E_CRYPTO);
 }
 
+enum { NONCE = 24, SEALS = 1000 };
+
+static void seal_many(const struct secret *under, uint8_t ret_nonces[SEALS][NONCE]) {
+    uint8_t sealed[SEAL_OVERHEAD];
+    for (size_t n = 0; n < SEALS; n++) {
+        assert_int_equal(seal_bytes(under, NULL, 0, "", 0, sealed), VAULT_OK);
+        memcpy(ret_nonces[n], sealed, NONCE);
+    }
+}
+
+static int compare_nonces(const void *a, const void *b) {
+    return memcmp(a, b, NONCE);
+}
+
+static void seals_share_no_nonce_not_even_across_a_fork(void **state) {
+    const struct fixture *f = *state;
+    static uint8_t all[3][SEALS][NONCE];
+    int pipes[2];
+    seal_many(f->root, all[0]);
+    assert_int_equal(pipe(pipes), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        seal_many(f->root, all[1]);
+        _exit(__real_write(pipes[1], all[1], sizeof(all[1])) == sizeof(all[1]) ? 0 : 1);
+    }
+    close(pipes[1]);
+    for (size_t got = 0; got < sizeof(all[1]);) {
+        ssize_t n = read(pipes[0], (uint8_t *)all[1] + got, sizeof(all[1]) - got);
+        assert_true(n > 0);
+        got += (size_t)n;
+    }
+    close(pipes[0]);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    seal_many(f->root, all[2]);
+    qsort(all, 3 * SEALS, NONCE, compare_nonces);
+    for (size_t n = 1; n < 3 * SEALS; n++)
+        assert_true(memcmp((uint8_t *)all + (n - 1) * NONCE, (uint8_t *)all + n * NONCE, NONCE) != 0);
+}
+
 static void seal_opens_with_its_associated_data_only(void **state) {
     struct fixture *f = *state;
     uint8_t sealed[5 + SEAL_OVERHEAD], opened[5];
@@ -1016,6 +1056,7 @@ int main(int argc, char **argv) {
         WITH_PLACE(wrap_is_bound_to_key_purpose_owner_and_generation),
         WITH_PLACE(wrap_takes_only_whole_keys),
         WITH_PLACE(seal_opens_with_its_associated_data_only),
+        WITH_PLACE(seals_share_no_nonce_not_even_across_a_fork),
         WITH_PLACE(root_key_is_read_in_each_form),
         WITH_PLACE(root_key_of_another_form_is_refused),
         WITH_PLACE(root_key_that_others_can_reach_is_denied),

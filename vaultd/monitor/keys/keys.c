@@ -282,7 +282,7 @@ static int rewrap(struct monitor *m, const uint8_t subject[HASH_SIZE], uint32_t 
     int result = index_get_record(m->index, DB_SUBJECTS, subject, HASH_SIZE, &layout_subject_value, &s);
     if (result != VAULT_OK || s.generation >= generation) /* never back: a shred counts on the last one that wrapped */
         return result;
-    result = subject_key_rewrap(m, &s, generation);
+    result = subject_key_rewrap(m, &s, subject, generation);
     return result == VAULT_OK ? index_put_record(m->index, DB_SUBJECTS, subject, HASH_SIZE, &layout_subject_value, &s)
                               : result;
 }

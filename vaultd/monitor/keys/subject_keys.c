@@ -13,7 +13,7 @@ int subject_key_give(struct monitor *m, struct subject_value *s) {
     name_hash(m, NAME_SUBJECT, s->subject, NULL, owner);
     int result = kek == NULL ? VAULT_E_DAMAGED : secret_random(&key, SECRET_KEY_SIZE);
     if (result == VAULT_OK && s->key_number > 0)
-        result = subject_key_rewrap(m, s, generation); /* one generation wraps both */
+        result = subject_key_rewrap(m, s, owner, generation); /* one generation wraps both */
     if (result == VAULT_OK)
         result = key_wrap(kek, WRAP_SUBJECT, owner, generation, key, wrapped);
     if (result != VAULT_OK)
@@ -33,15 +33,14 @@ static int rewrap(const struct secret *from, const struct secret *to, const uint
     return result == VAULT_OK ? key_wrap(to, WRAP_SUBJECT, owner, generation, key, wrapped) : result;
 }
 
-int subject_key_rewrap(struct monitor *m, struct subject_value *s, uint32_t generation) {
-    uint8_t owner[HASH_SIZE];
+int subject_key_rewrap(struct monitor *m, struct subject_value *s, const uint8_t owner[HASH_SIZE],
+                       uint32_t generation) {
     const struct secret *from = keyring_kek(m->keyring, s->generation);
     const struct secret *to = keyring_kek(m->keyring, generation);
     if (s->shredded != 0 || s->generation == generation)
         return VAULT_OK;
     if (from == NULL || to == NULL)
         return VAULT_E_DAMAGED;
-    name_hash(m, NAME_SUBJECT, s->subject, NULL, owner);
     int result = rewrap(from, to, owner, s, generation, s->key);
     if (result == VAULT_OK && s->turning != 0)
         result = rewrap(from, to, owner, s, generation, s->old_key);

@@ -10,8 +10,9 @@
 /* Gives the subject a fresh key, wrapped under the active generation; the value is not stored yet. With one that it
  * had, this begins a turn (VAULT_E_STATE if one is under way). VAULT_E_DAMAGED, VAULT_E_CRYPTO, VAULT_E_MEMORY. */
 int subject_key_give(struct monitor *m, struct subject_value *s);
-/* Wraps what the subject has under another generation; the value is not stored yet. Errors as above. */
-int subject_key_rewrap(struct monitor *m, struct subject_value *s, uint32_t generation);
+/* Wraps what the subject has under another generation; the value is not stored yet. `owner`: the hash that it is stored
+ * under. Errors as above. */
+int subject_key_rewrap(struct monitor *m, struct subject_value *s, const uint8_t owner[HASH_SIZE], uint32_t generation);
 /* Wraps it for another hash of the same subject, which its wraps are bound to. Errors as above. */
 int subject_key_move(struct monitor *m, struct subject_value *s, const uint8_t from[HASH_SIZE],
                      const uint8_t to[HASH_SIZE]);
