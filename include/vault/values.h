@@ -8,7 +8,7 @@
 #include "vault/manifest.h"
 #include "vault/wrap.h"
 
-enum { INDEX_FORMAT = 4 };
+enum { INDEX_FORMAT = 5 };
 
 enum { PENDING_MOST = 64, PENDING_DETAIL = 1024 };
 enum { ESCROWS_MOST = 32, ESCROW_STATEMENT = 300 };
@@ -88,7 +88,7 @@ enum turning { TURN_NONE = 0, TURN_UNDER_WAY = 1, TURN_INCOMPLETE = 2 };
     F(R, FIXED, key, WRAP_SIZE)     /* wrapped subject key */                                                          \
     F(R, U32, key_number, 0)        /* which key of this subject it is, from 1 */                                      \
     F(R, U8, turning, 0)            /* enum turning */                                                                 \
-    F(R, FIXED, old_key, WRAP_SIZE) /* turning: the key before */                                                      \
+    F(R, BYTES, old_key, WRAP_SIZE) /* turning: the key before; else empty */                                          \
     F(R, U64, shredded, 0)          /* when; 0: not. Its keys are gone then */                                         \
     F(R, U32, shreds, 0)            /* number of the last shred_value */                                               \
     F(R, U32, consent, 0)           /* version in force; 0: none was given */                                          \

@@ -2,6 +2,15 @@
 
 #include "vault/result.h"
 
+static void keep_old_key(struct subject_value *s) {
+    COPY_ARRAY(s->old_key, s->key);
+    s->old_key_size = WRAP_SIZE;
+}
+
+static bool has_old_key(const struct subject_value *s) {
+    return s->turning != 0 && s->old_key_size == WRAP_SIZE;
+}
+
 int subject_key_give(struct monitor *m, struct subject_value *s) {
     uint8_t owner[HASH_SIZE];
     uint8_t wrapped[WRAP_SIZE];
@@ -19,7 +28,8 @@ int subject_key_give(struct monitor *m, struct subject_value *s) {
     if (result != VAULT_OK)
         return result;
     s->turning = s->key_number > 0;
-    COPY_ARRAY(s->old_key, s->key);
+    if (s->turning)
+        keep_old_key(s);
     COPY_ARRAY(s->key, wrapped);
     s->generation = generation;
     s->key_number++;
@@ -42,7 +52,7 @@ int subject_key_rewrap(struct monitor *m, struct subject_value *s, const uint8_t
     if (from == NULL || to == NULL)
         return VAULT_E_DAMAGED;
     int result = rewrap(from, to, owner, s, generation, s->key);
-    if (result == VAULT_OK && s->turning != 0)
+    if (result == VAULT_OK && has_old_key(s))
         result = rewrap(from, to, owner, s, generation, s->old_key);
     if (result == VAULT_OK)
         s->generation = generation;
@@ -62,11 +72,12 @@ int subject_key_move(struct monitor *m, struct subject_value *s, const uint8_t f
     if (s->shredded != 0)
         return VAULT_OK;
     int result = kek == NULL ? VAULT_E_DAMAGED : rebind(kek, from, to, s->generation, s->key);
-    return result == VAULT_OK && s->turning != 0 ? rebind(kek, from, to, s->generation, s->old_key) : result;
+    return result == VAULT_OK && has_old_key(s) ? rebind(kek, from, to, s->generation, s->old_key) : result;
 }
 
 void subject_key_forget(struct subject_value *s, bool all) {
     wipe(s->old_key, sizeof(s->old_key));
+    s->old_key_size = 0;
     if (all)
         wipe(s->key, sizeof(s->key));
     s->turning = 0;
@@ -75,7 +86,7 @@ void subject_key_forget(struct subject_value *s, bool all) {
 static int subject_key_open(struct monitor *m, const struct subject_value *s, uint32_t number, struct secret **ret) {
     uint8_t owner[HASH_SIZE];
     const struct secret *kek = keyring_kek(m->keyring, s->generation);
-    bool before = s->turning != 0 && number + 1 == s->key_number;
+    bool before = has_old_key(s) && number + 1 == s->key_number;
     if (kek == NULL || s->shredded != 0 || (number != s->key_number && !before))
         return VAULT_E_DAMAGED;
     name_hash(m, NAME_SUBJECT, s->subject, NULL, owner);
