@@ -17,8 +17,8 @@ _Static_assert(SEAL_OVERHEAD == NONCE + TAG, "a seal is nonce, ciphertext, tag")
 _Static_assert(WRAP_SIZE == SECRET_KEY_SIZE + SEAL_OVERHEAD, "a wrap is a sealed key");
 _Static_assert(crypto_aead_xchacha20poly1305_ietf_KEYBYTES == SECRET_KEY_SIZE, "sealing keys are 32 bytes");
 
-/* Random bytes for nonces, fetched many at a time: where a system call is dear, one for each nonce is a sixth of what a
- * rotation costs. They are no secret once used, and each is used once. */
+/* Random bytes for nonces, made many at a time from one seed: where a system call is dear, one for each nonce is a
+ * sixth of what a rotation costs. They are no secret once used, and each is used once. */
 static struct {
     size_t left;
     uint8_t bytes[128 * NONCE];
@@ -29,15 +29,21 @@ static void forget_nonces(void) {
     nonces.left = 0;
 }
 
+static void make_nonces(void) {
+    uint8_t seed[randombytes_SEEDBYTES];
+    randombytes_buf(seed, sizeof(seed));
+    randombytes_buf_deterministic(nonces.bytes, sizeof(nonces.bytes), seed);
+    wipe(seed, sizeof(seed));
+    nonces.left = sizeof(nonces.bytes);
+}
+
 static int next_nonce(uint8_t ret[NONCE]) {
     static bool forks_safely;
     if (!forks_safely && pthread_atfork(NULL, NULL, forget_nonces) != 0)
         return VAULT_E_MEMORY;
     forks_safely = true;
-    if (nonces.left == 0) {
-        randombytes_buf(nonces.bytes, sizeof(nonces.bytes));
-        nonces.left = sizeof(nonces.bytes);
-    }
+    if (nonces.left == 0)
+        make_nonces();
     nonces.left -= NONCE;
     copy_bytes(ret, NONCE, nonces.bytes + nonces.left, NONCE);
     wipe(nonces.bytes + nonces.left, NONCE);

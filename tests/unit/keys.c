@@ -848,7 +848,7 @@ static void seal_many(const struct secret *under, uint8_t ret_nonces[SEALS][NONC
     uint8_t sealed[SEAL_OVERHEAD];
     for (size_t n = 0; n < SEALS; n++) {
         assert_int_equal(seal_bytes(under, NULL, 0, "", 0, sealed), VAULT_OK);
-        memcpy(ret_nonces[n], sealed, NONCE);
+        copy_bytes(ret_nonces[n], NONCE, sealed, NONCE);
     }
 }
 

@@ -231,6 +231,45 @@ static void closed_grant_gives_no_more_pages(void **state) {
     assert_int_equal(audit_count("\"event\":\"read.close\"", "\"done\"", "\"bytes\":77", NULL), 1);
 }
 
+static void open_instead(const struct msg_grant *of, uint8_t purpose) {
+    struct msg_open *o = &request(&clinic, MSG_open)->open;
+    o->action = OPEN_READ;
+    COPY_ARRAY(o->file, file);
+    o->purpose = purpose;
+    COPY_ARRAY(o->closing, of->grant);
+    o->closing_bytes = 77;
+    o->closing_ranges = 1;
+}
+
+static void page_of(const struct msg_grant *g) {
+    struct message *q = request(&clinic, MSG_page_get);
+    COPY_ARRAY(q->page_get.grant, g->grant);
+}
+
+static unsigned closing_records(void) {
+    return audit_count("\"event\":\"read.close\"", "\"done\"", "\"bytes\":77", NULL);
+}
+
+static void grant_that_makes_room_is_closed_with_the_next(void **state) {
+    (void)state;
+    struct msg_grant g = open_file(&clinic, file);
+    open_instead(&g, PURPOSE_TREATMENT);
+    assert_int_equal(ask(&clinic)->type, MSG_grant);
+    assert_int_equal(closing_records(), 1);
+    page_of(&g);
+    assert_int_equal(ask_status(&clinic), 403);
+}
+
+static void denied_file_leaves_the_grant_that_would_make_room(void **state) {
+    (void)state;
+    struct msg_grant g = open_file(&clinic, file);
+    open_instead(&g, PURPOSE_RESEARCH);
+    assert_int_equal(ask_status(&clinic), 403);
+    assert_int_equal(closing_records(), 0);
+    page_of(&g);
+    assert_int_equal(ask(&clinic)->type, MSG_page);
+}
+
 static void closing_record_of_a_gone_worker_has_the_upper_bound(void **state) {
     (void)state;
     struct msg_grant g = open_file(&clinic, file);
@@ -421,6 +460,8 @@ int main(void) {
         READER(page_of_another_connections_grant_is_refused),
         READER(page_beyond_the_file_is_refused),
         READER(closed_grant_gives_no_more_pages),
+        READER(grant_that_makes_room_is_closed_with_the_next),
+        READER(denied_file_leaves_the_grant_that_would_make_room),
         READER(closing_record_of_a_gone_worker_has_the_upper_bound),
         READER(revoked_service_loses_its_grants),
         READER(closed_project_ends_its_grants_only),

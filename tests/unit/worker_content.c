@@ -105,13 +105,32 @@ static void many_files_close_the_oldest_grant(void **state) {
     for (unsigned i = 0; i < 17; i++) {
         char path[64];
         format_string(path, sizeof(path), "/v1/files/%032x", i + 1);
-        assert_false(log_has(p, "grant_close", ""));
+        ask_for(p, "GET", path, "Range: bytes=1-2\r\n");
+        expect_bytes(p, 206, 1, 2);
+        assert_int_equal(p->opened.closing[0], i == 16 ? 1 : 0);
+    }
+    assert_int_equal(p->opened.closing_bytes, 2);
+    assert_int_equal(p->opened.closing_ranges, 1);
+    assert_false(log_has(p, "grant_close", "")); /* one request for both */
+    assert_int_equal(peers_stop(p), 0);
+}
+
+static void denied_file_closes_no_grant(void **state) {
+    (void)state;
+    struct peers *p = peers_start(SMALL);
+    for (unsigned i = 0; i < 16; i++) {
+        char path[64];
+        format_string(path, sizeof(path), "/v1/files/%032x", i + 1);
         ask_for(p, "GET", path, "Range: bytes=1-2\r\n");
         expect_bytes(p, 206, 1, 2);
     }
-    assert_true(log_has(p, "grant_close", ""));
-    assert_int_equal(p->closed.grant[0], 1);
-    assert_int_equal(p->closed.bytes, 2);
+    p->deny = 403;
+    ask_for(p, "GET", "/v1/files/000000000000000000000000000000ff", "");
+    struct response r = await_response(p);
+    assert_int_equal(r.status, 403);
+    forget_response(p, &r);
+    ask_for(p, "GET", "/v1/files/00000000000000000000000000000001", "Range: bytes=1-2\r\n");
+    expect_bytes(p, 206, 1, 2); /* p->deny still holds: under the grant that there was */
     assert_int_equal(peers_stop(p), 0);
 }
 
@@ -289,6 +308,7 @@ int main(void) {
         cmocka_unit_test(later_ranges_need_no_new_decision),
         cmocka_unit_test(another_purpose_is_another_decision),
         cmocka_unit_test(many_files_close_the_oldest_grant),
+        cmocka_unit_test(denied_file_closes_no_grant),
         cmocka_unit_test(head_asks_for_no_content),
         cmocka_unit_test(empty_file_is_served),
         cmocka_unit_test(bad_reads_are_refused_and_named),

@@ -21,7 +21,10 @@ enum open_action { OPEN_READ = 1, OPEN_HEAD = 2 };
     F(R, U8, action, 0) /* [c] enum open_action; OPEN_HEAD gives a grant without key and pages */                      \
     FIELDS_file_part(F, R) FIELDS_purpose_part(F, R)                                                                   \
         F(R, U8, ranged, 0)                 /* [c] a range was asked for; for the record only */                       \
-        F(R, U64, from, 0) F(R, U64, to, 0) /* last byte, inclusive */
+        F(R, U64, from, 0) F(R, U64, to, 0) /* last byte, inclusive */                                                 \
+        F(R, FIXED, closing, ID_SIZE)       /* where this is granted, a grant whose place it takes; zero: none */      \
+        F(R, U64, closing_bytes, 0)         /* [w] of that one as in grant_close, its outcome being GRANT_DONE */      \
+        F(R, U32, closing_ranges, 0)        /* [w] */
 #define FIELDS_grant(F, R)                                                                                             \
     F(R, FIXED, grant, ID_SIZE)                                                                                        \
     F(R, FIXED, request, ID_SIZE)                                                                                      \

@@ -71,6 +71,50 @@ static int remember(struct request *q, const struct inquiry *i, const struct pur
     return grant_add(q->monitor, &g);
 }
 
+/* The closing record of a grant that is live, as its worker tells what became of it. */
+static int close_live(struct monitor *m, struct grant *g, const struct msg_grant_close *c) {
+    char detail[200];
+    char address[2 * HASH_SIZE + 1];
+    uint32_t reads = 0;
+    bool damaged = c->outcome == GRANT_DAMAGED, done = c->outcome == GRANT_DONE;
+    hex_encode(address, sizeof(address), c->address, HASH_SIZE);
+    (void)format_string(detail, sizeof(detail), "%s%s%sup to %llu bytes handed out",
+                        damaged ? "stored data is damaged: object " : "", damaged ? address : "", damaged ? "; " : "",
+                        (unsigned long long)g->handed_out);
+    int result = damaged ? failure_reported(m, g, c->address, &reads) : VAULT_OK;
+    if (damaged)
+        log_error("read: stored data is damaged object=%s reads=%u", address, reads);
+    if (result != VAULT_OK)
+        return result;
+    return grant_close(m, g,
+                       damaged ? "failed"
+                       : done  ? "done"
+                               : "interrupted",
+                       c->bytes, c->ranges,
+                       damaged ? 6
+                       : done  ? 0
+                               : 1,
+                       detail);
+}
+
+static int close_it(struct request *q, const struct msg_grant_close *c) {
+    struct monitor *m = q->monitor;
+    struct grant *g = grant_find(m, q->worker, c->grant);
+    int result = g != NULL && g->state == GRANT_LIVE ? close_live(m, g, c) : VAULT_OK;
+    if (result == VAULT_OK && g != NULL && g->state == GRANT_LIVE)
+        g->closed_in_batch = true; /* gone once that is durable */
+    else if (result == VAULT_OK && g != NULL && !g->ended_in_batch)
+        grant_drop(m, g); /* it was ended before; closing it says that nothing of it runs any more */
+    return result;
+}
+
+/* One commit for both. */
+static int close_for(struct request *q, const struct msg_open *o) {
+    struct msg_grant_close c = {.outcome = GRANT_DONE, .bytes = o->closing_bytes, .ranges = o->closing_ranges};
+    COPY_ARRAY(c.grant, o->closing);
+    return close_it(q, &c);
+}
+
 /* The grant is decided: finds its keys first, so that damage is told before anything is recorded as permitted. */
 static int permit(struct request *q, const struct inquiry *i, const struct purpose *p, const char *purpose) {
     struct monitor *m = q->monitor;
@@ -99,6 +143,8 @@ static int permit(struct request *q, const struct inquiry *i, const struct purpo
     describe(&reply->grant, q, i, &blob, seq);
     if (reads)
         result = remember(q, i, p, purpose, &blob, &reply->grant);
+    if (result == VAULT_OK)
+        result = close_for(q, &q->message->open);
     if (result == VAULT_OK) {
         reply->grant.key = secret_move(&key);
         batch_reply(m, q->worker, reply);
@@ -189,42 +235,9 @@ int answer_page_get(struct request *q) {
     return VAULT_OK;
 }
 
-/* The closing record of a grant that is live, as its worker tells what became of it. */
-static int close_live(struct monitor *m, struct grant *g, const struct msg_grant_close *c) {
-    char detail[200];
-    char address[2 * HASH_SIZE + 1];
-    uint32_t reads = 0;
-    bool damaged = c->outcome == GRANT_DAMAGED, done = c->outcome == GRANT_DONE;
-    hex_encode(address, sizeof(address), c->address, HASH_SIZE);
-    (void)format_string(detail, sizeof(detail), "%s%s%sup to %llu bytes handed out",
-                        damaged ? "stored data is damaged: object " : "", damaged ? address : "", damaged ? "; " : "",
-                        (unsigned long long)g->handed_out);
-    int result = damaged ? failure_reported(m, g, c->address, &reads) : VAULT_OK;
-    if (damaged)
-        log_error("read: stored data is damaged object=%s reads=%u", address, reads);
-    if (result != VAULT_OK)
-        return result;
-    return grant_close(m, g,
-                       damaged ? "failed"
-                       : done  ? "done"
-                               : "interrupted",
-                       c->bytes, c->ranges,
-                       damaged ? 6
-                       : done  ? 0
-                               : 1,
-                       detail);
-}
-
 int answer_grant_close(struct request *q) {
-    struct monitor *m = q->monitor;
-    const struct msg_grant_close *c = &q->message->grant_close;
-    struct grant *g = grant_find(m, q->worker, c->grant);
-    int result = g != NULL && g->state == GRANT_LIVE ? close_live(m, g, c) : VAULT_OK;
-    if (result == VAULT_OK && g != NULL && g->state == GRANT_LIVE)
-        g->closed_in_batch = true; /* gone once that is durable */
-    else if (result == VAULT_OK && g != NULL && !g->ended_in_batch)
-        grant_drop(m, g); /* it was ended before; closing it says that nothing of it runs any more */
+    int result = close_it(q, &q->message->grant_close);
     if (result == VAULT_OK)
-        answer_done(m, q->worker, q->message);
+        answer_done(q->monitor, q->worker, q->message);
     return result;
 }
