@@ -97,6 +97,20 @@ static void withdrawal_that_fails_to_commit_ends_nothing(void **state) {
     assert_int_equal(status_of(received(&root)), 200);
 }
 
+/* Its grant is durable, and it changes nothing. */
+static void page_waits_for_no_commit(void **state) {
+    (void)state;
+    struct msg_grant g = open_file(&clinic, file);
+    subject_request(&root, "S-2");
+    send_now(&root);
+    COPY_ARRAY(request(&clinic, MSG_page_get)->page_get.grant, g.grant);
+    send_now(&clinic);
+    turn_without_writing();
+    assert_int_equal(status_of(received(&root)), 503);
+    assert_int_equal(received(&clinic)->type, MSG_page);
+    (void)open_file(&clinic, file); /* and its worker may ask the next */
+}
+
 /* Granted and ended in one batch that failed: it never was, and stands in nobody's way. */
 static void grant_of_a_failed_batch_never_was(void **state) {
     (void)state;
@@ -339,6 +353,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         FAULT(batch_that_fails_to_commit_refuses_every_answer),
         FAULT(withdrawal_that_fails_to_commit_ends_nothing),
+        FAULT(page_waits_for_no_commit),
         FAULT(grant_of_a_failed_batch_never_was),
         FAULT(closing_that_fails_to_commit_is_made_up_for),
         FAULT(withdrawal_does_not_wait_for_who_is_gone),

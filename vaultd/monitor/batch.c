@@ -133,15 +133,20 @@ void batch_reply(struct monitor *m, struct worker *w, struct message *reply) {
     m->replies_end = &r->next;
 }
 
+void reply_now(struct monitor *m, struct worker *w, struct message *reply) {
+    w->waiting = false;
+    int result = channel_send(w->channel, reply);
+    if (result != VAULT_OK && result != VAULT_E_CLOSED)
+        worker_kill(m, w->number, WORKER_MISBEHAVED);
+    message_clear(reply);
+}
+
 static void send_reply(struct monitor *m, uint64_t number, struct message *message) {
     struct worker *w = worker_find(m, number);
-    if (w != NULL && w->channel >= 0) {
-        w->waiting = false;
-        int result = channel_send(w->channel, message);
-        if (result != VAULT_OK && result != VAULT_E_CLOSED)
-            worker_kill(m, number, WORKER_MISBEHAVED);
-    }
-    message_clear(message);
+    if (w != NULL && w->channel >= 0)
+        reply_now(m, w, message);
+    else
+        message_clear(message);
     free(message);
 }
 

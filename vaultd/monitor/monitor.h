@@ -384,6 +384,9 @@ bool batch_is_awaited(const struct monitor *m);
 void batch_drop(struct monitor *m, int reason);
 /* Queues an answer (moved from `reply`, which owns nothing afterwards) to go out once the batch is durable. */
 void batch_reply(struct monitor *m, struct worker *w, struct message *reply);
+/* Sends an answer that rests on nothing but what is durable already, and changes nothing: it waits for no commit.
+ * `reply` owns nothing afterwards. */
+void reply_now(struct monitor *m, struct worker *w, struct message *reply);
 /* Frees the answers that still wait for the end of grants; they never go out. */
 void endings_free(struct monitor *m);
 /* The answer to this worker of the change that runs now will wait (m->ending). VAULT_E_MEMORY. */

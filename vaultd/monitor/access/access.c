@@ -230,7 +230,7 @@ int answer_page_get(struct request *q) {
     add_tokens(q, &page, &reply->page);
     for (size_t n = 0; n < page.count; n++)
         g->handed_out += object_plain(page.chunks[n].length);
-    batch_reply(m, q->worker, reply);
+    reply_now(m, q->worker, reply);
     free(reply);
     return VAULT_OK;
 }
