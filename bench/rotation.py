@@ -2,11 +2,12 @@
 the read slows down, and how long a new grant waits."""
 import os
 import statistics
+import subprocess
 import sys
 import threading
 import time
 
-from common import ROOT, run
+from common import CIPHER, ROOT, run
 
 sys.path.insert(0, str(ROOT / "tests" / "behaviour"))
 import scene  # noqa: E402
@@ -51,16 +52,30 @@ class Client(threading.Thread):
         return self.connection.getresponse()
 
 
-class Reader(Client):
+class Reader(threading.Thread):
+    """curl, as in the other parts: a client that takes more of the two cores than the vault would be what is measured."""
     bytes = 0
 
-    def once(self):
-        answer = self.get("big")
-        buffer = bytearray(1 << 20)
-        while not self.ending.is_set() and (n := answer.readinto(buffer)):
-            self.bytes += n
-        if self.ending.is_set():
-            self.connection.close()
+    def __init__(self, vault):
+        super().__init__()
+        cert, key = vault.cert("clinic")
+        url = f"{vault.url}{scene.file_path(SUBJECT, 'big')}#[1-1000000]"  # once more and again on one connection
+        self.curl = subprocess.Popen(
+            ["curl", "--silent", "--fail", "--http1.1", "--tlsv1.3", "--tls13-ciphers", CIPHER, "--cacert", vault.ca,
+             "--cert", cert, "--key", key, "-H", f"Purpose: {scene.TREATMENT}", "-o", "/dev/null", "-w",
+             "%{stderr}%{http_code} %{size_download}\n", url], stderr=subprocess.PIPE, text=True)
+
+    def run(self):
+        for line in self.curl.stderr:
+            status, size = line.split()
+            assert status == "200"
+            self.bytes += int(size)
+
+    def stop(self):
+        assert self.curl.poll() is None
+        self.curl.terminate()
+        self.curl.wait()
+        self.join()
 
 
 class Opener(Client):
