@@ -9,6 +9,7 @@ const struct command *const all_commands[] = {
     &command_subject_show,
     &command_subject_list,
     &command_subject_change,
+    &command_subject_opt_out,
     &command_subject_shred,
     &command_consent_set,
     &command_consent_show,

@@ -149,6 +149,7 @@ static const struct {
     {MSG_unseal, R(CUSTODIAN)},
     {MSG_subject_add, R(REGISTRAR)},
     {MSG_subject_change, R(REGISTRAR)},
+    {MSG_opt_outs, R(REGISTRAR)},
     {MSG_subject_show, R(REGISTRAR) | R(AUDITOR) | R(OPERATOR)},
     {MSG_subject_shred, R(REGISTRAR) | R(CUSTODIAN)},
     {MSG_file_remove, R(REGISTRAR) | R(CUSTODIAN)},

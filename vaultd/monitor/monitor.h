@@ -750,7 +750,7 @@ request_handler answer_upload_create, answer_upload_announce, answer_upload_page
 request_handler answer_rekey_next, answer_rekey_create, answer_rekey_end;
 request_handler answer_file_list, answer_file_show, answer_inquire, answer_request_show, answer_refusal;
 request_handler answer_status, answer_init, answer_unseal, answer_seal;
-request_handler answer_subject_add, answer_subject_change, answer_subject_show, answer_subject_list;
+request_handler answer_subject_add, answer_subject_change, answer_opt_outs, answer_subject_show, answer_subject_list;
 request_handler answer_consent_set, answer_consent_show, answer_consent_withdraw;
 request_handler answer_service_add, answer_service_list, answer_service_show, answer_service_revoke;
 request_handler answer_project_add, answer_project_list, answer_project_close;

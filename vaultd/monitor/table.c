@@ -52,6 +52,7 @@ static const struct entry table[] = {
     {MSG_subject_change, UNSEALED, RECORD, REGISTRAR, answer_subject_change},
     {MSG_subject_shred, UNSEALED, RECORD, REGISTRAR | CUSTODIAN, answer_subject_shred},
     {MSG_file_remove, UNSEALED, RECORD, REGISTRAR | CUSTODIAN, answer_file_remove},
+    {MSG_opt_outs, UNSEALED, RECORD, REGISTRAR, answer_opt_outs},
     {MSG_subject_show, UNSEALED, RECORD, REGISTRAR | AUDITOR | OPERATOR, answer_subject_show},
     {MSG_subject_list, UNSEALED, RECORD, REGISTRAR | AUDITOR | OPERATOR, answer_subject_list},
     {MSG_consent_set, UNSEALED, RECORD, REGISTRAR, answer_consent_set},

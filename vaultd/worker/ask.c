@@ -13,6 +13,7 @@ static uint64_t patience(enum message_type type) {
     case MSG_consent_withdraw:
     case MSG_consent_set:
     case MSG_subject_change:
+    case MSG_opt_outs:
     case MSG_service_revoke:
     case MSG_project_close:
     case MSG_ethics_revoke:

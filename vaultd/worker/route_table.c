@@ -18,6 +18,9 @@ static const struct member subject_change[] = {
     STR(msg_subject_change, FROM_PATH, "subject", MEMBER_NAME, MUST, subject),
     FIELD(msg_subject_change, FROM_BODY, "opt_out", MEMBER_BOOL, MUST, opt_out),
 };
+static const struct member opt_outs[] = {
+    STR(msg_opt_outs, FROM_BODY, "subjects", MEMBER_NAMES, MUST, subjects),
+};
 static const struct member subject_show[] = {
     STR(msg_subject_show, FROM_PATH, "subject", MEMBER_NAME, MUST, subject),
 };
@@ -202,6 +205,7 @@ const struct route routes[] = {
     {"GET", "/v1/subjects/{subject}", serve_relay, MSG_subject_show, BODY_NONE, MEMBERS(subject_show)},
     {"PATCH", "/v1/subjects/{subject}", serve_relay, MSG_subject_change, BODY_JSON, MEMBERS(subject_change)},
     {"DELETE", "/v1/subjects/{subject}", serve_relay, MSG_subject_shred, BODY_NONE, MEMBERS(subject_shred)},
+    {"POST", "/v1/opt-outs", serve_relay, MSG_opt_outs, BODY_JSON, MEMBERS(opt_outs)},
 
     {"GET", "/v1/consents/{subject}", serve_relay, MSG_consent_show, BODY_NONE, MEMBERS(consent_show)},
     {"PUT", "/v1/consents/{subject}", serve_consent, MSG_consent_set, BODY_RAW, NO_MEMBERS},

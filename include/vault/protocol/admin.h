@@ -29,6 +29,10 @@
 #define FIELDS_subject_change(F, R)                                                                                    \
     F(R, STR, subject, NAME_MAX_SIZE)                                                                                  \
     F(R, U8, opt_out, 0)
+/* Subjects of the national opt-out register: comma-separated, at most OPT_OUTS. Each that is there and has not opted
+ * out yet is opted out. Answer: what became of each, after the last byte of every stream that it ends. */
+enum { OPT_OUTS = 32 };
+#define FIELDS_opt_outs(F, R) F(R, STR, subjects, OPT_OUTS * 129) /* names of NAME_MAX_SIZE, and commas */
 #define FIELDS_subject_show(F, R) F(R, STR, subject, NAME_MAX_SIZE)
 /* The subject's key is deleted, or one file's; both wait for a second person. An approved one is answered when the
  * last byte of every stream that it ends has gone. */
@@ -159,6 +163,7 @@
     M(subject_change, 0x0506, 0)                                                                                       \
     M(subject_show, 0x0507, 0)                                                                                         \
     M(subject_list, 0x0508, 0)                                                                                         \
+    M(opt_outs, 0x0554, 0)                                                                                             \
     M(consent_set, 0x0509, 0)                                                                                          \
     M(consent_show, 0x050a, 0)                                                                                         \
     M(consent_withdraw, 0x050b, 0)                                                                                     \
