@@ -9,6 +9,7 @@ import decisions
 import hostile
 import hotspots
 import memory
+import optouts
 import ranges
 import rekey
 import rotation
@@ -17,9 +18,9 @@ import withdrawal
 from common import ROOT, machine, read_settings
 from servers import Nginx, Restic, Vault, make_file
 
-PARTS = ("transfers", "ranges", "memory", "profile", "hostile", "rotation", "rekey", "decisions", "withdrawal")
+PARTS = ("transfers", "ranges", "memory", "profile", "hostile", "rotation", "rekey", "decisions", "withdrawal", "optouts")
 OF_THEIR_OWN = {"hostile": hostile, "rotation": rotation, "rekey": rekey, "decisions": decisions,
-                "withdrawal": withdrawal}  # need neither the vault nor the server that the others share
+                "withdrawal": withdrawal, "optouts": optouts}  # need neither the vault nor the server that the others share
 
 
 def measure(settings, parts, vault, nginx):

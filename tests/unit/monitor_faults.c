@@ -295,6 +295,29 @@ static void damaged_consent_ends_what_was_granted_under_it(void **state) {
     assert_int_equal(received(&clinic)->type, MSG_revoke);
 }
 
+/* One of a register whose entry is damaged keeps nobody else from being opted out. */
+static void damaged_subject_of_a_register_is_told(void **state) {
+    struct subject_value s;
+    uint8_t key[HASH_SIZE];
+    (void)state;
+    make_subject("S-2");
+    make_subject("S-3");
+    name_hash(&m, NAME_SUBJECT, "S-2", NULL, key);
+    overwrite(DB_SUBJECTS, key, sizeof(key));
+    struct message *q = request(&root, MSG_opt_outs);
+    copy_string(q->opt_outs.subjects, sizeof(q->opt_outs.subjects), "S-1,S-2,S-3,S-4");
+    send_now(&root);
+    turn();
+    struct message *answer = received(&root);
+    assert_int_equal(status_of(answer), 200);
+    assert_true(says(answer, "{\"state\":\"damaged\",\"subject\":\"S-2\"}"));
+    assert_true(says(answer, "{\"state\":\"unknown\",\"subject\":\"S-4\"}"));
+    assert_int_equal(find_subject(&m, "S-1", &s), VAULT_OK);
+    assert_true(s.opt_out);
+    assert_int_equal(find_subject(&m, "S-3", &s), VAULT_OK);
+    assert_true(s.opt_out);
+}
+
 /* The subject's chain is damaged: the commit fails after it changed something, and nothing of it may stay. */
 static struct deposit commit_that_fails_midway(void) {
     uint8_t chain[HASH_SIZE];
@@ -361,6 +384,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(full_state_is_507_and_loses_nothing_acknowledged, small_set_up, rig_tear_down),
         FAULT(damage_fails_its_own_request_only),
         FAULT(damaged_consent_ends_what_was_granted_under_it),
+        FAULT(damaged_subject_of_a_register_is_told),
         FAULT(half_made_change_takes_the_batch_with_it),
         FAULT(index_that_cannot_be_reopened_ends_the_core),
     };
