@@ -70,6 +70,14 @@ int yaml_get_u64(const struct yaml_node *node, uint64_t least, uint64_t most, ui
 /* A plain `true` or `false`, nothing else. */
 int yaml_get_bool(const struct yaml_node *node, bool *ret_value, char problem[YAML_PROBLEM_SIZE]);
 
+/* The number that a name stands for, -1 if none. */
+typedef int yaml_find(const char *name);
+/* A scalar that `find` knows. */
+int yaml_get_name(const struct yaml_node *node, yaml_find *find, unsigned *ret_number,
+                  char problem[YAML_PROBLEM_SIZE]);
+/* A list of such names, each once, as a mask. An empty one is a mistake: whoever means "any" leaves the member out. */
+int yaml_get_mask(const struct yaml_node *list, yaml_find *find, uint32_t *ret_mask, char problem[YAML_PROBLEM_SIZE]);
+
 /* Writes "line L, column C: " and the text to `problem`, cut where it does not fit, for what only the caller can
  * judge. Always gives VAULT_E_FORMAT: `return yaml_refuse(node, problem, "'%s': no such user", name);` */
 int yaml_refuse(const struct yaml_node *node, char problem[YAML_PROBLEM_SIZE], const char *format, ...)

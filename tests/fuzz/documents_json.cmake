@@ -1,1 +1,1 @@
-vault_fuzz_test(documents_json worker_documents MASS 300000)
+vault_fuzz_test(documents_json parse MASS 300000)

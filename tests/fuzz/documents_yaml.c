@@ -4,7 +4,7 @@
 
 #include "taken.h"
 #include "vault/result.h"
-#include "vaultd/worker/documents/parse.h"
+#include "vault/parse.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,1 +1,1 @@
-vault_fuzz_test(documents_yaml worker_documents MASS 100000)
+vault_fuzz_test(documents_yaml parse MASS 100000)

@@ -1,1 +1,1 @@
-vault_fuzz_test(purpose worker_documents MASS 500000)
+vault_fuzz_test(purpose parse MASS 500000)

@@ -1,4 +1,4 @@
-#include "vaultd/worker/documents/parse.h"
+#include "vault/parse.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,1 +1,1 @@
-vault_unit_test(parse_documents worker_documents policies)
+vault_unit_test(parse_documents parse policies)

@@ -2,9 +2,9 @@
 
 #include <string.h>
 
-#include "documents/parse.h"
 #include "vault/documents.h"
 #include "vault/message.h"
+#include "vault/parse.h"
 #include "vault/result.h"
 
 enum { VALUE_MAX = 1024 };

@@ -1,9 +1,9 @@
 /* Consents and policies: parsed here, and handed to the monitor in their bounded form. */
-#include "documents/parse.h"
 #include "http_reply.h"
 #include "route.h"
 #include "serve.h"
 #include "vault/documents.h"
+#include "vault/parse.h"
 #include "vault/result.h"
 
 static int encode_consent(struct msg_consent_set *m, const struct consent *consent) {

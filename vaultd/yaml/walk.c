@@ -170,3 +170,35 @@ int yaml_get_bool(const struct yaml_node *node, bool *ret_value, char problem[YA
     *ret_value = is_plain(node, "true");
     return VAULT_OK;
 }
+
+int yaml_get_name(const struct yaml_node *node, yaml_find *find, unsigned *ret, char problem[YAML_PROBLEM_SIZE]) {
+    const char *name;
+    int result = yaml_get_string(node, YAML_KEY_LIMIT, &name, problem);
+    if (result != VAULT_OK)
+        return result;
+    int found = find(name);
+    if (found < 0)
+        return yaml_refuse(node, problem, "'%s': unknown '%s'", yaml_name_of(node), name);
+    *ret = (unsigned)found;
+    return VAULT_OK;
+}
+
+int yaml_get_mask(const struct yaml_node *list, yaml_find *find, uint32_t *ret_mask, char problem[YAML_PROBLEM_SIZE]) {
+    uint32_t mask = 0;
+    int result = yaml_need_list(list, problem);
+    if (result != VAULT_OK)
+        return result;
+    if (yaml_count(list) == 0)
+        return yaml_refuse(list, problem, "'%s': an empty list", yaml_name_of(list));
+    for (const struct yaml_node *item = yaml_first(list); item != NULL; item = yaml_next(item)) {
+        unsigned number = 0;
+        result = yaml_get_name(item, find, &number, problem);
+        if (result != VAULT_OK)
+            return result;
+        if ((mask & 1u << number) != 0)
+            return yaml_refuse(item, problem, "'%s': named twice", yaml_name_of(list));
+        mask |= 1u << number;
+    }
+    *ret_mask = mask;
+    return VAULT_OK;
+}

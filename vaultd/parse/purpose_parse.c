@@ -1,4 +1,4 @@
-#include "parse.h"
+#include "vault/parse.h"
 
 #include <string.h>
 

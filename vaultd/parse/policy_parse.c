@@ -1,4 +1,4 @@
-#include "parse.h"
+#include "vault/parse.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -8,9 +8,6 @@
 #include "vault/yaml.h"
 
 static_assert((int)POLICY_PROBLEM == (int)YAML_PROBLEM_SIZE, "one problem text serves both");
-
-/* The number that a name stands for, -1 if none. */
-typedef int (*find_name)(const char *name);
 
 static int effect_from_name(const char *name) {
     static const char *const names[] = {
@@ -28,42 +25,9 @@ static int purpose_or_none(const char *name) {
     return (int)purpose;
 }
 
-static int get_name(const struct yaml_node *node, find_name find, unsigned *ret, char *problem) {
-    const char *name;
-    int result = yaml_get_string(node, YAML_KEY_LIMIT, &name, problem);
-    if (result != VAULT_OK)
-        return result;
-    int found = find(name);
-    if (found < 0)
-        return yaml_refuse(node, problem, "'%s': unknown '%s'", yaml_name_of(node), name);
-    *ret = (unsigned)found;
-    return VAULT_OK;
-}
-
-/* A list of names as a mask. An empty one is a mistake: whoever means "any" leaves the member out. */
-static int get_mask(const struct yaml_node *list, find_name find, uint32_t *ret_mask, char *problem) {
-    uint32_t mask = 0;
-    int result = yaml_need_list(list, problem);
-    if (result != VAULT_OK)
-        return result;
-    if (yaml_count(list) == 0)
-        return yaml_refuse(list, problem, "'%s': an empty list", yaml_name_of(list));
-    for (const struct yaml_node *item = yaml_first(list); item != NULL; item = yaml_next(item)) {
-        unsigned number = 0;
-        result = get_name(item, find, &number, problem);
-        if (result != VAULT_OK)
-            return result;
-        if ((mask & 1u << number) != 0)
-            return yaml_refuse(item, problem, "'%s': named twice", yaml_name_of(list));
-        mask |= 1u << number;
-    }
-    *ret_mask = mask;
-    return VAULT_OK;
-}
-
-static int get_mask_if(const struct yaml_node *rule, const char *key, find_name find, uint32_t *ret, char *problem) {
+static int get_mask_if(const struct yaml_node *rule, const char *key, yaml_find *find, uint32_t *ret, char *problem) {
     const struct yaml_node *list = yaml_member(rule, key);
-    return list == NULL ? VAULT_OK : get_mask(list, find, ret, problem);
+    return list == NULL ? VAULT_OK : yaml_get_mask(list, find, ret, problem);
 }
 
 static int get_text_if(const struct yaml_node *rule, const char *key, char *to, size_t size, char *problem) {
@@ -90,7 +54,7 @@ static int need_all(const struct yaml_node *map, const char *const *keys, char *
 
 static int get_effect(const struct yaml_node *rule, struct policy_rule *r, char *problem) {
     unsigned effect = 0;
-    int result = get_name(yaml_member(rule, "effect"), effect_from_name, &effect, problem);
+    int result = yaml_get_name(yaml_member(rule, "effect"), effect_from_name, &effect, problem);
     if (result == VAULT_OK)
         r->effect = (uint8_t)effect;
     return result;

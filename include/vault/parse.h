@@ -1,10 +1,10 @@
-/* From text to the bounded forms of vault/documents.h. In the worker only: what they give crosses to the monitor, which
+/* From text to the bounded forms of vault/documents.h. In the worker, whose client may send anything, and in vaultctl: what they give crosses to the monitor, which
  * checks it again. docs/format-documents.md says what each text may hold.
  *
  * On failure *ret is untouched and `problem` holds one line for the client that names the member or place at fault,
  * such as "permits.research[1]: not a DUO term"; it is clean UTF-8 and may quote the text. */
-#ifndef VAULT_WORKER_DOCUMENTS_PARSE_H
-#define VAULT_WORKER_DOCUMENTS_PARSE_H
+#ifndef VAULT_PARSE_H
+#define VAULT_PARSE_H
 
 #include <stddef.h>
 

@@ -1,4 +1,4 @@
-#include "parse.h"
+#include "vault/parse.h"
 
 #include <jansson.h>
 #include <string.h>
