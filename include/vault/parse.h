@@ -1,5 +1,5 @@
-/* From text to the bounded forms of vault/documents.h. In the worker, whose client may send anything, and in vaultctl: what they give crosses to the monitor, which
- * checks it again. docs/format-documents.md says what each text may hold.
+/* From text to the bounded forms of vault/documents.h: in the worker, whose client may send anything, and in vaultctl.
+ * What crosses to the monitor is checked there again. docs/format-documents.md says what each text may hold.
  *
  * On failure *ret is untouched and `problem` holds one line for the client that names the member or place at fault,
  * such as "permits.research[1]: not a DUO term"; it is clean UTF-8 and may quote the text. */

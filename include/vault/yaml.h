@@ -73,8 +73,7 @@ int yaml_get_bool(const struct yaml_node *node, bool *ret_value, char problem[YA
 /* The number that a name stands for, -1 if none. */
 typedef int yaml_find(const char *name);
 /* A scalar that `find` knows. */
-int yaml_get_name(const struct yaml_node *node, yaml_find *find, unsigned *ret_number,
-                  char problem[YAML_PROBLEM_SIZE]);
+int yaml_get_name(const struct yaml_node *node, yaml_find *find, unsigned *ret_number, char problem[YAML_PROBLEM_SIZE]);
 /* A list of such names, each once, as a mask. An empty one is a mistake: whoever means "any" leaves the member out. */
 int yaml_get_mask(const struct yaml_node *list, yaml_find *find, uint32_t *ret_mask, char problem[YAML_PROBLEM_SIZE]);
 
