@@ -633,7 +633,7 @@ def test_older_tls_is_not_spoken(pki):
 
 def test_completion_agrees_with_help():
     text = (ROOT / "dist" / "bash-completion" / "vaultctl").read_text()
-    table = dict(re.findall(r'^ *\["?([a-z ]+?)"?\]="([^"]*)"$', text, re.M))
+    table = dict(re.findall(r'^ *\["?([a-z -]+?)"?\]="([^"]*)"$', text, re.M))
     assert sorted(table) == sorted(command_names())
     for name, options in table.items():
         assert set(options.split()) == options_of(name), name
@@ -644,10 +644,12 @@ def test_completion_agrees_with_help():
 
 @pytest.mark.parametrize("line, expected", [
     ("vaultctl su", ["subject"]), ("vaultctl subject sho", ["show"]), ("vaultctl get --pu", ["--purpose"]),
-    ("vaultctl --json audit ver", ["verify"]),
+    ("vaultctl --json audit ver", ["verify"]), ("vaultctl subject opt-out --re", ["--report"]),
+    ("vaultctl subject opt-out conf", ["conftest.py"]), ("vaultctl policy test conf", ["conftest.py"]),
 ])
 def test_completion_completes(line, expected):
     script = (f'source "{ROOT}/dist/bash-completion/vaultctl"; COMP_WORDS=({line}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1));'
               ' _vaultctl; printf "%s\\n" "${COMPREPLY[@]}"')
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60,
+                          cwd=ROOT / "tests" / "behaviour")
     assert done.stdout.split() == expected, done.stderr
