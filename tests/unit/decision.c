@@ -531,6 +531,86 @@ static void full_policy_leaves_room_for_every_reason(void **state) {
     set_usual_policy(NULL);
 }
 
+static void approval_for_another_use_denies(void **state) {
+    (void)state;
+    struct world w;
+    struct decision d;
+    set_research(&w);
+    w.q.approval.for_purpose = false;
+    decide(&w.q, &d);
+    assert_int_equal(d.verdict, VERDICT_DENY);
+    assert_int_equal(count_against(&d), 1);
+    assert_non_null(reason_of(&d, "approval-other-use"));
+}
+
+static void tag_is_a_whole_one_of_the_list(void **state) {
+    static const struct {
+        const char *tags;
+        bool holds;
+    } cases[] = {{"wgs", true},      {"rna,wgs", true}, {"wgs,rna", true}, {"wes", false},
+                 {"wes,rna", false}, {"wgsx", false},   {"xwgs", false},   {"", false}};
+    (void)state;
+    struct world w;
+    struct decision d;
+    set_usual_policy(NULL);
+    copy_string(add_rule("no-wgs", EFFECT_FORBID, CONTENT, BIT(PURPOSE_RESEARCH), 0)->tag, 65, "wgs");
+    check_policy();
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        set_research(&w);
+        w.q.file.tags = cases[i].tags;
+        decide(&w.q, &d);
+        const struct reason *r = reason_of(&d, "no-wgs");
+        assert_int_equal(r != NULL, cases[i].holds);
+        assert_int_equal(d.verdict, cases[i].holds ? VERDICT_DENY : VERDICT_PERMIT);
+        assert_true(r == NULL || r->concern == CONCERN_PATIENT); /* who hears of it would know what the file is */
+    }
+    set_usual_policy(NULL);
+}
+
+/* No policy that loads is like these. The verdict does not depend on what there is room for. */
+static void more_reasons_and_obligations_than_there_is_room_for_change_no_verdict(void **state) {
+    (void)state;
+    struct world w;
+    struct decision d;
+    for (int forbidden = 0; forbidden < 2; forbidden++) {
+        start_policy();
+        for (unsigned i = 0; i < REASONS_MAX + 1; i++) {
+            char id[16];
+            format_string(id, sizeof(id), "rule-%u", i);
+            struct policy_rule *r = add_rule(id, EFFECT_OBLIGE, CONTENT, BIT(PURPOSE_RESEARCH), 0);
+            copy_string(r->obligation, sizeof(r->obligation), id);
+        }
+        add_rule("permit", EFFECT_PERMIT, CONTENT, BIT(PURPOSE_RESEARCH), 0);
+        if (forbidden)
+            add_rule("forbid", EFFECT_FORBID, CONTENT, BIT(PURPOSE_RESEARCH), 0);
+        set_research(&w);
+        decide(&w.q, &d);
+        assert_int_equal(d.verdict, forbidden ? VERDICT_DENY : VERDICT_PERMIT);
+        assert_int_equal(d.reason_count, REASONS_MAX);
+        assert_int_equal(d.obligation_count, forbidden ? 0 : OBLIGATIONS_MAX);
+    }
+    set_usual_policy(NULL);
+}
+
+static void file_that_is_not_there_is_of_no_dataset(void **state) {
+    (void)state;
+    struct world w;
+    struct decision d;
+    start_policy();
+    copy_string(add_rule("of-d1", EFFECT_FORBID, CONTENT, BIT(PURPOSE_RESEARCH), 0)->dataset, NAME_MAX_SIZE + 1, "D1");
+    copy_string(add_rule("of-wgs", EFFECT_FORBID, CONTENT, BIT(PURPOSE_RESEARCH), 0)->tag, 65, "wgs");
+    check_policy();
+    set_research(&w);
+    w.q.file.known = false;
+    w.q.file.dataset = w.q.file.tags = NULL;
+    decide(&w.q, &d);
+    assert_int_equal(d.verdict, VERDICT_DENY);
+    assert_non_null(reason_of(&d, "file-unknown"));
+    assert_null(reason_of(&d, "of-d1"));
+    assert_null(reason_of(&d, "of-wgs"));
+    set_usual_policy(NULL);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(usual_questions_are_permitted),
@@ -552,6 +632,10 @@ int main(void) {
         cmocka_unit_test_setup(obligations_come_once_and_only_with_a_permit, set_usual_policy),
         cmocka_unit_test(refused_patient_cannot_be_told_from_one_who_consents),
         cmocka_unit_test(full_policy_leaves_room_for_every_reason),
+        cmocka_unit_test_setup(approval_for_another_use_denies, set_usual_policy),
+        cmocka_unit_test(tag_is_a_whole_one_of_the_list),
+        cmocka_unit_test(more_reasons_and_obligations_than_there_is_room_for_change_no_verdict),
+        cmocka_unit_test(file_that_is_not_there_is_of_no_dataset),
     };
     return cmocka_run_group_tests(tests, set_usual_policy, NULL);
 }
