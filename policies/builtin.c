@@ -17,6 +17,7 @@ enum builtin {
     CONSENT_OTHER_USE,
     CONSENT_OTHER_DISEASE,
     OPTED_OUT,
+    OPT_OUTS_OUTDATED,
     PROJECT_MISSING,
     PROJECT_UNKNOWN,
     PROJECT_CLOSED,
@@ -54,6 +55,7 @@ static const struct reason builtins[] = {
     [CONSENT_OTHER_DISEASE] = {"consent-other-disease", "The consent does not permit research on this disease.",
                                PATIENT},
     [OPTED_OUT] = {"opted-out", "The subject is in the national opt-out register.", PATIENT},
+    [OPT_OUTS_OUTDATED] = {"opt-outs-outdated", "The register of opt-outs was taken in too long ago, or never.", SELF},
     [PROJECT_MISSING] = {"project-missing", "Research needs a project, and the purpose names none.", SELF},
     [PROJECT_UNKNOWN] = {"project-unknown", "There is no such project.", SELF},
     [PROJECT_CLOSED] = {"project-closed", "The project is closed.", SELF},
@@ -199,6 +201,14 @@ static void check_consent(struct deciding *s) {
         check_research(s);
 }
 
+static void check_opt_outs(struct deciding *s) {
+    enum { DAY = 86400 };
+    const struct question *q = s->q;
+    uint64_t days = q->policy == NULL ? 0 : q->policy->opt_outs_days;
+    if (days > 0 && (q->opt_outs_of == 0 || q->time >= q->opt_outs_of + days * DAY))
+        against(s, OPT_OUTS_OUTDATED);
+}
+
 static void check_project(struct deciding *s) {
     const struct question *q = s->q;
     if (q->purpose->project[0] == '\0') {
@@ -255,6 +265,7 @@ void apply_builtin_rules(struct deciding *s) {
         return;
     check_consent(s);
     if (s->q->purpose->purpose == PURPOSE_RESEARCH) {
+        check_opt_outs(s);
         check_project(s);
         check_approval(s);
     }

@@ -24,6 +24,7 @@ struct intake {
     const char *at, *end; /* what is left of the file */
     size_t line;
     uint64_t listed, done;
+    const char *dated; /* NULL: the register has no date */
     uint64_t counts[STATES];
     struct output report;
     bool reporting;
@@ -51,7 +52,7 @@ static int complain_of_line(struct call *c, const struct intake *i) {
                 ends ? "not one subject identifier" : "it does not end: is the register cut off?");
 }
 
-/* All of it, before any of it counts. */
+/* All of it, before any of it counts. A register that has a date may name nobody. */
 static int look_through(struct call *c, struct intake i, uint64_t *ret_listed) {
     char name[NAME_MAX_SIZE + 1];
     int result;
@@ -59,7 +60,7 @@ static int look_through(struct call *c, struct intake i, uint64_t *ret_listed) {
         ++*ret_listed;
     if (result == VAULT_E_FORMAT)
         return complain_of_line(c, &i);
-    return *ret_listed > 0 ? OUTCOME_DONE : fail(c, OUTCOME_USAGE, "'%s' names nobody", c->words[0]);
+    return *ret_listed > 0 || i.dated != NULL ? OUTCOME_DONE : fail(c, OUTCOME_USAGE, "'%s' names nobody", c->words[0]);
 }
 
 static json_t *next_part(struct intake *i) {
@@ -89,10 +90,13 @@ static int fail_report(struct call *c, const struct intake *i) {
                 strerror(i->report.error != 0 ? i->report.error : errno));
 }
 
+/* The last part says that it is the last, of a register that has a date. */
 static int take_part(struct call *c, struct intake *i, json_t *part) {
     json_t *answer = NULL, *entry;
     size_t n, asked = json_array_size(part);
-    int outcome = ask_json(c, "POST", format_text("/v1/opt-outs"), json_pack("{s:o}", "subjects", part), &answer);
+    const char *dated = i->done + asked == i->listed ? i->dated : NULL;
+    json_t *body = json_pack("{s:o, s:s*}", "subjects", part, "dated", dated);
+    int outcome = ask_json(c, "POST", format_text("/v1/opt-outs"), body, &answer);
     const json_t *told = json_object_get(answer, "subjects");
     if (outcome == OUTCOME_DONE && json_array_size(told) != asked)
         outcome = fail(c, OUTCOME_FAILED, "the vault's answer is not about what was asked");
@@ -106,11 +110,11 @@ static int take_part(struct call *c, struct intake *i, json_t *part) {
 
 static int take_all(struct call *c, struct intake *i) {
     struct progress p = progress_of("opting out", "subjects");
-    int outcome = OUTCOME_DONE;
-    while (outcome == OUTCOME_DONE && i->done < i->listed) {
+    int outcome;
+    do {
         outcome = take_part(c, i, next_part(i));
         progress_move(&p, i->done, i->listed);
-    }
+    } while (outcome == OUTCOME_DONE && i->done < i->listed);
     progress_end(&p);
     if (outcome != OUTCOME_DONE)
         (void)fail(c, outcome, "%llu of %llu were taken in; take the register in again for the others",
@@ -158,7 +162,7 @@ static int run(struct call *c) {
                     result == VAULT_E_IO      ? strerror(errno)
                     : result == VAULT_E_LIMIT ? "larger than 64 MiB"
                                               : "out of memory");
-    struct intake i = {.at = text, .end = text + size};
+    struct intake i = {.at = text, .end = text + size, .dated = option_text(c, "dated")};
     int outcome = take_in(c, &i);
     if (i.reporting)
         output_close(&i.report);
@@ -167,6 +171,7 @@ static int run(struct call *c) {
 }
 
 static const struct option options[] = {
+    {"dated", 0, "DATE", "the register is whole, and of this day, YYYY-MM-DD", 0},
     {"report", 0, "FILE", "write what became of each, one a line: identifier, tab, state", 0},
     {NULL, 0, NULL, NULL, 0},
 };
@@ -174,14 +179,17 @@ static const struct option options[] = {
 const struct command command_subject_opt_out = {
     .name = "subject opt-out",
     .area = "Subjects and consent",
-    .synopsis = "FILE [--report FILE]",
+    .synopsis = "FILE [--dated DATE] [--report FILE]",
     .summary = "take in a register of opt-outs",
     .help =
         "Opts out every patient that the file names: one subject identifier a line, each line ended; empty ones and\n"
         "those that begin with '#' count for nothing; '-' is standard input. Whoever is not in the file stays as\n"
         "they are, and whoever is not known here is counted. Research on those who are opted out has ended when it\n"
-        "returns. With a mistake in the file, nothing is changed.",
-    .example = "  vaultctl subject opt-out register.txt --report report.tsv",
+        "returns. With a mistake in the file, nothing is changed.\n"
+        "A policy may want a register that is not too old: --dated says that this one is whole, and of which day; "
+        "then\n"
+        "it may name nobody.",
+    .example = "  vaultctl subject opt-out register.txt --dated 2026-11-26 --report report.tsv",
     .options = options,
     .words = 1,
     .run = run,

@@ -211,15 +211,27 @@ static int get_request(const struct yaml_node *node, struct policy_case *c, char
     return result == VAULT_OK ? get_approval(yaml_member(node, "approval"), c, problem) : result;
 }
 
+/* How old the register of opt-outs is that was taken in last. */
+static int get_register_age(const struct yaml_node *node, struct policy_case *c, char *problem) {
+    enum { DAY = 86400 };
+    uint64_t days = 0;
+    int result = yaml_get_u64(node, 0, POLICY_OPT_OUTS_DAYS, &days, problem);
+    c->question.opt_outs_of = NOW - days * DAY;
+    return result;
+}
+
 /* About whom and what. */
 static int get_target(const struct yaml_node *node, struct policy_case *c, char *problem) {
     const struct yaml_node *consent = yaml_member(node, "consent"), *dataset = yaml_member(node, "dataset"),
-                           *tags = yaml_member(node, "tags"), *opted_out = yaml_member(node, "opted-out");
+                           *tags = yaml_member(node, "tags"), *opted_out = yaml_member(node, "opted-out"),
+                           *days = yaml_member(node, "register-days");
     int result = consent == NULL ? VAULT_OK : get_consent(consent, &c->consent, problem);
     if (consent != NULL)
         c->question.subject.consent = &c->consent;
     if (result == VAULT_OK && opted_out != NULL)
         result = yaml_get_bool(opted_out, &c->question.subject.opted_out, problem);
+    if (result == VAULT_OK && days != NULL)
+        result = get_register_age(days, c, problem);
     if (result == VAULT_OK && dataset != NULL)
         result = get_dataset(dataset, c, problem);
     return result == VAULT_OK && tags != NULL ? get_tags(tags, c->tags, sizeof(c->tags), problem) : result;
@@ -244,8 +256,9 @@ static int get_expected(const struct yaml_node *node, struct policy_case *c, cha
 }
 
 static int need_members(const struct yaml_node *node, char *problem) {
-    static const char *const known[] = {"name", "action",  "purpose",  "roles",  "consent", "opted-out",   "dataset",
-                                        "tags", "project", "approval", "expect", "because", "obligations", NULL};
+    static const char *const known[] = {"name",      "action",        "purpose", "roles",       "consent",
+                                        "opted-out", "register-days", "dataset", "tags",        "project",
+                                        "approval",  "expect",        "because", "obligations", NULL};
     static const char *const needed[] = {"name", "action", "purpose", "roles", "expect", "because", NULL};
     const struct yaml_node *member;
     int result = yaml_need_map(node, known, problem);
@@ -262,6 +275,7 @@ int policy_case_read(const struct yaml_node *node, struct policy_case *ret, char
     q->service.known = q->subject.known = q->file.known = true;
     q->service.name = "service";
     q->service.purposes = UINT32_MAX;
+    q->opt_outs_of = NOW;
     q->file.dataset = ret->dataset;
     q->file.tags = ret->tags;
     int result = need_members(node, problem);

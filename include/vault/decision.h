@@ -44,6 +44,7 @@ struct question {
         uint64_t valid_from, valid_until; /* seconds since 1970; 0: no bound */
     } approval;                           /* the one that the purpose names */
 
+    uint64_t opt_outs_of; /* seconds since 1970: the day of the register of opt-outs taken in last; 0: none */
     const struct diseases *diseases; /* NULL: none loaded, each disease is a kind of itself alone */
     const struct policy *policy; /* passed policy_check; NULL: none loaded, nothing that needs a permit is permitted */
 };

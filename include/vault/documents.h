@@ -153,23 +153,26 @@ DECLARE_RECORD(policy_rule);
 
 enum {
     POLICY_RULES = 64,
-    POLICY_RULES_AT_ONCE = 12,    /* for one action, purpose and dataset: so many reasons at most */
-    POLICY_OBLIGATIONS = 8,       /* different tokens in a policy */
-    POLICY_OBLIGATIONS_SIZE = 256 /* bytes of all of them with commas */
+    POLICY_RULES_AT_ONCE = 12,     /* for one action, purpose and dataset: so many reasons at most */
+    POLICY_OBLIGATIONS = 8,        /* different tokens in a policy */
+    POLICY_OBLIGATIONS_SIZE = 256, /* bytes of all of them with commas */
+    POLICY_OPT_OUTS_DAYS = 3650
 };
 struct policy {
     char name[NAME_MAX_SIZE + 1];
+    uint32_t opt_outs_days; /* research needs a register of opt-outs that is younger than so many days; 0: of any age */
     size_t count;
     struct policy_rule rules[POLICY_RULES];
 };
-/* Encoding: u8 version = 1 ‖ STR name ‖ u32 count ‖ rules. Encodes at most BLOCK_MAX bytes: VAULT_E_LIMIT. */
+/* Encoding: u8 version = 2 ‖ STR name ‖ u32 opt_outs_days ‖ u32 count ‖ rules. Encodes at most BLOCK_MAX bytes:
+ * VAULT_E_LIMIT. */
 int policy_encode(const struct policy *p, uint8_t *to, size_t size, size_t *ret_used);
 /* Decodes and checks everything (policy_check). VAULT_E_FORMAT. */
 int policy_decode(struct policy *p, const uint8_t *from, size_t size);
-/* VAULT_E_FORMAT, with the rule's index (or SIZE_MAX) and the field's name (static). A permit may only need what a
- * patient or committee gave (consent-*, project-open, approval-valid), a forbid only what is missing or refused (not
- * findings-limited), and findings-refused and no-recontact only about actions that need a consent: so that taking
- * something away never permits. No rule is about ACTION_ADMINISTER. */
+/* opt_outs_days is at most POLICY_OPT_OUTS_DAYS. VAULT_E_FORMAT, with the rule's index (or SIZE_MAX) and the field's
+ * name (static). A permit may only need what a patient or committee gave (consent-*, project-open, approval-valid), a
+ * forbid only what is missing or refused (not findings-limited), and findings-refused and no-recontact only about
+ * actions that need a consent: so that taking something away never permits. No rule is about ACTION_ADMINISTER. */
 int policy_check(const struct policy *p, size_t *ret_rule, const char **ret_field);
 
 /* Seconds since 1970 of "YYYY-MM-DD" (UTC midnight). False if it is no real date from 1900 to 9999. */

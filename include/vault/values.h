@@ -73,6 +73,7 @@ enum naming {
     F(R, U32, name_key, 0)      /* generation of the name key that entries are under */                                \
     F(R, U8, naming, 0) /* enum naming: whose entries move; `named` is the hash of before of the last of them */       \
     F(R, FIXED, named, HASH_SIZE)                                                                                      \
+    F(R, U64, opt_outs_of, 0)       /* day of the register of opt-outs that was taken in whole, seconds; 0: none */    \
     F(R, FIXED, anchors, HASH_SIZE) /* SHA-256 of the client authorities in force; zero: none were kept yet */
 DECLARE_RECORD(meta_value);
 

@@ -1,6 +1,8 @@
 """A register of opt-outs, taken in as a file: every patient in it is opted out, one by one and each recorded, and what
 reads them for research has ended when that is acknowledged."""
 import contextlib
+import json
+import time
 
 import pytest
 
@@ -84,9 +86,33 @@ def test_only_a_registrar_may_and_the_report_is_never_half(library, register, tm
     assert "missing" in vault.stderr
 
 
+DAY = 86400
+TODAY = time.strftime("%Y-%m-%d", time.gmtime())
+YESTERDAY = time.strftime("%Y-%m-%d", time.gmtime(time.time() - DAY))
+TOMORROW = time.strftime("%Y-%m-%d", time.gmtime(time.time() + DAY))
+
+
+def research(vault, subject):
+    return vault.http("GET", scene.file_path(subject, "genome"), headers={"Purpose": scene.RESEARCH}, cert="research")
+
+
+def test_a_register_has_a_day_that_only_goes_on():
+    with running_vault() as vault:
+        scene.add_patient(vault, "S-1")
+        scene.deposit(vault, "S-1", "genome", b"genome")
+        assert vault.ctl("status")["opt_outs"] == TODAY and research(vault, "S-1").status == 200
+        answer = vault.ctl("subject", "opt-out", "-", "--dated", YESTERDAY, input=b"S-1\n", expect=1)
+        assert "later day" in vault.stderr, answer
+        vault.ctl("subject", "opt-out", "-", "--dated", TOMORROW, input=b"S-1\n", expect=1)
+        assert "not begun" in vault.stderr
+        assert not opted_out(vault, "S-1"), "a refused part opts nobody out"
+        done = vault.ctl("subject", "opt-out", "/dev/null", "--dated", TODAY)
+        assert done["listed"] == 0
+        assert scene.records(vault)[-1]["detail"] == f"0 of a register; it is complete, and of {TODAY}"
+
+
 @pytest.mark.parametrize("body", [{"subjects": []}, {"subjects": ["S 1"]}, {"subjects": "S-1"}, {},
                                   {"subjects": [f"S-{n}" for n in range(33)]}, {"subjects": ["S-1"], "more": 1}])
 def test_a_malformed_request_is_refused(library, body):
-    import json
     answer = library.vault.http("POST", "/v1/opt-outs", json.dumps(body))
     assert answer.status == 400, answer.body

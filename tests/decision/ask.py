@@ -1,11 +1,13 @@
 """Asks the decision function through decision_driver, whose form of input and output stands at the top of driver.c."""
+import os
 import pathlib
 import struct
 import subprocess
 
 from oracle import ACTIONS, CONDITIONS, DENY, PATIENT, PERMIT, PERSON, PURPOSES, ROLES, SERVICE, Reason
 
-DRIVER = pathlib.Path(__file__).resolve().parents[2] / "build" / "bin" / "decision_driver"
+BUILT = pathlib.Path(os.environ.get("VAULT_BIN", pathlib.Path(__file__).resolve().parents[2] / "build" / "bin"))
+DRIVER = BUILT.resolve() / "decision_driver"
 NOTHING = 0xFFFFFFFF
 UNKNOWN_ACTION = len(ACTIONS)
 EFFECTS = ("permit", "forbid", "oblige")
@@ -60,7 +62,7 @@ def of_rule(r):
 
 
 def of_policy(p):
-    data = struct.pack("<B", 1) + string("policy") + struct.pack("<I", len(p.rules)) + b"".join(map(of_rule, p.rules))
+    data = struct.pack("<B", 2) + string("policy") + struct.pack("<II", p.register_days, len(p.rules)) + b"".join(map(of_rule, p.rules))
     return struct.pack("<I", len(data)) + data
 
 
@@ -102,7 +104,7 @@ class Input:
         action = ACTIONS.index(q.action) if q.action in ACTIONS else UNKNOWN_ACTION
         policy = NOTHING if q.policy is None else self.policies.number(q.policy)
         self.questions.append(struct.pack(
-            "<Q9I", q.time, action, self.purposes.number(q.purpose), self.services.number(q.service),
+            "<QQ9I", q.time, q.register_of, action, self.purposes.number(q.purpose), self.services.number(q.service),
             self.subjects.number(q.subject), self.files.number(q.file), self.projects.number(q.project),
             self.approvals.number(q.approval), policy, q.diseases is not None))
 

@@ -2,7 +2,7 @@
 The same seed gives the same questions."""
 import random
 
-from oracle import (ACTIONS, CONDITIONS, PURPOSES, ROLES, Approval, Consent, File, Policy, Project, Purpose, Question,
+from oracle import (ACTIONS, CONDITIONS, DAY, PURPOSES, ROLES, Approval, Consent, File, Policy, Project, Purpose, Question,
                     Rule, Service, Subject, read_diseases)
 
 DISEASES_TEXT = """# a small table: MONDO:1 has two kinds, MONDO:111 is a kind of both of them
@@ -123,7 +123,7 @@ def a_policy(r):
         rules.append(a_rule(r, number))
         if max(at_once(rules, k) for k in rules) > RULES_AT_ONCE:
             rules.pop()
-    return Policy(tuple(rules))
+    return Policy(tuple(rules), r.choice((0, 0, 1, 7)))
 
 
 def random_questions(seed, count, policies=40, parts=400):
@@ -141,4 +141,5 @@ def random_questions(seed, count, policies=40, parts=400):
         action = r.choice(ACTIONS + ("read", "read", "list", "metadata", "deposit")) if r.random() < 0.99 else "unknown"
         time = NOW if r.random() < 0.95 else r.choice((0, 1, NOW - 1, NOW + 1))
         yield Question(time, action, purpose, r.choice(services), r.choice(subjects), r.choice(files), project,
-                       approval, r.choice(known), r.choice((DISEASES, DISEASES, None)))
+                       approval, r.choice(known), r.choice((DISEASES, DISEASES, None)),
+                       r.choice((0, 1, time, time - DAY, time - 7 * DAY + 1, time, time)) if time > 7 * DAY else time)

@@ -10,10 +10,10 @@
  *     projects    u8 known, u8 open, u8 member
  *     approvals   u8 known, u8 revoked, u8 for project, u8 for dataset, u8 for purpose, u64 valid from, u64 valid until
  *     policies    u32 size, the binary form of docs/format-documents.md
- *   to the end, questions: u64 time, u32 action, u32 purpose, service, subject, file, project, approval, policy
- * (NOTHING: none), u32 1 if the table of diseases is there
- * For each question a line: the verdict (D, P or ?), '|', the
- * reasons, '|', the obligations, '|', what a service is told. Members are divided by spaces. A reason is its rule, ':',
+ *   to the end, questions: u64 time, u64 day of the register of opt-outs, u32 action, u32 purpose, service, subject,
+ * file, project, approval, policy (NOTHING: none), u32 1 if the table of diseases is there For each question a line:
+ * the verdict (D, P or ?), '|', the reasons, '|', the obligations, '|', what a service is told. Members are divided by
+ * spaces. A reason is its rule, ':',
  * '-' if it stands against and '+' if not, and 's' or 'p' for the service or the patient that it concerns. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -192,7 +192,9 @@ static const struct question *part(const struct list *list, struct reader *r) {
 }
 
 static struct question read_question(struct reader *r) {
-    struct question q = {.time = read_u64(r), .action = (enum action)read_u32(r)};
+    struct question q = {.time = read_u64(r)};
+    q.opt_outs_of = read_u64(r);
+    q.action = (enum action)read_u32(r);
     q.purpose = (const struct purpose *)world.purposes.entries + place(&world.purposes, read_u32(r));
     q.service = part(&world.services, r)->service;
     q.subject = part(&world.subjects, r)->subject;

@@ -79,6 +79,7 @@ class Rule(NamedTuple):
 
 class Policy(NamedTuple):
     rules: tuple
+    register_days: int = 0  # how old the register of opt-outs may be; 0: of any age
 
 
 class Question(NamedTuple):
@@ -92,6 +93,7 @@ class Question(NamedTuple):
     approval: Approval
     policy: Optional[Policy]
     diseases: Optional[dict]  # read_diseases(); None: the vault has no table
+    register_of: int = 0  # day of the register of opt-outs that was taken in last; 0: none
 
 
 class Reason(NamedTuple):
@@ -183,7 +185,7 @@ BUILT_IN = CONCERNS_PATIENT | {
     "action-unknown", "service-unknown", "role-missing", "purpose-missing", "purpose-not-allowed-to-service",
     "project-missing", "project-unknown", "project-closed", "project-not-member", "approval-missing",
     "approval-unknown", "approval-revoked", "approval-not-yet", "approval-over", "approval-other-project",
-    "approval-other-use",
+    "approval-other-use", "opt-outs-outdated",
     "no-policy", "no-permit", "role-permits"}
 
 
@@ -272,10 +274,19 @@ def against_approval(q):
         yield "approval-other-dataset"
 
 
+DAY = 86400
+
+
+def against_register(q):
+    if q.policy is not None and q.policy.register_days:
+        if q.register_of == 0 or q.time - q.register_of >= q.policy.register_days * DAY:
+            yield "opt-outs-outdated"
+
+
 def built_in(q):
     rules = set(against_service(q)) | set(against_patient(q))
     if q.action in LOOKS and q.purpose.kind == "research":
-        rules |= set(against_project(q)) | set(against_approval(q))
+        rules |= set(against_project(q)) | set(against_approval(q)) | set(against_register(q))
     return rules
 
 

@@ -78,10 +78,15 @@ def forbid_added(q, r):
         return None
     conditions = r.choice([(), *((c,) for c in chance.TAKES)])
     more = world.rule("added", "forbid", conditions, dataset=r.choice(("", "D1")))
-    return q._replace(policy=oracle.Policy(q.policy.rules + (more,)))
+    return q._replace(policy=q.policy._replace(rules=q.policy.rules + (more,)))
 
 
-TAKEN_AWAY = {"the consent is withdrawn": withdrawn, "the subject opts out": opted_out,
+def register_older(q, r):
+    return q._replace(register_of=r.choice((0, 1, q.register_of // 2))) if q.register_of > 1 else None
+
+
+TAKEN_AWAY = {"the register of opt-outs is older": register_older,
+              "the consent is withdrawn": withdrawn, "the subject opts out": opted_out,
               "the consent ends": consent_ended, "the approval is revoked": approval_revoked,
               "the approval ends": approval_ended, "the project is closed": project_closed,
               "the service is no member any more": member_no_more, "the service is revoked": service_revoked,
@@ -95,7 +100,7 @@ def reordered(q, r):
     if q.policy is None or len(q.policy.rules) < 2:
         return None
     rules = q.policy.rules
-    return q._replace(policy=oracle.Policy(r.choice((rules[::-1], tuple(r.sample(rules, len(rules)))))))
+    return q._replace(policy=q.policy._replace(rules=r.choice((rules[::-1], tuple(r.sample(rules, len(rules)))))))
 
 
 OTHER_SUBJECTS = [Subject(False), Subject(True), Subject(True, True), Subject(True, False, Consent()),

@@ -5,7 +5,7 @@ import itertools
 from chance import (DATASETS, DECIDABLE, DISEASES, GRANTS, NOT_DECIDABLE, NOT_IN_ONTOLOGY, NOW, TAGS, TAKES, TERMS,
                       USES,
                       forbiddable)
-from oracle import (ACTIONS, CONDITIONS, PURPOSES, ROLES, Approval, Consent, File, Policy, Project, Purpose, Question,
+from oracle import (ACTIONS, CONDITIONS, DAY, PURPOSES, ROLES, Approval, Consent, File, Policy, Project, Purpose, Question,
                     Rule, Service, Subject)
 
 ALL_ACTIONS = ACTIONS + ("unknown",)
@@ -88,10 +88,10 @@ OTHER_PURPOSES = [Purpose("none"), Purpose("treatment")]
 
 
 def question(action="read", purpose=RESEARCH, service=SERVICE, subject=SUBJECT, file=FILE, project=PROJECT,
-             approval=APPROVAL, policy=DENMARK, diseases=DISEASES):
+             approval=APPROVAL, policy=DENMARK, diseases=DISEASES, register_of=NOW):
     named = purpose.kind == "research"
     return Question(NOW, action, purpose, service, subject, file, project if named else UNNAMED_PROJECT,
-                    approval if named else UNNAMED_APPROVAL, policy, diseases)
+                    approval if named else UNNAMED_APPROVAL, policy, diseases, register_of)
 
 
 def combine(dimensions, stride):
@@ -229,8 +229,18 @@ def meetings():
             "policy": PLAIN + CONDITIONAL[:4] + [BOTH_NEEDED] + FILES_TOLD_APART[:5] + ROLES_TOLD_APART[:2]}
 
 
+def registers():
+    """Every age of the register of opt-outs about the bounds, under policies that ask for none and for one. It is in no
+    rule together with anything else; what others report stands for them."""
+    ages = [0, 1, NOW, NOW - 1, *(NOW - days * DAY + off for days in (1, 2, 7) for off in (-1, 0, 1))]
+    bounds = [p._replace(register_days=days) for p in (DENMARK, PERMIT_ALL, Policy(())) for days in (0, 1, 2, 7)]
+    return {"action": ALL_ACTIONS, "purpose": OTHER_PURPOSES + [RESEARCH, Purpose("research")], "register_of": ages,
+            "subject": [SUBJECT, Subject(True, True, CONSENT), Subject(True, False, Consent(True, (18,)))],
+            "service": [SERVICE, Service(False)], "policy": bounds + [None]}
+
+
 # Worlds that are always whole come first.
-WHOLE = {"one term": [one_term()]}
+WHOLE = {"one term": [one_term()], "registers": [registers()]}
 LARGE = {"two terms": [two_terms()], "terms elsewhere": [terms_elsewhere()], "consents": [consents()],
          "services": [services()], "projects": [projects()], "unnamed": unnamed(), "files": [files()],
          "meetings": [meetings()]}

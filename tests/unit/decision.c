@@ -543,6 +543,44 @@ static void approval_for_another_use_denies(void **state) {
     assert_non_null(reason_of(&d, "approval-other-use"));
 }
 
+static void research_needs_a_register_that_is_young_enough(void **state) {
+    enum { DAY = 86400 };
+    static const struct {
+        uint32_t days;
+        uint64_t of;
+        bool permits;
+    } cases[] = {{0, 0, true},
+                 {7, 0, false},
+                 {7, NOW, true},
+                 {7, NOW - 7 * DAY + 1, true},
+                 {7, NOW - 7 * DAY, false},
+                 {7, NOW - 8 * DAY, false},
+                 {1, NOW - DAY + 1, true},
+                 {POLICY_OPT_OUTS_DAYS, 1, false}};
+    (void)state;
+    struct world w;
+    struct decision d;
+    set_usual_policy(NULL);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        policy.opt_outs_days = cases[i].days;
+        set_research(&w);
+        w.q.opt_outs_of = cases[i].of;
+        decide(&w.q, &d);
+        assert_int_equal(d.verdict, cases[i].permits ? VERDICT_PERMIT : VERDICT_DENY);
+        const struct reason *r = reason_of(&d, "opt-outs-outdated");
+        assert_int_equal(r == NULL, cases[i].permits);
+        assert_true(r == NULL || r->concern == CONCERN_SELF);
+        w.purpose = (struct purpose){.purpose = PURPOSE_TREATMENT};
+        decide(&w.q, &d);
+        assert_int_equal(d.verdict, VERDICT_PERMIT);
+        w.purpose = (struct purpose){.purpose = PURPOSE_RESEARCH};
+        w.q.policy = NULL;
+        decide(&w.q, &d);
+        assert_null(reason_of(&d, "opt-outs-outdated"));
+    }
+    set_usual_policy(NULL);
+}
+
 static void tag_is_a_whole_one_of_the_list(void **state) {
     static const struct {
         const char *tags;
@@ -633,6 +671,7 @@ int main(void) {
         cmocka_unit_test(refused_patient_cannot_be_told_from_one_who_consents),
         cmocka_unit_test(full_policy_leaves_room_for_every_reason),
         cmocka_unit_test_setup(approval_for_another_use_denies, set_usual_policy),
+        cmocka_unit_test(research_needs_a_register_that_is_young_enough),
         cmocka_unit_test(tag_is_a_whole_one_of_the_list),
         cmocka_unit_test(more_reasons_and_obligations_than_there_is_room_for_change_no_verdict),
         cmocka_unit_test(file_that_is_not_there_is_of_no_dataset),

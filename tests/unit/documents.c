@@ -318,9 +318,11 @@ static void policy_survives_its_encoding(void **state) {
     (void)state;
     struct bench *b = bench_with(3);
     size_t used;
+    b->policy.opt_outs_days = POLICY_OPT_OUTS_DAYS;
     assert_int_equal(policy_encode(&b->policy, b->bytes, sizeof(b->bytes), &used), VAULT_OK);
     assert_int_equal(policy_decode(&b->back, b->bytes, used), VAULT_OK);
     assert_string_equal(b->back.name, "test");
+    assert_int_equal(b->back.opt_outs_days, POLICY_OPT_OUTS_DAYS);
     assert_int_equal(b->back.count, 3);
     for (size_t i = 0; i < 3; i++)
         assert_string_equal(b->back.rules[i].id, b->policy.rules[i].id);
@@ -336,7 +338,7 @@ static void policy_decode_refuses_short_long_and_newer(void **state) {
         assert_int_equal(policy_decode(&b->back, b->bytes, n), VAULT_E_FORMAT);
     assert_int_equal(b->back.count, 0);
     assert_int_equal(policy_decode(&b->back, b->bytes, used + 1), VAULT_E_FORMAT);
-    b->bytes[0] = 2;
+    b->bytes[0] = 3;
     assert_int_equal(policy_decode(&b->back, b->bytes, used), VAULT_E_FORMAT);
     assert_int_equal(policy_encode(&b->policy, b->bytes, used - 1, &used), VAULT_E_LIMIT);
     free(b);
@@ -378,6 +380,9 @@ static void policy_check_names_each_field(void **state) {
     r->effect = EFFECT_OBLIGE, policy_faults_are_named(b, 1, "obligation");
     b->policy.name[0] = '\0', policy_faults_are_named(b, SIZE_MAX, "name");
     copy_string(b->policy.name, sizeof(b->policy.name), "test");
+    b->policy.opt_outs_days = POLICY_OPT_OUTS_DAYS + 1;
+    policy_faults_are_named(b, SIZE_MAX, "opt-outs-max-age-days");
+    b->policy.opt_outs_days = 0;
     b->policy.count = POLICY_RULES + 1, policy_faults_are_named(b, SIZE_MAX, "rules");
     free(b);
 }

@@ -418,6 +418,20 @@ static void lost_identity_ends_grants_and_worker(void **state) {
     assert_int_equal(ask_status(&clinic), 401);
 }
 
+/* Within a second, and nobody has to ask. */
+static void ends_by_the_clock(struct peer *p) {
+    uint64_t start = loop_now_ms();
+    bool more = false; /* it may wait, but not with a decision in hand */
+    struct message *revoke = NULL;
+    while (revoke == NULL && loop_now_ms() - start < 3000) {
+        assert_int_equal(monitor_turn(&m, &more), VAULT_OK);
+        revoke = received(p);
+    }
+    assert_non_null(revoke);
+    assert_int_equal(revoke->type, MSG_revoke);
+    assert_true(loop_now_ms() - start < 1500);
+}
+
 static void consent_that_expires_ends_the_grant_by_the_clock(void **state) {
     (void)state;
     (void)open_file(&clinic, file);
@@ -433,16 +447,42 @@ static void consent_that_expires_ends_the_grant_by_the_clock(void **state) {
     assert_int_equal(ask_status(&root), 200);
     assert_null(received(&clinic));
     m.last_time += UINT64_C(3600) * 1000000;
-    uint64_t start = loop_now_ms();
-    bool more = false; /* it may wait, but not with a decision in hand */
-    struct message *revoke = NULL;
-    while (revoke == NULL && loop_now_ms() - start < 3000) {
-        assert_int_equal(monitor_turn(&m, &more), VAULT_OK);
-        revoke = received(&clinic);
-    }
-    assert_non_null(revoke);
-    assert_int_equal(revoke->type, MSG_revoke);
-    assert_true(loop_now_ms() - start < 1500);
+    ends_by_the_clock(&clinic);
+}
+
+enum { DAY = 86400 };
+
+static unsigned take_in_register(uint64_t dated, const char *subjects) {
+    struct message *q = request(&root, MSG_opt_outs);
+    copy_string(q->opt_outs.subjects, sizeof(q->opt_outs.subjects), subjects);
+    q->opt_outs.dated = dated;
+    return ask_status(&root);
+}
+
+static void register_that_gets_too_old_ends_research_by_the_clock(void **state) {
+    (void)state;
+    struct peer research = peer_tls(SAN_OF("research"));
+    m.policy.opt_outs_days = 7; /* as one that is loaded */
+    open_request(&research, file, PURPOSE_RESEARCH);
+    struct message *answer = ask(&research);
+    assert_int_equal(status_of(answer), 403);
+    assert_true(says(answer, "opt-outs-outdated")); /* it says nothing of a patient */
+    uint64_t today = monitor_time(&m) / 1000000 / DAY * DAY;
+    assert_int_equal(take_in_register(today + DAY, ""), 409);
+    assert_int_equal(take_in_register(0, ""), 400);
+    assert_int_equal(take_in_register(0, "S-9"), 200); /* a part of one is none */
+    open_request(&research, file, PURPOSE_RESEARCH);
+    assert_int_equal(ask_status(&research), 403);
+    assert_int_equal(take_in_register(today, ""), 200);
+    assert_int_equal(take_in_register(today - DAY, "S-1"), 409);
+    open_request(&research, file, PURPOSE_RESEARCH);
+    assert_int_equal(ask(&research)->type, MSG_grant); /* and nobody was opted out by what was refused */
+    struct msg_grant treatment = open_file(&clinic, file);
+    (void)treatment;
+    m.last_time = (today + (uint64_t)7 * DAY) * 1000000;
+    ends_by_the_clock(&research);
+    assert_null(received(&clinic)); /* treatment goes on */
+    peer_end(&research);
 }
 
 #define READER(test) cmocka_unit_test_setup_teardown(test, reader_set_up, reader_tear_down)
@@ -473,6 +513,7 @@ int main(void) {
         READER(unknown_certificate_is_401),
         READER(lost_identity_ends_grants_and_worker),
         READER(consent_that_expires_ends_the_grant_by_the_clock),
+        READER(register_that_gets_too_old_ends_research_by_the_clock),
     };
     log_start("test");
     if (secret_start() != VAULT_OK)

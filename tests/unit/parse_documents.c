@@ -354,6 +354,11 @@ static void policy_parse_names_the_line_at_fault(void **state) {
         {"version: 2\nname: n\nrules: []\n", "line 1, column 10: 'version': not from 1 to 1"},
         {"version: 1\nname: a b\nrules: []\n", "line 2, column 7: 'name': 1 to 128 characters"},
         {"version: 1\nname: n\nruels: []\n", "line 3, column 8: unknown member 'ruels'"},
+        {"version: 1\nname: n\nopt-outs-max-age-days: 0\nrules: []\n",
+         "line 3, column 24: 'opt-outs-max-age-days': not from 1 to 3650"},
+        {"version: 1\nname: n\nopt-outs-max-age-days: 3651\nrules: []\n",
+         "line 3, column 24: 'opt-outs-max-age-days': not from 1 to 3650"},
+        {"version: 1\nname: n\nopt-outs-max-age-days: [7]\nrules: []\n", "line 3, column 24: 'opt-outs-max-age-days'"},
         {"version: 1\nname: n\nname: m\nrules: []\n", "line 3, column 1: duplicate key 'name'"},
         {"version: 1\nname: n\nrules: {}\n", "line 3, column 8: 'rules': not a list"},
         {"version: 1\nname: n\nrules: [x]\n", "line 3, column 9: 'rules': not a map"},
@@ -484,6 +489,7 @@ static void ask(const struct expected *e, struct decision *ret) {
     }
     struct question q = {
         .time = 1800000000,
+        .opt_outs_of = 1800000000,
         .action = e->action,
         .purpose = &purpose,
         .service = {true, "x", BIT(ROLE_READER) | BIT(ROLE_DEPOSITOR), BIT(PURPOSE_TREATMENT) | BIT(PURPOSE_RESEARCH)},

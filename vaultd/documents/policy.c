@@ -4,20 +4,22 @@
 
 #include "vault/result.h"
 
-enum { POLICY_VERSION = 1 };
+enum { POLICY_VERSION = 2 };
 
 DEFINE_LAYOUT(policy_rule);
 
 #define FIELDS_policy_head(F, R)                                                                                       \
     F(R, U8, version, 0)                                                                                               \
     F(R, STR, name, NAME_MAX_SIZE)                                                                                     \
+    F(R, U32, opt_outs_days, 0)                                                                                        \
     F(R, U32, count, 0)
 DECLARE_RECORD(policy_head);
 DEFINE_LAYOUT(policy_head);
 
 int policy_encode(const struct policy *p, uint8_t *to, size_t size, size_t *ret_used) {
     struct writer w = writer_of(to, size < BLOCK_MAX ? size : BLOCK_MAX);
-    struct policy_head head = {.version = POLICY_VERSION, .count = (uint32_t)p->count};
+    struct policy_head head = {
+        .version = POLICY_VERSION, .opt_outs_days = p->opt_outs_days, .count = (uint32_t)p->count};
     if (p->count > POLICY_RULES)
         return VAULT_E_LIMIT;
     COPY_ARRAY(head.name, p->name);
@@ -38,6 +40,7 @@ static int decode_rules(struct policy *p, struct reader *r) {
     if (head.version != POLICY_VERSION || head.count > POLICY_RULES)
         return VAULT_E_FORMAT;
     COPY_ARRAY(p->name, head.name);
+    p->opt_outs_days = head.opt_outs_days;
     for (p->count = 0; p->count < head.count; p->count++) {
         result = layout_decode_next(&layout_policy_rule, r, &p->rules[p->count]);
         if (result != VAULT_OK)
@@ -189,6 +192,8 @@ int policy_check(const struct policy *p, size_t *ret_rule, const char **ret_fiel
         fault = "name";
     else if (p->count > POLICY_RULES)
         fault = "rules";
+    else if (p->opt_outs_days > POLICY_OPT_OUTS_DAYS)
+        fault = "opt-outs-max-age-days";
     for (size_t k = 0; fault == NULL && k < p->count; k++) {
         fault = fault_among(p, k);
         i = k;

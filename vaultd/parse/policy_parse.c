@@ -155,16 +155,27 @@ static int check_policy(const struct yaml_node *root, const struct policy *p, ch
     return yaml_refuse(member == NULL ? at : member, problem, "'%s': %s", field, demand_on(field));
 }
 
+static int get_opt_outs_days(const struct yaml_node *root, struct policy *p, char *problem) {
+    const struct yaml_node *node = yaml_member(root, "opt-outs-max-age-days");
+    uint64_t days = 0;
+    int result = node == NULL ? VAULT_OK : yaml_get_u64(node, 1, POLICY_OPT_OUTS_DAYS, &days, problem);
+    p->opt_outs_days = (uint32_t)days;
+    return result;
+}
+
 static int get_policy(const struct yaml_node *root, struct policy *p, char *problem) {
-    static const char *const known[] = {"version", "name", "rules", NULL};
+    static const char *const known[] = {"version", "name", "opt-outs-max-age-days", "rules", NULL};
+    static const char *const needed[] = {"version", "name", "rules", NULL};
     uint64_t version;
     int result = yaml_need_map(root, known, problem);
     if (result == VAULT_OK)
-        result = need_all(root, known, problem);
+        result = need_all(root, needed, problem);
     if (result == VAULT_OK)
         result = yaml_get_u64(yaml_member(root, "version"), 1, 1, &version, problem);
     if (result == VAULT_OK)
         result = get_text_if(root, "name", p->name, sizeof(p->name), problem);
+    if (result == VAULT_OK)
+        result = get_opt_outs_days(root, p, problem);
     if (result == VAULT_OK)
         result = get_rules(yaml_member(root, "rules"), p, problem);
     if (result == VAULT_OK)

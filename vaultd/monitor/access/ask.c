@@ -113,6 +113,7 @@ int inquire(struct monitor *m, const struct inquiry_wanted *wanted, struct inqui
     struct question q = {.time = monitor_time(m) / 1000000,
                          .action = wanted->action,
                          .purpose = wanted->purpose,
+                         .opt_outs_of = m->meta.opt_outs_of,
                          .diseases = m->disease_table.diseases,
                          .policy = m->has_policy ? &m->policy : NULL};
     q.service.known = wanted->asker->known;

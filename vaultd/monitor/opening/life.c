@@ -78,6 +78,7 @@ static json_t *status_json(struct monitor *m, bool in_full) {
         json_object_set_new(rest, "escrow", escrows_json(m));
         json_object_set_new(rest, "trust", anchors_json(m));
         json_object_set_new(rest, "diseases", disease_table_json(m));
+        json_object_set_new(rest, "opt_outs", json_day(m->meta.opt_outs_of));
         json_object_set_new(rest, "warnings", key_warnings(m));
     }
     if (json_object_update(status, rest) != 0) {

@@ -22,8 +22,9 @@ static json_t *rule_json(const struct policy_rule *r) {
 }
 
 static json_t *summary_json(const struct policy *p, const struct policy_value *v) {
-    return json_pack("{s:s, s:i, s:o, s:i}", "name", p->name, "version", (int)v->version, "hash",
-                     json_hex(v->hash, HASH_SIZE), "rules", (int)p->count);
+    json_t *days = p->opt_outs_days == 0 ? json_null() : json_integer(p->opt_outs_days);
+    return json_pack("{s:s, s:i, s:o, s:o, s:i}", "name", p->name, "version", (int)v->version, "hash",
+                     json_hex(v->hash, HASH_SIZE), "opt_outs_max_age_days", days, "rules", (int)p->count);
 }
 
 /* Stores the monitor's own encoding of it, as the next version, and puts it in force. */

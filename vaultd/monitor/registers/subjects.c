@@ -116,7 +116,7 @@ static bool are_names(const char *list, size_t most) {
         if (++count > most || n > NAME_MAX_SIZE || !format_string(name, sizeof(name), "%.*s", (int)n, at) ||
             !name_is_good(name))
             return false;
-    return count > 0;
+    return true;
 }
 
 /* *states gets what became of each. */
@@ -135,19 +135,44 @@ static int opt_out_all(struct request *q, const char *list, json_t *states) {
     return result;
 }
 
-int answer_opt_outs(struct request *q) {
-    const char *list = q->message->opt_outs.subjects;
-    char detail[48];
-    if (!are_names(list, OPT_OUTS))
-        return refuse(q, "subject.opt-outs", NULL, 400, "malformed", "1 to 32 subject identifiers are needed.");
-    json_t *states = json_array();
-    int result = states == NULL ? VAULT_E_MEMORY : opt_out_all(q, list, states);
-    if (result != VAULT_OK) {
-        json_decref(states);
-        return result;
-    }
-    (void)format_string(detail, sizeof(detail), "%zu of a register", json_array_size(states));
+/* What is wrong with a register of that day, NULL if nothing. */
+static const char *date_fault(struct monitor *m, uint64_t dated) {
+    if (dated > monitor_time(m) / 1000000)
+        return "A register cannot be of a day that has not begun.";
+    return dated < m->meta.opt_outs_of ? "A register of a later day was taken in already." : NULL;
+}
+
+/* Research may go on for as long as the policy lets it. */
+static int complete_register(struct monitor *m, uint64_t dated) {
+    m->meta.opt_outs_of = dated;
+    return meta_store(m);
+}
+
+static int answer_states(struct request *q, uint64_t dated, json_t *states) {
+    char detail[80];
+    char day[11] = "";
+    if (dated != 0)
+        day_text(dated * 1000000, day);
+    (void)format_string(detail, sizeof(detail), "%zu of a register%s%s", json_array_size(states),
+                        dated != 0 ? "; it is complete, and of " : "", day);
     return administer(q, "subject.opt-outs", NULL, 'U', detail, 200, json_pack("{s:o}", "subjects", states));
+}
+
+int answer_opt_outs(struct request *q) {
+    const struct msg_opt_outs *o = &q->message->opt_outs;
+    const char *fault = o->dated == 0 ? NULL : date_fault(q->monitor, o->dated);
+    if (!are_names(o->subjects, OPT_OUTS) || (o->subjects[0] == '\0' && o->dated == 0))
+        return refuse(q, "subject.opt-outs", NULL, 400, "malformed", "1 to 32 subject identifiers are needed.");
+    if (fault != NULL)
+        return refuse(q, "subject.opt-outs", NULL, 409, "register-date", fault);
+    json_t *states = json_array();
+    int result = states == NULL ? VAULT_E_MEMORY : opt_out_all(q, o->subjects, states);
+    if (result == VAULT_OK && o->dated != 0)
+        result = complete_register(q->monitor, o->dated);
+    if (result == VAULT_OK)
+        return answer_states(q, o->dated, states);
+    json_decref(states);
+    return result;
 }
 
 int answer_subject_show(struct request *q) {
