@@ -459,6 +459,11 @@ static unsigned take_in_register(uint64_t dated, const char *subjects) {
     return ask_status(&root);
 }
 
+static bool status_warns_of_register(void) {
+    request(&root, MSG_status);
+    return says(ask(&root), "The register of opt-outs is too old");
+}
+
 static void register_that_gets_too_old_ends_research_by_the_clock(void **state) {
     (void)state;
     struct peer research = peer_tls(SAN_OF("research"));
@@ -473,12 +478,16 @@ static void register_that_gets_too_old_ends_research_by_the_clock(void **state) 
     assert_int_equal(take_in_register(0, "S-9"), 200); /* a part of one is none */
     open_request(&research, file, PURPOSE_RESEARCH);
     assert_int_equal(ask_status(&research), 403);
+    assert_true(status_warns_of_register());
     assert_int_equal(take_in_register(today, ""), 200);
+    assert_false(status_warns_of_register());
     assert_int_equal(take_in_register(today - DAY, "S-1"), 409);
     open_request(&research, file, PURPOSE_RESEARCH);
     assert_int_equal(ask(&research)->type, MSG_grant); /* and nobody was opted out by what was refused */
     struct msg_grant treatment = open_file(&clinic, file);
     (void)treatment;
+    m.last_time = (today + (uint64_t)6 * DAY) * 1000000;
+    assert_true(status_warns_of_register()); /* a day before */
     m.last_time = (today + (uint64_t)7 * DAY) * 1000000;
     ends_by_the_clock(&research);
     assert_null(received(&clinic)); /* treatment goes on */

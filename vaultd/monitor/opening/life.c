@@ -10,6 +10,7 @@
 #include "vaultd/monitor/keys/age.h"
 #include "vaultd/monitor/registers/anchors.h"
 #include "vaultd/monitor/registers/disease_table.h"
+#include "vaultd/monitor/registers/opt_outs.h"
 #include "vaultd/monitor/keys/escrow.h"
 #include "vaultd/monitor/keys/warnings.h"
 #include "vaultd/monitor/keys/jobs.h"
@@ -51,6 +52,12 @@ static void forget_keys(struct monitor *m) {
     m->seal = keyring_exists(&m->place) ? SEAL_SEALED : SEAL_UNINITIALISED;
 }
 
+static json_t *warnings_json(struct monitor *m) {
+    json_t *list = key_warnings(m);
+    opt_outs_warn(m, list);
+    return list;
+}
+
 static json_t *status_json(struct monitor *m, bool in_full) {
     static const char *const names[] = {"uninitialised", "sealed", "unsealed"};
     json_t *status =
@@ -79,7 +86,7 @@ static json_t *status_json(struct monitor *m, bool in_full) {
         json_object_set_new(rest, "trust", anchors_json(m));
         json_object_set_new(rest, "diseases", disease_table_json(m));
         json_object_set_new(rest, "opt_outs", json_day(m->meta.opt_outs_of));
-        json_object_set_new(rest, "warnings", key_warnings(m));
+        json_object_set_new(rest, "warnings", warnings_json(m));
     }
     if (json_object_update(status, rest) != 0) {
         json_decref(status);

@@ -1,0 +1,118 @@
+#include "opt_outs.h"
+
+#include "vault/result.h"
+
+enum { DAY = 86400 };
+
+int opt_out_set(struct request *q, struct subject_value *s, bool opt_out) {
+    struct grant_filter filter = {
+        .subject = s->subject, .cause = "the subject opted out", .asked_by = q->worker->number};
+    s->opt_out = opt_out;
+    int result = subject_store(q->monitor, s);
+    if (result == VAULT_OK)
+        result = grants_decide_again(q->monitor, &filter, NULL);
+    return result == VAULT_OK ? subject_make_current(q->monitor, s) : result;
+}
+
+static int record_opt_out(struct request *q, const char *subject) {
+    struct event e = {.name = "subject.change",
+                      .outcome = "done",
+                      .asker = &q->asker,
+                      .subject = subject,
+                      .request = q->id,
+                      .action = 'U',
+                      .detail = OPTED_OUT,
+                      .state = REQUEST_RUNNING};
+    return journal(q->monitor, &e, NULL);
+}
+
+/* A damaged entry is told, and does not keep the others from being opted out. */
+static int opt_out_one(struct request *q, const char *subject, const char **ret_state) {
+    static struct subject_value s;
+    int result = find_subject(q->monitor, subject, &s);
+    *ret_state = result == VAULT_NOT_FOUND   ? "unknown"
+                 : result == VAULT_E_DAMAGED ? "damaged"
+                 : s.opt_out != 0            ? "already"
+                                             : "opted-out";
+    if (result == VAULT_NOT_FOUND || result == VAULT_E_DAMAGED)
+        return VAULT_OK;
+    if (result != VAULT_OK || s.opt_out != 0)
+        return result;
+    result = opt_out_set(q, &s, true);
+    return result == VAULT_OK ? record_opt_out(q, s.subject) : result;
+}
+
+static bool are_names(const char *list, size_t most) {
+    char name[NAME_MAX_SIZE + 1];
+    size_t n = 0, count = 0;
+    const char *at = NULL;
+    while (list_next(list, &at, &n))
+        if (++count > most || n > NAME_MAX_SIZE || !format_string(name, sizeof(name), "%.*s", (int)n, at) ||
+            !name_is_good(name))
+            return false;
+    return true;
+}
+
+/* *states gets what became of each. */
+static int opt_out_all(struct request *q, const char *list, json_t *states) {
+    char name[NAME_MAX_SIZE + 1];
+    const char *at = NULL, *state = NULL;
+    size_t n = 0;
+    int result = VAULT_OK;
+    while (result == VAULT_OK && list_next(list, &at, &n)) {
+        (void)format_string(name, sizeof(name), "%.*s", (int)n, at);
+        result = opt_out_one(q, name, &state);
+        if (result == VAULT_OK &&
+            json_array_append_new(states, json_pack("{s:s, s:s}", "subject", name, "state", state)) != 0)
+            result = VAULT_E_MEMORY;
+    }
+    return result;
+}
+
+/* What is wrong with a register of that day, NULL if nothing. */
+static const char *date_fault(struct monitor *m, uint64_t dated) {
+    if (dated > monitor_time(m) / 1000000)
+        return "A register cannot be of a day that has not begun.";
+    return dated < m->meta.opt_outs_of ? "A register of a later day was taken in already." : NULL;
+}
+
+/* Research may go on for as long as the policy lets it. */
+static int complete_register(struct monitor *m, uint64_t dated) {
+    m->meta.opt_outs_of = dated;
+    return meta_store(m);
+}
+
+static int answer_states(struct request *q, uint64_t dated, json_t *states) {
+    char detail[80];
+    char day[11] = "";
+    if (dated != 0)
+        day_text(dated * 1000000, day);
+    (void)format_string(detail, sizeof(detail), "%zu of a register%s%s", json_array_size(states),
+                        dated != 0 ? "; it is complete, and of " : "", day);
+    return administer(q, "subject.opt-outs", NULL, 'U', detail, 200, json_pack("{s:o}", "subjects", states));
+}
+
+int answer_opt_outs(struct request *q) {
+    const struct msg_opt_outs *o = &q->message->opt_outs;
+    const char *fault = o->dated == 0 ? NULL : date_fault(q->monitor, o->dated);
+    if (!are_names(o->subjects, OPT_OUTS) || (o->subjects[0] == '\0' && o->dated == 0))
+        return refuse(q, "subject.opt-outs", NULL, 400, "malformed", "1 to 32 subject identifiers are needed.");
+    if (fault != NULL)
+        return refuse(q, "subject.opt-outs", NULL, 409, "register-date", fault);
+    json_t *states = json_array();
+    int result = states == NULL ? VAULT_E_MEMORY : opt_out_all(q, o->subjects, states);
+    if (result == VAULT_OK && o->dated != 0)
+        result = complete_register(q->monitor, o->dated);
+    if (result == VAULT_OK)
+        return answer_states(q, o->dated, states);
+    json_decref(states);
+    return result;
+}
+
+void opt_outs_warn(struct monitor *m, json_t *list) {
+    uint64_t tomorrow = monitor_time(m) / 1000000 + DAY;
+    uint64_t days = m->has_policy ? m->policy.opt_outs_days : 0;
+    if (days > 0 && tomorrow >= m->meta.opt_outs_of + days * DAY)
+        json_array_append_new(list, json_string("The register of opt-outs is too old for research, or will be within a "
+                                                "day: take in a new one ('subject opt-out')."));
+}
