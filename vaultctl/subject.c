@@ -74,7 +74,8 @@ const struct command command_subject_add = {
     .synopsis = "SUBJECT [--opt-out]",
     .summary = "make a patient known",
     .help =
-        "Makes a patient known to the vault and gives them a key. Without a consent, nothing of theirs is readable.",
+        "Makes a patient known to the vault and gives them a key. Without a consent, nothing of theirs is readable.\n"
+        "Registers of opt-outs that were taken in before do not count for them: look them up.",
     .example = "  vaultctl subject add S-0001",
     .options = add_options,
     .words = 1,

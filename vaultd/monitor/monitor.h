@@ -2,7 +2,8 @@
  *
  * Invariants
  *  1. Every request is handled inside the batch's write transaction; nothing is answered before that transaction is
- *     durable (batch.c). A commit that fails turns every answer of the batch into a refusal.
+ *     durable (batch.c), but a page of a grant that is (access.c). A commit that fails turns every answer of the batch
+ *     into a refusal.
  *  2. A decision and its record, a change and its record, are in the same transaction (journal.c).
  *  3. A key is in a reply only if the record of the decision is in the same batch (access.c, deposit.c).
  *  4. A change that could end a grant calls grants_decide_again in its own handler, so that grants decided earlier in
