@@ -48,7 +48,7 @@ int root_key_read(int fd, struct secret **ret) {
     if (result == VAULT_OK)
         result = secret_new(&key, SECRET_KEY_SIZE);
     if (result == VAULT_OK)
-        result = file_read(fd, secret_edit(text), secret_size(text), &size);
+        result = fd_read(fd, secret_edit(text), secret_size(text), &size);
     if (result != VAULT_OK)
         return result;
     if (!decode_forms(secret_view(text), size, secret_edit(key)))

@@ -6,6 +6,6 @@
 
 /* Reads from the start, wherever the offset is (one descriptor may be handed out twice): all of it, or the first `size`
  * bytes, so that one byte more than the most tells a file that is too long. VAULT_E_IO. */
-int file_read(int fd, void *to, size_t size, size_t *ret_n);
+int fd_read(int fd, void *to, size_t size, size_t *ret_n);
 
 #endif

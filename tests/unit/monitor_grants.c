@@ -260,6 +260,24 @@ static void grant_that_makes_room_is_closed_with_the_next(void **state) {
     assert_int_equal(ask_status(&clinic), 403);
 }
 
+/* Its worker has forgotten the old one before it asked: nothing of either is left to end. */
+static void withdrawal_in_the_same_batch_ends_both_of_an_exchange(void **state) {
+    (void)state;
+    struct msg_grant g = open_file(&clinic, file);
+    open_instead(&g, PURPOSE_TREATMENT);
+    send_now(&clinic);
+    withdraw_request(&root, "S-1");
+    send_now(&root);
+    turn();
+    assert_int_equal(status_of(received(&clinic)), 403);
+    assert_int_equal(status_of(received(&root)), 200);
+    assert_null(m.grants);
+    assert_int_equal(closing_records(), 1);
+    open_instead(&g, PURPOSE_TREATMENT); /* it is named again, and is none any more */
+    assert_int_equal(ask_status(&clinic), 403);
+    assert_int_equal(closing_records(), 1);
+}
+
 static void denied_file_leaves_the_grant_that_would_make_room(void **state) {
     (void)state;
     struct msg_grant g = open_file(&clinic, file);
@@ -511,6 +529,7 @@ int main(void) {
         READER(closed_grant_gives_no_more_pages),
         READER(grant_that_makes_room_is_closed_with_the_next),
         READER(denied_file_leaves_the_grant_that_would_make_room),
+        READER(withdrawal_in_the_same_batch_ends_both_of_an_exchange),
         READER(closing_record_of_a_gone_worker_has_the_upper_bound),
         READER(revoked_service_loses_its_grants),
         READER(closed_project_ends_its_grants_only),

@@ -6,7 +6,7 @@
 
 #include "vault/result.h"
 
-int file_read(int fd, void *to, size_t size, size_t *ret_n) {
+int fd_read(int fd, void *to, size_t size, size_t *ret_n) {
     size_t n = 0;
     while (n < size) {
         ssize_t got = pread(fd, (uint8_t *)to + n, size - n, (off_t)n);

@@ -36,7 +36,7 @@ void gate_tell_monitor(struct gate *g) {
 
 /* All of a file that is shorter than `size`. */
 static int read_whole(int fd, uint8_t *to, size_t size, size_t *ret_n) {
-    int result = file_read(fd, to, size, ret_n);
+    int result = fd_read(fd, to, size, ret_n);
     return result == VAULT_OK && *ret_n == size ? VAULT_E_LIMIT : result;
 }
 

@@ -12,7 +12,7 @@ int pin_read(int fd, struct secret **ret) {
     size_t size = 0;
     int result = secret_new(&text, PIN_MAX + 2); /* with its newline, and one byte that tells a longer one */
     if (result == VAULT_OK)
-        result = file_read(fd, secret_edit(text), secret_size(text), &size);
+        result = fd_read(fd, secret_edit(text), secret_size(text), &size);
     if (result != VAULT_OK)
         return result;
     if (size > 0 && secret_view(text)[size - 1] == '\n')

@@ -30,6 +30,8 @@ int ask_page(struct worker *w, struct grant *grant, uint64_t chunk);
 int ask_refusal(struct worker *w, unsigned status, const char *rule, const char *text);
 /* Reports what was read, and forgets the grant. */
 void ask_grant_close(struct worker *w, struct grant *grant);
+/* Reports the grant that made room for others, if no open has closed it. */
+void ask_close_the_one_that_made_room(struct worker *w);
 /* A descriptor of the object of this chunk, to be closed by the caller. VAULT_NOT_FOUND, VAULT_E_IO (the store could
  * not), VAULT_E_DAMAGED (another size than the manifest says). */
 int ask_object(struct worker *w, const struct chunk *chunk, const uint8_t token[HASH_SIZE], int *ret_fd);

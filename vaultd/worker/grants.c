@@ -68,6 +68,14 @@ int grants_add(struct grants *g, struct grant *place, const struct msg_open *que
     return VAULT_OK;
 }
 
+void grants_closing(const struct grant *grant, struct msg_grant_close *ret) {
+    COPY_ARRAY(ret->grant, grant->id);
+    ret->outcome = grant->outcome;
+    ret->bytes = grant->bytes;
+    ret->ranges = grant->ranges;
+    COPY_ARRAY(ret->address, grant->damaged);
+}
+
 void grants_forget(struct grant *grant) {
     cipher_free(&grant->cipher);
     wipe(grant, sizeof(*grant));

@@ -48,6 +48,8 @@ struct grant {
 struct grants {
     uint64_t clock;
     struct grant all[GRANTS_MAX];
+    /* One that had to make room: its key is wiped, and the next open that is granted closes it. Zero: none. */
+    struct msg_grant_close closing;
 };
 
 /* The grant that answers this question, NULL if there is none. */
@@ -59,6 +61,8 @@ struct grant *grants_oldest(struct grants *g);
 /* Takes a grant into a free place, its key out of the message. VAULT_E_CRYPTO, VAULT_E_MEMORY. */
 int grants_add(struct grants *g, struct grant *place, const struct msg_open *question, const char *purpose,
                struct msg_grant *granted);
+/* What its closing record is to say. */
+void grants_closing(const struct grant *grant, struct msg_grant_close *ret);
 /* Wipes it, its key first. */
 void grants_forget(struct grant *grant);
 

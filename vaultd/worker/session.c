@@ -132,6 +132,7 @@ static void close_grants(struct worker *w) {
     for (struct grant *g = w->grants.all; g < w->grants.all + GRANTS_MAX; g++)
         if (g->used)
             ask_grant_close(w, g);
+    ask_close_the_one_that_made_room(w);
 }
 
 /* The grants are closed before the client sees the end, so that what it asks next about them is settled. */

@@ -10,7 +10,7 @@
 
 static int read_table(struct disease_table *t, int file, char *text) {
     size_t n = 0;
-    int result = file_read(file, text, DISEASES_TEXT_MAX + 1, &n);
+    int result = fd_read(file, text, DISEASES_TEXT_MAX + 1, &n);
     if (result == VAULT_OK)
         result = diseases_read(&t->diseases, text, n, t->problem);
     if (result == VAULT_OK)
