@@ -24,8 +24,7 @@ static struct {
     uint8_t bytes[128 * NONCE];
 } nonces;
 
-/* The parent goes on with them. */
-static void forget_nonces(void) {
+void seal_anew(void) {
     nonces.left = 0;
 }
 
@@ -39,7 +38,7 @@ static void make_nonces(void) {
 
 static int next_nonce(uint8_t ret[NONCE]) {
     static bool forks_safely;
-    if (!forks_safely && pthread_atfork(NULL, NULL, forget_nonces) != 0)
+    if (!forks_safely && pthread_atfork(NULL, NULL, seal_anew) != 0)
         return VAULT_E_MEMORY;
     forks_safely = true;
     if (nonces.left == 0)

@@ -23,6 +23,7 @@ enum { STATES = sizeof(states) / sizeof(states[0]), DAMAGED = STATES - 1 };
 struct intake {
     const char *at, *end; /* what is left of the file */
     size_t line;
+    bool cut; /* the last line does not end */
     uint64_t listed, done;
     const char *dated; /* NULL: the register has no date */
     uint64_t counts[STATES];
@@ -35,7 +36,8 @@ static int next_subject(struct intake *i, char to[NAME_MAX_SIZE + 1]) {
     while (i->at < i->end) {
         const char *at = i->at, *end = memchr(at, '\n', (size_t)(i->end - at));
         i->line++;
-        if (end == NULL || memchr(at, '\0', (size_t)(end - at)) != NULL)
+        i->cut = end == NULL;
+        if (i->cut || memchr(at, '\0', (size_t)(end - at)) != NULL)
             return VAULT_E_FORMAT;
         i->at = end + 1;
         if (end == at || *at == '#')
@@ -47,9 +49,8 @@ static int next_subject(struct intake *i, char to[NAME_MAX_SIZE + 1]) {
 }
 
 static int complain_of_line(struct call *c, const struct intake *i) {
-    bool ends = memchr(i->at, '\n', (size_t)(i->end - i->at)) != NULL || i->at == i->end;
     return fail(c, OUTCOME_USAGE, "'%s' line %zu: %s; nothing was changed", c->words[0], i->line,
-                ends ? "not one subject identifier" : "it does not end: is the register cut off?");
+                i->cut ? "it does not end: is the register cut off?" : "not one subject identifier");
 }
 
 /* All of it, before any of it counts. A register that has a date may name nobody. */
@@ -90,12 +91,13 @@ static int fail_report(struct call *c, const struct intake *i) {
                 strerror(i->report.error != 0 ? i->report.error : errno));
 }
 
-/* The last part says that it is the last, of a register that has a date. */
+/* The last part of a register that has a day says that it is the last. */
 static int take_part(struct call *c, struct intake *i, json_t *part) {
     json_t *answer = NULL, *entry;
     size_t n, asked = json_array_size(part);
-    const char *dated = i->done + asked == i->listed ? i->dated : NULL;
-    json_t *body = json_pack("{s:o, s:s*}", "subjects", part, "dated", dated);
+    json_t *body = json_pack("{s:o, s:s*}", "subjects", part, "dated", i->dated);
+    if (i->dated != NULL && i->done + asked == i->listed)
+        json_object_set_new(body, "complete", json_true());
     int outcome = ask_json(c, "POST", format_text("/v1/opt-outs"), body, &answer);
     const json_t *told = json_object_get(answer, "subjects");
     if (outcome == OUTCOME_DONE && json_array_size(told) != asked)

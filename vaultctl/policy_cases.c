@@ -215,6 +215,9 @@ static int get_request(const struct yaml_node *node, struct policy_case *c, char
 static int get_register_age(const struct yaml_node *node, struct policy_case *c, char *problem) {
     enum { DAY = 86400 };
     uint64_t days = 0;
+    c->question.opt_outs_of = 0;
+    if (yaml_is_null(node)) /* it was never taken in */
+        return VAULT_OK;
     int result = yaml_get_u64(node, 0, POLICY_OPT_OUTS_DAYS, &days, problem);
     c->question.opt_outs_of = NOW - days * DAY;
     return result;

@@ -14,8 +14,8 @@ struct trial {
     struct policy policy;
     struct yaml_tree *cases; /* owned */
     bool met[POLICY_RULES];  /* the rule decided some case */
-    size_t count;
-    json_t *failed; /* owned; cases that do not hold */
+    size_t count, failures;
+    json_t *failed; /* owned; the cases that do not hold */
 };
 
 static int complain(struct call *c, const char *path, int result, const char *problem) {
@@ -27,9 +27,13 @@ static int load_policy(struct call *c, const char *path, struct policy *ret) {
     char problem[POLICY_PROBLEM] = "";
     char *text = NULL;
     size_t size = 0;
-    if (file_read(path, YAML_TEXT_LIMIT + 1, &text, &size) != VAULT_OK)
-        return fail(c, OUTCOME_USAGE, "cannot read the policy '%s': %s", path, strerror(errno));
-    int result = policy_parse(text, size, ret, problem);
+    int result = file_read(path, YAML_TEXT_LIMIT, &text, &size);
+    if (result != VAULT_OK)
+        return fail(c, OUTCOME_USAGE, "cannot read the policy '%s': %s", path,
+                    result == VAULT_E_IO      ? strerror(errno)
+                    : result == VAULT_E_LIMIT ? "larger than 256 KiB"
+                                              : "out of memory");
+    result = policy_parse(text, size, ret, problem);
     free(text);
     return result == VAULT_OK ? OUTCOME_DONE : complain(c, path, result, problem);
 }
@@ -104,6 +108,7 @@ static void try_case(struct trial *t, struct policy_case *c) {
     if ((unsigned)d.verdict == c->verdict && list_is(c->because, rules, count) &&
         list_is(c->obligations, d.obligations, d.obligation_count))
         return;
+    t->failures++;
     json_array_append_new(t->failed, json_pack("{s:s, s:i, s:{s:s, s:o, s:o}, s:{s:s, s:o, s:o}}", "name", c->name,
                                                "line", (int)c->line, "got", "verdict",
                                                verdict_name((unsigned)d.verdict), "because", list_json(rules, count),
@@ -162,13 +167,13 @@ static void print_result(const struct trial *t, const json_t *not_met) {
     json_t *rule;
     print_failed(t->failed);
     json_array_foreach(not_met, i, rule) printf("rule '%s' of the policy is in no case\n", json_string_value(rule));
-    if (json_array_size(t->failed) == 0 && json_array_size(not_met) == 0)
+    if (t->failures == 0 && json_array_size(not_met) == 0)
         printf("%zu cases hold\n", t->count);
 }
 
 static int show(struct call *c, const struct trial *t) {
     json_t *not_met = rules_not_met(t);
-    size_t failed = json_array_size(t->failed), open = json_array_size(not_met);
+    size_t failed = t->failures, open = json_array_size(not_met);
     json_t *document = json_pack("{s:s, s:I, s:O, s:O}", "policy", t->policy.name, "cases", (json_int_t)t->count,
                                  "failed", t->failed, "rules_without_case", not_met);
     if (!print_json(c, document))

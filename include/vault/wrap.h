@@ -25,6 +25,9 @@ int key_unwrap(const struct secret *under, enum wrap_purpose purpose, const uint
  * VAULT_E_CRYPTO, VAULT_E_MEMORY. */
 enum { SEAL_OVERHEAD = 40 };
 int seal_bytes(const struct secret *key, const void *ad, size_t ad_size, const void *from, size_t n, uint8_t *to);
+/* What is sealed from now on takes nonces made from now on: a copy of a machine in which time stood still goes on with
+ * others. */
+void seal_anew(void);
 /* `to` has room for n - SEAL_OVERHEAD. VAULT_E_DAMAGED. */
 int unseal_bytes(const struct secret *key, const void *ad, size_t ad_size, const void *from, size_t n, uint8_t *to);
 

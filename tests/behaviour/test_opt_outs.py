@@ -89,7 +89,7 @@ def test_only_a_registrar_may_and_the_report_is_never_half(library, register, tm
 DAY = 86400
 TODAY = time.strftime("%Y-%m-%d", time.gmtime())
 YESTERDAY = time.strftime("%Y-%m-%d", time.gmtime(time.time() - DAY))
-TOMORROW = time.strftime("%Y-%m-%d", time.gmtime(time.time() + DAY))
+LATER = time.strftime("%Y-%m-%d", time.gmtime(time.time() + 2 * DAY))
 
 
 def research(vault, subject):
@@ -103,16 +103,18 @@ def test_a_register_has_a_day_that_only_goes_on():
         assert vault.ctl("status")["opt_outs"] == TODAY and research(vault, "S-1").status == 200
         answer = vault.ctl("subject", "opt-out", "-", "--dated", YESTERDAY, input=b"S-1\n", expect=1)
         assert "later day" in vault.stderr, answer
-        vault.ctl("subject", "opt-out", "-", "--dated", TOMORROW, input=b"S-1\n", expect=1)
+        vault.ctl("subject", "opt-out", "-", "--dated", LATER, input=b"S-1\n", expect=1)
         assert "not begun" in vault.stderr
         assert not opted_out(vault, "S-1"), "a refused part opts nobody out"
         done = vault.ctl("subject", "opt-out", "/dev/null", "--dated", TODAY)
         assert done["listed"] == 0
-        assert scene.records(vault)[-1]["detail"] == f"0 of a register; it is complete, and of {TODAY}"
+        assert scene.records(vault)[-1]["detail"] == f"0 of the register of {TODAY}, which is complete"
 
 
 @pytest.mark.parametrize("body", [{"subjects": []}, {"subjects": ["S 1"]}, {"subjects": "S-1"}, {},
-                                  {"subjects": [f"S-{n}" for n in range(33)]}, {"subjects": ["S-1"], "more": 1}])
+                                  {"subjects": [f"S-{n}" for n in range(33)]}, {"subjects": ["S-1"], "more": 1},
+                                  {"subjects": [], "dated": "2026-01-01"}, {"subjects": ["S-1"], "complete": True},
+                                  {"subjects": ["S-1"], "dated": "2026-02-30", "complete": True}])
 def test_a_malformed_request_is_refused(library, body):
     answer = library.vault.http("POST", "/v1/opt-outs", json.dumps(body))
     assert answer.status == 400, answer.body

@@ -297,12 +297,13 @@ static void damaged_consent_ends_what_was_granted_under_it(void **state) {
 
 /* One of a register whose entry is damaged keeps nobody else from being opted out. */
 static void damaged_subject_of_a_register_is_told(void **state) {
-    struct subject_value s;
+    struct subject_value s, kept;
     uint8_t key[HASH_SIZE];
     (void)state;
     make_subject("S-2");
     make_subject("S-3");
     name_hash(&m, NAME_SUBJECT, "S-2", NULL, key);
+    assert_int_equal(find_subject(&m, "S-2", &kept), VAULT_OK);
     overwrite(DB_SUBJECTS, key, sizeof(key));
     struct message *q = request(&root, MSG_opt_outs);
     copy_string(q->opt_outs.subjects, sizeof(q->opt_outs.subjects), "S-1,S-2,S-3,S-4");
@@ -316,6 +317,12 @@ static void damaged_subject_of_a_register_is_told(void **state) {
     assert_true(s.opt_out);
     assert_int_equal(find_subject(&m, "S-3", &s), VAULT_OK);
     assert_true(s.opt_out);
+    assert_int_equal(audit_count("\"event\":\"subject.change\"", "\"failed\"", "\"S-2\"", "integrity", NULL), 1);
+    /* The entry from before is no way around it. */
+    assert_int_equal(batch_begin(&m), VAULT_OK);
+    assert_int_equal(index_put_record(m.index, DB_SUBJECTS, key, sizeof(key), &layout_subject_value, &kept), VAULT_OK);
+    assert_int_equal(batch_finish(&m), VAULT_OK);
+    assert_int_equal(find_subject(&m, "S-2", &s), VAULT_E_DAMAGED);
 }
 
 /* The subject's chain is damaged: the commit fails after it changed something, and nothing of it may stay. */

@@ -474,6 +474,7 @@ static unsigned take_in_register(uint64_t dated, const char *subjects) {
     struct message *q = request(&root, MSG_opt_outs);
     copy_string(q->opt_outs.subjects, sizeof(q->opt_outs.subjects), subjects);
     q->opt_outs.dated = dated;
+    q->opt_outs.complete = dated != 0;
     return ask_status(&root);
 }
 
@@ -491,7 +492,7 @@ static void register_that_gets_too_old_ends_research_by_the_clock(void **state) 
     assert_int_equal(status_of(answer), 403);
     assert_true(says(answer, "opt-outs-outdated")); /* it says nothing of a patient */
     uint64_t today = monitor_time(&m) / 1000000 / DAY * DAY;
-    assert_int_equal(take_in_register(today + DAY, ""), 409);
+    assert_int_equal(take_in_register(today + 2 * DAY, ""), 409);
     assert_int_equal(take_in_register(0, ""), 400);
     assert_int_equal(take_in_register(0, "S-9"), 200); /* a part of one is none */
     open_request(&research, file, PURPOSE_RESEARCH);

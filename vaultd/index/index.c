@@ -233,6 +233,7 @@ int index_begin(struct index *i) {
     if (result != VAULT_OK)
         return result;
     i->changes_stored = i->changes;
+    seal_anew();
     return result_of(mdb_txn_begin(i->env, NULL, 0, &i->write));
 }
 

@@ -38,6 +38,10 @@ int subject_make_current(struct monitor *m, struct subject_value *s) {
     return result == VAULT_OK ? chain_vouch(m, NAME_CHAIN_SUBJECT, s->subject, s->current) : result;
 }
 
+int subject_disown(struct monitor *m, const char *subject) {
+    return chain_vouch(m, NAME_CHAIN_SUBJECT, subject, m->tree.size);
+}
+
 int service_store(struct monitor *m, const struct service_value *s) {
     return put_named(m, DB_SERVICES, NAME_SERVICE, s->name, &layout_service_value, s);
 }

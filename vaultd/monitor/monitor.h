@@ -532,6 +532,9 @@ int san_store(struct monitor *m, const char *san, const struct san_value *v);
 /* Just before the record of a change: value and witness take that record's number, and are stored. The chain of a
  * subject or service must be there. Faults of the index. */
 int subject_make_current(struct monitor *m, struct subject_value *s);
+/* Just before a record: no value of the subject that was stored so far counts from then on. VAULT_E_DAMAGED: there is
+ * no whole chain, and none counts as it is. Other faults of the index. */
+int subject_disown(struct monitor *m, const char *subject);
 int service_make_current(struct monitor *m, struct service_value *s);
 int project_make_current(struct monitor *m, struct project_value *p);
 int ethics_make_current(struct monitor *m, struct ethics_value *e);

@@ -21,6 +21,7 @@ static const struct member subject_change[] = {
 static const struct member opt_outs[] = {
     STR(msg_opt_outs, FROM_BODY, "subjects", MEMBER_NAMES, MUST, subjects),
     FIELD(msg_opt_outs, FROM_BODY, "dated", MEMBER_DATE, 0, dated),
+    FIELD(msg_opt_outs, FROM_BODY, "complete", MEMBER_BOOL, 0, complete),
 };
 static const struct member subject_show[] = {
     STR(msg_subject_show, FROM_PATH, "subject", MEMBER_NAME, MUST, subject),

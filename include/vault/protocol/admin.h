@@ -30,12 +30,13 @@
     F(R, STR, subject, NAME_MAX_SIZE)                                                                                  \
     F(R, U8, opt_out, 0)
 /* Subjects of the national opt-out register: comma-separated, at most OPT_OUTS. Each that is there and has not opted
- * out yet is opted out. With a date, this is the last part of the register of that day, and all others were taken in;
- * there may be none in it. Answer: what became of each, after the last byte of every stream that it ends. */
+ * out yet is opted out. All parts of a register that has a day name it; the last one says that it is complete, and
+ * there may be none in that. Answer: what became of each, after the last byte of every stream that it ends. */
 enum { OPT_OUTS = 32 };
 #define FIELDS_opt_outs(F, R)                                                                                          \
     F(R, STR, subjects, OPT_OUTS * 129) /* names of NAME_MAX_SIZE, and commas */                                       \
-    F(R, U64, dated, 0)                 /* seconds since 1970; 0: not the last part */
+    F(R, U64, dated, 0)                 /* seconds since 1970; 0: the register has no day */                           \
+    F(R, U8, complete, 0)               /* with a day: all other parts were taken in */
 #define FIELDS_subject_show(F, R) F(R, STR, subject, NAME_MAX_SIZE)
 /* The subject's key is deleted, or one file's; both wait for a second person. An approved one is answered when the
  * last byte of every stream that it ends has gone. */

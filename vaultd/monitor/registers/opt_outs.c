@@ -14,16 +14,30 @@ int opt_out_set(struct request *q, struct subject_value *s, bool opt_out) {
     return result == VAULT_OK ? subject_make_current(q->monitor, s) : result;
 }
 
-static int record_opt_out(struct request *q, const char *subject) {
+static int record(struct request *q, const char *subject, const char *outcome, const char *detail) {
     struct event e = {.name = "subject.change",
-                      .outcome = "done",
+                      .outcome = outcome,
                       .asker = &q->asker,
                       .subject = subject,
                       .request = q->id,
                       .action = 'U',
-                      .detail = OPTED_OUT,
+                      .detail = detail,
                       .state = REQUEST_RUNNING};
     return journal(q->monitor, &e, NULL);
+}
+
+/* Its entry must not come back as it was before: whoever can damage it for the while of an intake could else keep the
+ * opt-out from it. */
+static int disown(struct request *q, const char *subject) {
+    int result = subject_disown(q->monitor, subject);
+    return result == VAULT_OK || result == VAULT_E_DAMAGED
+               ? record(q, subject, "failed", "integrity: opted out, but its entry is damaged")
+               : result;
+}
+
+static int opt_out(struct request *q, struct subject_value *s) {
+    int result = opt_out_set(q, s, true);
+    return result == VAULT_OK ? record(q, s->subject, "done", OPTED_OUT) : result;
 }
 
 /* A damaged entry is told, and does not keep the others from being opted out. */
@@ -34,12 +48,12 @@ static int opt_out_one(struct request *q, const char *subject, const char **ret_
                  : result == VAULT_E_DAMAGED ? "damaged"
                  : s.opt_out != 0            ? "already"
                                              : "opted-out";
-    if (result == VAULT_NOT_FOUND || result == VAULT_E_DAMAGED)
-        return VAULT_OK;
-    if (result != VAULT_OK || s.opt_out != 0)
-        return result;
-    result = opt_out_set(q, &s, true);
-    return result == VAULT_OK ? record_opt_out(q, s.subject) : result;
+    switch (result) {
+    case VAULT_NOT_FOUND: return VAULT_OK;
+    case VAULT_E_DAMAGED: return disown(q, subject);
+    case VAULT_OK: return s.opt_out != 0 ? VAULT_OK : opt_out(q, &s);
+    default: return result;
+    }
 }
 
 static bool are_names(const char *list, size_t most) {
@@ -69,9 +83,9 @@ static int opt_out_all(struct request *q, const char *list, json_t *states) {
     return result;
 }
 
-/* What is wrong with a register of that day, NULL if nothing. */
+/* What is wrong with a register of that day, NULL if nothing. East of Greenwich a day begins before it does in UTC. */
 static const char *date_fault(struct monitor *m, uint64_t dated) {
-    if (dated > monitor_time(m) / 1000000)
+    if (dated > monitor_time(m) / 1000000 + DAY)
         return "A register cannot be of a day that has not begun.";
     return dated < m->meta.opt_outs_of ? "A register of a later day was taken in already." : NULL;
 }
@@ -82,29 +96,32 @@ static int complete_register(struct monitor *m, uint64_t dated) {
     return meta_store(m);
 }
 
-static int answer_states(struct request *q, uint64_t dated, json_t *states) {
+static int answer_states(struct request *q, json_t *states) {
+    const struct msg_opt_outs *o = &q->message->opt_outs;
     char detail[80];
-    char day[11] = "";
-    if (dated != 0)
-        day_text(dated * 1000000, day);
-    (void)format_string(detail, sizeof(detail), "%zu of a register%s%s", json_array_size(states),
-                        dated != 0 ? "; it is complete, and of " : "", day);
+    char day[11] = "no day";
+    if (o->dated != 0)
+        day_text(o->dated * 1000000, day);
+    (void)format_string(detail, sizeof(detail), "%zu of the register of %s%s", json_array_size(states), day,
+                        o->complete ? ", which is complete" : "");
     return administer(q, "subject.opt-outs", NULL, 'U', detail, 200, json_pack("{s:o}", "subjects", states));
 }
 
 int answer_opt_outs(struct request *q) {
     const struct msg_opt_outs *o = &q->message->opt_outs;
     const char *fault = o->dated == 0 ? NULL : date_fault(q->monitor, o->dated);
-    if (!are_names(o->subjects, OPT_OUTS) || (o->subjects[0] == '\0' && o->dated == 0))
+    if (!are_names(o->subjects, OPT_OUTS) || (o->subjects[0] == '\0' && !o->complete))
         return refuse(q, "subject.opt-outs", NULL, 400, "malformed", "1 to 32 subject identifiers are needed.");
+    if (o->complete && o->dated == 0)
+        return refuse(q, "subject.opt-outs", NULL, 400, "malformed", "A register that is complete is of some day.");
     if (fault != NULL)
         return refuse(q, "subject.opt-outs", NULL, 409, "register-date", fault);
     json_t *states = json_array();
     int result = states == NULL ? VAULT_E_MEMORY : opt_out_all(q, o->subjects, states);
-    if (result == VAULT_OK && o->dated != 0)
+    if (result == VAULT_OK && o->complete)
         result = complete_register(q->monitor, o->dated);
     if (result == VAULT_OK)
-        return answer_states(q, o->dated, states);
+        return answer_states(q, states);
     json_decref(states);
     return result;
 }
