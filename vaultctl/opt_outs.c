@@ -91,10 +91,18 @@ static int fail_report(struct call *c, const struct intake *i) {
                 strerror(i->report.error != 0 ? i->report.error : errno));
 }
 
+static int take_states(struct call *c, struct intake *i, const json_t *told) {
+    for (size_t n = 0; n < json_array_size(told); n++)
+        if (!take_state(i, json_array_get(told, n)))
+            return i->report.error != 0 ? fail_report(c, i)
+                                        : fail(c, OUTCOME_FAILED, "the vault says something unknown of a subject");
+    return OUTCOME_DONE;
+}
+
 /* The last part of a register that has a day says that it is the last. */
 static int take_part(struct call *c, struct intake *i, json_t *part) {
-    json_t *answer = NULL, *entry;
-    size_t n, asked = json_array_size(part);
+    json_t *answer = NULL;
+    size_t asked = json_array_size(part);
     json_t *body = json_pack("{s:o, s:s*}", "subjects", part, "dated", i->dated);
     if (i->dated != NULL && i->done + asked == i->listed)
         json_object_set_new(body, "complete", json_true());
@@ -103,9 +111,7 @@ static int take_part(struct call *c, struct intake *i, json_t *part) {
     if (outcome == OUTCOME_DONE && json_array_size(told) != asked)
         outcome = fail(c, OUTCOME_FAILED, "the vault's answer is not about what was asked");
     if (outcome == OUTCOME_DONE)
-        json_array_foreach(told, n, entry) if (outcome == OUTCOME_DONE && !take_state(i, entry)) outcome =
-            i->report.error != 0 ? fail_report(c, i)
-                                 : fail(c, OUTCOME_FAILED, "the vault says something unknown of a subject");
+        outcome = take_states(c, i, told);
     json_decref(answer);
     return outcome;
 }
@@ -119,7 +125,7 @@ static int take_all(struct call *c, struct intake *i) {
     } while (outcome == OUTCOME_DONE && i->done < i->listed);
     progress_end(&p);
     if (outcome != OUTCOME_DONE)
-        (void)fail(c, outcome, "%llu of %llu were taken in; take the register in again for the others",
+        (void)fail(c, (enum outcome)outcome, "%llu of %llu were taken in; take the register in again for the others",
                    (unsigned long long)i->done, (unsigned long long)i->listed);
     return outcome;
 }
@@ -188,9 +194,8 @@ const struct command command_subject_opt_out = {
         "those that begin with '#' count for nothing; '-' is standard input. Whoever is not in the file stays as\n"
         "they are, and whoever is not known here is counted. Research on those who are opted out has ended when it\n"
         "returns. With a mistake in the file, nothing is changed.\n"
-        "A policy may want a register that is not too old: --dated says that this one is whole, and of which day; "
-        "then\n"
-        "it may name nobody.",
+        "A policy may want a register that is not too old: --dated says that this one is whole, and of which day. It\n"
+        "may name nobody then.",
     .example = "  vaultctl subject opt-out register.txt --dated 2026-11-26 --report report.tsv",
     .options = options,
     .words = 1,

@@ -163,10 +163,9 @@ static json_t *rules_not_met(const struct trial *t) {
 }
 
 static void print_result(const struct trial *t, const json_t *not_met) {
-    size_t i;
-    json_t *rule;
     print_failed(t->failed);
-    json_array_foreach(not_met, i, rule) printf("rule '%s' of the policy is in no case\n", json_string_value(rule));
+    for (size_t i = 0; i < json_array_size(not_met); i++)
+        printf("rule '%s' of the policy decides no case\n", json_string_value(json_array_get(not_met, i)));
     if (t->failures == 0 && json_array_size(not_met) == 0)
         printf("%zu cases hold\n", t->count);
 }
@@ -182,7 +181,9 @@ static int show(struct call *c, const struct trial *t) {
     json_decref(not_met);
     if (failed > 0)
         return fail(c, OUTCOME_FAILED, "%zu of %zu cases %s not hold", failed, t->count, failed == 1 ? "does" : "do");
-    return open == 0 ? OUTCOME_DONE : fail(c, OUTCOME_FAILED, "%zu of the policy's rules in no case", open);
+    return open == 0 ? OUTCOME_DONE
+                     : fail(c, OUTCOME_FAILED, "%zu of the policy's rules %s no case", open,
+                            open == 1 ? "decides" : "decide");
 }
 
 static int try_table(struct call *c, struct trial *t) {

@@ -79,7 +79,7 @@ def test_reasons_and_obligations_are_exactly_those(tables, case, told):
 
 def test_a_rule_that_no_case_meets_is_told(tables):
     done = policy_test(tables(re.sub(r"  - \{name: quiet.*?\}\n(?=  - )", "", CASES, flags=re.S)), expect=1)
-    assert "rule 'quiet' of the policy is in no case" in done.stdout
+    assert "rule 'quiet' of the policy decides no case" in done.stdout
 
 
 @pytest.mark.parametrize("wrong, told", [
