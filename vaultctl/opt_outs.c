@@ -12,7 +12,7 @@
 #include "vault/documents.h"
 #include "vault/result.h"
 
-enum { REGISTER_MAX = 64 << 20, PART = 32 };
+enum { REGISTER_MIB = 64, PART = 32 };
 
 /* What the vault says of each, and how it is counted. */
 static const struct state {
@@ -164,14 +164,11 @@ static int take_in(struct call *c, struct intake *i) {
 static int run(struct call *c) {
     char *text = NULL;
     size_t size = 0;
-    int result = file_read(c->words[0], REGISTER_MAX, &text, &size);
-    if (result != VAULT_OK)
-        return fail(c, OUTCOME_FAILED, "cannot read '%s': %s", c->words[0],
-                    result == VAULT_E_IO      ? strerror(errno)
-                    : result == VAULT_E_LIMIT ? "larger than 64 MiB"
-                                              : "out of memory");
+    int outcome = read_at_most(c, c->words[0], REGISTER_MIB, OUTCOME_FAILED, &text, &size);
+    if (outcome != OUTCOME_DONE)
+        return outcome;
     struct intake i = {.at = text, .end = text + size, .dated = option_text(c, "dated")};
-    int outcome = take_in(c, &i);
+    outcome = take_in(c, &i);
     if (i.reporting)
         output_close(&i.report);
     free(text);

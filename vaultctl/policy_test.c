@@ -1,5 +1,4 @@
 /* A policy against its table of expected decisions, without a vault: by the function that a vault decides with. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,13 +26,10 @@ static int load_policy(struct call *c, const char *path, struct policy *ret) {
     char problem[POLICY_PROBLEM] = "";
     char *text = NULL;
     size_t size = 0;
-    int result = file_read(path, YAML_TEXT_LIMIT, &text, &size);
-    if (result != VAULT_OK)
-        return fail(c, OUTCOME_USAGE, "cannot read the policy '%s': %s", path,
-                    result == VAULT_E_IO      ? strerror(errno)
-                    : result == VAULT_E_LIMIT ? "larger than 256 KiB"
-                                              : "out of memory");
-    result = policy_parse(text, size, ret, problem);
+    int outcome = read_at_most(c, path, 1, OUTCOME_USAGE, &text, &size);
+    if (outcome != OUTCOME_DONE)
+        return outcome;
+    int result = policy_parse(text, size, ret, problem);
     free(text);
     return result == VAULT_OK ? OUTCOME_DONE : complain(c, path, result, problem);
 }

@@ -8,7 +8,7 @@
 #include "files.h"
 #include "vault/result.h"
 
-enum { OPTION_BYTES = 4096, DOCUMENT_MAX = 1 << 20 };
+enum { OPTION_BYTES = 4096 };
 
 /* libcurl names such files only vaguely. */
 static int check_files(struct call *c, const struct connection *k) {
@@ -170,14 +170,18 @@ int ask_all_rows(struct call *c, char *path, const char *member, const struct co
     return show_rows(c, outcome, document, member, columns);
 }
 
+int read_at_most(struct call *c, const char *path, size_t mebibytes, enum outcome outcome, char **ret,
+                 size_t *ret_size) {
+    int result = file_read(path, mebibytes << 20, ret, ret_size);
+    if (result == VAULT_E_LIMIT)
+        return fail(c, outcome, "cannot read '%s': larger than %zu MiB", path, mebibytes);
+    if (result != VAULT_OK)
+        return fail(c, outcome, "cannot read '%s': %s", path, result == VAULT_E_IO ? strerror(errno) : "out of memory");
+    return OUTCOME_DONE;
+}
+
 int read_document(struct call *c, const char *path, char **ret, size_t *ret_size) {
-    int result = file_read(path, DOCUMENT_MAX, ret, ret_size);
-    if (result == VAULT_OK)
-        return OUTCOME_DONE;
-    const char *why = result == VAULT_E_IO      ? strerror(errno)
-                      : result == VAULT_E_LIMIT ? "larger than 1 MiB"
-                                                : "out of memory";
-    return fail(c, OUTCOME_FAILED, "cannot read '%s': %s", path, why);
+    return read_at_most(c, path, 1, OUTCOME_FAILED, ret, ret_size);
 }
 
 char *purpose_header(const struct call *c) {

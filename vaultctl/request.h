@@ -31,6 +31,9 @@ int ask_rows(struct call *c, char *path, const char *member, const struct column
 /* The same for a list that comes in pages. */
 int ask_all_rows(struct call *c, char *path, const char *member, const struct column *columns);
 
+/* A file of at most so many MiB; '-' is standard input. *ret is owned by the caller. `outcome` after a complaint. */
+int read_at_most(struct call *c, const char *path, size_t mebibytes, enum outcome outcome, char **ret,
+                 size_t *ret_size);
 /* A document of at most 1 MiB to be sent; '-' is standard input. *ret is owned by the caller. OUTCOME_FAILED after a
  * complaint. */
 int read_document(struct call *c, const char *path, char **ret, size_t *ret_size);

@@ -74,6 +74,11 @@ bool disease_is_good(const char *term, size_t n);
 /* Identifiers of subjects, datasets, services, projects, approvals: 1 to 128 characters of [A-Za-z0-9._:@-], not
  * starting with a dot. */
 bool name_is_good(const char *name);
+/* Takes the next one off a list with commas, of which *at is what is left. False at its end, and for what is no name.
+ */
+bool name_next(const char **at, char name[NAME_MAX_SIZE + 1]);
+/* Whether the list, which may be empty, holds names only, and not more than `most`. */
+bool names_are_good(const char *list, size_t most);
 /* File names: 1 to 128 bytes of clean UTF-8 without '/', not "." or "..". */
 bool file_name_is_good(const char *name);
 

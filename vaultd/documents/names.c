@@ -150,6 +150,24 @@ bool name_is_good(const char *name) {
     return text_is_of(name, NAME_MAX_SIZE, LETTERS_NAME) && name[0] != '.';
 }
 
+bool name_next(const char **at, char name[NAME_MAX_SIZE + 1]) {
+    size_t n = strcspn(*at, ",");
+    if (n == 0 || n > NAME_MAX_SIZE || ((*at)[n] == ',' && (*at)[n + 1] == '\0'))
+        return false;
+    copy_bytes(name, NAME_MAX_SIZE + 1, *at, n);
+    name[n] = '\0';
+    *at += n + ((*at)[n] == ',' ? 1 : 0);
+    return name_is_good(name);
+}
+
+bool names_are_good(const char *list, size_t most) {
+    char name[NAME_MAX_SIZE + 1];
+    for (size_t count = 0; *list != '\0'; count++)
+        if (count == most || !name_next(&list, name))
+            return false;
+    return true;
+}
+
 bool file_name_is_good(const char *name) {
     return name[0] != '\0' && text_is_good(name, NAME_MAX_SIZE) && strchr(name, '/') == NULL &&
            strcmp(name, ".") != 0 && strcmp(name, "..") != 0;

@@ -56,25 +56,12 @@ static int opt_out_one(struct request *q, const char *subject, const char **ret_
     }
 }
 
-static bool are_names(const char *list, size_t most) {
-    char name[NAME_MAX_SIZE + 1];
-    size_t n = 0, count = 0;
-    const char *at = NULL;
-    while (list_next(list, &at, &n))
-        if (++count > most || n > NAME_MAX_SIZE || !format_string(name, sizeof(name), "%.*s", (int)n, at) ||
-            !name_is_good(name))
-            return false;
-    return true;
-}
-
 /* *states gets what became of each. */
 static int opt_out_all(struct request *q, const char *list, json_t *states) {
     char name[NAME_MAX_SIZE + 1];
-    const char *at = NULL, *state = NULL;
-    size_t n = 0;
+    const char *state = NULL;
     int result = VAULT_OK;
-    while (result == VAULT_OK && list_next(list, &at, &n)) {
-        (void)format_string(name, sizeof(name), "%.*s", (int)n, at);
+    while (result == VAULT_OK && name_next(&list, name)) {
         result = opt_out_one(q, name, &state);
         if (result == VAULT_OK &&
             json_array_append_new(states, json_pack("{s:s, s:s}", "subject", name, "state", state)) != 0)
@@ -110,7 +97,7 @@ static int answer_states(struct request *q, json_t *states) {
 int answer_opt_outs(struct request *q) {
     const struct msg_opt_outs *o = &q->message->opt_outs;
     const char *fault = o->dated == 0 ? NULL : date_fault(q->monitor, o->dated);
-    if (!are_names(o->subjects, OPT_OUTS) || (o->subjects[0] == '\0' && !o->complete))
+    if (!names_are_good(o->subjects, OPT_OUTS) || (o->subjects[0] == '\0' && !o->complete))
         return refuse(q, "subject.opt-outs", NULL, 400, "malformed", "1 to 32 subject identifiers are needed.");
     if (o->complete && o->dated == 0)
         return refuse(q, "subject.opt-outs", NULL, 400, "malformed", "A register that is complete is of some day.");

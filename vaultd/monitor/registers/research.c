@@ -20,31 +20,12 @@ static json_t *ethics_json(struct request *q, const void *record) {
                      "revoked", e->revoked != 0);
 }
 
-/* Takes the next item off a comma-separated list. False at its end, and for an item that is no good name. */
-static bool next_name(const char **at, char name[NAME_MAX_SIZE + 1]) {
-    size_t n = strcspn(*at, ",");
-    if (n == 0 || n > NAME_MAX_SIZE || ((*at)[n] == ',' && (*at)[n + 1] == '\0'))
-        return false;
-    copy_bytes(name, NAME_MAX_SIZE + 1, *at, n);
-    name[n] = '\0';
-    *at += n + ((*at)[n] == ',' ? 1 : 0);
-    return name_is_good(name);
-}
-
-static bool names_are_good(const char *list) {
-    char name[NAME_MAX_SIZE + 1];
-    while (*list != '\0')
-        if (!next_name(&list, name))
-            return false;
-    return true;
-}
-
 /* VAULT_NOT_FOUND if a service of the list is not registered. */
 static int services_are_known(struct monitor *m, const char *list) {
     struct service_value s;
     char name[NAME_MAX_SIZE + 1];
     int result = VAULT_OK;
-    while (result == VAULT_OK && next_name(&list, name))
+    while (result == VAULT_OK && name_next(&list, name))
         result = find_service(m, name, &s);
     return result;
 }
@@ -52,7 +33,7 @@ static int services_are_known(struct monitor *m, const char *list) {
 int answer_project_add(struct request *q) {
     static struct project_value p;
     const struct msg_project_add *a = &q->message->project_add;
-    if (!name_is_good(a->name) || !names_are_good(a->services))
+    if (!name_is_good(a->name) || !names_are_good(a->services, SIZE_MAX))
         return refuse(q, "project.add", NULL, 400, "malformed", "The name or a service's name is malformed.");
     int result = find_project(q->monitor, a->name, &p);
     if (result == VAULT_OK)
@@ -103,7 +84,7 @@ int answer_project_close(struct request *q) {
 static bool diseases_are_good(const char *list) {
     char name[NAME_MAX_SIZE + 1];
     while (*list != '\0')
-        if (!next_name(&list, name) || !disease_is_good(name, strlen(name)))
+        if (!name_next(&list, name) || !disease_is_good(name, strlen(name)))
             return false;
     return true;
 }
@@ -111,7 +92,7 @@ static bool diseases_are_good(const char *list) {
 static bool uses_are_good(const char *list) {
     char name[NAME_MAX_SIZE + 1];
     while (*list != '\0') {
-        uint32_t number = next_name(&list, name) ? duo_number(name) : 0;
+        uint32_t number = name_next(&list, name) ? duo_number(name) : 0;
         if (number < USE_FIRST || number > USE_LAST)
             return false;
     }
@@ -120,7 +101,7 @@ static bool uses_are_good(const char *list) {
 
 /* What is wrong with the lists of an approval; NULL: nothing. */
 static const char *fault_of_lists(const struct msg_ethics_add *a) {
-    if (!name_is_good(a->name) || !names_are_good(a->datasets))
+    if (!name_is_good(a->name) || !names_are_good(a->datasets, SIZE_MAX))
         return "The name or a dataset's name is malformed.";
     if (!diseases_are_good(a->diseases))
         return "'diseases' has something that is no term like MONDO:0005070.";
