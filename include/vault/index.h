@@ -1,5 +1,5 @@
 /* The index: one LMDB environment behind one file. Every value is sealed (XChaCha20-Poly1305; associated data:
- * database, key, generation of the sealing key); names and identifiers appear in keys only as keyed hashes or random
+ * database, key, generation of the sealing key), but for wrapped keys, which are already; names and identifiers appear in keys only as keyed hashes or random
  * ids. docs/format-index.md. One writer, the monitor's thread; changes of one batch are one transaction. */
 #ifndef VAULT_INDEX_H
 #define VAULT_INDEX_H
@@ -47,6 +47,7 @@ enum index_db {
     DB_FAILURES,       /* blob id -> failure_value */
     DB_BACKUPS,        /* be32 number -> backup_value */
     DB_HELD,           /* be64 size of the log then ‖ blob id -> removed_value */
+    DB_SUBJECT_KEYS,   /* hash of the subject ‖ be32 number -> subject_key_value, not sealed once more */
     DB_COUNT
 };
 

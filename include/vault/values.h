@@ -8,7 +8,7 @@
 #include "vault/manifest.h"
 #include "vault/wrap.h"
 
-enum { INDEX_FORMAT = 5 };
+enum { INDEX_FORMAT = 6 };
 
 enum { PENDING_MOST = 64, PENDING_DETAIL = 1024 };
 enum { ESCROWS_MOST = 32, ESCROW_STATEMENT = 300 };
@@ -85,17 +85,20 @@ enum turning { TURN_NONE = 0, TURN_UNDER_WAY = 1, TURN_INCOMPLETE = 2 };
     F(R, STR, subject, NAME_MAX_SIZE)                                                                                  \
     F(R, U64, added, 0)                                                                                                \
     F(R, U8, opt_out, 0)                                                                                               \
-    F(R, U32, generation, 0)        /* of the key-encryption key that wraps this subject's key */                      \
-    F(R, FIXED, key, WRAP_SIZE)     /* wrapped subject key */                                                          \
-    F(R, U32, key_number, 0)        /* which key of this subject it is, from 1 */                                      \
-    F(R, U8, turning, 0)            /* enum turning */                                                                 \
-    F(R, BYTES, old_key, WRAP_SIZE) /* turning: the key before; else empty */                                          \
-    F(R, U64, shredded, 0)          /* when; 0: not. Its keys are gone then */                                         \
-    F(R, U32, shreds, 0)            /* number of the last shred_value */                                               \
-    F(R, U32, consent, 0)           /* version in force; 0: none was given */                                          \
-    F(R, U64, current, 0)           /* number of the record that made consent and opt-out what they are */             \
+    F(R, U32, key_number, 0) /* which key of this subject is in use, from 1; while turning also the one before */      \
+    F(R, U8, turning, 0)     /* enum turning */                                                                        \
+    F(R, U64, shredded, 0)   /* when; 0: not. Its keys are gone then */                                                \
+    F(R, U32, shreds, 0)     /* number of the last shred_value */                                                      \
+    F(R, U32, consent, 0)    /* version in force; 0: none was given */                                                 \
+    F(R, U64, current, 0)    /* number of the record that made consent and opt-out what they are */                    \
     F(R, U64, files, 0)
 DECLARE_RECORD(subject_value);
+
+/* Sealed by its wrap, and stored as it is. */
+#define FIELDS_subject_key_value(F, R)                                                                                 \
+    F(R, U32, generation, 0) /* of the key-encryption key that wraps it */                                             \
+    F(R, FIXED, key, WRAP_SIZE)
+DECLARE_RECORD(subject_key_value);
 
 enum withdrawn { WITHDRAWN_TREATMENT = 1, WITHDRAWN_RESEARCH = 2 };
 

@@ -18,7 +18,7 @@
 /* Values are so long that a count of all takes several slices. */
 enum { MAP = 1 << 24, NAMES = 60, ROUNDS = 4000, VALUE = 6000 };
 
-static const enum index_db dbs[] = {DB_META, DB_SUBJECTS, DB_FILES, DB_RECORDS, DB_RETIRED};
+static const enum index_db dbs[] = {DB_META, DB_SUBJECTS, DB_FILES, DB_RECORDS, DB_RETIRED, DB_SUBJECT_KEYS};
 enum { DBS = sizeof(dbs) / sizeof(dbs[0]) };
 
 static struct secret *first, *second;

@@ -186,6 +186,25 @@ static void assert_check(int expected) {
     assert_int_equal(check_to_the_end(&slices), expected); /* a second count begins anew */
 }
 
+/* A wrapped key is sealed already; the tally holds it as any other. */
+static void wraps_are_stored_as_they_are_and_counted(void **state) {
+    char to[32];
+    (void)state;
+    put(DB_SUBJECT_KEYS, "one", "wrap-marker-7731");
+    assert_int_equal(get(DB_SUBJECT_KEYS, "one", to), VAULT_OK);
+    assert_string_equal(to, "wrap-marker-7731");
+    FILE *f = fopen("index/data.mdb", "rb");
+    assert_non_null(f);
+    static char bytes[1 << 20];
+    size_t n = fread(bytes, 1, sizeof(bytes), f);
+    fclose(f);
+    assert_non_null(memmem(bytes, n, "wrap-marker-7731", 16));
+    assert_int_equal(index_get(ix, DB_SUBJECT_KEYS, "one", 3, to, 15, &n), VAULT_E_LIMIT);
+    assert_check(VAULT_OK);
+    behind_its_back(flip, "subject-keys");
+    assert_check(VAULT_E_DAMAGED);
+}
+
 static uint8_t old_value[256];
 static size_t old_size;
 
@@ -390,6 +409,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(value_comes_back_and_is_sealed_on_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(exchanged_values_do_not_open, setup, teardown),
+        cmocka_unit_test_setup_teardown(wraps_are_stored_as_they_are_and_counted, setup, teardown),
         cmocka_unit_test_setup_teardown(flipped_bit_does_not_open, setup, teardown),
         cmocka_unit_test_setup_teardown(another_key_does_not_open, setup, teardown),
         cmocka_unit_test_setup_teardown(aborted_change_leaves_nothing, setup, teardown),

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "vaultd/monitor/keys/jobs.h"
+#include "vaultd/monitor/keys/subject_keys.h"
 #include "vault/log.h"
 #include "vault/result.h"
 
@@ -65,14 +66,15 @@ static void rotate(void) {
     assert_int_equal(ask_status(&root), 202);
 }
 
-static unsigned subjects_under(uint32_t generation) {
-    static struct subject_value s;
+static unsigned keys_under(uint32_t generation) {
+    struct subject_key_value v;
     uint8_t key[INDEX_KEY_MAX];
     size_t size = 0;
     unsigned count = 0;
-    while (index_next(m.index, DB_SUBJECTS, NULL, 0, key, size, key, &size) == VAULT_OK) {
-        assert_int_equal(index_get_record(m.index, DB_SUBJECTS, key, size, &layout_subject_value, &s), VAULT_OK);
-        count += s.generation == generation;
+    while (index_next(m.index, DB_SUBJECT_KEYS, NULL, 0, key, size, key, &size) == VAULT_OK) {
+        assert_int_equal(index_get_record(m.index, DB_SUBJECT_KEYS, key, size, &layout_subject_key_value, &v),
+                         VAULT_OK);
+        count += v.generation == generation;
     }
     index_end_reads(m.index);
     return count;
@@ -89,17 +91,17 @@ static void rotation_rewraps_all_while_reading_goes_on(void **state) {
     (void)state;
     struct secret *before = key_of_the_file();
     rotate();
-    unsigned done = subjects_under(2);
+    unsigned done = keys_under(2);
     assert_true(done > 0 && done < SUBJECTS);
     struct secret *during = key_of_the_file();
-    done = subjects_under(2);
+    done = keys_under(2);
     assert_true(done < SUBJECTS);
     finish();
-    assert_int_equal(subjects_under(2), SUBJECTS);
+    assert_int_equal(keys_under(2), SUBJECTS);
     struct secret *after = key_of_the_file();
     assert_true(secret_equal(before, during));
     assert_true(secret_equal(before, after));
-    assert_int_equal(audit_count("\"event\":\"key.rotated\"", "3001 subjects, 0 damaged", NULL), 1);
+    assert_int_equal(audit_count("\"event\":\"key.rotated\"", "3001 keys, 0 damaged", NULL), 1);
     secret_free(&before);
     secret_free(&during);
     secret_free(&after);
@@ -115,21 +117,21 @@ static void no_key_goes_back_to_an_older_generation(void **state) {
     assert_int_equal(job_begin(&m, job_kek.what, &j), VAULT_OK);
     assert_int_equal(batch_finish(&m), VAULT_OK);
     finish();
-    assert_int_equal(subjects_under(2), SUBJECTS);
+    assert_int_equal(keys_under(2), SUBJECTS);
 }
 
 static void rotation_goes_on_after_a_restart(void **state) {
     (void)state;
     struct secret *before = key_of_the_file();
     rotate();
-    unsigned done = subjects_under(2);
+    unsigned done = keys_under(2);
     assert_true(done > 0 && done < SUBJECTS);
     close(clinic.channel);
     rig_stop();
     assert_true(rig_start_unsealed());
-    assert_true(subjects_under(2) < SUBJECTS);
+    assert_true(keys_under(2) < SUBJECTS);
     finish();
-    assert_int_equal(subjects_under(2), SUBJECTS);
+    assert_int_equal(keys_under(2), SUBJECTS);
     request(&root, MSG_key_jobs);
     struct message *answer = ask(&root);
     assert_true(says(answer, "\"done\":3001"));
@@ -149,7 +151,7 @@ static void second_rotation_waits_for_the_first(void **state) {
     finish();
     rotate();
     finish();
-    assert_int_equal(subjects_under(3), SUBJECTS);
+    assert_int_equal(keys_under(3), SUBJECTS);
 }
 
 static void subject_added_meanwhile_has_the_new_generation(void **state) {
@@ -157,7 +159,7 @@ static void subject_added_meanwhile_has_the_new_generation(void **state) {
     rotate();
     make_subject("late");
     finish();
-    assert_int_equal(subjects_under(2), SUBJECTS + 1);
+    assert_int_equal(keys_under(2), SUBJECTS + 1);
 }
 
 /* Others' requests of the turn are answered as usual, though the rotation commits in its middle. */
@@ -216,13 +218,105 @@ static void ring_that_cannot_be_stored_ends_the_core_and_the_next_finishes(void 
     rig_stop();
     assert_true(rig_start_unsealed());
     finish();
-    assert_int_equal(subjects_under(m.meta.generation), SUBJECTS);
+    assert_int_equal(keys_under(m.meta.generation), SUBJECTS);
     assert_int_equal(m.meta.intent, INTENT_NONE);
     clinic = peer_tls(SAN_OF("clinic"));
     struct secret *after = key_of_the_file();
     assert_true(secret_equal(before, after));
     secret_free(&before);
     secret_free(&after);
+}
+
+/* ---- a wrapped key that is not where it was put ---- */
+
+enum { ENTRY = HASH_SIZE + 4 };
+
+static void entry_of(const char *subject, uint32_t number, uint8_t ret[ENTRY]) {
+    name_hash(&m, NAME_SUBJECT, subject, NULL, ret);
+    put_be32(ret + HASH_SIZE, number);
+}
+
+/* 0: there is none. */
+static size_t entry_at(const uint8_t entry[ENTRY], uint8_t value[128]) {
+    size_t n = 0;
+    int result = index_get(m.index, DB_SUBJECT_KEYS, entry, ENTRY, value, 128, &n);
+    index_end_reads(m.index);
+    return result == VAULT_OK ? n : 0;
+}
+
+static void put_entry(const uint8_t entry[ENTRY], const uint8_t *value, size_t n) {
+    assert_int_equal(batch_begin(&m), VAULT_OK);
+    assert_int_equal(index_put(m.index, DB_SUBJECT_KEYS, entry, ENTRY, value, n), VAULT_OK);
+    assert_int_equal(batch_finish(&m), VAULT_OK);
+}
+
+static unsigned status_of_read(void) {
+    open_request(&clinic, file, PURPOSE_TREATMENT);
+    return ask_status(&clinic);
+}
+
+static void key_of_another_subject_opens_nothing(void **state) {
+    uint8_t own[ENTRY], other[ENTRY], value[128];
+    (void)state;
+    make_subject("S-other");
+    entry_of("S-1", 1, own);
+    entry_of("S-other", 1, other);
+    size_t n = entry_at(other, value);
+    assert_int_equal(n, 4 + WRAP_SIZE);
+    put_entry(own, value, n);
+    assert_int_equal(status_of_read(), 500);
+    rotate();
+    finish();
+    assert_int_equal(audit_count("\"event\":\"key.rotated\"", "keys, 1 damaged", NULL), 1);
+}
+
+static void missing_or_relabelled_key_is_damage(void **state) {
+    uint8_t own[ENTRY], value[128];
+    (void)state;
+    rotate(); /* there are two generations that a wrap may say it is of */
+    finish();
+    entry_of("S-1", 1, own);
+    size_t n = entry_at(own, value);
+    assert_int_equal(value[0], 2);
+    value[0] = 1;
+    put_entry(own, value, n);
+    assert_int_equal(status_of_read(), 500);
+    assert_int_equal(batch_begin(&m), VAULT_OK);
+    assert_int_equal(index_delete(m.index, DB_SUBJECT_KEYS, own, ENTRY), VAULT_OK);
+    assert_int_equal(batch_finish(&m), VAULT_OK);
+    assert_int_equal(status_of_read(), 500);
+}
+
+/* After a turn and after a shred the entry is gone; put back, it is no way to what was under it. */
+static void forgotten_key_that_is_put_back_opens_nothing(void **state) {
+    static struct subject_value s;
+    uint8_t first[ENTRY], value[128], gone[128], wrapped[WRAP_SIZE];
+    uint8_t blob[ID_SIZE] = {1};
+    struct secret *key = NULL, *opened = NULL;
+    (void)state;
+    entry_of("S-1", 1, first);
+    size_t n = entry_at(first, value);
+    assert_true(n > 0);
+    assert_int_equal(find_subject(&m, "S-1", &s), VAULT_OK);
+    assert_int_equal(secret_random(&key, SECRET_KEY_SIZE), VAULT_OK);
+    assert_int_equal(data_key_wrap(&m, &s, blob, key, wrapped), VAULT_OK);
+    assert_int_equal(data_key_open(&m, &s, blob, 1, wrapped, &opened), VAULT_OK); /* the wrap is good */
+    secret_free(&opened);
+    struct message *q = request(&root, MSG_key_rotate);
+    copy_string(q->key_rotate.what, sizeof(q->key_rotate.what), "subject");
+    assert_int_equal(ask_status(&root), 202);
+    for (unsigned turns_left = 20000; turns_left > 0 && m.meta.jobs_ended < m.meta.jobs; turns_left--)
+        turn();
+    assert_int_equal(entry_at(first, gone), 0);
+    put_entry(first, value, n);
+    assert_int_equal(find_subject(&m, "S-1", &s), VAULT_OK);
+    assert_int_equal(s.key_number, 2);
+    assert_int_equal(data_key_open(&m, &s, blob, 1, wrapped, &opened), VAULT_E_DAMAGED);
+    s.turning = TURN_UNDER_WAY; /* control: it is the subject's value that keeps it shut */
+    assert_int_equal(data_key_open(&m, &s, blob, 1, wrapped, &opened), VAULT_OK);
+    secret_free(&opened);
+    secret_free(&key);
+    index_end_reads(m.index);
 }
 
 #define ROTATION(test) cmocka_unit_test_setup_teardown(test, rotation_set_up, rotation_tear_down)
@@ -236,6 +330,9 @@ int main(void) {
         ROTATION(subject_added_meanwhile_has_the_new_generation),
         ROTATION(rotation_shares_its_turn_with_others),
         ROTATION(damaged_job_does_not_stop_the_vault),
+        ROTATION(key_of_another_subject_opens_nothing),
+        ROTATION(missing_or_relabelled_key_is_damage),
+        ROTATION(forgotten_key_that_is_put_back_opens_nothing),
         ROTATION(ring_that_cannot_be_stored_ends_the_core_and_the_next_finishes),
     };
     log_start("test");

@@ -16,11 +16,16 @@ enum { GROW_MARGIN = 64 << 20 };
 
 static const uint8_t tally_name[] = "tally";
 
+static MDB_val tally_place(void) {
+    return (MDB_val){.mv_size = sizeof(tally_name), .mv_data = (void *)(uintptr_t)tally_name};
+}
+
 static const char *const db_names[DB_COUNT] = {
     "meta",    "subjects",   "consents",      "services",      "sans",    "projects", "ethics",  "policies",
     "files",   "file-names", "subject-files", "dataset-files", "blobs",   "pages",    "uploads", "upload-objects",
     "grants",  "requests",   "jobs",          "chains",        "records", "nodes",    "objects", "names",
-    "pending", "shreds",     "removed",       "retired",       "escrows", "failures", "backups", "held"};
+    "pending", "shreds",     "removed",       "retired",       "escrows", "failures", "backups", "held",
+    "subject-keys"};
 
 const char *index_db_name(enum index_db db) {
     return db_names[db];
@@ -110,7 +115,7 @@ static void forget_tally(struct index *i) {
 /* Its own value says which key the others are under, so it is tried with both. */
 static int open_tally(struct index *i, const MDB_val *v) {
     static uint8_t bytes[TALLY_VALUE_MAX];
-    MDB_val k = {.mv_size = sizeof(tally_name), .mv_data = (void *)(uintptr_t)tally_name};
+    MDB_val k = tally_place();
     size_t n = 0;
     bool next = i->keys.next != NULL && open_with(i, NEXT, DB_META, &k, v, bytes, sizeof(bytes), &n) == VAULT_OK;
     int result = next ? VAULT_OK : open_with(i, PRESENT, DB_META, &k, v, bytes, sizeof(bytes), &n);
@@ -128,7 +133,7 @@ static int open_tally(struct index *i, const MDB_val *v) {
 static int load_tally(struct index *i) {
     MDB_txn *t = NULL;
     MDB_val v;
-    MDB_val k = {.mv_size = sizeof(tally_name), .mv_data = (void *)(uintptr_t)tally_name};
+    MDB_val k = tally_place();
     uint8_t first[INDEX_KEY_MAX];
     size_t n = 0;
     int result = reading(i, &t);
@@ -251,8 +256,8 @@ uint64_t index_changes(const struct index *i) {
     return i->changes;
 }
 
-size_t associated(const struct index *i, enum which which, enum index_db db, const void *key, size_t key_size,
-                  uint8_t to[AD_MAX]) {
+static size_t associated(const struct index *i, enum which which, enum index_db db, const void *key, size_t key_size,
+                         uint8_t to[AD_MAX]) {
     struct writer w = writer_of(to, AD_MAX);
     write_u8(&w, (uint8_t)db);
     write_u32(&w, i->keys.generation + (which == NEXT));
@@ -260,9 +265,23 @@ size_t associated(const struct index *i, enum which which, enum index_db db, con
     return w.used;
 }
 
+bool is_sealed_already(enum index_db db) {
+    return db == DB_SUBJECT_KEYS;
+}
+
+static int take_as_it_is(const MDB_val *v, void *to, size_t size, size_t *ret_n) {
+    if (v->mv_size > size)
+        return VAULT_E_LIMIT;
+    copy_bytes(to, size, v->mv_data, v->mv_size);
+    *ret_n = v->mv_size;
+    return VAULT_OK;
+}
+
 int open_with(struct index *i, enum which which, enum index_db db, const MDB_val *k, const MDB_val *v, void *to,
               size_t size, size_t *ret_n) {
     uint8_t ad[AD_MAX];
+    if (is_sealed_already(db))
+        return take_as_it_is(v, to, size, ret_n);
     if (v->mv_size < SEAL_OVERHEAD)
         return VAULT_E_DAMAGED;
     if (v->mv_size - SEAL_OVERHEAD > size)
@@ -351,21 +370,21 @@ static int untally(struct index *i, enum index_db db, MDB_val *k) {
     return result;
 }
 
-/* Seals into the environment; *ret (may be NULL) is what was stored. */
-static int put_sealed(struct index *i, enum index_db db, const void *key, size_t key_size, const void *from, size_t n,
-                      MDB_val *ret) {
+int seal_with(struct index *i, enum which which, enum index_db db, const MDB_val *k, const void *from, size_t n,
+              MDB_val *ret) {
     uint8_t ad[AD_MAX];
-    enum which which = key_of(i, db, key, key_size);
-    size_t ad_size = associated(i, which, db, key, key_size, ad);
-    int result = seal_bytes(which == NEXT ? i->keys.next : i->keys.key, ad, ad_size, from, n, i->sealed);
-    if (result != VAULT_OK)
-        return result;
-    MDB_val k = {.mv_size = key_size, .mv_data = (void *)(uintptr_t)key};
-    MDB_val v = {.mv_size = n + SEAL_OVERHEAD, .mv_data = i->sealed};
-    result = result_of(mdb_put(i->write, i->dbs[db], &k, &v, 0));
-    if (ret != NULL)
-        *ret = (MDB_val){.mv_size = n + SEAL_OVERHEAD, .mv_data = i->sealed};
-    return result;
+    size_t ad_size = associated(i, which, db, k->mv_data, k->mv_size, ad);
+    *ret = (MDB_val){.mv_size = n + SEAL_OVERHEAD, .mv_data = i->sealed};
+    return seal_bytes(which == NEXT ? i->keys.next : i->keys.key, ad, ad_size, from, n, i->sealed);
+}
+
+/* Stores it, sealed unless it is; *ret is what was stored, good until the next call. */
+static int put_sealed(struct index *i, enum index_db db, MDB_val *k, const void *from, size_t n, MDB_val *ret) {
+    *ret = (MDB_val){.mv_size = n, .mv_data = (void *)(uintptr_t)from};
+    int result = is_sealed_already(db) ? VAULT_OK
+                                       : seal_with(i, key_of(i, db, k->mv_data, k->mv_size), db, k, from, n, ret);
+    MDB_val v = *ret;
+    return result == VAULT_OK ? result_of(mdb_put(i->write, i->dbs[db], k, &v, 0)) : result;
 }
 
 int index_put(struct index *i, enum index_db db, const void *key, size_t key_size, const void *from, size_t n) {
@@ -376,7 +395,7 @@ int index_put(struct index *i, enum index_db db, const void *key, size_t key_siz
     i->changes++;
     int result = untally(i, db, &k);
     if (result == VAULT_OK || result == VAULT_NOT_FOUND)
-        result = put_sealed(i, db, key, key_size, from, n, &v);
+        result = put_sealed(i, db, &k, from, n, &v);
     if (result == VAULT_OK)
         tally_change(i, db, &k, &v, tally_add);
     return result;
@@ -403,6 +422,7 @@ static bool space_is_gone(struct index *i) {
 static int store_tally(struct index *i) {
     uint8_t bytes[TALLY_VALUE_MAX];
     size_t n = TALLY_SIZE;
+    MDB_val k = tally_place(), v;
     if (i->changes == i->changes_stored)
         return VAULT_OK;
     i->changes_stored = i->changes;
@@ -410,7 +430,7 @@ static int store_tally(struct index *i) {
         n = reseal_encode(i, bytes);
     else
         tally_encode(&i->tally[PRESENT], bytes);
-    int result = put_sealed(i, DB_META, tally_name, sizeof(tally_name), bytes, n, NULL);
+    int result = put_sealed(i, DB_META, &k, bytes, n, &v);
     wipe(bytes, sizeof(bytes));
     return result;
 }

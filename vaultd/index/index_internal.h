@@ -56,10 +56,13 @@ void place_move(struct place *p, int db, const void *key, size_t key_size);
 enum which key_of(const struct index *i, enum index_db db, const void *key, size_t key_size);
 /* The tally's own entry, which no sum holds. */
 bool is_own(enum index_db db, const MDB_val *k);
-/* u8 database ‖ u32 generation ‖ key: a value put under another key or into another database does not open. */
-size_t associated(const struct index *i, enum which which, enum index_db db, const void *key, size_t key_size,
-                  uint8_t to[AD_MAX]);
-/* What is stored, unsealed with one key. VAULT_E_DAMAGED, VAULT_E_LIMIT. */
+/* Wrapped keys: what is stored of them is what was given. */
+bool is_sealed_already(enum index_db db);
+/* Sealed with one key, in i->sealed. The associated data is u8 database ‖ u32 generation ‖ key: a value put under
+ * another key or into another database does not open. VAULT_E_CRYPTO. */
+int seal_with(struct index *i, enum which which, enum index_db db, const MDB_val *k, const void *from, size_t n,
+              MDB_val *ret);
+/* What is stored, unsealed with one key, unless it is_sealed_already. VAULT_E_DAMAGED, VAULT_E_LIMIT. */
 int open_with(struct index *i, enum which which, enum index_db db, const MDB_val *k, const MDB_val *v, void *to,
               size_t size, size_t *ret_n);
 /* Changes the sums that hold this entry, as it is stored. */

@@ -72,11 +72,9 @@ int index_reseal_begin(struct index *i, const struct index_keys *keys) {
 
 /* Puts what is in i->plain under the next key in the place of what the cursor is at. */
 static int put_resealed(struct index *i, MDB_cursor *c, enum index_db db, MDB_val *k, size_t n) {
-    uint8_t ad[AD_MAX];
-    size_t ad_size = associated(i, NEXT, db, k->mv_data, k->mv_size, ad);
-    int result = seal_bytes(i->keys.next, ad, ad_size, secret_view(i->plain), n, i->sealed);
+    MDB_val v;
+    int result = seal_with(i, NEXT, db, k, secret_view(i->plain), n, &v);
     wipe(secret_edit(i->plain), n);
-    MDB_val v = {.mv_size = n + SEAL_OVERHEAD, .mv_data = i->sealed};
     if (result == VAULT_OK)
         result = result_of(mdb_cursor_put(c, k, &v, MDB_CURRENT));
     if (result == VAULT_OK)
@@ -84,7 +82,7 @@ static int put_resealed(struct index *i, MDB_cursor *c, enum index_db db, MDB_va
     return result;
 }
 
-/* One that does not open, or (blind) was sealed under the next key before its place was lost: it changes its sum. */
+/* One that is sealed already, one that does not open, or (blind) was sealed under the next key before its place was lost: it changes its sum. */
 static void pass_over(struct index *i, enum index_db db, const MDB_val *k, const MDB_val *v) {
     tally_change(i, db, k, v, tally_take);
     place_move(&i->resealed, (int)db, k->mv_data, k->mv_size);
@@ -101,6 +99,10 @@ static int reseal_entry(struct index *i, MDB_cursor *c, const MDB_val *found, co
     copy_bytes(key, sizeof(key), found->mv_data, found->mv_size); /* the page that it is in goes with the change */
     if (is_own(db, &k)) {
         place_move(&i->resealed, (int)db, key, k.mv_size);
+        return VAULT_OK;
+    }
+    if (is_sealed_already(db)) {
+        pass_over(i, db, &k, v);
         return VAULT_OK;
     }
     int result = open_with(i, PRESENT, db, &k, v, secret_edit(i->plain), INDEX_VALUE_MAX, &n);

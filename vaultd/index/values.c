@@ -2,6 +2,7 @@
 
 DEFINE_LAYOUT(meta_value);
 DEFINE_LAYOUT(subject_value);
+DEFINE_LAYOUT(subject_key_value);
 DEFINE_LAYOUT(consent_value);
 DEFINE_LAYOUT(service_value);
 DEFINE_LAYOUT(san_value);

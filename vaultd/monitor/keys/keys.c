@@ -14,7 +14,7 @@
 #include "vault/log.h"
 #include "vault/result.h"
 
-enum { STEP_SUBJECTS = 64 };
+enum { STEP_KEYS = 64 };
 
 static json_t *generations_json(const struct monitor *m) {
     const struct keyring *k = m->keyring;
@@ -277,44 +277,26 @@ int answer_key_rotate(struct request *q) {
     return r->retire != 0 ? retire(q) : kind->rotate(q);
 }
 
-static int rewrap(struct monitor *m, const uint8_t subject[HASH_SIZE], uint32_t generation) {
-    static struct subject_value s;
-    int result = index_get_record(m->index, DB_SUBJECTS, subject, HASH_SIZE, &layout_subject_value, &s);
-    if (result != VAULT_OK || s.generation >= generation) /* never back: a shred counts on the last one that wrapped */
-        return result;
-    result = subject_key_rewrap(m, &s, subject, generation);
-    return result == VAULT_OK ? index_put_record(m->index, DB_SUBJECTS, subject, HASH_SIZE, &layout_subject_value, &s)
-                              : result;
-}
-
 static int kek_end(struct monitor *m, const struct job_value *j) {
     char detail[96];
     struct event e = {.name = "key.rotated", .outcome = "done", .action = 'U', .detail = detail};
-    if (!format_string(detail, sizeof(detail), "kek to generation %u, %llu subjects, %llu damaged", j->generation,
+    if (!format_string(detail, sizeof(detail), "kek to generation %u, %llu keys, %llu damaged", j->generation,
                        (unsigned long long)j->done, (unsigned long long)j->failed))
         return VAULT_E_STATE;
     m->meta.clean = j->failed == 0 ? j->generation : 0;
     return journal(m, &e, NULL);
 }
 
-/* Rewraps the next subjects. A damaged one is left as it is and said so: the others must not wait for it. */
+/* Rewraps the next ones. A damaged one is left as it is and said so: the others must not wait for it. */
 static int kek_step(struct monitor *m, struct job_value *j) {
-    uint8_t key[INDEX_KEY_MAX];
-    size_t size = 0;
-    for (unsigned n = 0; n < STEP_SUBJECTS && n < m->job_room; n++) {
-        int result = index_next(m->index, DB_SUBJECTS, NULL, 0, j->cursor, j->cursor_size, key, &size);
-        if (result == VAULT_OK)
-            result = size == HASH_SIZE ? rewrap(m, key, j->generation) : VAULT_E_DAMAGED;
-        if (result == VAULT_E_DAMAGED)
-            log_error("rotation: a subject's entry is damaged and was not rewrapped");
-        else if (result != VAULT_OK)
-            return result;
-        j->failed += result == VAULT_E_DAMAGED;
-        copy_bytes(j->cursor, sizeof(j->cursor), key, size);
-        j->cursor_size = (uint32_t)size;
-        j->done++;
-    }
-    return VAULT_OK;
+    uint64_t done, damaged;
+    uint64_t most = m->job_room < STEP_KEYS ? m->job_room : STEP_KEYS;
+    size_t size = j->cursor_size;
+    int result = subject_keys_rewrap(m, j->generation, most, j->cursor, &size, &done, &damaged);
+    j->cursor_size = (uint32_t)size;
+    j->done += done;
+    j->failed += damaged;
+    return result;
 }
 
 const struct job_kind job_kek = {"kek", kek_step, kek_end};

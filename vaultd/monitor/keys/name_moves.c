@@ -124,7 +124,7 @@ static int move_keys(const struct move *v) {
     if (result == VAULT_OK)
         result = move_files(v, &s);
     if (result == VAULT_OK)
-        result = subject_key_move(v->m, &s, old, new);
+        result = subject_keys_move(v->m, &s, old, new, v->trial);
     if (result == VAULT_OK && !v->trial)
         result = index_put_record(v->m->index, DB_SUBJECTS, new, HASH_SIZE, &layout_subject_value, &s);
     if (result == VAULT_OK && !v->trial)

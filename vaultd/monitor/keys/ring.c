@@ -14,8 +14,9 @@ static int activate(struct monitor *m, struct job_value *job) {
     m->meta.epoch = keyring_epoch(m->keyring);
     m->meta.generation = keyring_newest(m->keyring);
     m->meta.intent = INTENT_NONE;
-    *job = (struct job_value){.generation = m->meta.generation, .total = m->meta.subjects};
-    return job_begin(m, job_kek.what, job);
+    *job = (struct job_value){.generation = m->meta.generation};
+    int result = index_count(m->index, DB_SUBJECT_KEYS, &job->total);
+    return result == VAULT_OK ? job_begin(m, job_kek.what, job) : result;
 }
 
 static int replace_seal(struct monitor *m, const struct seal *seal, struct secret **root) {

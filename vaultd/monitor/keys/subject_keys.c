@@ -1,97 +1,166 @@
 #include "subject_keys.h"
 
+#include "vault/log.h"
 #include "vault/result.h"
 
-static void keep_old_key(struct subject_value *s) {
-    COPY_ARRAY(s->old_key, s->key);
-    s->old_key_size = WRAP_SIZE;
+/* ---- entries ---- */
+
+enum { ENTRY = HASH_SIZE + 4 };
+
+static void entry_of(const uint8_t owner[HASH_SIZE], uint32_t number, uint8_t ret[ENTRY]) {
+    copy_bytes(ret, ENTRY, owner, HASH_SIZE);
+    put_be32(ret + HASH_SIZE, number);
 }
 
-static bool has_old_key(const struct subject_value *s) {
-    return s->turning != 0 && s->old_key_size == WRAP_SIZE;
+static int load(struct monitor *m, const uint8_t entry[ENTRY], struct subject_key_value *ret) {
+    int result = index_get_record(m->index, DB_SUBJECT_KEYS, entry, ENTRY, &layout_subject_key_value, ret);
+    return result == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : result;
+}
+
+static int unwrap(struct monitor *m, const uint8_t owner[HASH_SIZE], const struct subject_key_value *v,
+                  struct secret **ret) {
+    const struct secret *kek = keyring_kek(m->keyring, v->generation);
+    return kek == NULL ? VAULT_E_DAMAGED : key_unwrap(kek, WRAP_SUBJECT, owner, v->generation, v->key, ret);
+}
+
+/* Wraps it for the owner whom the entry names. */
+static int store(struct monitor *m, const uint8_t entry[ENTRY], const struct secret *key, uint32_t generation) {
+    struct subject_key_value v = {.generation = generation};
+    const struct secret *kek = keyring_kek(m->keyring, generation);
+    int result = kek == NULL ? VAULT_E_DAMAGED : key_wrap(kek, WRAP_SUBJECT, entry, generation, key, v.key);
+    return result == VAULT_OK
+               ? index_put_record(m->index, DB_SUBJECT_KEYS, entry, ENTRY, &layout_subject_key_value, &v)
+               : result;
+}
+
+/* ---- the keys of a subject ---- */
+
+static bool is_in_use(const struct subject_value *s, uint32_t number) {
+    return s->shredded == 0 && number > 0 &&
+           (number == s->key_number || (s->turning != TURN_NONE && number + 1 == s->key_number));
 }
 
 int subject_key_give(struct monitor *m, struct subject_value *s) {
-    uint8_t owner[HASH_SIZE];
-    uint8_t wrapped[WRAP_SIZE];
+    uint8_t owner[HASH_SIZE], entry[ENTRY];
     CLEANUP_SECRET struct secret *key = NULL;
-    uint32_t generation = m->meta.generation;
-    const struct secret *kek = keyring_kek(m->keyring, generation);
-    if (s->turning != 0)
+    if (s->turning != TURN_NONE)
         return VAULT_E_STATE;
     name_hash(m, NAME_SUBJECT, s->subject, NULL, owner);
-    int result = kek == NULL ? VAULT_E_DAMAGED : secret_random(&key, SECRET_KEY_SIZE);
-    if (result == VAULT_OK && s->key_number > 0)
-        result = subject_key_rewrap(m, s, owner, generation); /* one generation wraps both */
+    entry_of(owner, s->key_number + 1, entry);
+    int result = secret_random(&key, SECRET_KEY_SIZE);
     if (result == VAULT_OK)
-        result = key_wrap(kek, WRAP_SUBJECT, owner, generation, key, wrapped);
+        result = store(m, entry, key, m->meta.generation);
     if (result != VAULT_OK)
         return result;
-    s->turning = s->key_number > 0;
-    if (s->turning)
-        keep_old_key(s);
-    COPY_ARRAY(s->key, wrapped);
-    s->generation = generation;
+    s->turning = s->key_number > 0 ? TURN_UNDER_WAY : TURN_NONE;
     s->key_number++;
     return VAULT_OK;
 }
 
-static int rewrap(const struct secret *from, const struct secret *to, const uint8_t owner[HASH_SIZE],
-                  const struct subject_value *s, uint32_t generation, uint8_t wrapped[WRAP_SIZE]) {
-    CLEANUP_SECRET struct secret *key = NULL;
-    int result = key_unwrap(from, WRAP_SUBJECT, owner, s->generation, wrapped, &key);
-    return result == VAULT_OK ? key_wrap(to, WRAP_SUBJECT, owner, generation, key, wrapped) : result;
-}
-
-int subject_key_rewrap(struct monitor *m, struct subject_value *s, const uint8_t owner[HASH_SIZE],
-                       uint32_t generation) {
-    const struct secret *from = keyring_kek(m->keyring, s->generation);
-    const struct secret *to = keyring_kek(m->keyring, generation);
-    if (s->shredded != 0 || s->generation == generation)
+int subject_key_generation(struct monitor *m, const struct subject_value *s, uint32_t *ret) {
+    struct subject_key_value v;
+    uint8_t owner[HASH_SIZE], entry[ENTRY];
+    *ret = 0;
+    if (s->shredded != 0)
         return VAULT_OK;
-    if (from == NULL || to == NULL)
-        return VAULT_E_DAMAGED;
-    int result = rewrap(from, to, owner, s, generation, s->key);
-    if (result == VAULT_OK && has_old_key(s))
-        result = rewrap(from, to, owner, s, generation, s->old_key);
+    name_hash(m, NAME_SUBJECT, s->subject, NULL, owner);
+    entry_of(owner, s->key_number, entry);
+    int result = load(m, entry, &v);
     if (result == VAULT_OK)
-        s->generation = generation;
+        *ret = v.generation;
     return result;
 }
 
-static int rebind(const struct secret *kek, const uint8_t from[HASH_SIZE], const uint8_t to[HASH_SIZE],
-                  uint32_t generation, uint8_t wrapped[WRAP_SIZE]) {
+/* Never back: a shred counts on the last one that wrapped. */
+static int rewrap(struct monitor *m, const uint8_t entry[ENTRY], uint32_t generation) {
+    struct subject_key_value v;
     CLEANUP_SECRET struct secret *key = NULL;
-    int result = key_unwrap(kek, WRAP_SUBJECT, from, generation, wrapped, &key);
-    return result == VAULT_OK ? key_wrap(kek, WRAP_SUBJECT, to, generation, key, wrapped) : result;
+    int result = load(m, entry, &v);
+    if (result != VAULT_OK || v.generation >= generation)
+        return result;
+    result = unwrap(m, entry, &v, &key);
+    return result == VAULT_OK ? store(m, entry, key, generation) : result;
 }
 
-int subject_key_move(struct monitor *m, struct subject_value *s, const uint8_t from[HASH_SIZE],
-                     const uint8_t to[HASH_SIZE]) {
-    const struct secret *kek = keyring_kek(m->keyring, s->generation);
-    if (s->shredded != 0)
-        return VAULT_OK;
-    int result = kek == NULL ? VAULT_E_DAMAGED : rebind(kek, from, to, s->generation, s->key);
-    return result == VAULT_OK && has_old_key(s) ? rebind(kek, from, to, s->generation, s->old_key) : result;
+int subject_keys_rewrap(struct monitor *m, uint32_t generation, uint64_t most, uint8_t after[INDEX_KEY_MAX],
+                        size_t *size, uint64_t *ret_done, uint64_t *ret_damaged) {
+    int result = VAULT_OK;
+    for (*ret_done = *ret_damaged = 0; *ret_done < most; ++*ret_done) {
+        result = index_next(m->index, DB_SUBJECT_KEYS, NULL, 0, after, *size, after, size);
+        if (result == VAULT_OK)
+            result = *size == ENTRY ? rewrap(m, after, generation) : VAULT_E_DAMAGED;
+        if (result != VAULT_OK && result != VAULT_E_DAMAGED)
+            return result;
+        if (result == VAULT_E_DAMAGED)
+            log_error("rotation: a subject's key is damaged and was not rewrapped");
+        *ret_damaged += result == VAULT_E_DAMAGED;
+    }
+    return VAULT_OK;
 }
 
-void subject_key_forget(struct subject_value *s, bool all) {
-    wipe(s->old_key, sizeof(s->old_key));
-    s->old_key_size = 0;
-    if (all)
-        wipe(s->key, sizeof(s->key));
-    s->turning = 0;
+static int move(struct monitor *m, const uint8_t from[ENTRY], const uint8_t to[ENTRY], bool trial) {
+    struct subject_key_value v;
+    CLEANUP_SECRET struct secret *key = NULL;
+    int result = load(m, from, &v);
+    if (result == VAULT_OK)
+        result = unwrap(m, from, &v, &key);
+    if (result == VAULT_OK && !trial)
+        result = store(m, to, key, v.generation);
+    return result == VAULT_OK && !trial ? index_delete(m->index, DB_SUBJECT_KEYS, from, ENTRY) : result;
+}
+
+int subject_keys_move(struct monitor *m, const struct subject_value *s, const uint8_t from[HASH_SIZE],
+                      const uint8_t to[HASH_SIZE], bool trial) {
+    uint8_t old[ENTRY], new[ENTRY];
+    int result = VAULT_OK;
+    for (uint32_t n = s->key_number; result == VAULT_OK && is_in_use(s, n); n--) {
+        entry_of(from, n, old);
+        entry_of(to, n, new);
+        result = move(m, old, new, trial);
+    }
+    return result;
+}
+
+/* One whose entry is gone or damaged may have been under any. */
+static int forget(struct monitor *m, const uint8_t entry[ENTRY], uint32_t *newest) {
+    struct subject_key_value v;
+    int result = load(m, entry, &v);
+    if (result == VAULT_E_DAMAGED)
+        v.generation = m->meta.generation;
+    else if (result != VAULT_OK)
+        return result;
+    if (v.generation > *newest)
+        *newest = v.generation;
+    result = index_delete(m->index, DB_SUBJECT_KEYS, entry, ENTRY);
+    return result == VAULT_NOT_FOUND ? VAULT_OK : result;
+}
+
+int subject_keys_forget(struct monitor *m, struct subject_value *s, bool all, uint32_t *ret) {
+    uint8_t owner[HASH_SIZE], entry[ENTRY];
+    int result = VAULT_OK;
+    *ret = 0;
+    name_hash(m, NAME_SUBJECT, s->subject, NULL, owner);
+    for (uint32_t n = all ? s->key_number : s->key_number - 1; result == VAULT_OK && is_in_use(s, n); n--) {
+        entry_of(owner, n, entry);
+        result = forget(m, entry, ret);
+    }
+    if (result == VAULT_OK)
+        s->turning = TURN_NONE;
+    return result;
 }
 
 static int subject_key_open(struct monitor *m, const struct subject_value *s, uint32_t number, struct secret **ret) {
-    uint8_t owner[HASH_SIZE];
-    const struct secret *kek = keyring_kek(m->keyring, s->generation);
-    bool before = has_old_key(s) && number + 1 == s->key_number;
-    if (kek == NULL || s->shredded != 0 || (number != s->key_number && !before))
+    struct subject_key_value v;
+    uint8_t owner[HASH_SIZE], entry[ENTRY];
+    if (!is_in_use(s, number))
         return VAULT_E_DAMAGED;
     name_hash(m, NAME_SUBJECT, s->subject, NULL, owner);
-    return key_unwrap(kek, WRAP_SUBJECT, owner, s->generation, before ? s->old_key : s->key, ret);
+    entry_of(owner, number, entry);
+    int result = load(m, entry, &v);
+    return result == VAULT_OK ? unwrap(m, owner, &v, ret) : result;
 }
+
+/* ---- data keys ---- */
 
 static void owner_of(const uint8_t blob[ID_SIZE], uint8_t ret[WRAP_OWNER]) {
     wipe(ret, WRAP_OWNER);

@@ -2,13 +2,16 @@
 #include "vaultd/monitor/access/listing.h"
 #include "vaultd/monitor/keys/shreds.h"
 #include "vaultd/monitor/keys/subject_keys.h"
+#include "vault/log.h"
 #include "vault/result.h"
 
 static json_t *subject_json(struct request *q, const void *record) {
     const struct subject_value *s = record;
-    (void)q;
+    uint32_t generation = 0;
+    if (subject_key_generation(q->monitor, s, &generation) != VAULT_OK)
+        log_error("keys: a subject's key is gone or damaged"); /* a read of their files tells its client */
     return json_pack("{s:s, s:b, s:o, s:i, s:I, s:o, s:o}", "subject", s->subject, "opt_out", s->opt_out != 0, "added",
-                     json_time(s->added), "generation", (int)s->generation, "files", (json_int_t)s->files, "consent",
+                     json_time(s->added), "generation", (int)generation, "files", (json_int_t)s->files, "consent",
                      s->consent == 0 ? json_null() : json_integer((json_int_t)s->consent), "shredded",
                      s->shredded == 0 ? json_null() : json_time(s->shredded));
 }
