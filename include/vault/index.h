@@ -135,7 +135,21 @@ const char *index_db_name(enum index_db db);
 int index_next(struct index *i, enum index_db db, const void *prefix, size_t prefix_size, const void *after,
                size_t after_size, uint8_t ret_key[INDEX_KEY_MAX], size_t *ret_key_size);
 
-/* The same for records; a value that does not decode is VAULT_E_DAMAGED. */
+/* Changes the next entries of a database after the key `after` (*size 0: from the start), up to `most`, each in its
+ * place: `change` has the value in the clear, and leaves another of the same size (VAULT_OK), or the same (VAULT_AGAIN),
+ * or finds it damaged (VAULT_E_DAMAGED: it stays); any other result ends it. `after` becomes the last of them, *ret_done
+ * and *ret_damaged how many they were. VAULT_NOT_FOUND: none is left. VAULT_E_STATE (no transaction), VAULT_E_FULL,
+ * VAULT_E_IO. */
+struct index_rewrite {
+    enum index_db db;
+    uint64_t most;
+    int (*change)(void *context, const uint8_t *key, size_t key_size, uint8_t *value, size_t n);
+    void *context;
+};
+int index_rewrite(struct index *i, const struct index_rewrite *how, uint8_t after[INDEX_KEY_MAX], size_t *size,
+                  uint64_t *ret_done, uint64_t *ret_damaged);
+
+/* index_get and index_put for records; a value that does not decode is VAULT_E_DAMAGED. */
 int index_get_record(struct index *i, enum index_db db, const void *key, size_t key_size, const struct layout *l,
                      void *ret_record);
 int index_put_record(struct index *i, enum index_db db, const void *key, size_t key_size, const struct layout *l,

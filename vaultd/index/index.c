@@ -256,6 +256,7 @@ uint64_t index_changes(const struct index *i) {
     return i->changes;
 }
 
+/* u8 database ‖ u32 generation ‖ key: a value put under another key or into another database does not open. */
 static size_t associated(const struct index *i, enum which which, enum index_db db, const void *key, size_t key_size,
                          uint8_t to[AD_MAX]) {
     struct writer w = writer_of(to, AD_MAX);
@@ -370,21 +371,35 @@ static int untally(struct index *i, enum index_db db, MDB_val *k) {
     return result;
 }
 
-int seal_with(struct index *i, enum which which, enum index_db db, const MDB_val *k, const void *from, size_t n,
-              MDB_val *ret) {
+/* As it is stored: sealed, unless it is already. *ret is good until the next call, and as long as `from`. */
+static int make_stored(struct index *i, enum index_db db, const MDB_val *k, const void *from, size_t n, MDB_val *ret) {
     uint8_t ad[AD_MAX];
+    *ret = (MDB_val){.mv_size = n, .mv_data = (void *)(uintptr_t)from};
+    if (is_sealed_already(db))
+        return VAULT_OK;
+    enum which which = key_of(i, db, k->mv_data, k->mv_size);
     size_t ad_size = associated(i, which, db, k->mv_data, k->mv_size, ad);
     *ret = (MDB_val){.mv_size = n + SEAL_OVERHEAD, .mv_data = i->sealed};
     return seal_bytes(which == NEXT ? i->keys.next : i->keys.key, ad, ad_size, from, n, i->sealed);
 }
 
-/* Stores it, sealed unless it is; *ret is what was stored, good until the next call. */
-static int put_sealed(struct index *i, enum index_db db, MDB_val *k, const void *from, size_t n, MDB_val *ret) {
-    *ret = (MDB_val){.mv_size = n, .mv_data = (void *)(uintptr_t)from};
-    int result = is_sealed_already(db) ? VAULT_OK
-                                       : seal_with(i, key_of(i, db, k->mv_data, k->mv_size), db, k, from, n, ret);
+/* *ret is what was stored. */
+static int put_stored(struct index *i, enum index_db db, MDB_val *k, const void *from, size_t n, MDB_val *ret) {
+    int result = make_stored(i, db, k, from, n, ret);
     MDB_val v = *ret;
     return result == VAULT_OK ? result_of(mdb_put(i->write, i->dbs[db], k, &v, 0)) : result;
+}
+
+int put_plain_at(struct index *i, MDB_cursor *c, enum index_db db, MDB_val *k, size_t n) {
+    MDB_val v;
+    int result = make_stored(i, db, k, secret_view(i->plain), n, &v);
+    MDB_val stored = v;
+    if (result == VAULT_OK)
+        result = result_of(mdb_cursor_put(c, k, &stored, MDB_CURRENT));
+    if (result == VAULT_OK)
+        tally_change(i, db, k, &v, tally_add);
+    wipe(secret_edit(i->plain), n);
+    return result;
 }
 
 int index_put(struct index *i, enum index_db db, const void *key, size_t key_size, const void *from, size_t n) {
@@ -395,7 +410,7 @@ int index_put(struct index *i, enum index_db db, const void *key, size_t key_siz
     i->changes++;
     int result = untally(i, db, &k);
     if (result == VAULT_OK || result == VAULT_NOT_FOUND)
-        result = put_sealed(i, db, &k, from, n, &v);
+        result = put_stored(i, db, &k, from, n, &v);
     if (result == VAULT_OK)
         tally_change(i, db, &k, &v, tally_add);
     return result;
@@ -430,7 +445,7 @@ static int store_tally(struct index *i) {
         n = reseal_encode(i, bytes);
     else
         tally_encode(&i->tally[PRESENT], bytes);
-    int result = put_sealed(i, DB_META, &k, bytes, n, &v);
+    int result = put_stored(i, DB_META, &k, bytes, n, &v);
     wipe(bytes, sizeof(bytes));
     return result;
 }

@@ -58,10 +58,9 @@ enum which key_of(const struct index *i, enum index_db db, const void *key, size
 bool is_own(enum index_db db, const MDB_val *k);
 /* Wrapped keys: what is stored of them is what was given. */
 bool is_sealed_already(enum index_db db);
-/* Sealed with one key, in i->sealed. The associated data is u8 database ‖ u32 generation ‖ key: a value put under
- * another key or into another database does not open. VAULT_E_CRYPTO. */
-int seal_with(struct index *i, enum which which, enum index_db db, const MDB_val *k, const void *from, size_t n,
-              MDB_val *ret);
+/* Stores the n bytes of i->plain, which it wipes, in the place of what the cursor is at, and adds them to the sums.
+ * VAULT_E_CRYPTO, VAULT_E_FULL, VAULT_E_IO. */
+int put_plain_at(struct index *i, MDB_cursor *c, enum index_db db, MDB_val *k, size_t n);
 /* What is stored, unsealed with one key, unless it is_sealed_already. VAULT_E_DAMAGED, VAULT_E_LIMIT. */
 int open_with(struct index *i, enum which which, enum index_db db, const MDB_val *k, const MDB_val *v, void *to,
               size_t size, size_t *ret_n);

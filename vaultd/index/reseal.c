@@ -70,19 +70,8 @@ int index_reseal_begin(struct index *i, const struct index_keys *keys) {
     return VAULT_OK;
 }
 
-/* Puts what is in i->plain under the next key in the place of what the cursor is at. */
-static int put_resealed(struct index *i, MDB_cursor *c, enum index_db db, MDB_val *k, size_t n) {
-    MDB_val v;
-    int result = seal_with(i, NEXT, db, k, secret_view(i->plain), n, &v);
-    wipe(secret_edit(i->plain), n);
-    if (result == VAULT_OK)
-        result = result_of(mdb_cursor_put(c, k, &v, MDB_CURRENT));
-    if (result == VAULT_OK)
-        tally_change(i, db, k, &v, tally_add);
-    return result;
-}
-
-/* One that is sealed already, one that does not open, or (blind) was sealed under the next key before its place was lost: it changes its sum. */
+/* One that no index key seals, that does not open, or (blind) was sealed under the next key before its place was lost:
+ * it changes its sum. */
 static void pass_over(struct index *i, enum index_db db, const MDB_val *k, const MDB_val *v) {
     tally_change(i, db, k, v, tally_take);
     place_move(&i->resealed, (int)db, k->mv_data, k->mv_size);
@@ -109,7 +98,7 @@ static int reseal_entry(struct index *i, MDB_cursor *c, const MDB_val *found, co
     if (result == VAULT_OK) {
         tally_change(i, db, &k, v, tally_take);
         place_move(&i->resealed, (int)db, key, k.mv_size);
-        return put_resealed(i, c, db, &k, n);
+        return put_plain_at(i, c, db, &k, n);
     }
     bool done = i->blind && open_with(i, NEXT, db, &k, v, secret_edit(i->plain), INDEX_VALUE_MAX, &n) == VAULT_OK;
     wipe(secret_edit(i->plain), INDEX_VALUE_MAX);

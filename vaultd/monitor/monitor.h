@@ -339,6 +339,7 @@ struct monitor {
 
     uint64_t job_ran; /* loop_now_ms of the end of a job's last slice */
     uint64_t job_slices;
+    uint64_t job_took; /* milliseconds of its slices since it rested */
     uint64_t job_again;       /* loop_now_ms: no step before; 0: at once; UINT64_MAX: not before jobs_wake */
     uint64_t job_due;         /* microseconds by that clock: when the next entry of a job with a rate is due */
     uint32_t job_broken;      /* the job whose last step met a page that cannot be read; 0: none */
@@ -652,6 +653,8 @@ void uploads_object_removed(struct monitor *m, const struct msg_object_removed *
 int jobs_step(struct monitor *m, bool *ret_more);
 /* Milliseconds until the job that waits wants its next step, -1: none does. */
 int jobs_tick(const struct monitor *m);
+/* After a batch: while a grant is open, the job waits for three quarters of what its part in the batch took. */
+void jobs_rest(struct monitor *m);
 /* What the first job waits for may have come, or nothing is known of it any more: its next step is due. */
 void jobs_wake(struct monitor *m);
 

@@ -268,6 +268,7 @@ static void check_on(struct monitor *m, bool *more) {
 static void end_batch(struct monitor *m, bool *more) {
     if (batch_finish(m) != VAULT_OK) /* answered and logged */
         *more = false;               /* what failed is tried again, but not without end */
+    jobs_rest(m);
     token_tick(m);
     check_on(m, more);
 }

@@ -23,11 +23,17 @@ static int unwrap(struct monitor *m, const uint8_t owner[HASH_SIZE], const struc
     return kek == NULL ? VAULT_E_DAMAGED : key_unwrap(kek, WRAP_SUBJECT, owner, v->generation, v->key, ret);
 }
 
+static int wrap(struct monitor *m, const uint8_t owner[HASH_SIZE], const struct secret *key, uint32_t generation,
+                struct subject_key_value *ret) {
+    const struct secret *kek = keyring_kek(m->keyring, generation);
+    ret->generation = generation;
+    return kek == NULL ? VAULT_E_DAMAGED : key_wrap(kek, WRAP_SUBJECT, owner, generation, key, ret->key);
+}
+
 /* Wraps it for the owner whom the entry names. */
 static int store(struct monitor *m, const uint8_t entry[ENTRY], const struct secret *key, uint32_t generation) {
-    struct subject_key_value v = {.generation = generation};
-    const struct secret *kek = keyring_kek(m->keyring, generation);
-    int result = kek == NULL ? VAULT_E_DAMAGED : key_wrap(kek, WRAP_SUBJECT, entry, generation, key, v.key);
+    struct subject_key_value v;
+    int result = wrap(m, entry, key, generation, &v);
     return result == VAULT_OK
                ? index_put_record(m->index, DB_SUBJECT_KEYS, entry, ENTRY, &layout_subject_key_value, &v)
                : result;
@@ -71,32 +77,44 @@ int subject_key_generation(struct monitor *m, const struct subject_value *s, uin
     return result;
 }
 
+/* ---- under another generation ---- */
+
+struct rewrap {
+    struct monitor *m;
+    uint32_t generation;
+};
+
 /* Never back: a shred counts on the last one that wrapped. */
-static int rewrap(struct monitor *m, const uint8_t entry[ENTRY], uint32_t generation) {
+static int rewrap(void *context, const uint8_t *entry, size_t size, uint8_t *value, size_t n) {
+    const struct rewrap *to = context;
     struct subject_key_value v;
     CLEANUP_SECRET struct secret *key = NULL;
-    int result = load(m, entry, &v);
-    if (result != VAULT_OK || v.generation >= generation)
-        return result;
-    result = unwrap(m, entry, &v, &key);
-    return result == VAULT_OK ? store(m, entry, key, generation) : result;
+    struct reader r = reader_of(value, n);
+    struct writer w = writer_of(value, n);
+    if (size != ENTRY || layout_decode(&layout_subject_key_value, &r, &v) != VAULT_OK)
+        return VAULT_E_DAMAGED;
+    if (v.generation >= to->generation)
+        return VAULT_AGAIN;
+    int result = unwrap(to->m, entry, &v, &key);
+    if (result == VAULT_OK)
+        result = wrap(to->m, entry, key, to->generation, &v);
+    if (result == VAULT_OK)
+        layout_encode(&layout_subject_key_value, &v, &w);
+    return result;
 }
 
 int subject_keys_rewrap(struct monitor *m, uint32_t generation, uint64_t most, uint8_t after[INDEX_KEY_MAX],
                         size_t *size, uint64_t *ret_done, uint64_t *ret_damaged) {
-    int result = VAULT_OK;
-    for (*ret_done = *ret_damaged = 0; *ret_done < most; ++*ret_done) {
-        result = index_next(m->index, DB_SUBJECT_KEYS, NULL, 0, after, *size, after, size);
-        if (result == VAULT_OK)
-            result = *size == ENTRY ? rewrap(m, after, generation) : VAULT_E_DAMAGED;
-        if (result != VAULT_OK && result != VAULT_E_DAMAGED)
-            return result;
-        if (result == VAULT_E_DAMAGED)
-            log_error("rotation: a subject's key is damaged and was not rewrapped");
-        *ret_damaged += result == VAULT_E_DAMAGED;
-    }
-    return VAULT_OK;
+    struct rewrap to = {.m = m, .generation = generation};
+    struct index_rewrite how = {.db = DB_SUBJECT_KEYS, .most = most, .change = rewrap, .context = &to};
+    int result = index_rewrite(m->index, &how, after, size, ret_done, ret_damaged);
+    if (*ret_damaged != 0)
+        log_error("rotation: keys of subjects are damaged and were not rewrapped count=%llu",
+                  (unsigned long long)*ret_damaged);
+    return result;
 }
+
+/* ---- another hash, and forgetting ---- */
 
 static int move(struct monitor *m, const uint8_t from[ENTRY], const uint8_t to[ENTRY], bool trial) {
     struct subject_key_value v;
@@ -149,6 +167,8 @@ int subject_keys_forget(struct monitor *m, struct subject_value *s, bool all, ui
     return result;
 }
 
+/* ---- data keys ---- */
+
 static int subject_key_open(struct monitor *m, const struct subject_value *s, uint32_t number, struct secret **ret) {
     struct subject_key_value v;
     uint8_t owner[HASH_SIZE], entry[ENTRY];
@@ -159,8 +179,6 @@ static int subject_key_open(struct monitor *m, const struct subject_value *s, ui
     int result = load(m, entry, &v);
     return result == VAULT_OK ? unwrap(m, owner, &v, ret) : result;
 }
-
-/* ---- data keys ---- */
 
 static void owner_of(const uint8_t blob[ID_SIZE], uint8_t ret[WRAP_OWNER]) {
     wipe(ret, WRAP_OWNER);
