@@ -481,6 +481,65 @@ static void it_needs_a_transaction_and_the_next_key(void **state) {
     commit();
 }
 
+/* Leaves every third value, finds every fifth damaged, and adds to the others. */
+static int add_a_thousand(void *context, const uint8_t *entry, size_t size, uint8_t *value, size_t n) {
+    unsigned number = 0;
+    (void)context;
+    assert_true(size > 0 && entry[0] >= '0' && entry[0] <= '9' && n == VALUE);
+    copy_bytes(&number, sizeof(number), value, sizeof(number));
+    if (number % 3 == 0 || number % 5 == 0)
+        return number % 3 == 0 ? VAULT_AGAIN : VAULT_E_DAMAGED;
+    number += 1000;
+    copy_bytes(value, n, &number, sizeof(number));
+    return VAULT_OK;
+}
+
+static void rewrite(size_t d) {
+    struct index_rewrite how = {.db = dbs[d], .most = 7, .change = add_a_thousand};
+    uint8_t after[INDEX_KEY_MAX];
+    size_t size = 0;
+    uint64_t done, damaged, all = 0, bad = 0, expected = 0, expected_bad = 0;
+    int result;
+    assert_int_equal(index_rewrite(ix, &how, after, &size, &done, &damaged), VAULT_E_STATE);
+    begin();
+    while ((result = index_rewrite(ix, &how, after, &size, &done, &damaged)) == VAULT_OK) {
+        all += done;
+        bad += damaged;
+    }
+    assert_int_equal(result, VAULT_NOT_FOUND);
+    commit();
+    for (size_t n = 0; n < NAMES; n++) {
+        bool is_bad = model[d][n] % 5 == 0 && model[d][n] % 3 != 0;
+        expected += model[d][n] != 0;
+        expected_bad += is_bad;
+        if (model[d][n] % 3 != 0 && !is_bad)
+            model[d][n] += 1000;
+    }
+    assert_int_equal(all, expected);
+    assert_int_equal(bad, expected_bad);
+}
+
+/* In a database that is behind the place, in the one that it is in, and in one that no index key seals. */
+static void rewriting_changes_each_entry_in_its_place(void **state) {
+    uint64_t left = 0;
+    unsigned steps = NAMES + NAMES / 4;
+    (void)state;
+    fill();
+    for (size_t d = 0; d < DBS; d++)
+        rewrite(d);
+    expect_model();
+    assert_int_equal(check(), VAULT_OK);
+    reseal_begin();
+    while (steps-- > 0)
+        assert_int_equal(reseal(1, false, &left), VAULT_OK);
+    for (size_t d = 0; d < DBS; d++)
+        rewrite(d);
+    expect_model();
+    assert_int_equal(check(), VAULT_OK);
+    reopen();
+    expect_model();
+}
+
 #define INDEX(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void) {
@@ -497,6 +556,7 @@ int main(void) {
         INDEX(key_that_went_too_early_is_refused),
         INDEX(keys_of_a_moment_earlier_open_it_too),
         INDEX(it_needs_a_transaction_and_the_next_key),
+        INDEX(rewriting_changes_each_entry_in_its_place),
     };
     log_start("test");
     if (secret_start() != VAULT_OK)
