@@ -28,6 +28,7 @@ const struct command *const all_commands[] = {
     &command_policy_show,
     &command_policy_explain,
     &command_policy_test,
+    &command_policy_replay,
     &command_put,
     &command_get,
     &command_list,

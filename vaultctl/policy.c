@@ -19,6 +19,9 @@ static void print_policy(const json_t *document) {
         printf("rules    %s\n", count);
         free(count);
     }
+    const char *changes = json_string_value(json_object_get(document, "changes"));
+    if (changes != NULL)
+        print_line(stdout, "changes  ", changes);
 }
 
 static int run_load(struct call *c) {
@@ -107,6 +110,35 @@ static int run_explain(struct call *c) {
     return outcome;
 }
 
+/* What it came to now, and, if that is another, what is recorded. */
+static void print_replay(const json_t *document, bool same) {
+    static const struct column reasons[] = {{"RULE", "rule"}, {"REASON", "text"}, {NULL, NULL}};
+    static const struct column head[] = {
+        {"record", "seq"}, {"time", "time"}, {"event", "event"}, {"outcome", "outcome"}, {NULL, NULL}};
+    const json_t *recorded = json_object_get(document, "recorded");
+    print_fields(recorded, head);
+    putchar('\n');
+    print_decision(document);
+    if (same)
+        return;
+    puts("\nrecorded with these reasons:");
+    print_table(json_object_get(recorded, "reasons"), reasons);
+}
+
+static int run_replay(struct call *c) {
+    json_t *document;
+    uint64_t seq = 0;
+    if (!number_parse(c->words[0], INT64_MAX, &seq))
+        return fail(c, OUTCOME_USAGE, "'%s' is no number of a record", c->words[0]);
+    int outcome = ask_json(c, "GET", format_text("/v1/decisions/%llu", (unsigned long long)seq), NULL, &document);
+    bool same = json_is_true(json_object_get(document, "same"));
+    if (outcome == OUTCOME_DONE && !print_json(c, document))
+        print_replay(document, same);
+    json_decref(document);
+    return outcome != OUTCOME_DONE || same ? outcome
+                                           : fail(c, OUTCOME_INTEGRITY, "the decision is not the one that is recorded");
+}
+
 static const struct option explain_options[] = {
     {"service", 0, "S", "who would ask (you, without it)", 0},
     {"purpose", 0, "P", "purpose with its particulars, as in the Purpose header", OPTION_REQUIRED},
@@ -122,7 +154,8 @@ const struct command command_policy_load = {
     .summary = "put a policy in force",
     .help =
         "Puts the policy document in FILE (YAML, '-' for standard input) in force. Running reads are decided again.\n"
-        "Once there is a second operator, it waits for the approval of another person ('pending').",
+        "Once there is a second operator, it waits for the approval of another person ('pending'), who sees which of\n"
+        "the last decisions would have been others, and how many open reads would end.",
     .example = "  vaultctl policy load policies/national.yaml",
     .words = 1,
     .run = run_load,
@@ -136,6 +169,19 @@ const struct command command_policy_show = {
     .help = "Shows the policy in force: name, hash and rules.",
     .example = "  vaultctl policy show",
     .run = run_show,
+};
+
+const struct command command_policy_replay = {
+    .name = "policy replay",
+    .area = "Policy",
+    .synopsis = "SEQ",
+    .summary = "decide once more what record SEQ decided",
+    .help = "Decides once more what record SEQ of the audit decided: the same question, with the consent and the "
+            "policy of\n"
+            "then. Exit status 6 if verdict, reasons or obligations are not those that are recorded.",
+    .example = "  vaultctl policy replay 4711",
+    .words = 1,
+    .run = run_replay,
 };
 
 const struct command command_policy_explain = {

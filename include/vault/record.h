@@ -9,13 +9,15 @@
 
 #include "vault/key_change.h"
 
-enum { RECORD_LINE_MAX = 8192, RECORD_REASONS = 32, RECORD_SALT = 16 };
+enum { RECORD_LINE_MAX = 12288, RECORD_REASONS = 32, RECORD_SALT = 16 };
 
 struct record_link {
     bool present;
     uint64_t n;                /* number in this subject's or service's chain, from 0 */
     uint8_t prev[MERKLE_HASH]; /* leaf hash of the one before; zero for the first */
 };
+
+struct json_t;
 
 /* Borrowed strings; NULL or empty is left out of the line. */
 struct record {
@@ -35,6 +37,7 @@ struct record {
     const char *obligations; /* comma-separated tokens, written as a list */
     const char *policy;      /* hex hash */
     uint64_t consent;        /* version; 0: none */
+    struct json_t *asked;    /* what the decision was asked, an object of texts and numbers; NULL: there was none */
     bool has_bytes;
     uint64_t bytes;
     uint64_t ranges;                    /* 0: left out */

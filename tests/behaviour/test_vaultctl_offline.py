@@ -73,7 +73,7 @@ def digest(content):
 
 def test_help_of_every_command_has_an_example():
     names = command_names()
-    assert len(names) == 58
+    assert len(names) == 59
     for name in names:
         done = run(*name.split(), "--help")
         assert done.returncode == 0 and done.stderr == b""
@@ -83,7 +83,7 @@ def test_help_of_every_command_has_an_example():
 
 @pytest.mark.parametrize("words, named", [
     (["frob"], "frob"), (["gc"], "gc"), (["restore"], "NAME"), (["restore", "N", "--checkpoint", "x"], "--checkpoint"), (["backup"], "NAME"), (["backup", "N", "--list"], "N"), (["subject", "shred"], "SUBJECT"),
-    (["pending", "approve", "x"], "x"), (["remove", "nothing"], "nothing"), (["policy", "replay", "3"], "policy replay"),
+    (["pending", "approve", "x"], "x"), (["remove", "nothing"], "nothing"), (["policy", "replay", "x"], "x"),
     (["status", "--frob"], "--frob"), (["get", "S/f", "--purpose", "treatment", "--crypt4gh-to", "k"], "--crypt4gh-to"),
     (["get", "S/f"], "--purpose"), (["get", "nothing", "--purpose", "treatment"], "nothing"),
     (["get", "S/f", "--purpose", "treatment", "--range", "9-3"], "--range"),
@@ -184,6 +184,7 @@ DECISION = {"permitted": False, "reasons": [{"rule": "r", "text": "t"}], "obliga
     (["ethics", "add", "A1", "--project", "P1", "--dataset", "D1,D2", "--until", "2028-01-01"], "POST", "/v1/ethics",
      {"name": "A1", "project": "P1", "datasets": ["D1", "D2"], "until": "2028-01-01"}, {}),
     (["ethics", "revoke", "A1"], "DELETE", "/v1/ethics/A1", None, {}),
+    (["policy", "replay", "4711"], "GET", "/v1/decisions/4711", None, {"same": True, "permitted": True, "verdict": "permit", "reasons": [], "obligations": [], "recorded": {"seq": 4711}}),
     (["policy", "show"], "GET", "/v1/policy", None, {"name": "n", "rules": [{"id": "r", "text": "t"}]}),
     (["policy", "explain", "--service", "s", "--purpose", "treatment", "--file", "S-1/f"], "POST", "/v1/decisions",
      {"subject": "S-1", "name": "f", "purpose": "treatment", "service": "s"}, DECISION),

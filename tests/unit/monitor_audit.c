@@ -4,10 +4,12 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "vault/checkpoint.h"
 #include "vault/log.h"
+#include "vault/record.h"
 #include "vault/result.h"
 
 static struct peer clinic, depositor;
@@ -257,14 +259,71 @@ static void nothing_of_a_person_is_on_disk(void **state) {
     free(bytes);
 }
 
+/* ---- a decision made once more ---- */
+
+static bool is_replayed_the_same(uint64_t seq) {
+    request(&root, MSG_policy_replay)->policy_replay.seq = seq;
+    struct message *answer = ask(&root);
+    assert_int_equal(status_of(answer), 200);
+    assert_true(says(answer, "\"same\":true") != says(answer, "\"same\":false"));
+    return says(answer, "\"same\":true");
+}
+
+/* Puts another text of the same length into the record, behind the back of everything. */
+static void forge(uint64_t seq, const char *from, const char *to) {
+    char line[RECORD_LINE_MAX];
+    uint8_t key[8];
+    size_t n = 0;
+    put_be64(key, seq);
+    assert_int_equal(index_get(m.index, DB_RECORDS, key, sizeof(key), line, sizeof(line), &n), VAULT_OK);
+    char *at = memmem(line, n, from, strlen(from));
+    assert_non_null(at);
+    assert_int_equal(strlen(from), strlen(to));
+    copy_bytes(at, n, to, strlen(to));
+    assert_int_equal(batch_begin(&m), VAULT_OK);
+    assert_int_equal(index_put(m.index, DB_RECORDS, key, sizeof(key), line, n), VAULT_OK);
+    assert_int_equal(batch_finish(&m), VAULT_OK);
+}
+
+static void forged_record_is_not_what_was_decided(void **state) {
+    static const struct {
+        const char *from, *to;
+    } forgeries[] = {
+        {"\"rule\":\"purpose-not-allowed-to-service\"", "\"rule\":\"purpose-not-allowed-to-Service\""}, /* a reason */
+        {"\"outcome\":\"denied\"", "\"outcome\":\"failed\""},
+        {"\"roles\":2", "\"roles\":1"}, /* what was asked */
+    };
+    (void)state;
+    open_request(&clinic, file, PURPOSE_RESEARCH);
+    assert_int_equal(ask_status(&clinic), 403);
+    uint64_t seq = m.tree.size - 1;
+    assert_true(is_replayed_the_same(seq));
+    for (size_t i = 0; i < sizeof(forgeries) / sizeof(forgeries[0]); i++) {
+        forge(seq, forgeries[i].from, forgeries[i].to);
+        assert_false(is_replayed_the_same(seq));
+        forge(seq, forgeries[i].to, forgeries[i].from);
+        assert_true(is_replayed_the_same(seq));
+    }
+    forge(seq, "\"policy_version\":1", "\"policy_version\":9"); /* there is no such policy */
+    request(&root, MSG_policy_replay)->policy_replay.seq = seq;
+    assert_int_equal(ask_status(&root), 500);
+    request(&root, MSG_policy_replay)->policy_replay.seq = m.tree.size;
+    assert_int_equal(ask_status(&root), 404);
+}
+
 #define AUDIT(test) cmocka_unit_test_setup_teardown(test, audit_set_up, audit_tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        AUDIT(every_record_is_in_the_signed_tree),   AUDIT(old_checkpoint_is_a_prefix_after_a_restart),
-        AUDIT(proofs_lead_to_the_signed_root),       AUDIT(chains_of_subject_and_service_are_whole),
-        AUDIT(tail_is_the_end_of_the_log),           AUDIT(records_beyond_the_log_are_refused),
-        AUDIT(claim_beyond_all_numbers_is_recorded), AUDIT(nothing_of_a_person_is_on_disk),
+        AUDIT(every_record_is_in_the_signed_tree),
+        AUDIT(old_checkpoint_is_a_prefix_after_a_restart),
+        AUDIT(proofs_lead_to_the_signed_root),
+        AUDIT(chains_of_subject_and_service_are_whole),
+        AUDIT(tail_is_the_end_of_the_log),
+        AUDIT(records_beyond_the_log_are_refused),
+        AUDIT(claim_beyond_all_numbers_is_recorded),
+        AUDIT(nothing_of_a_person_is_on_disk),
+        AUDIT(forged_record_is_not_what_was_decided),
     };
     log_start("test");
     if (secret_start() != VAULT_OK)

@@ -196,6 +196,11 @@ static void set_texts(struct builder *b, json_t *object, const struct record *r)
     set_text(b, object, "detail", r->detail);
 }
 
+static void set_asked(struct builder *b, json_t *object, const struct record *r) {
+    if (r->asked != NULL)
+        set_value(b, object, "asked", json_incref(r->asked));
+}
+
 static int build(const struct record *r, json_t *object) {
     struct builder b = {VAULT_OK};
     set_numbers(&b, object, r);
@@ -204,6 +209,7 @@ static int build(const struct record *r, json_t *object) {
     set_service(&b, object, r);
     set_reasons(&b, object, r);
     set_obligations(&b, object, r->obligations);
+    set_asked(&b, object, r);
     set_audit_key(&b, object, r);
     set_chain(&b, object, r);
     set_hex(&b, object, "salt", r->salt, RECORD_SALT);

@@ -2,7 +2,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "monitor.h"
+#include "vaultd/monitor/access/asked.h"
 #include "vault/log.h"
 #include "vault/record.h"
 #include "vault/result.h"
@@ -93,17 +93,24 @@ static int chain_advance(struct monitor *m, struct chain *c, const uint8_t leaf[
     return index_put_record(m->index, DB_CHAINS, c->key, HASH_SIZE, &layout_chain_value, &c->value);
 }
 
+size_t decision_recorded(const struct decision *d, const struct reason *ret[REASONS_MAX]) {
+    size_t count = 0;
+    for (size_t i = 0; i < d->reason_count; i++)
+        if (d->verdict == VERDICT_PERMIT || d->reasons[i].against)
+            ret[count++] = &d->reasons[i];
+    return count;
+}
+
 static void fill_reasons(struct record *r, const struct event *e) {
     if (e->rule != NULL) {
         r->reasons[r->reason_count].rule = e->rule;
         r->reasons[r->reason_count++].text = e->text;
     }
-    const struct decision *d = e->decision;
-    for (size_t i = 0; d != NULL && i < d->reason_count && r->reason_count < RECORD_REASONS; i++) {
-        if (d->verdict != VERDICT_PERMIT && !d->reasons[i].against)
-            continue; /* a permit that was beaten is no reason of the denial */
-        r->reasons[r->reason_count].rule = d->reasons[i].rule;
-        r->reasons[r->reason_count++].text = d->reasons[i].text;
+    const struct reason *reasons[REASONS_MAX];
+    size_t count = e->decision == NULL ? 0 : decision_recorded(e->decision, reasons);
+    for (size_t i = 0; i < count && r->reason_count < RECORD_REASONS; i++) {
+        r->reasons[r->reason_count].rule = reasons[i]->rule;
+        r->reasons[r->reason_count++].text = reasons[i]->text;
     }
 }
 
@@ -171,6 +178,15 @@ static int remember_request(struct monitor *m, const struct event *e, const stru
     return index_put_record(m->index, DB_REQUESTS, e->request, ID_SIZE, &layout_request_value, &v);
 }
 
+static int line_of(const struct monitor *m, const struct event *e, struct record *r, char line[RECORD_LINE_MAX],
+                   size_t *ret_length) {
+    bool decided = e->decision != NULL && e->question != NULL;
+    r->asked = decided ? asked_json(m, e->question) : NULL;
+    int result = decided && r->asked == NULL ? VAULT_E_MEMORY : record_line(r, line, RECORD_LINE_MAX, ret_length);
+    json_decref(r->asked);
+    return result;
+}
+
 int journal(struct monitor *m, const struct event *e, uint64_t *ret_seq) {
     static char line[RECORD_LINE_MAX];
     struct chain subject = {0};
@@ -190,7 +206,7 @@ int journal(struct monitor *m, const struct event *e, uint64_t *ret_seq) {
     if (result == VAULT_OK)
         result = chain_open(m, NAME_CHAIN_SERVICE, r.service, local, &service, &r.service_chain);
     if (result == VAULT_OK)
-        result = record_line(&r, line, sizeof(line), &length);
+        result = line_of(m, e, &r, line, &length);
     if (result == VAULT_OK)
         result = append(m, line, length, leaf);
     if (result == VAULT_OK)

@@ -339,7 +339,7 @@ struct monitor {
 
     uint64_t job_ran; /* loop_now_ms of the end of a job's last slice */
     uint64_t job_slices;
-    uint64_t job_took; /* milliseconds of its slices since it rested */
+    uint64_t job_took;        /* milliseconds of its slices since it rested */
     uint64_t job_again;       /* loop_now_ms: no step before; 0: at once; UINT64_MAX: not before jobs_wake */
     uint64_t job_due;         /* microseconds by that clock: when the next entry of a job with a rate is due */
     uint32_t job_broken;      /* the job whose last step met a page that cannot be read; 0: none */
@@ -444,6 +444,7 @@ struct event {
     const uint8_t *file, *request; /* ID_SIZE each */
     char action;
     const char *purpose;
+    const struct question *question; /* with the decision: what it was asked */
     const struct decision *decision;
     const char *rule, *text; /* one reason, if there is no decision */
     uint32_t consent;        /* version that was looked at */
@@ -465,6 +466,8 @@ int journal(struct monitor *m, const struct event *e, uint64_t *ret_seq);
 int journal_start_chain(struct monitor *m, enum name_kind kind, const char *name);
 /* Microseconds since 1970: the later of the clock and the last record. */
 uint64_t monitor_time(struct monitor *m);
+/* The reasons of a decision that its record holds: a permit that was beaten is no reason of the denial. How many. */
+size_t decision_recorded(const struct decision *d, const struct reason *ret[REASONS_MAX]);
 /* The obligations as comma-separated tokens. False when they do not fit. */
 bool obligations_text(const struct decision *d, char *to, size_t size);
 
@@ -552,6 +555,7 @@ struct inquiry {
     struct ethics_value ethics;
     struct consent document; /* of the consent in force, as the decision sees it */
     bool subject_known, file_known, has_consent;
+    struct question question; /* as it was asked; it points into this, and to what the asking was given */
     struct decision decision;
 };
 
@@ -567,6 +571,12 @@ struct inquiry_wanted {
     const char *dataset, *tags; /* of a deposit */
 };
 int inquire(struct monitor *m, const struct inquiry_wanted *wanted, struct inquiry *ret);
+/* NULL: none was loaded. */
+const struct policy *policy_in_force(const struct monitor *m);
+
+/* For administrative roles: {"permitted", "verdict", "reasons", "obligations"}, every reason with what it speaks for.
+ */
+json_t *decision_json(const struct decision *d);
 
 /* ---- grants.c ---- */
 
@@ -584,6 +594,8 @@ void grant_drop(struct monitor *m, struct grant *g);
 /* Appends the closing record and removes the durable form. Faults of the index. */
 int grant_close(struct monitor *m, struct grant *g, const char *outcome, uint64_t bytes, uint32_t ranges,
                 uint8_t status, const char *detail);
+/* Whether what was granted would be granted now, under this policy. Faults of the index. */
+int grant_is_permitted(struct monitor *m, const struct grant *g, const struct policy *p, bool *ret_permitted);
 /* Which grants a change can touch; NULL: any. */
 struct grant_filter {
     const char *subject, *service;
@@ -762,7 +774,7 @@ request_handler answer_consent_set, answer_consent_show, answer_consent_withdraw
 request_handler answer_service_add, answer_service_list, answer_service_show, answer_service_revoke;
 request_handler answer_project_add, answer_project_list, answer_project_close;
 request_handler answer_ethics_add, answer_ethics_list, answer_ethics_revoke;
-request_handler answer_policy_load, answer_policy_show;
+request_handler answer_policy_load, answer_policy_show, answer_policy_replay;
 request_handler answer_key_list, answer_key_rotate, answer_key_jobs, answer_scrub, answer_scrub_show;
 request_handler answer_job_pause, answer_job_resume, answer_job_rate;
 request_handler answer_audit_tail, answer_audit_checkpoint, answer_audit_export, answer_audit_records,

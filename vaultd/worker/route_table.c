@@ -128,6 +128,9 @@ static const struct member restore_confirm[] = {
     STR(msg_restore_confirm, FROM_BODY, "statement", MEMBER_TEXT, MUST, statement),
     STR(msg_restore_confirm, FROM_BODY, "checkpoint", MEMBER_TEXT, 0, checkpoint),
 };
+static const struct member policy_replay[] = {
+    FIELD(msg_policy_replay, FROM_PATH, "seq", MEMBER_U64, MUST, seq),
+};
 static const struct member audit_tail[] = {
     FIELD(msg_audit_tail, FROM_QUERY, "count", MEMBER_U32, 0, count),
 };
@@ -228,6 +231,7 @@ const struct route routes[] = {
 
     {"GET", "/v1/policy", serve_relay, MSG_policy_show, BODY_NONE, NO_MEMBERS},
     {"PUT", "/v1/policy", serve_policy, MSG_policy_load, BODY_RAW, NO_MEMBERS},
+    {"GET", "/v1/decisions/{seq}", serve_relay, MSG_policy_replay, BODY_NONE, MEMBERS(policy_replay)},
     {"POST", "/v1/decisions", serve_inquiry, MSG_inquire, BODY_JSON, MEMBERS(inquire)},
 
     {"GET", "/v1/keys", serve_relay, MSG_key_list, BODY_NONE, NO_MEMBERS},

@@ -80,6 +80,7 @@ enum { OPT_OUTS = 32 };
 /* A policy document, already parsed: policy_encode of vault/documents.h. */
 #define FIELDS_policy_load(F, R) F(R, BYTES, policy, BLOCK_MAX)
 #define FIELDS_policy_show(F, R) FIELDS_nothing(F, R)
+#define FIELDS_policy_replay(F, R) F(R, U64, seq, 0) /* of the record that holds the decision */
 
 #define FIELDS_key_list(F, R) FIELDS_nothing(F, R)
 /* With `retire` (`what` is "kek") nothing is renewed but the root key: the ring forgets older generations, once a
@@ -183,6 +184,7 @@ enum { OPT_OUTS = 32 };
     M(ethics_revoke, 0x0515, 0)                                                                                        \
     M(policy_load, 0x0516, 0)                                                                                          \
     M(policy_show, 0x0517, 0)                                                                                          \
+    M(policy_replay, 0x0555, 0)                                                                                        \
     M(key_list, 0x0518, 0)                                                                                             \
     M(key_rotate, 0x0519, 0)                                                                                           \
     M(key_jobs, 0x051a, 0)                                                                                             \

@@ -37,6 +37,7 @@ static int record_open(struct request *q, const struct inquiry *i, const char *p
                       .request = q->id,
                       .action = 'R',
                       .purpose = purpose,
+                      .question = &i->question,
                       .decision = &i->decision,
                       .consent = i->has_consent ? i->consent.version : 0,
                       .detail = range,

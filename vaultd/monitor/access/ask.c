@@ -109,13 +109,17 @@ static int look_up_approval(struct monitor *m, const struct inquiry_wanted *want
     return result;
 }
 
+const struct policy *policy_in_force(const struct monitor *m) {
+    return m->has_policy ? &m->policy : NULL;
+}
+
 int inquire(struct monitor *m, const struct inquiry_wanted *wanted, struct inquiry *ret) {
     struct question q = {.time = monitor_time(m) / 1000000,
                          .action = wanted->action,
                          .purpose = wanted->purpose,
                          .opt_outs_of = m->meta.opt_outs_of,
                          .diseases = m->disease_table.diseases,
-                         .policy = m->has_policy ? &m->policy : NULL};
+                         .policy = policy_in_force(m)};
     q.service.known = wanted->asker->known;
     q.service.name = wanted->asker->name;
     q.service.roles = wanted->asker->roles;
@@ -132,5 +136,6 @@ int inquire(struct monitor *m, const struct inquiry_wanted *wanted, struct inqui
         result = look_up_approval(m, wanted, ret, &q);
     if (result == VAULT_OK)
         decide(&q, &ret->decision);
+    ret->question = q;
     return result;
 }

@@ -39,6 +39,7 @@ static int record_create(struct request *q, const struct inquiry *i, uint64_t *r
                       .subject = i->subject_known ? i->subject.subject : NULL,
                       .request = q->id,
                       .action = 'C',
+                      .question = &i->question,
                       .decision = &i->decision,
                       .consent = i->has_consent ? i->consent.version : 0,
                       .state = permitted ? REQUEST_RUNNING : REQUEST_ENDED,

@@ -220,6 +220,7 @@ int answer_file_show(struct request *q) {
                       .file = q->file,
                       .request = q->id,
                       .action = 'R',
+                      .question = &i.question,
                       .decision = administrator ? NULL : &i.decision,
                       .consent = i.has_consent ? i.consent.version : 0,
                       .state = REQUEST_ENDED,
@@ -248,21 +249,28 @@ static const char *verdict_name(enum verdict verdict) {
     return verdict == VERDICT_PERMIT ? "permit" : verdict == VERDICT_PERSON ? "person" : "deny";
 }
 
-/* Every reason to whom it may be told; the service itself learns only what it would be told on a read. */
-static json_t *decision_json(const struct request *q, const struct inquiry *i, bool every) {
-    const struct decision *d = &i->decision;
-    bool permitted = d->verdict == VERDICT_PERMIT;
-    json_t *reasons = every ? every_reason(d) : permitted ? json_array() : json_told(d);
+static json_t *obligations_json(const struct decision *d) {
     json_t *obligations = json_array();
     for (size_t n = 0; n < d->obligation_count; n++)
         json_array_append_new(obligations, json_string(d->obligations[n]));
-    json_t *answer =
-        json_pack("{s:b, s:o, s:o}", "permitted", permitted, "reasons", reasons, "obligations", obligations);
-    if (every && answer != NULL) {
-        json_object_set_new(answer, "verdict", json_string(verdict_name(d->verdict)));
-        json_object_set_new(answer, "policy", json_string(q->monitor->policy_hash));
-        json_object_set_new(answer, "consent", json_integer(i->has_consent ? (json_int_t)i->consent.version : 0));
-    }
+    return obligations;
+}
+
+json_t *decision_json(const struct decision *d) {
+    return json_pack("{s:b, s:s, s:o, s:o}", "permitted", d->verdict == VERDICT_PERMIT, "verdict",
+                     verdict_name(d->verdict), "reasons", every_reason(d), "obligations", obligations_json(d));
+}
+
+/* Every reason to whom it may be told; the service itself learns only what it would be told on a read. */
+static json_t *inquiry_json(const struct request *q, const struct inquiry *i, bool every) {
+    const struct decision *d = &i->decision;
+    bool permitted = d->verdict == VERDICT_PERMIT;
+    if (!every)
+        return json_pack("{s:b, s:o, s:o}", "permitted", permitted, "reasons", permitted ? json_array() : json_told(d),
+                         "obligations", obligations_json(d));
+    json_t *answer = decision_json(d);
+    json_object_set_new(answer, "policy", json_string(q->monitor->policy_hash));
+    json_object_set_new(answer, "consent", json_integer(i->has_consent ? (json_int_t)i->consent.version : 0));
     return answer;
 }
 
@@ -318,6 +326,7 @@ int answer_inquire(struct request *q) {
                       .request = q->id,
                       .action = 'E',
                       .purpose = text,
+                      .question = &i.question,
                       .decision = &i.decision,
                       .consent = i.has_consent ? i.consent.version : 0,
                       .detail = n->service,
@@ -325,7 +334,7 @@ int answer_inquire(struct request *q) {
                       .tells = true};
     result = journal(q->monitor, &e, &seq);
     if (result == VAULT_OK)
-        answer_json(q->monitor, q->worker, q->message, 200, seq, q->id, decision_json(q, &i, is_administrator(q)));
+        answer_json(q->monitor, q->worker, q->message, 200, seq, q->id, inquiry_json(q, &i, is_administrator(q)));
     return result;
 }
 

@@ -82,8 +82,7 @@ int grant_close(struct monitor *m, struct grant *g, const char *outcome, uint64_
     return result == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : result;
 }
 
-/* Whether what was granted would be granted now. */
-static int still_permitted(struct monitor *m, const struct grant *g, bool *ret_permitted) {
+int grant_is_permitted(struct monitor *m, const struct grant *g, const struct policy *p, bool *ret_permitted) {
     static struct inquiry i;
     struct asker asker = {0};
     const struct worker *w = worker_find(m, g->worker);
@@ -95,6 +94,10 @@ static int still_permitted(struct monitor *m, const struct grant *g, bool *ret_p
     bool aside = false;
     if (result == VAULT_OK)
         result = inquire(m, &wanted, &i);
+    if (result == VAULT_OK && p != i.question.policy) {
+        i.question.policy = p;
+        decide(&i.question, &i.decision);
+    }
     if (result == VAULT_OK)
         result = failure_is_aside(m, g->blob, &aside);
     if (result == VAULT_E_DAMAGED) { /* what cannot be looked up any more is not permitted any more */
@@ -140,7 +143,7 @@ static int end_grant(struct monitor *m, struct grant *g, const struct grant_filt
 
 static int decide_one(struct monitor *m, struct grant *g, const struct grant_filter *filter, unsigned *ended) {
     bool permitted = true;
-    int result = still_permitted(m, g, &permitted);
+    int result = grant_is_permitted(m, g, policy_in_force(m), &permitted);
     if (result == VAULT_OK && !permitted) {
         result = end_grant(m, g, filter);
         if (ended != NULL)

@@ -1,5 +1,6 @@
 #include <sodium.h>
 
+#include "policy_replay.h"
 #include "vaultd/monitor/pending.h"
 #include "vault/result.h"
 
@@ -47,8 +48,9 @@ static int put_in_force(struct monitor *m, const struct policy *p, struct policy
     return VAULT_OK;
 }
 
-/* What an approver must know of it: its name, and the hash that `policy show` gives once it is in force. */
-static int ask_for_approval(struct request *q, const struct policy *p) {
+/* What an approver must know of it: its name, the hash that `policy show` gives once it is in force, and what it would
+ * change. */
+static int ask_for_approval(struct request *q, const struct policy *p, const char *changes) {
     static uint8_t encoded[BLOCK_MAX];
     uint8_t hash[HASH_SIZE];
     char hex[2 * HASH_SIZE + 1];
@@ -59,29 +61,38 @@ static int ask_for_approval(struct request *q, const struct policy *p) {
         return result;
     crypto_generichash(hash, sizeof(hash), encoded, n, NULL, 0);
     hex_encode(hex, sizeof(hex), hash, sizeof(hash));
-    return format_string(detail, sizeof(detail), "%s, %s", p->name, hex) ? pending_ask(q, "policy.load", NULL, detail)
-                                                                         : VAULT_E_STATE;
+    return format_string(detail, sizeof(detail), "%s, %s; %s", p->name, hex, changes)
+               ? pending_ask(q, "policy.load", NULL, detail)
+               : VAULT_E_STATE;
 }
 
 int answer_policy_load(struct request *q) {
     static struct policy p;
     static struct policy_value v;
     const struct msg_policy_load *l = &q->message->policy_load;
-    char detail[PENDING_DETAIL];
+    char detail[PENDING_DETAIL], changes[CHANGES_TEXT];
     struct grant_filter filter = {.cause = "the policy was changed", .asked_by = q->worker->number};
     if (policy_decode(&p, l->policy, l->policy_size) != VAULT_OK)
         return refuse(q, "policy.load", NULL, 400, "malformed", "The policy is malformed.");
+    int result = policy_changes(q->monitor, &p, changes);
+    if (result != VAULT_OK)
+        return result;
     if (pending_needed(q))
-        return ask_for_approval(q, &p);
+        return ask_for_approval(q, &p, changes);
     v = (struct policy_value){0};
-    int result = put_in_force(q->monitor, &p, &v);
+    result = put_in_force(q->monitor, &p, &v);
     if (result == VAULT_OK)
         result = grants_decide_again(q->monitor, &filter, NULL);
     if (result == VAULT_OK)
         result = policy_make_current(q->monitor, &v);
-    if (!format_string(detail, sizeof(detail), "%s, version %u, %s", p.name, v.version, q->monitor->policy_hash))
+    if (result != VAULT_OK)
+        return result;
+    if (!format_string(detail, sizeof(detail), "%s, version %u, %s; %s", p.name, v.version, q->monitor->policy_hash,
+                       changes))
         detail[0] = '\0';
-    return result == VAULT_OK ? administer(q, "policy.load", NULL, 'U', detail, 200, summary_json(&p, &v)) : result;
+    json_t *answer = summary_json(&p, &v);
+    json_object_set_new(answer, "changes", json_string(changes));
+    return administer(q, "policy.load", NULL, 'U', detail, 200, answer);
 }
 
 int answer_policy_show(struct request *q) {

@@ -1,0 +1,205 @@
+#include "policy_replay.h"
+
+#include <string.h>
+
+#include "vaultd/monitor/access/asked.h"
+#include "vault/result.h"
+
+/* ---- one decision, exactly as it was ---- */
+
+/* The policy of that version, whose hash the record has. */
+static int policy_of(struct monitor *m, const struct replay *r, struct policy *ret) {
+    static struct policy_value v;
+    char hash[2 * HASH_SIZE + 1];
+    uint8_t key[4];
+    const char *recorded = json_string_value(json_object_get(r->record, "policy"));
+    put_be32(key, r->policy);
+    int result = index_get_record(m->index, DB_POLICIES, key, sizeof(key), &layout_policy_value, &v);
+    if (result != VAULT_OK)
+        return result == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : result;
+    hex_encode(hash, sizeof(hash), v.hash, HASH_SIZE);
+    if (recorded == NULL || strcmp(hash, recorded) != 0)
+        return VAULT_E_DAMAGED;
+    return policy_decode(ret, v.policy, v.policy_size);
+}
+
+/* As a record has them. */
+static json_t *recorded_reasons(const struct decision *d) {
+    const struct reason *reasons[REASONS_MAX];
+    size_t count = decision_recorded(d, reasons);
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(list, json_pack("{s:s, s:s}", "rule", reasons[i]->rule, "text", reasons[i]->text));
+    return list;
+}
+
+/* What a record leaves out is empty. */
+static json_t *list_of(const json_t *record, const char *name) {
+    json_t *list = json_object_get(record, name);
+    return list == NULL ? json_array() : json_incref(list);
+}
+
+/* Takes both references. */
+static bool are_equal(json_t *a, json_t *b) {
+    bool equal = a != NULL && b != NULL && json_equal(a, b) != 0;
+    json_decref(a);
+    json_decref(b);
+    return equal;
+}
+
+static bool is_same(const struct replay *r, const json_t *decision) {
+    return replay_was_permitted(r) == (r->decision.verdict == VERDICT_PERMIT) &&
+           are_equal(list_of(r->record, "reasons"), recorded_reasons(&r->decision)) &&
+           are_equal(list_of(r->record, "obligations"), list_of(decision, "obligations"));
+}
+
+static int answer_same_or_not(struct request *q, const struct replay *r) {
+    static const char *const recorded[] = {"seq", "time", "event", "outcome", "reasons", "obligations", "asked"};
+    char detail[64];
+    json_t *answer = decision_json(&r->decision);
+    bool same = is_same(r, answer);
+    json_t *then = json_object();
+    for (size_t i = 0; i < sizeof(recorded) / sizeof(recorded[0]); i++)
+        if (json_object_get(r->record, recorded[i]) != NULL)
+            json_object_set(then, recorded[i], json_object_get(r->record, recorded[i]));
+    json_object_set_new(answer, "same", json_boolean(same));
+    json_object_set_new(answer, "recorded", then);
+    (void)format_string(detail, sizeof(detail), "record %llu, %s", (unsigned long long)q->message->policy_replay.seq,
+                        same ? "the same" : "another");
+    return administer(q, "policy.replay", NULL, 'R', detail, 200, answer);
+}
+
+static int replay(struct request *q, struct replay *r) {
+    static struct policy p;
+    int result = replay_begin(q->monitor, q->message->policy_replay.seq, r);
+    if (result == VAULT_NOT_FOUND)
+        return refuse(q, "policy.replay", NULL, 404, "no-such-record", "There is no record of this number.");
+    if (result == VAULT_DENIED)
+        return refuse(q, "policy.replay", NULL, 409, "no-decision", "The record holds no decision.");
+    if (result == VAULT_OK && replay_needs_other_table(q->monitor, r))
+        return refuse(
+            q, "policy.replay", NULL, 409, "other-diseases",
+            "The table of diseases that decided is not the one that is loaded: 'asked.diseases' of the record "
+            "is its SHA-256.");
+    if (result == VAULT_OK && r->policy != 0)
+        result = policy_of(q->monitor, r, &p);
+    if (result != VAULT_OK)
+        return result;
+    replay_decide(q->monitor, r, r->policy == 0 ? NULL : &p);
+    return answer_same_or_not(q, r);
+}
+
+int answer_policy_replay(struct request *q) {
+    static struct replay r;
+    int result = replay(q, &r);
+    replay_end(&r);
+    return result;
+}
+
+/* ---- what another policy would change ---- */
+
+enum { LAST_RECORDS = 2000, LAST_DECISIONS = 500, NAMED = 5 };
+
+/* Decisions that would be others in one direction: how many, and the numbers of the newest. */
+struct turned {
+    unsigned count;
+    uint64_t records[NAMED];
+};
+
+struct changes {
+    unsigned decisions, lost; /* asked again; those that could not be */
+    struct turned denied, permitted;
+    unsigned reads, ended;
+};
+
+static void turn(struct turned *t, uint64_t seq) {
+    if (t->count < NAMED)
+        t->records[t->count] = seq;
+    t->count++;
+}
+
+static void compare(struct changes *c, uint64_t seq, const struct replay *r) {
+    bool was = replay_was_permitted(r), is = r->decision.verdict == VERDICT_PERMIT;
+    c->decisions++;
+    if (was && !is)
+        turn(&c->denied, seq);
+    if (!was && is)
+        turn(&c->permitted, seq);
+}
+
+static int ask_again(struct monitor *m, const struct policy *p, uint64_t seq, struct changes *c) {
+    static struct replay r;
+    int result = replay_begin(m, seq, &r);
+    if (result == VAULT_OK && !replay_needs_other_table(m, &r)) {
+        replay_decide(m, &r, p);
+        compare(c, seq, &r);
+    } else if (result == VAULT_OK || result == VAULT_E_DAMAGED) {
+        c->lost++;
+        result = VAULT_OK;
+    }
+    replay_end(&r);
+    return result == VAULT_DENIED ? VAULT_OK : result;
+}
+
+static int ask_for_records(struct monitor *m, const struct policy *p, struct changes *c) {
+    uint64_t oldest = m->tree.size > LAST_RECORDS ? m->tree.size - LAST_RECORDS : 0;
+    int result = VAULT_OK;
+    for (uint64_t seq = m->tree.size; seq > oldest && c->decisions < LAST_DECISIONS && result == VAULT_OK; seq--)
+        result = ask_again(m, p, seq - 1, c);
+    return result;
+}
+
+static int ask_for_reads(struct monitor *m, const struct policy *p, struct changes *c) {
+    bool permitted = false;
+    for (const struct grant *g = m->grants; g != NULL; g = g->next) {
+        int result = grant_is_permitted(m, g, p, &permitted);
+        if (result != VAULT_OK)
+            return result;
+        c->reads++;
+        c->ended += !permitted;
+    }
+    return VAULT_OK;
+}
+
+/* " (records 18, 12 and others)"; empty if there are none. */
+static bool name_records(const struct turned *t, char *to, size_t size) {
+    char one[32];
+    struct writer w = writer_of(to, size - 1);
+    for (unsigned i = 0; i < t->count && i < NAMED; i++)
+        if (format_string(one, sizeof(one), i == 0 ? " (records %llu" : ", %llu", (unsigned long long)t->records[i]))
+            write_bytes(&w, one, strlen(one));
+    if (t->count > NAMED)
+        write_bytes(&w, " and others", strlen(" and others"));
+    if (t->count > 0)
+        write_u8(&w, ')');
+    to[w.used] = '\0';
+    return !w.bad;
+}
+
+static int say(const struct changes *c, char ret[CHANGES_TEXT]) {
+    enum { NUMBERS = 160 };
+    char denied[NUMBERS], permitted[NUMBERS], lost[64] = "";
+    if (c->lost > 0)
+        (void)format_string(lost, sizeof(lost), ", %u cannot be asked again", c->lost);
+    if (c->denied.count + c->permitted.count == 0)
+        return format_string(ret, CHANGES_TEXT,
+                             "the last %u decisions would be the same%s; %u of %u open reads would end", c->decisions,
+                             lost, c->ended, c->reads)
+                   ? VAULT_OK
+                   : VAULT_E_STATE;
+    bool fits =
+        name_records(&c->denied, denied, sizeof(denied)) && name_records(&c->permitted, permitted, sizeof(permitted)) &&
+        format_string(ret, CHANGES_TEXT,
+                      "of the last %u decisions %u permitted ones would be denied%s, %u denied ones permitted%s"
+                      "%s; %u of %u open reads would end",
+                      c->decisions, c->denied.count, denied, c->permitted.count, permitted, lost, c->ended, c->reads);
+    return fits ? VAULT_OK : VAULT_E_STATE;
+}
+
+int policy_changes(struct monitor *m, const struct policy *p, char ret[CHANGES_TEXT]) {
+    struct changes c = {0};
+    int result = ask_for_records(m, p, &c);
+    if (result == VAULT_OK)
+        result = ask_for_reads(m, p, &c);
+    return result == VAULT_OK ? say(&c, ret) : result;
+}

@@ -1,0 +1,13 @@
+/* Decisions of the past, asked again. */
+#ifndef VAULT_MONITOR_POLICY_REPLAY_H
+#define VAULT_MONITOR_POLICY_REPLAY_H
+
+#include "vaultd/monitor/monitor.h"
+
+enum { CHANGES_TEXT = 512 };
+
+/* What this policy would decide otherwise than what was recorded last, and which open reads it would end, in words.
+ * Faults of the index. */
+int policy_changes(struct monitor *m, const struct policy *p, char ret[CHANGES_TEXT]);
+
+#endif
