@@ -77,6 +77,12 @@ static void against(struct deciding *s, enum builtin rule) {
     give_reason(s, r->rule, r->text, r->concern, r->against);
 }
 
+/* A consent that is not there, has ended or refuses treatment: told also where glass is broken, but not against it. */
+static void consent_against(struct deciding *s, enum builtin rule) {
+    const struct reason *r = &builtins[rule];
+    give_reason(s, r->rule, r->text, r->concern, !s->facts.glass_broken);
+}
+
 static bool expired(const struct consent *c, uint64_t time) {
     return c->expires != 0 && time >= c->expires;
 }
@@ -118,13 +124,17 @@ void gather_facts(struct deciding *s) {
         s->facts.research = research_under(q, q->subject.consent);
     uint32_t projects = BIT(project ? CONDITION_PROJECT_OPEN : CONDITION_NO_PROJECT);
     bool covered = approval && q->approval.for_dataset;
-    s->facts.holding = consent_facts(q, &s->facts.research) | projects |
+    bool emergency = q->purpose->purpose == PURPOSE_TREATMENT && q->purpose->emergency[0] != '\0';
+    s->facts.holding = (emergency ? BIT(CONDITION_BREAK_GLASS) : 0) | consent_facts(q, &s->facts.research) | projects |
                        BIT(covered ? CONDITION_APPROVAL_VALID : CONDITION_NO_APPROVAL);
     s->facts.possible = BIT(CONDITION_COUNT) - 1;
     if (!project)
         s->facts.possible &= ~BIT(CONDITION_PROJECT_OPEN);
     if (!approval)
         s->facts.possible &= ~BIT(CONDITION_APPROVAL_VALID);
+    if (!emergency)
+        s->facts.possible &= ~BIT(CONDITION_BREAK_GLASS);
+    s->facts.glass_broken = emergency && needs_consent(q->action) && glass_is_broken(s);
 }
 
 static uint32_t roles_for(unsigned action) {
@@ -190,13 +200,13 @@ static void check_consent(struct deciding *s) {
     if (purpose == PURPOSE_RESEARCH && s->q->subject.opted_out)
         against(s, OPTED_OUT);
     if (c == NULL) {
-        against(s, CONSENT_NONE);
+        consent_against(s, CONSENT_NONE);
         return;
     }
     if (expired(c, s->q->time))
-        against(s, CONSENT_EXPIRED);
+        consent_against(s, CONSENT_EXPIRED);
     if (purpose == PURPOSE_TREATMENT && !c->treatment)
-        against(s, CONSENT_REFUSES_TREATMENT);
+        consent_against(s, CONSENT_REFUSES_TREATMENT);
     if (purpose == PURPOSE_RESEARCH)
         check_research(s);
 }

@@ -21,6 +21,7 @@ struct facts {
     uint32_t holding;
     uint32_t reported;        /* does not hold, and a built-in rule has said so */
     uint32_t possible;        /* could hold as far as the service's own side goes, whoever the patient is */
+    bool glass_broken;        /* in an emergency, and the policy permits treatment without a consent */
     struct research research; /* where there is a consent */
 };
 
@@ -36,6 +37,8 @@ void give_reason(struct deciding *s, const char *rule, const char *text, enum co
 
 /* Fills the facts; reads nothing but the question. */
 void gather_facts(struct deciding *s);
+/* Whether a permit that asks for an emergency holds, among facts that are gathered. */
+bool glass_is_broken(const struct deciding *s);
 /* Gives every reason against that holds under any policy. */
 void apply_builtin_rules(struct deciding *s);
 /* Gives the reasons of the policy, and "no-policy" or "no-permit" where a permit is needed and none is there. */

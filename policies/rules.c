@@ -4,7 +4,8 @@
 #include <string.h>
 
 /* Holding or not, these depend on nothing but the service's side. */
-static const uint32_t conditions_of_service = BIT(CONDITION_PROJECT_OPEN) | BIT(CONDITION_NO_PROJECT);
+static const uint32_t conditions_of_service =
+    BIT(CONDITION_PROJECT_OPEN) | BIT(CONDITION_NO_PROJECT) | BIT(CONDITION_BREAK_GLASS);
 
 /* Is it about this kind of question at all? */
 static bool speaks_of(const struct policy_rule *r, const struct question *q) {
@@ -37,6 +38,17 @@ static bool fits_file(const struct policy_rule *r, const struct question *q) {
 
 static bool needs_only(const struct policy_rule *r, uint32_t conditions) {
     return (r->conditions & ~conditions) == 0;
+}
+
+bool glass_is_broken(const struct deciding *s) {
+    const struct policy *p = s->q->policy;
+    for (size_t i = 0; p != NULL && i < p->count; i++) {
+        const struct policy_rule *r = &p->rules[i];
+        if (r->effect == EFFECT_PERMIT && (r->conditions & BIT(CONDITION_BREAK_GLASS)) != 0 && speaks_of(r, s->q) &&
+            needs_only(r, s->facts.holding) && fits_file(r, s->q))
+            return true;
+    }
+    return false;
 }
 
 static enum concern concern_of(const struct policy_rule *r) {

@@ -48,6 +48,7 @@ DECLARE_RECORD(purpose);
         COPY_ARRAY((ret)->project, (record)->project);                                                                 \
         COPY_ARRAY((ret)->approval, (record)->approval);                                                               \
         COPY_ARRAY((ret)->disease, (record)->disease);                                                                 \
+        COPY_ARRAY((ret)->emergency, (record)->emergency);                                                             \
         (ret)->uses = (record)->uses;                                                                                  \
     } while (0)
 /* The canonical text: `research;project="P1";approval="A1"`; "" for PURPOSE_NONE. False when it does not fit. */
@@ -137,6 +138,7 @@ enum condition {
     CONDITION_FINDINGS_LIMITED,  /* consent asks for actionable findings only */
     CONDITION_FINDINGS_REFUSED,  /* consent asks for no secondary findings */
     CONDITION_NO_RECONTACT,      /* consent refuses to be contacted again */
+    CONDITION_BREAK_GLASS,       /* the purpose is treatment, and states an emergency */
     CONDITION_COUNT
 };
 const char *condition_name(unsigned condition);

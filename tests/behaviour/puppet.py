@@ -191,7 +191,7 @@ def status(answer):
 
 def open_body(subject, name, purpose=1, project="", approval=""):
     return (struct.pack("<B16s", 1, bytes(16)) + text(subject) + text(name) + struct.pack("<IB", 0, purpose) + text(project)
-            + text(approval) + text("") + struct.pack("<BQQ16sQI", 0, 0, 0, bytes(16), 0, 0))
+            + text(approval) + text("") + text("") + struct.pack("<BQQ16sQI", 0, 0, 0, bytes(16), 0, 0))
 
 
 def open_file(p, subject, name, **purpose):

@@ -30,7 +30,7 @@ def uses_mask(uses):
 
 def of_purpose(p):
     return struct.pack("<B", PURPOSES.index(p.kind)) + string(p.project) + string(p.approval) + string(p.disease) + \
-        struct.pack("<I", uses_mask(p.uses))
+        struct.pack("<IB", uses_mask(p.uses), p.emergency)
 
 
 def of_service(s):

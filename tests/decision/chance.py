@@ -27,7 +27,7 @@ TERMS = DECIDABLE + NOT_DECIDABLE + NOT_IN_ONTOLOGY
 USES = tuple(range(31, 41))
 
 NOW = 1_000_000
-GRANTS = ("consent-treatment", "consent-research", "project-open", "approval-valid")
+GRANTS = ("consent-treatment", "consent-research", "project-open", "approval-valid", "break-glass")
 SAID = frozenset({"findings-refused", "no-recontact"})
 LOOKS = frozenset({"read", "list", "metadata"})
 TAKES = tuple(c for c in CONDITIONS if c not in GRANTS + ("findings-limited",))
@@ -49,7 +49,7 @@ def around(r, now=NOW):
 def a_purpose(r):
     kind = r.choice(("none", "treatment", "research", "research", "research", "research"))
     if kind != "research":
-        return Purpose(kind)
+        return Purpose(kind, emergency=kind == "treatment" and r.random() < 0.5)
     disease = r.choice(("",) + IN_TABLE + NOT_IN_TABLE)
     uses = r.choice((frozenset(), frozenset({33}), some(r, USES, 3), some(r, (31, 33, 37, 38), 4)))
     mostly = r.random() < 0.8, r.random() < 0.8

@@ -2,7 +2,7 @@
  * u16 length and bytes:
  *   u32 size, the table of diseases as text (size 0: none)
  *   eight lists, each u32 count and its entries, which later ones and the questions name by their place:
- *     purposes    u8 kind, STR project, STR approval, STR disease, u32 uses
+ *     purposes    u8 kind, STR project, STR approval, STR disease, u32 uses, u8 emergency
  *     services    u8 known, u32 roles, u32 purposes
  *     consents    u8 treatment, u8 findings, u8 recontact, u64 expires, u32 count, u32 each term, STR diseases
  *     subjects    u8 known, u8 opted out, u32 consent (NOTHING: none)
@@ -99,6 +99,7 @@ static void read_purposes(struct reader *r) {
         read_string(r, p->approval, sizeof(p->approval));
         read_string(r, p->disease, sizeof(p->disease));
         p->uses = read_u32(r);
+        copy_string(p->emergency, sizeof(p->emergency), read_u8(r) != 0 ? "stated" : "");
     }
 }
 

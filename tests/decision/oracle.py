@@ -8,7 +8,7 @@ ACTIONS = ("deposit", "read", "list", "metadata", "remove", "shred", "export", "
 ROLES = ("depositor", "reader", "registrar", "auditor", "custodian", "operator")
 PURPOSES = ("none", "treatment", "research")
 CONDITIONS = ("consent-treatment", "consent-research", "no-consent", "opted-out", "project-open", "no-project",
-              "approval-valid", "no-approval", "findings-limited", "findings-refused", "no-recontact")
+              "approval-valid", "no-approval", "findings-limited", "findings-refused", "no-recontact", "break-glass")
 
 SERVICE, PATIENT = "service", "patient"
 PERMIT, DENY, PERSON = "permit", "deny", "person"
@@ -20,6 +20,7 @@ class Purpose(NamedTuple):
     approval: str = ""
     disease: str = ""
     uses: frozenset = frozenset()  # numbers of DUO terms, 31 to 40
+    emergency: bool = False  # treatment that states why glass is broken
 
 
 class Service(NamedTuple):
@@ -325,6 +326,8 @@ def condition_holds(q, condition):
         return consent_in_force(q) is None
     if condition == "opted-out":
         return q.subject.opted_out
+    if condition == "break-glass":
+        return q.purpose.kind == "treatment" and q.purpose.emergency
     if condition in ("project-open", "no-project"):
         return project_is_open(q) == (condition == "project-open")
     if condition in ("approval-valid", "no-approval"):
@@ -357,7 +360,7 @@ def holding(q, effect):
 
 def concern_of(rule):
     """The document says it of a forbid; it is the same for the other rules that are given as reasons."""
-    on_patient = rule.conditions - {"project-open", "no-project"} or rule.dataset or rule.tag
+    on_patient = rule.conditions - {"project-open", "no-project", "break-glass"} or rule.dataset or rule.tag
     return PATIENT if on_patient else SERVICE
 
 
@@ -380,7 +383,7 @@ def is_reported(q, missing, reported):
 
 def another_could(q, missing):
     """Whether another consent or another file has what is missing here."""
-    if missing == "project-open":
+    if missing in ("project-open", "break-glass"):
         return False
     if missing == "approval-valid":
         return not set(against_approval_itself(q))
@@ -396,10 +399,24 @@ def no_permit(q, reported):
     return PATIENT if any(all(another_could(q, m) for m in missing) for missing in permits) else SERVICE
 
 
+# --- Breaking glass ---
+
+UNDER_GLASS = {"consent-none", "consent-expired", "consent-refuses-treatment"}
+
+
+def glass_is_broken(q):
+    return any("break-glass" in r.conditions for r in holding(q, "permit"))
+
+
+def under_broken_glass(q):
+    """What is told beside the permit, and not against it."""
+    return built_in(q) & UNDER_GLASS if glass_is_broken(q) else set()
+
+
 # --- The decision ---
 
 def reasons_against(q):
-    rules = built_in(q)
+    rules = built_in(q) - under_broken_glass(q)
     reasons = {Reason(r, True, PATIENT if r in CONCERNS_PATIENT else SERVICE) for r in rules}
     reasons |= {Reason(r.id, True, concern_of(r)) for r in holding(q, "forbid")}
     if q.action in NEEDS_PERMIT:
@@ -417,6 +434,7 @@ def decide(q):
     against = reasons_against(q)
     obliges = holding(q, "oblige")
     beside = {Reason(r.id, False, concern_of(r)) for r in holding(q, "permit") + obliges}
+    beside |= {Reason(r, False, PATIENT) for r in under_broken_glass(q)}
     if not against:
         if q.action not in NEEDS_PERMIT:
             beside.add(Reason("role-permits", False, SERVICE))

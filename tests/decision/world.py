@@ -239,12 +239,32 @@ def registers():
             "service": [SERVICE, Service(False)], "policy": bounds + [None]}
 
 
+def emergencies():
+    """Treatment that breaks glass, under policies that permit it, bind it to more, forbid beside it or know nothing of it."""
+    policies = [None, Policy(()), DENMARK, PERMIT_ALL]
+    for more in ((), ("consent-treatment",), ("project-open",)):
+        broken = rule("glass", "permit", ["break-glass", *more])
+        policies += [Policy((broken,)), Policy((broken, rule("no", "forbid"))), Policy((BARE, broken)),
+                     Policy((broken, rule("no", "forbid", ["no-consent"]), rule("duty", "oblige", ["break-glass"])))]
+    policies += [Policy((rule("glass", "permit", ["break-glass"], dataset="D2"),)),
+                 Policy((rule("glass", "permit", ["break-glass"], tag="a"), rule("duty", "oblige", ["no-consent"]))),
+                 Policy((rule("glass", "permit", ["break-glass"], roles=frozenset({"custodian"})),))]
+    purposes = [Purpose("treatment", emergency=True), Purpose("treatment"), RESEARCH]
+    return {"action": ALL_ACTIONS, "purpose": purposes, "policy": policies,
+            "subject": [SUBJECT, Subject(False), Subject(True), Subject(True, True), Subject(True, True, CONSENT._replace(treatment=False)),
+                        Subject(True, False, CONSENT._replace(treatment=False, expires=NOW)),
+                        Subject(True, False, CONSENT._replace(expires=NOW))],
+            "service": [SERVICE, Service(False), Service(True, frozenset({"reader"}), SERVICE.purposes),
+                        Service(True, frozenset(ROLES), frozenset({"research"}))],
+            "file": [FILE, File(False), File(True, "D2", ("b",))]}
+
+
 # Worlds that are always whole come first.
-WHOLE = {"one term": [one_term()], "registers": [registers()]}
+WHOLE = {"one term": [one_term()], "emergencies": [emergencies()], "registers": [registers()]}
 LARGE = {"two terms": [two_terms()], "terms elsewhere": [terms_elsewhere()], "consents": [consents()],
          "services": [services()], "projects": [projects()], "unnamed": unnamed(), "files": [files()],
          "meetings": [meetings()]}
-SHORT_STRIDE = 31
+SHORT_STRIDE = 37
 
 
 def worlds(short):

@@ -28,6 +28,7 @@ static const char *const conditions[CONDITION_COUNT] = {
     [CONDITION_FINDINGS_LIMITED] = "findings-limited",
     [CONDITION_FINDINGS_REFUSED] = "findings-refused",
     [CONDITION_NO_RECONTACT] = "no-recontact",
+    [CONDITION_BREAK_GLASS] = "break-glass",
 };
 
 static const char *name_in(const char *const *names, size_t count, unsigned i) {

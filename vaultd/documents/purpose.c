@@ -10,6 +10,14 @@ enum { USES_TEXT = (USE_LAST - USE_FIRST + 1) * 12 }; /* with a space after each
 
 static const uint32_t all_uses = (USE_BIT(USE_LAST) << 1) - USE_BIT(USE_FIRST);
 
+/* Plain ASCII without what would have to be escaped in a header or a record. */
+static bool emergency_is_good(const char *text) {
+    for (; *text != '\0'; text++)
+        if (*text < 0x20 || *text > 0x7e || *text == '"' || *text == '\\')
+            return false;
+    return true;
+}
+
 int purpose_check(const struct purpose *p) {
     bool named = p->project[0] != '\0' || p->approval[0] != '\0' || p->disease[0] != '\0' || p->uses != 0;
     if (p->purpose > PURPOSE_RESEARCH || (p->purpose != PURPOSE_RESEARCH && named))
@@ -17,6 +25,8 @@ int purpose_check(const struct purpose *p) {
     if ((p->project[0] != '\0' && !name_is_good(p->project)) ||
         (p->approval[0] != '\0' && !name_is_good(p->approval)) ||
         (p->disease[0] != '\0' && !disease_is_good(p->disease, strlen(p->disease))) || (p->uses & ~all_uses) != 0)
+        return VAULT_E_FORMAT;
+    if (p->emergency[0] != '\0' && (p->purpose != PURPOSE_TREATMENT || !emergency_is_good(p->emergency)))
         return VAULT_E_FORMAT;
     return VAULT_OK;
 }
@@ -56,6 +66,7 @@ bool purpose_text(const struct purpose *p, char *to, size_t size) {
         write_particular(&w, "approval", p->approval);
         write_particular(&w, "disease", p->disease);
         write_uses(&w, p->uses);
+        write_particular(&w, "break-glass", p->emergency);
     }
     write_u8(&w, 0);
     return !w.bad;

@@ -128,7 +128,7 @@ static const char *demand_on(const char *field) {
         {"id", "1 to 64 characters of [a-z0-9-], used once"},
         {"actions", "not administer, and at most 12 rules for the same action, purpose and dataset"},
         {"conditions",
-         "a permit may ask for consent-treatment, consent-research, project-open and approval-valid, "
+         "a permit may ask for consent-treatment, consent-research, project-open, approval-valid and break-glass, "
          "a forbid for the others only, and not for findings-limited, and for findings-refused and no-recontact only "
          "about read, list and metadata"},
         {"dataset", "1 to 128 characters of [A-Za-z0-9._:@-]"},

@@ -85,6 +85,9 @@ static char *particular(struct scan *s, struct purpose *p, const char *key, size
         return p->project;
     if (strcmp(key, "approval") == 0)
         return p->approval;
+    *ret_most = sizeof(p->emergency) - 1;
+    if (strcmp(key, "break-glass") == 0)
+        return p->emergency;
     *ret_most = sizeof(p->disease) - 1;
     return strcmp(key, "disease") == 0 ? p->disease : NULL;
 }
@@ -108,8 +111,9 @@ static bool read_uses(const char *text, uint32_t *ret) {
 static int check_particular(struct scan *s, struct purpose *p, const char *key) {
     if (read_uses(s->uses, &p->uses) && purpose_check(p) == VAULT_OK)
         return VAULT_OK;
-    if (p->purpose != PURPOSE_RESEARCH)
-        return REFUSE(s, "parameter '%s' belongs to research only", key);
+    bool of_treatment = strcmp(key, "break-glass") == 0;
+    if (p->purpose != (of_treatment ? PURPOSE_TREATMENT : PURPOSE_RESEARCH))
+        return REFUSE(s, "parameter '%s' belongs to %s only", key, of_treatment ? "treatment" : "research");
     return REFUSE(s, "parameter '%s' is not well-formed", key);
 }
 

@@ -30,7 +30,8 @@ enum purpose_kind { PURPOSE_NONE = 0, PURPOSE_TREATMENT = 1, PURPOSE_RESEARCH = 
     F(R, U8, purpose, 0)               /* [c] enum purpose_kind */                                                     \
     F(R, STR, project, NAME_MAX_SIZE)  /* [c] empty if none */                                                         \
     F(R, STR, approval, NAME_MAX_SIZE) /* [c] empty if none */                                                         \
-    F(R, STR, disease, 64)             /* [c] an ontology term such as MONDO:0005070; empty if none */
+    F(R, STR, disease, 64)             /* [c] an ontology term such as MONDO:0005070; empty if none */                 \
+    F(R, STR, emergency, 200)          /* [c] why glass is broken in treatment; empty: it is not */
 
 /* A file by id, or, where id is all zero, by subject and name. */
 #define FIELDS_file_part(F, R)                                                                                         \
