@@ -52,6 +52,8 @@ const struct command *const all_commands[] = {
     &command_key_escrow_destroyed,
     &command_share_keys,
     &command_share_open,
+    &command_review_list,
+    &command_review_close,
     &command_audit_tail,
     &command_audit_checkpoint,
     &command_audit_export,

@@ -48,6 +48,7 @@ enum index_db {
     DB_BACKUPS,        /* be32 number -> backup_value */
     DB_HELD,           /* be64 size of the log then ‖ blob id -> removed_value */
     DB_SUBJECT_KEYS,   /* hash of the subject ‖ be32 number -> subject_key_value, not sealed once more */
+    DB_REVIEWS,        /* be64 number of a record -> review_value */
     DB_COUNT
 };
 

@@ -74,6 +74,7 @@ enum naming {
     F(R, U8, naming, 0) /* enum naming: whose entries move; `named` is the hash of before of the last of them */       \
     F(R, FIXED, named, HASH_SIZE)                                                                                      \
     F(R, U64, opt_outs_of, 0)       /* day of the register of opt-outs that was taken in whole, seconds; 0: none */    \
+    F(R, U32, reviews, 0)           /* how many wait for an auditor */                                                 \
     F(R, FIXED, anchors, HASH_SIZE) /* SHA-256 of the client authorities in force; zero: none were kept yet */
 DECLARE_RECORD(meta_value);
 
@@ -357,6 +358,19 @@ DECLARE_RECORD(pending_value);
 DECLARE_RECORD(scrub_value);
 
 /* A SAN, project or approval of this name exists. */
+/* Glass was broken in an emergency: an auditor looks at it. */
+#define FIELDS_review_value(F, R)                                                                                      \
+    F(R, U64, seq, 0) /* number of its record */                                                                       \
+    F(R, U64, opened, 0)                                                                                               \
+    F(R, STR, service, NAME_MAX_SIZE)                                                                                  \
+    F(R, STR, subject, NAME_MAX_SIZE)                                                                                  \
+    F(R, FIXED, file, ID_SIZE) /* zero: files were listed */                                                           \
+    F(R, STR, reason, 200)                                                                                             \
+    F(R, U64, closed, 0) /* 0: not yet */                                                                              \
+    F(R, STR, closed_by, NAME_MAX_SIZE)                                                                                \
+    F(R, STR, note, 200)
+DECLARE_RECORD(review_value);
+
 #define FIELDS_name_value(F, R) F(R, U64, current, 0) /* as in the value that it vouches for; SANs: 0 */
 DECLARE_RECORD(name_value);
 

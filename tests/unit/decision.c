@@ -81,6 +81,9 @@ static void no_consent(struct world *w) {
 static void consent_ends_now(struct world *w) {
     w->consent.expires = NOW;
 }
+static void refuse_treatment(struct world *w) {
+    w->consent.treatment = false;
+}
 static void no_terms(struct world *w) {
     w->consent.research_size = 0;
 }
@@ -630,6 +633,84 @@ static void more_reasons_and_obligations_than_there_is_room_for_change_no_verdic
     set_usual_policy(NULL);
 }
 
+static void set_emergency(struct world *w) {
+    set_treatment(w);
+    copy_string(w->purpose.emergency, sizeof(w->purpose.emergency), "unconscious");
+}
+
+/* What a consent says against treatment is told, and does not stand against an emergency that the policy permits. */
+static void emergency_passes_over_a_consent_where_the_policy_says_so(void **state) {
+    static void (*const lacks[])(struct world *) = {no_consent, consent_ends_now, refuse_treatment};
+    static const char *const rules[] = {"consent-none", "consent-expired", "consent-refuses-treatment"};
+    (void)state;
+    struct world w;
+    struct decision d;
+    for (size_t i = 0; i < COUNT_OF(lacks); i++) {
+        set_usual_policy(NULL);
+        set_emergency(&w);
+        lacks[i](&w);
+        denies(&w, rules[i], CONCERN_PATIENT); /* this policy knows of no emergency */
+        add_rule("glass", EFFECT_PERMIT, CONTENT, BIT(PURPOSE_TREATMENT), BIT(CONDITION_BREAK_GLASS));
+        add_rule("review", EFFECT_OBLIGE, CONTENT, BIT(PURPOSE_TREATMENT), BIT(CONDITION_BREAK_GLASS));
+        check_policy();
+        decide(&w.q, &d);
+        assert_int_equal(d.verdict, VERDICT_PERMIT);
+        assert_non_null(reason_of(&d, "glass"));
+        assert_non_null(reason_of(&d, rules[i]));
+        assert_false(reason_of(&d, rules[i])->against);
+        assert_int_equal(d.obligation_count, 1);
+        w.purpose.emergency[0] = '\0';
+        denies(&w, rules[i], CONCERN_PATIENT);
+        add_rule("closed", EFFECT_FORBID, CONTENT, BIT(PURPOSE_TREATMENT), 0);
+        set_emergency(&w);
+        lacks[i](&w);
+        denies(&w, "closed", CONCERN_SELF);
+    }
+    set_usual_policy(NULL);
+}
+
+/* It opens no research, nothing that was shredded, nothing for other roles, and nothing beyond its rule. */
+static void emergency_opens_nothing_else(void **state) {
+    (void)state;
+    struct world w;
+    set_usual_policy(NULL);
+    struct policy_rule *r = add_rule("glass", EFFECT_PERMIT, CONTENT, BIT(PURPOSE_TREATMENT) | BIT(PURPOSE_RESEARCH),
+                                     BIT(CONDITION_BREAK_GLASS));
+    set_emergency(&w);
+    no_subject(&w);
+    denies(&w, "subject-unknown", CONCERN_PATIENT);
+    set_emergency(&w);
+    w.q.service.purposes = BIT(PURPOSE_RESEARCH);
+    denies(&w, "purpose-not-allowed-to-service", CONCERN_SELF);
+    set_research(&w);
+    copy_string(w.purpose.emergency, sizeof(w.purpose.emergency), "unconscious"); /* no purpose that is checked */
+    no_terms(&w);
+    denies(&w, "consent-refuses-research", CONCERN_PATIENT);
+    set_emergency(&w);
+    no_consent(&w);
+    copy_string(r->dataset, sizeof(r->dataset), "D-other");
+    denies(&w, "consent-none", CONCERN_PATIENT);
+    r->dataset[0] = '\0';
+    r->actions = BIT(ACTION_LIST);
+    denies(&w, "consent-none", CONCERN_PATIENT);
+    r->actions = CONTENT;
+    r->conditions |= BIT(CONDITION_PROJECT_OPEN);
+    denies(&w, "consent-none", CONCERN_PATIENT);
+    r->conditions = BIT(CONDITION_BREAK_GLASS);
+    permits(&w, "glass");
+    w.q.policy = NULL;
+    w.q.subject.consent = &w.consent;
+    denies(&w, "no-policy", CONCERN_SELF);
+    set_emergency(&w);
+    w.q.action = ACTION_REMOVE; /* no consent is asked for */
+    permits(&w, "role-permits");
+    start_policy(); /* where only an emergency permits, who states none is told so */
+    add_rule("glass", EFFECT_PERMIT, CONTENT, BIT(PURPOSE_TREATMENT), BIT(CONDITION_BREAK_GLASS));
+    set_treatment(&w);
+    denies(&w, "no-permit", CONCERN_SELF);
+    set_usual_policy(NULL);
+}
+
 static void file_that_is_not_there_is_of_no_dataset(void **state) {
     (void)state;
     struct world w;
@@ -652,6 +733,8 @@ static void file_that_is_not_there_is_of_no_dataset(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(usual_questions_are_permitted),
+        cmocka_unit_test(emergency_passes_over_a_consent_where_the_policy_says_so),
+        cmocka_unit_test(emergency_opens_nothing_else),
         cmocka_unit_test(each_fault_alone_denies_research_and_says_so),
         cmocka_unit_test(every_fault_is_given_at_once),
         cmocka_unit_test(treatment_needs_consent_and_nothing_of_research),

@@ -393,7 +393,8 @@ static void policy_refuses_permits_by_lack_and_forbids_by_consent(void **state) 
     struct bench *b = bench_with(3);
     for (unsigned condition = 0; condition < CONDITION_COUNT; condition++) {
         bool grants = condition == CONDITION_CONSENT_TREATMENT || condition == CONDITION_CONSENT_RESEARCH ||
-                      condition == CONDITION_PROJECT_OPEN || condition == CONDITION_APPROVAL_VALID;
+                      condition == CONDITION_PROJECT_OPEN || condition == CONDITION_APPROVAL_VALID ||
+                      condition == CONDITION_BREAK_GLASS;
         b->policy.rules[1].effect = grants ? EFFECT_FORBID : EFFECT_PERMIT;
         b->policy.rules[1].conditions = 1u << condition;
         policy_faults_are_named(b, 1, "conditions");

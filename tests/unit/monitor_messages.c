@@ -173,6 +173,8 @@ static const struct {
     {MSG_policy_load, R(OPERATOR)},
     {MSG_policy_show, R(OPERATOR) | R(AUDITOR) | R(REGISTRAR)},
     {MSG_policy_replay, R(AUDITOR)},
+    {MSG_review_list, R(AUDITOR)},
+    {MSG_review_close, R(AUDITOR)},
     {MSG_key_list, R(CUSTODIAN) | R(AUDITOR)},
     {MSG_key_jobs, R(CUSTODIAN) | R(AUDITOR) | R(OPERATOR)},
     {MSG_key_escrow, R(CUSTODIAN)},

@@ -103,6 +103,8 @@ static void purpose_parse_names_the_place_of_each_fault(void **state) {
         {"research;uses=\"" ALL_USES " \"", "Purpose, character 135: a value of more than 119 bytes"},
         {"research;uses=\"DUO:0000031\";uses=\"DUO:0000032\"", "Purpose, character 29: parameter 'uses' given twice"},
         {"treatment;uses=\"DUO:0000031\"", "Purpose, character 29: parameter 'uses' belongs to research only"},
+        {"research;break-glass=\"x\"", "Purpose, character 25: parameter 'break-glass' belongs to treatment only"},
+        {"treatment;break-glass=\"a \\\"b\\\"\"", "Purpose, character 32: parameter 'break-glass' is not well-formed"},
         {"treatment;project=\"P1\"", "Purpose, character 23: parameter 'project' belongs to research only"},
         {"research;project=\"P1\"x", "Purpose, character 22: something after the purpose"},
     };

@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "vaultd/monitor/access/asked.h"
+#include "vaultd/monitor/access/reviews.h"
 #include "vault/log.h"
 #include "vault/record.h"
 #include "vault/result.h"
@@ -187,6 +188,12 @@ static int line_of(const struct monitor *m, const struct event *e, struct record
     return result;
 }
 
+/* A question about a decision breaks no glass. */
+static bool breaks_glass(const struct event *e) {
+    return e->question != NULL && e->decision != NULL && e->decision->verdict == VERDICT_PERMIT && !e->tells &&
+           e->question->purpose->emergency[0] != '\0';
+}
+
 int journal(struct monitor *m, const struct event *e, uint64_t *ret_seq) {
     static char line[RECORD_LINE_MAX];
     struct chain subject = {0};
@@ -215,6 +222,8 @@ int journal(struct monitor *m, const struct event *e, uint64_t *ret_seq) {
         result = chain_advance(m, &service, leaf);
     if (result == VAULT_OK)
         result = remember_request(m, e, &r);
+    if (result == VAULT_OK && breaks_glass(e))
+        result = review_open(m, r.seq, r.service, e->subject, e->file, e->question->purpose->emergency);
     if (result != VAULT_OK)
         return result;
     m->last_time = r.time;

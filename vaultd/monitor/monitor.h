@@ -775,6 +775,7 @@ request_handler answer_service_add, answer_service_list, answer_service_show, an
 request_handler answer_project_add, answer_project_list, answer_project_close;
 request_handler answer_ethics_add, answer_ethics_list, answer_ethics_revoke;
 request_handler answer_policy_load, answer_policy_show, answer_policy_replay;
+request_handler answer_review_list, answer_review_close;
 request_handler answer_key_list, answer_key_rotate, answer_key_jobs, answer_scrub, answer_scrub_show;
 request_handler answer_job_pause, answer_job_resume, answer_job_rate;
 request_handler answer_audit_tail, answer_audit_checkpoint, answer_audit_export, answer_audit_records,

@@ -80,6 +80,10 @@ enum { OPT_OUTS = 32 };
 /* A policy document, already parsed: policy_encode of vault/documents.h. */
 #define FIELDS_policy_load(F, R) F(R, BYTES, policy, BLOCK_MAX)
 #define FIELDS_policy_show(F, R) FIELDS_nothing(F, R)
+#define FIELDS_review_list(F, R) FIELDS_cursor_part(F, R)
+#define FIELDS_review_close(F, R)                                                                                      \
+    F(R, U64, seq, 0)    /* of the record in which glass was broken */                                                 \
+    F(R, STR, note, 200) /* what the auditor found */
 #define FIELDS_policy_replay(F, R) F(R, U64, seq, 0) /* of the record that holds the decision */
 
 #define FIELDS_key_list(F, R) FIELDS_nothing(F, R)
@@ -185,6 +189,8 @@ enum { OPT_OUTS = 32 };
     M(policy_load, 0x0516, 0)                                                                                          \
     M(policy_show, 0x0517, 0)                                                                                          \
     M(policy_replay, 0x0555, 0)                                                                                        \
+    M(review_list, 0x0556, 0)                                                                                          \
+    M(review_close, 0x0557, 0)                                                                                         \
     M(key_list, 0x0518, 0)                                                                                             \
     M(key_rotate, 0x0519, 0)                                                                                           \
     M(key_jobs, 0x051a, 0)                                                                                             \

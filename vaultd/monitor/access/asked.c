@@ -70,6 +70,7 @@ json_t *asked_json(const struct monitor *m, const struct question *q) {
         add_number(asked, members[i].name, number_of(q, &members[i]));
     add_number(asked, "policy_version", q->policy == NULL ? 0 : m->meta.policy);
     add_number(asked, "uses", q->purpose->uses);
+    add_number(asked, "break_glass", q->purpose->emergency[0] != '\0');
     add_text(asked, "action", action_name(q->action));
     add_text(asked, "service", q->service.name);
     add_text(asked, "purpose", purpose_name(q->purpose->purpose));
@@ -98,7 +99,9 @@ static bool take_purpose(const json_t *asked, struct purpose *ret) {
     copy_string(ret->project, sizeof(ret->project), text_of(asked, "project"));
     copy_string(ret->approval, sizeof(ret->approval), text_of(asked, "approval"));
     copy_string(ret->disease, sizeof(ret->disease), text_of(asked, "disease"));
-    return purpose_check(ret) == VAULT_OK || ret->purpose == PURPOSE_NONE;
+    if (json_integer_value(json_object_get(asked, "break_glass")) != 0)
+        copy_string(ret->emergency, sizeof(ret->emergency), "stated"); /* the record's `purpose` has why */
+    return purpose_check(ret) == VAULT_OK;
 }
 
 static bool take_question(const json_t *asked, struct replay *r) {

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "listing.h"
+#include "reviews.h"
 #include "vaultd/monitor/care/failures.h"
 #include "vault/result.h"
 
@@ -156,6 +157,7 @@ int answer_file_list(struct request *q) {
     struct walk w = walk_of(q->monitor, l);
     struct purpose p;
     struct cursor at;
+    char text[512];
     unsigned looked = 0;
     PURPOSE_OF(l, &p);
     if (purpose_check(&p) != VAULT_OK || !cursor_parse(q->monitor, l->cursor, &at) ||
@@ -177,8 +179,12 @@ int answer_file_list(struct request *q) {
         json_decref(files);
         return result;
     }
+    bool glass = p.emergency[0] != '\0' && json_array_size(files) > 0;
     json_t *answer = json_pack("{s:o, s:o}", "files", files, "next", cursor_json(q->monitor, &at));
-    return administer(q, "list", NULL, 'R', NULL, 200, answer);
+    result = administer(q, "list", NULL, 'R', glass && purpose_text(&p, text, sizeof(text)) ? text : NULL, 200, answer);
+    if (result == VAULT_OK && glass)
+        result = review_open(q->monitor, q->monitor->tree.size - 1, q->asker.name, l->subject, NULL, p.emergency);
+    return result;
 }
 
 /* The file's document, for administrators with what was found damaged of it, whose reference is taken. */
@@ -194,6 +200,7 @@ int answer_file_show(struct request *q) {
     static struct inquiry i;
     const struct msg_file_show *s = &q->message->file_show;
     struct purpose p;
+    char text[512];
     uint64_t seq = NO_SEQ;
     PURPOSE_OF(s, &p);
     if (purpose_check(&p) != VAULT_OK)
@@ -220,6 +227,7 @@ int answer_file_show(struct request *q) {
                       .file = q->file,
                       .request = q->id,
                       .action = 'R',
+                      .purpose = purpose_text(&p, text, sizeof(text)) ? text : NULL,
                       .question = &i.question,
                       .decision = administrator ? NULL : &i.decision,
                       .consent = i.has_consent ? i.consent.version : 0,

@@ -12,6 +12,7 @@
 #include "vaultd/monitor/registers/disease_table.h"
 #include "vaultd/monitor/registers/opt_outs.h"
 #include "vaultd/monitor/keys/escrow.h"
+#include "vaultd/monitor/access/reviews.h"
 #include "vaultd/monitor/keys/warnings.h"
 #include "vaultd/monitor/keys/jobs.h"
 #include "vault/checkpoint.h"
@@ -55,6 +56,7 @@ static void forget_keys(struct monitor *m) {
 static json_t *warnings_json(struct monitor *m) {
     json_t *list = key_warnings(m);
     opt_outs_warn(m, list);
+    reviews_warn(m, list);
     return list;
 }
 
@@ -86,6 +88,7 @@ static json_t *status_json(struct monitor *m, bool in_full) {
         json_object_set_new(rest, "trust", anchors_json(m));
         json_object_set_new(rest, "diseases", disease_table_json(m));
         json_object_set_new(rest, "opt_outs", json_day(m->meta.opt_outs_of));
+        json_object_set_new(rest, "reviews", json_integer((json_int_t)m->meta.reviews));
         json_object_set_new(rest, "warnings", warnings_json(m));
     }
     if (json_object_update(status, rest) != 0) {
