@@ -5,6 +5,7 @@ import contextlib
 import fcntl
 import http.client
 import io
+import json
 import os
 import pathlib
 import socket
@@ -295,3 +296,18 @@ def test_a_revoked_certificate_ends_a_running_read(library):
         expect_cut(case, read)
         assert clinic.server_side() is not None, "a certificate that was not revoked lost its read"
         clinic.finish(case.content)
+
+
+def test_a_withdrawal_before_any_consent_stands_against_older_paper():
+    """Nobody has to have said yes to say no: a form that was signed before turns up later, and permits nothing."""
+    with running_vault() as vault:
+        vault.ctl("subject", "add", "S-9")
+        assert vault.ctl("consent", "withdraw", "S-9", "--purpose", "research")["version"] == 1
+        shown = vault.ctl("consent", "show", "S-9")["consents"][0]
+        assert shown["state"] == "withdrawn" and shown["permits"] == {"treatment": False, "research": []}
+        older = {"subject": "S-9", "signed": "2020-01-01", "form": "2020-1", "permits": {"treatment": True, "research": ["DUO:0000042"]}}
+        refused = vault.http("PUT", "/v1/consents/S-9", body=json.dumps(older).encode())
+        assert refused.status == 409 and b"consent-older" in refused.body
+        scene.give_consent(vault, "S-9")
+        assert vault.ctl("consent", "show", "S-9")["consents"][0]["version"] == 2
+        assert vault.http("DELETE", "/v1/consents/nobody").status == 404

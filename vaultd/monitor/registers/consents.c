@@ -152,15 +152,28 @@ int answer_consent_set(struct request *q) {
     return admitted ? put_document(q, &s, &document, since) : result;
 }
 
+/* What a withdrawal takes from: the consent in force, or, where none was ever given, one that permits nothing, so that
+ * paper from before does not widen it. */
+static int find_to_withdraw(struct monitor *m, const struct subject_value *s, struct consent_value *ret) {
+    if (s->consent != 0)
+        return find_consent(m, s->subject, s->consent, ret);
+    *ret = (struct consent_value){.form = "none"};
+    copy_string(ret->subject, sizeof(ret->subject), s->subject);
+    day_text(monitor_time(m), ret->signed_on);
+    return VAULT_OK;
+}
+
 int answer_consent_withdraw(struct request *q) {
     static struct consent_value value;
     static struct subject_value s;
     const struct msg_consent_withdraw *w = &q->message->consent_withdraw;
     int result = find_subject(q->monitor, w->subject, &s);
-    if (result == VAULT_NOT_FOUND || (result == VAULT_OK && s.consent == 0))
-        return refuse(q, "consent.withdraw", NULL, 404, "no-consent", "There is no such subject, or no consent of it.");
+    if (result == VAULT_NOT_FOUND)
+        return refuse(q, "consent.withdraw", NULL, 404, "no-such-subject", "There is no such subject.");
+    if (result == VAULT_OK && s.shredded != 0 && s.consent == 0)
+        return refuse(q, "consent.withdraw", w->subject, 409, "shredded", "The subject was shredded.");
     if (result == VAULT_OK)
-        result = find_consent(q->monitor, w->subject, s.consent, &value);
+        result = find_to_withdraw(q->monitor, &s, &value);
     if (result != VAULT_OK)
         return result;
     if (w->purpose > PURPOSE_RESEARCH)
