@@ -9,7 +9,7 @@
 
 #include "vault/key_change.h"
 
-enum { RECORD_LINE_MAX = 12288, RECORD_REASONS = 32, RECORD_SALT = 16 };
+enum { RECORD_LINE_MAX = 16384, RECORD_REASONS = 32, RECORD_SALT = 16 };
 
 struct record_link {
     bool present;

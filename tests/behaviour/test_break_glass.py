@@ -70,6 +70,10 @@ def test_lists_and_documents_in_an_emergency_wait_for_review_too(vault):
     assert [f["name"] for f in listed] == ["a.cram"]
     shown = vault.http("GET", f"/v1/files/{listed[0]['id']}", cert="clinic", headers={"Purpose": GLASS})
     assert shown.status == 200
+    record, = [r for r in records(vault) if r["event"] == "list" and r.get("purpose") == GLASS]
+    assert record["subject"] == "S-1" and record["asked"]["action"] == "list" and "subject" in record["chain"]
+    assert vault.ctl("policy", "replay", record["seq"])["same"] is True
+    vault.ctl("list", "--purpose", GLASS, cert="clinic", expect=2)
     assert [(r["subject"], r["file"]) for r in reviews(vault)] == [("S-1", None), ("S-1", listed[0]["id"])]
 
 
@@ -95,5 +99,8 @@ def test_only_where_the_policy_says_so(vault):
 def test_a_question_about_it_breaks_nothing(vault):
     asked = vault.ctl("policy", "explain", "--service", "clinic", "--purpose", GLASS, "--subject", "S-1")
     assert asked["permitted"] is True and "review-follows" in asked["obligations"]
+    for subject in ("S-1", "S-2", "nobody"):
+        question = json.dumps({"subject": subject, "purpose": GLASS}).encode()
+        assert vault.http("POST", "/v1/decisions", body=question, cert="clinic").status == 400, "it would tell the patient's choice"
     assert reviews(vault) == []
     assert json.loads(read(vault, "S-1", "treatment").body)["status"] == 403

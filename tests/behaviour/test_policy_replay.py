@@ -141,8 +141,7 @@ def test_who_approves_a_policy_is_told_which_decisions_would_be_others():
         assert f"1 permitted ones would be denied (records {permitted[0]}), 0 denied ones permitted" in asked["detail"]
         waiting = vault.ctl("pending", "list")["pending"]
         assert [w["detail"] for w in waiting] == [asked["detail"]]
-        loaded = vault.ctl("pending", "approve", asked["pending"], cert="operator2")
-        assert f"(records {permitted[0]})" in loaded["changes"]
+        vault.ctl("pending", "approve", asked["pending"], cert="operator2")
         assert read(vault, "S-1", "a.cram", RESEARCH, "research") == 403
         denied = decided(vault)[-1]["seq"]
         back = vault.ctl("policy", "load", "-", input=DENMARK.encode())

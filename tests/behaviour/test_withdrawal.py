@@ -302,7 +302,8 @@ def test_a_withdrawal_before_any_consent_stands_against_older_paper():
     """Nobody has to have said yes to say no: a form that was signed before turns up later, and permits nothing."""
     with running_vault() as vault:
         vault.ctl("subject", "add", "S-9")
-        assert vault.ctl("consent", "withdraw", "S-9", "--purpose", "research")["version"] == 1
+        vault.ctl("consent", "withdraw", "S-9", "--purpose", "research", expect=4)
+        assert vault.ctl("consent", "withdraw", "S-9")["version"] == 1
         shown = vault.ctl("consent", "show", "S-9")["consents"][0]
         assert shown["state"] == "withdrawn" and shown["permits"] == {"treatment": False, "research": []}
         older = {"subject": "S-9", "signed": "2020-01-01", "form": "2020-1", "permits": {"treatment": True, "research": ["DUO:0000042"]}}

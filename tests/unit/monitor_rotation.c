@@ -305,6 +305,11 @@ static void missing_or_relabelled_key_is_damage(void **state) {
     value[0] = 1;
     put_entry(own, value, n);
     assert_int_equal(status_of_read(), 500);
+    value[0] = 3; /* it seems to be done already */
+    put_entry(own, value, n);
+    rotate();
+    finish();
+    assert_int_equal(audit_count("\"event\":\"key.rotated\"", "generation 3", "keys, 1 damaged", NULL), 1);
     assert_int_equal(batch_begin(&m), VAULT_OK);
     assert_int_equal(index_delete(m.index, DB_SUBJECT_KEYS, own, ENTRY), VAULT_OK);
     assert_int_equal(batch_finish(&m), VAULT_OK);

@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "listing.h"
-#include "reviews.h"
 #include "vaultd/monitor/care/failures.h"
 #include "vault/result.h"
 
@@ -122,8 +121,8 @@ static int list_page(struct request *q, const struct walk *w, const struct purpo
 
 /* A subject who refuses is listed as one who does not exist: at once, however many files there are to pass over. What
  * depends on a file's dataset alone is left to each file. */
-static int subject_is_closed(struct request *q, const struct walk *w, const struct purpose *p, bool *ret) {
-    static struct inquiry i;
+static int subject_is_closed(struct request *q, const struct walk *w, const struct purpose *p, struct inquiry *ret_i,
+                             bool *ret) {
     struct inquiry_wanted wanted = {.asker = &q->asker,
                                     .action = ACTION_LIST,
                                     .purpose = p,
@@ -132,9 +131,9 @@ static int subject_is_closed(struct request *q, const struct walk *w, const stru
     *ret = false;
     if (w->db != DB_SUBJECT_FILES || p->purpose == PURPOSE_NONE)
         return VAULT_OK;
-    int result = inquire(q->monitor, &wanted, &i);
-    for (size_t n = 0; result == VAULT_OK && n < i.decision.reason_count; n++) {
-        const struct reason *r = &i.decision.reasons[n];
+    int result = inquire(q->monitor, &wanted, ret_i);
+    for (size_t n = 0; result == VAULT_OK && n < ret_i->decision.reason_count; n++) {
+        const struct reason *r = &ret_i->decision.reasons[n];
         *ret |= r->against && r->concern == CONCERN_PATIENT && strcmp(r->rule, "approval-other-dataset") != 0;
     }
     return result;
@@ -152,12 +151,36 @@ static int list_is_whole(struct request *q, const struct walk *w, const struct c
     return result == VAULT_NOT_FOUND ? VAULT_OK : result;
 }
 
+/* A list that passes over what a patient said is of that patient, and says why. Takes the answer. */
+static int answer_emergency_list(struct request *q, const struct purpose *p, const struct inquiry *i, json_t *answer) {
+    char text[512];
+    uint64_t seq = NO_SEQ;
+    bool permitted = i->decision.verdict == VERDICT_PERMIT;
+    struct event e = {.name = "list",
+                      .outcome = permitted ? "done" : "denied",
+                      .asker = &q->asker,
+                      .subject = i->subject_known ? i->subject.subject : NULL,
+                      .request = q->id,
+                      .action = 'R',
+                      .purpose = purpose_text(p, text, sizeof(text)) ? text : NULL,
+                      .question = &i->question,
+                      .decision = &i->decision,
+                      .consent = i->has_consent ? i->consent.version : 0,
+                      .state = REQUEST_ENDED};
+    int result = journal(q->monitor, &e, &seq);
+    if (result == VAULT_OK)
+        answer_json(q->monitor, q->worker, q->message, 200, seq, q->id, answer);
+    else
+        json_decref(answer);
+    return result;
+}
+
 int answer_file_list(struct request *q) {
+    static struct inquiry i;
     const struct msg_file_list *l = &q->message->file_list;
     struct walk w = walk_of(q->monitor, l);
     struct purpose p;
     struct cursor at;
-    char text[512];
     unsigned looked = 0;
     PURPOSE_OF(l, &p);
     if (purpose_check(&p) != VAULT_OK || !cursor_parse(q->monitor, l->cursor, &at) ||
@@ -165,8 +188,10 @@ int answer_file_list(struct request *q) {
         return refuse(q, "list", NULL, 400, "malformed", "The purpose or the cursor is malformed.");
     if (!is_administrator(q) && p.purpose == PURPOSE_NONE)
         return refuse(q, "list", NULL, 400, "purpose-missing", "No purpose was given.");
+    if (p.emergency[0] != '\0' && l->subject[0] == '\0')
+        return refuse(q, "list", NULL, 400, "malformed", "In an emergency the files of one patient are listed.");
     bool closed = false;
-    int result = subject_is_closed(q, &w, &p, &closed);
+    int result = subject_is_closed(q, &w, &p, &i, &closed);
     if (result != VAULT_OK)
         return result;
     json_t *files = json_array();
@@ -179,12 +204,9 @@ int answer_file_list(struct request *q) {
         json_decref(files);
         return result;
     }
-    bool glass = p.emergency[0] != '\0' && json_array_size(files) > 0;
     json_t *answer = json_pack("{s:o, s:o}", "files", files, "next", cursor_json(q->monitor, &at));
-    result = administer(q, "list", NULL, 'R', glass && purpose_text(&p, text, sizeof(text)) ? text : NULL, 200, answer);
-    if (result == VAULT_OK && glass)
-        result = review_open(q->monitor, q->monitor->tree.size - 1, q->asker.name, l->subject, NULL, p.emergency);
-    return result;
+    return p.emergency[0] == '\0' ? administer(q, "list", NULL, 'R', NULL, 200, answer)
+                                  : answer_emergency_list(q, &p, &i, answer);
 }
 
 /* The file's document, for administrators with what was found damaged of it, whose reference is taken. */
@@ -308,6 +330,10 @@ int answer_inquire(struct request *q) {
     PURPOSE_OF(n, &p);
     if (purpose_check(&p) != VAULT_OK)
         return refuse(q, "inquiry", NULL, 400, "purpose-malformed", "The purpose is malformed.");
+    if (p.emergency[0] != '\0' &&
+        !is_administrator(q)) /* the answer would tell what the patient said, and wait for nobody */
+        return refuse(q, "inquiry", NULL, 400, "purpose-malformed",
+                      "Glass is broken where a file is read, not by a question.");
     int result = service_of(q, n->service, &about);
     if (result == VAULT_NOT_FOUND)
         return refuse(q, "inquiry", NULL, 404, "no-such-service", "There is no such service.");

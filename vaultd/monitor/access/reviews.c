@@ -21,7 +21,7 @@ int review_open(struct monitor *m, uint64_t seq, const char *service, const char
     copy_string(v.reason, sizeof(v.reason), reason);
     if (file != NULL)
         copy_bytes(v.file, sizeof(v.file), file, ID_SIZE);
-    log_warning("break-glass: a patient's choice was passed over in an emergency service=%s record=%llu", service,
+    log_warning("break-glass: an emergency was stated, and waits for a review service=%s record=%llu", service,
                 (unsigned long long)seq);
     m->meta.reviews++;
     return store(m, &v);

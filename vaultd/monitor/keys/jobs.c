@@ -202,12 +202,12 @@ static bool has_job(const struct monitor *m) {
 /* While somebody reads, a job leaves the processor to others for three quarters of the time that it had it. */
 void jobs_rest(struct monitor *m) {
     if (m->job_took != 0 && m->job_again == 0 && m->grants != NULL)
-        m->job_again = loop_now_ms() + m->job_took * 3 / 4;
+        m->job_again = loop_now_ms() + 1 + m->job_took * 3 / 4;
     m->job_took = 0;
 }
 
 void jobs_wake(struct monitor *m) {
-    m->job_again = m->job_due = 0;
+    m->job_again = m->job_due = m->job_took = 0;
 }
 
 int jobs_tick(const struct monitor *m) {

@@ -36,7 +36,7 @@ static int shred_store(struct monitor *m, const struct subject_value *s, const s
     return index_put_record(m->index, DB_SHREDS, key, sizeof(key), &layout_shred_value, v);
 }
 
-int shreds_key_forgotten(struct monitor *m, const struct subject_value *s, uint32_t generation) {
+int shreds_key_forgotten(struct monitor *m, const struct subject_value *s) {
     struct shred_value v;
     for (uint32_t n = s->shreds; n > 0; n--) {
         int result = shred_load(m, s, n, &v);
@@ -46,7 +46,8 @@ int shreds_key_forgotten(struct monitor *m, const struct subject_value *s, uint3
             return VAULT_OK; /* and so is all that was shredded before it */
         if (result == VAULT_OK && v.key_number < s->key_number) {
             v.forgotten = monitor_time(m);
-            v.generation = generation;
+            v.generation =
+                m->meta.generation; /* no wrap is under a later one; what an entry says of itself proves nothing */
             result = shred_store(m, s, &v);
         }
         if (result != VAULT_OK)
@@ -143,8 +144,7 @@ static int shred_subject(struct request *q, struct subject_value *s) {
     struct job_value job = {.total = s->files};
     struct shred_value v;
     json_t *shreds = NULL;
-    uint32_t generation = 0;
-    int result = subject_keys_forget(m, s, true, &generation);
+    int result = subject_keys_forget(m, s, true);
     if (result != VAULT_OK)
         return result;
     s->shredded = monitor_time(m);
@@ -154,7 +154,7 @@ static int shred_subject(struct request *q, struct subject_value *s) {
     copy_string(job.owner, sizeof(job.owner), s->subject);
     result = shred_store(m, s, &v);
     if (result == VAULT_OK)
-        result = shreds_key_forgotten(m, s, generation);
+        result = shreds_key_forgotten(m, s);
     if (result == VAULT_OK)
         result = subject_store(m, s);
     if (result == VAULT_OK)

@@ -7,9 +7,9 @@
 
 #include "vaultd/monitor/monitor.h"
 
-/* The subject's keys before the present one are forgotten: what was shredded under them is so from now on. No
- * generation after the given one wrapped them. Faults of the index. */
-int shreds_key_forgotten(struct monitor *m, const struct subject_value *s, uint32_t generation);
+/* The subject's keys before the present one are forgotten: what was shredded under them is so from now on. Faults of
+ * the index. */
+int shreds_key_forgotten(struct monitor *m, const struct subject_value *s);
 /* What was shredded of a subject, and how final that is: a new reference. VAULT_E_MEMORY, faults of the index. */
 int shreds_json(struct monitor *m, const struct subject_value *s, json_t **ret);
 

@@ -34,9 +34,8 @@ static int wrap(struct monitor *m, const uint8_t owner[HASH_SIZE], const struct 
 static int store(struct monitor *m, const uint8_t entry[ENTRY], const struct secret *key, uint32_t generation) {
     struct subject_key_value v;
     int result = wrap(m, entry, key, generation, &v);
-    return result == VAULT_OK
-               ? index_put_record(m->index, DB_SUBJECT_KEYS, entry, ENTRY, &layout_subject_key_value, &v)
-               : result;
+    return result == VAULT_OK ? index_put_record(m->index, DB_SUBJECT_KEYS, entry, ENTRY, &layout_subject_key_value, &v)
+                              : result;
 }
 
 /* ---- the keys of a subject ---- */
@@ -93,9 +92,9 @@ static int rewrap(void *context, const uint8_t *entry, size_t size, uint8_t *val
     struct writer w = writer_of(value, n);
     if (size != ENTRY || layout_decode(&layout_subject_key_value, &r, &v) != VAULT_OK)
         return VAULT_E_DAMAGED;
-    if (v.generation >= to->generation)
+    int result = unwrap(to->m, entry, &v, &key); /* that it is of its generation is not told by its saying so */
+    if (result == VAULT_OK && v.generation >= to->generation)
         return VAULT_AGAIN;
-    int result = unwrap(to->m, entry, &v, &key);
     if (result == VAULT_OK)
         result = wrap(to->m, entry, key, to->generation, &v);
     if (result == VAULT_OK)
@@ -139,28 +138,14 @@ int subject_keys_move(struct monitor *m, const struct subject_value *s, const ui
     return result;
 }
 
-/* One whose entry is gone or damaged may have been under any. */
-static int forget(struct monitor *m, const uint8_t entry[ENTRY], uint32_t *newest) {
-    struct subject_key_value v;
-    int result = load(m, entry, &v);
-    if (result == VAULT_E_DAMAGED)
-        v.generation = m->meta.generation;
-    else if (result != VAULT_OK)
-        return result;
-    if (v.generation > *newest)
-        *newest = v.generation;
-    result = index_delete(m->index, DB_SUBJECT_KEYS, entry, ENTRY);
-    return result == VAULT_NOT_FOUND ? VAULT_OK : result;
-}
-
-int subject_keys_forget(struct monitor *m, struct subject_value *s, bool all, uint32_t *ret) {
+int subject_keys_forget(struct monitor *m, struct subject_value *s, bool all) {
     uint8_t owner[HASH_SIZE], entry[ENTRY];
     int result = VAULT_OK;
-    *ret = 0;
     name_hash(m, NAME_SUBJECT, s->subject, NULL, owner);
     for (uint32_t n = all ? s->key_number : s->key_number - 1; result == VAULT_OK && is_in_use(s, n); n--) {
         entry_of(owner, n, entry);
-        result = forget(m, entry, ret);
+        result = index_delete(m->index, DB_SUBJECT_KEYS, entry, ENTRY);
+        result = result == VAULT_NOT_FOUND ? VAULT_OK : result;
     }
     if (result == VAULT_OK)
         s->turning = TURN_NONE;

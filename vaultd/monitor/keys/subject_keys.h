@@ -23,9 +23,9 @@ int subject_keys_rewrap(struct monitor *m, uint32_t generation, uint64_t most, u
  * VAULT_E_DAMAGED. */
 int subject_keys_move(struct monitor *m, const struct subject_value *s, const uint8_t from[HASH_SIZE],
                       const uint8_t to[HASH_SIZE], bool trial);
-/* Forgets the key before, at the end of a turn; with `all` the one in use too. *ret is the newest generation that any
- * was wrapped under. The subject's value is not stored yet. */
-int subject_keys_forget(struct monitor *m, struct subject_value *s, bool all, uint32_t *ret);
+/* Forgets the key before, at the end of a turn; with `all` the one in use too. The subject's value is not stored yet.
+ */
+int subject_keys_forget(struct monitor *m, struct subject_value *s, bool all);
 
 /* A data key, wrapped under the subject's key of that number. VAULT_E_DAMAGED if any link of the chain is. */
 int data_key_open(struct monitor *m, const struct subject_value *s, const uint8_t blob[ID_SIZE], uint32_t number,

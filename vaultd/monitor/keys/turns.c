@@ -108,7 +108,6 @@ static int list_is_whole(struct monitor *m, const struct job_value *j, const str
  * damaged may be found, and nothing else would open it. */
 static int finish(struct monitor *m, struct job_value *j, struct subject_value *s, const uint8_t subject[HASH_SIZE]) {
     bool whole = true;
-    uint32_t generation = 0;
     int result = list_is_whole(m, j, s, subject, &whole);
     bool kept = s->turning == TURN_INCOMPLETE || !whole;
     if (result == VAULT_OK)
@@ -119,12 +118,12 @@ static int finish(struct monitor *m, struct job_value *j, struct subject_value *
         log_error("keys: the key before of a subject is kept, since a file of theirs is damaged");
         s->turning = TURN_UNDER_WAY;
     } else {
-        result = subject_keys_forget(m, s, false, &generation);
+        result = subject_keys_forget(m, s, false);
     }
     if (result == VAULT_OK)
         result = subject_make_current(m, s); /* its value of before is told from it */
     if (result == VAULT_OK && !kept)
-        result = shreds_key_forgotten(m, s, generation);
+        result = shreds_key_forgotten(m, s);
     j->failed += kept;
     move_cursor(j, subject, HASH_SIZE);
     if (is_of_one(j) && !kept && s->key_number <= j->generation)

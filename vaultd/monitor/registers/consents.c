@@ -170,6 +170,9 @@ int answer_consent_withdraw(struct request *q) {
     int result = find_subject(q->monitor, w->subject, &s);
     if (result == VAULT_NOT_FOUND)
         return refuse(q, "consent.withdraw", NULL, 404, "no-such-subject", "There is no such subject.");
+    if (result == VAULT_OK && s.consent == 0 && w->purpose != PURPOSE_NONE) /* what else they want is not known */
+        return refuse(q, "consent.withdraw", w->subject, 404, "no-consent",
+                      "No consent was given: withdraw everything, or have the opt-out from research set.");
     if (result == VAULT_OK && s.shredded != 0 && s.consent == 0)
         return refuse(q, "consent.withdraw", w->subject, 409, "shredded", "The subject was shredded.");
     if (result == VAULT_OK)

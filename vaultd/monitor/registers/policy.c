@@ -70,11 +70,13 @@ int answer_policy_load(struct request *q) {
     static struct policy p;
     static struct policy_value v;
     const struct msg_policy_load *l = &q->message->policy_load;
-    char detail[PENDING_DETAIL], changes[CHANGES_TEXT];
+    char detail[PENDING_DETAIL], changes[CHANGES_TEXT] = "";
     struct grant_filter filter = {.cause = "the policy was changed", .asked_by = q->worker->number};
     if (policy_decode(&p, l->policy, l->policy_size) != VAULT_OK)
         return refuse(q, "policy.load", NULL, 400, "malformed", "The policy is malformed.");
-    int result = policy_changes(q->monitor, &p, changes);
+    /* Told before it is approved; where the policy in force is damaged, another one is what mends that. */
+    bool tells = q->asked_by == NULL && !q->monitor->policy_damaged;
+    int result = tells ? policy_changes(q->monitor, &p, changes) : VAULT_OK;
     if (result != VAULT_OK)
         return result;
     if (pending_needed(q))
@@ -87,11 +89,12 @@ int answer_policy_load(struct request *q) {
         result = policy_make_current(q->monitor, &v);
     if (result != VAULT_OK)
         return result;
-    if (!format_string(detail, sizeof(detail), "%s, version %u, %s; %s", p.name, v.version, q->monitor->policy_hash,
-                       changes))
+    if (!format_string(detail, sizeof(detail), "%s, version %u, %s%s%s", p.name, v.version, q->monitor->policy_hash,
+                       tells ? "; " : "", changes))
         detail[0] = '\0';
     json_t *answer = summary_json(&p, &v);
-    json_object_set_new(answer, "changes", json_string(changes));
+    if (tells)
+        json_object_set_new(answer, "changes", json_string(changes));
     return administer(q, "policy.load", NULL, 'U', detail, 200, answer);
 }
 
