@@ -1,6 +1,7 @@
 /* The index: one LMDB environment behind one file. Every value is sealed (XChaCha20-Poly1305; associated data:
- * database, key, generation of the sealing key), but for wrapped keys, which are already; names and identifiers appear in keys only as keyed hashes or random
- * ids. docs/format-index.md. One writer, the monitor's thread; changes of one batch are one transaction. */
+ * database, key, generation of the sealing key), but for wrapped keys, which are already; names and identifiers appear
+ * in keys only as keyed hashes or random ids. docs/format-index.md. One writer, the monitor's thread; changes of one
+ * batch are one transaction. */
 #ifndef VAULT_INDEX_H
 #define VAULT_INDEX_H
 
@@ -137,10 +138,10 @@ int index_next(struct index *i, enum index_db db, const void *prefix, size_t pre
                size_t after_size, uint8_t ret_key[INDEX_KEY_MAX], size_t *ret_key_size);
 
 /* Changes the next entries of a database after the key `after` (*size 0: from the start), up to `most`, each in its
- * place: `change` has the value in the clear, and leaves another of the same size (VAULT_OK), or the same (VAULT_AGAIN),
- * or finds it damaged (VAULT_E_DAMAGED: it stays); any other result ends it. `after` becomes the last of them, *ret_done
- * and *ret_damaged how many they were. VAULT_NOT_FOUND: none is left. VAULT_E_STATE (no transaction), VAULT_E_FULL,
- * VAULT_E_IO. */
+ * place: `change` has the value in the clear, and leaves another of the same size (VAULT_OK), or the same
+ * (VAULT_AGAIN), or finds it damaged (VAULT_E_DAMAGED: it stays); any other result ends it. `after` becomes the last of
+ * them, *ret_done and *ret_damaged how many they were. VAULT_NOT_FOUND: none is left. VAULT_E_STATE (no transaction),
+ * VAULT_E_FULL, VAULT_E_IO. */
 struct index_rewrite {
     enum index_db db;
     uint64_t most;

@@ -39,7 +39,7 @@ int index_rewrite(struct index *i, const struct index_rewrite *how, uint8_t afte
     i->changes++;
     result = result_of(seek(c, NULL, 0, after, *size, &k, &v));
     while (result == VAULT_OK && *ret_done < how->most) {
-        MDB_val own = {.mv_size = k.mv_size, .mv_data = after}; /* the page that it is in goes with the change */
+        MDB_val own = {.mv_size = k.mv_size, .mv_data = after};   /* the page that it is in goes with the change */
         if (k.mv_size <= INDEX_KEY_MAX && !is_own(how->db, &k)) { /* a longer one is nobody's: the tally tells of it */
             copy_bytes(after, INDEX_KEY_MAX, k.mv_data, k.mv_size);
             *size = k.mv_size;
