@@ -249,6 +249,16 @@ def values_of(vault, index_key, database, generation=1):
         yield place, unseal(index_key, bytes.fromhex(value), bytes([number]) + struct.pack("<I", generation) + place)
 
 
+def wrapped_keys(vault):
+    """{(hash of the subject, number): (generation, wrapped key)}: no key of the index seals them."""
+    pairs, _ = index_tools.dump(vault.state / "index")
+    found = {}
+    for key, value in pairs["subject-keys"].items():
+        place, stored = bytes.fromhex(key), bytes.fromhex(value)
+        found[place[:32], *struct.unpack(">I", place[32:])] = (*struct.unpack("<I", stored[:4]), stored[4:])
+    return found
+
+
 def name_hash(key, kind, name, subject=None):
     """Under which the index knows a name; that of a file, with its subject."""
     within = bytes(32) if subject is None else name_hash(key, 1, subject)
@@ -266,11 +276,13 @@ def index_generation(vault, root):
 def file_keys(vault, ring, generation=1):
     """The subjects' keys and the data keys: {"subject NAME": key, "data FILE": key}."""
     keys, of_owner = {}, {}
+    wraps = wrapped_keys(vault)
     for owner, value in values_of(vault, ring["index key"], SUBJECTS, generation):
         (n,) = struct.unpack_from("<H", value)
         subject, at = value[2:2 + n].decode(), 2 + n + 8 + 1
-        (kek,) = struct.unpack_from("<I", value, at)
-        of_owner[owner] = unwrap(ring[f"kek {kek}"], value[at + 4:at + 76], 1, owner, kek)
+        (number,) = struct.unpack_from("<I", value, at)
+        kek, wrap = wraps[owner, number]
+        of_owner[owner] = unwrap(ring[f"kek {kek}"], wrap, 1, owner, kek)
         keys[f"subject {subject}"] = of_owner[owner]
     for blob, value in values_of(vault, ring["index key"], BLOBS, generation):
         (number,) = struct.unpack_from("<I", value, 48)

@@ -61,10 +61,10 @@ def data_keys(thief):
     """Every data key that can be unwrapped, by whatever key of a subject, in each of its two places."""
     ring = formats.ring_keys(thief, formats.root_key_of(thief))
     subjects = []
-    for owner, value in formats.values_of(thief, ring["index key"], formats.SUBJECTS):
-        wraps = [value[at:at + 72] for at in range(len(value) - 71)]  # wherever in the value a wrap may lie
+    for (owner, _), (_, wrap) in formats.wrapped_keys(thief).items():
         for generation in (int(name[4:]) for name in ring if name.startswith("kek ")):
-            subjects += [k for w in wraps if (k := tried(formats.unwrap, ring[f"kek {generation}"], w, 1, owner, generation))]
+            if (k := tried(formats.unwrap, ring[f"kek {generation}"], wrap, 1, owner, generation)) is not None:
+                subjects.append(k)
     keys = []
     for blob, value in formats.values_of(thief, ring["index key"], formats.BLOBS):
         (number,) = struct.unpack_from("<I", value, 48)
@@ -173,9 +173,9 @@ def test_a_damaged_subject_keeps_its_generation(fresh_vault):
     scene.add_patient(vault, "S-2")
     scene.stop(vault)
     pairs, headers = formats.index_tools.dump(vault.state / "index")
-    owner = min(pairs["subjects"])
-    good = pairs["subjects"][owner]
-    pairs["subjects"][owner] = good[:-2] + f"{int(good[-2:], 16) ^ 1:02x}"
+    owner = min(pairs["subject-keys"])
+    good = pairs["subject-keys"][owner]
+    pairs["subject-keys"][owner] = good[:-2] + f"{int(good[-2:], 16) ^ 1:02x}"
     formats.index_tools.replace(vault, (pairs, headers))
     scene.start(vault)
     vault.ctl("key", "rotate", "kek")

@@ -254,6 +254,7 @@ def test_shredded_file_put_back_with_its_subject_is_not_served(vault):
                 if database != "subjects" or key == owner:
                     pairs[database].setdefault(key, value)
         pairs["subjects"][owner] = before["subjects"][owner]
+        pairs["subject-keys"].update({k: v for k, v in before["subject-keys"].items() if k.startswith(owner)})
     change(vault, put_back)
     for path in set(objects) - set(scene.objects(vault).values()):
         path.parent.mkdir(parents=True, exist_ok=True)
