@@ -80,14 +80,14 @@ class World:
 @pytest.fixture(scope="module")
 def readable():
     with programs_with(vaultd="vaultd-without-secret-memory") as programs, \
-            running_vault(limits={"waiting": 1}, programs=programs) as vault:
+            running_vault(limits={"waiting": 1, "idle_seconds": 600}, programs=programs) as vault:
         assert vault.ctl("status")["memory"] == "locked"
         yield World(vault)
 
 
 @pytest.fixture(scope="module")
 def hidden():
-    with running_vault(limits={"waiting": 1}) as vault:
+    with running_vault(limits={"waiting": 1, "idle_seconds": 600}) as vault:
         assert vault.ctl("status")["memory"] == "secret"
         assert "memory" not in vault.http("GET", "/v1/status", cert="clinic").json(), "it is told to administrators"
         yield World(vault)
