@@ -665,7 +665,7 @@ void uploads_object_removed(struct monitor *m, const struct msg_object_removed *
 int jobs_step(struct monitor *m, bool *ret_more);
 /* Milliseconds until the job that waits wants its next step, -1: none does. */
 int jobs_tick(const struct monitor *m);
-/* After a batch: while a grant is open, the job waits for three quarters of what its part in the batch took. */
+/* After a batch: while a grant is open, the job waits for as long as its part in the batch took. */
 void jobs_rest(struct monitor *m);
 /* What the first job waits for may have come, or nothing is known of it any more: its next step is due. */
 void jobs_wake(struct monitor *m);

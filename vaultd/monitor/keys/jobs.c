@@ -199,10 +199,10 @@ static bool has_job(const struct monitor *m) {
     return m->seal == SEAL_UNSEALED && m->meta.jobs_ended != m->meta.jobs && m->space.state == SPACE_ENOUGH;
 }
 
-/* While somebody reads, a job leaves the processor to others for three quarters of the time that it had it. */
+/* While somebody reads, a job leaves the processor to others for as long as it had it. */
 void jobs_rest(struct monitor *m) {
     if (m->job_took != 0 && m->job_again == 0 && m->grants != NULL)
-        m->job_again = loop_now_ms() + 1 + m->job_took * 3 / 4;
+        m->job_again = loop_now_ms() + 1 + m->job_took;
     m->job_took = 0;
 }
 
