@@ -357,7 +357,6 @@ DECLARE_RECORD(pending_value);
     F(R, U64, missing, 0)
 DECLARE_RECORD(scrub_value);
 
-/* A SAN, project or approval of this name exists. */
 /* Glass was broken in an emergency: an auditor looks at it. */
 #define FIELDS_review_value(F, R)                                                                                      \
     F(R, U64, seq, 0) /* number of its record */                                                                       \
@@ -371,6 +370,7 @@ DECLARE_RECORD(scrub_value);
     F(R, STR, note, 200)
 DECLARE_RECORD(review_value);
 
+/* A SAN, project or approval of this name exists. */
 #define FIELDS_name_value(F, R) F(R, U64, current, 0) /* as in the value that it vouches for; SANs: 0 */
 DECLARE_RECORD(name_value);
 

@@ -15,7 +15,10 @@ enum { VALUE_MAX = 1024 };
                        OFFSET_IN(message, project) == offsetof(struct purpose, project) &&                             \
                        OFFSET_IN(message, approval) == offsetof(struct purpose, approval) &&                           \
                        OFFSET_IN(message, disease) == offsetof(struct purpose, disease) &&                             \
-                       OFFSET_IN(message, emergency) == offsetof(struct purpose, emergency),                           \
+                       OFFSET_IN(message, emergency) == offsetof(struct purpose, emergency) &&                         \
+                       sizeof(struct purpose) - offsetof(struct purpose, emergency) -                                  \
+                               sizeof(((struct purpose *)NULL)->emergency) <                                           \
+                           _Alignof(struct purpose),                                                                   \
                    "a purpose lies in the message as in struct purpose")
 PURPOSE_FITS(msg_open);
 PURPOSE_FITS(msg_file_list);

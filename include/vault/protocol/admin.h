@@ -80,11 +80,11 @@ enum { OPT_OUTS = 32 };
 /* A policy document, already parsed: policy_encode of vault/documents.h. */
 #define FIELDS_policy_load(F, R) F(R, BYTES, policy, BLOCK_MAX)
 #define FIELDS_policy_show(F, R) FIELDS_nothing(F, R)
+#define FIELDS_policy_replay(F, R) F(R, U64, seq, 0) /* of the record that holds the decision */
 #define FIELDS_review_list(F, R) FIELDS_cursor_part(F, R)
 #define FIELDS_review_close(F, R)                                                                                      \
-    F(R, U64, seq, 0)                                /* of the record in which glass was broken */                     \
-    F(R, STR, note, 200)                             /* what the auditor found */
-#define FIELDS_policy_replay(F, R) F(R, U64, seq, 0) /* of the record that holds the decision */
+    F(R, U64, seq, 0)    /* of the record in which glass was broken */                                                 \
+    F(R, STR, note, 200) /* what the auditor found */
 
 #define FIELDS_key_list(F, R) FIELDS_nothing(F, R)
 /* With `retire` (`what` is "kek") nothing is renewed but the root key: the ring forgets older generations, once a
