@@ -66,7 +66,7 @@ static bool is_held(const json_t *job) {
 
 /* Follows *job to its end, replacing it by its latest form. */
 static int wait_for(struct call *c, json_t **job) {
-    struct timespec pause = {.tv_nsec = 300000000};
+    struct timespec pause = {.tv_nsec = 100000000};
     bool data = says(*job, "what", "data");
     struct progress p = data ? progress_of("encrypting", "files") : progress_of("rewrapping", "keys");
     int outcome = OUTCOME_DONE;

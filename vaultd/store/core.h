@@ -3,7 +3,7 @@
 #define VAULT_STORE_CORE_H
 
 enum {
-    STORE_SLOTS = 2,         /* in the shared buffers of a worker; one put in flight for each */
+    STORE_SLOTS = 3,         /* in the shared buffers of a worker: one is filled while each writer has another */
     STORE_CARE = 16,         /* removals and checks in hand before the next one is read from the monitor */
     STORE_SEND_BUFFER = 8192 /* of a worker's channel: room for about 20 unread answers, and the descriptors in them */
 };

@@ -1,5 +1,5 @@
 /* One deposit: seals what comes into the store's slots, and keeps the manifest until the monitor has it. While the
- * monitor commits that one slot may be put, and while the store writes another, the next is filled. */
+ * monitor commits that one slot may be put, and while the store writes others, the next is filled. */
 #ifndef VAULT_WORKER_UPLOAD_H
 #define VAULT_WORKER_UPLOAD_H
 
