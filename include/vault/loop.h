@@ -27,6 +27,8 @@ void loop_remove(struct loop *l, struct watch **w);
 /* Waits up to timeout_ms (-1: for ever) and runs the handlers of what is ready; one turn. Not from within a handler.
  * VAULT_E_IO, VAULT_E_MEMORY. */
 int loop_turn(struct loop *l, int timeout_ms);
+/* Whether a watched descriptor is ready now: somebody waits for the next turn. */
+bool loop_is_awaited(const struct loop *l);
 /* Milliseconds of the monotonic clock. */
 uint64_t loop_now_ms(void);
 

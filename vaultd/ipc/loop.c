@@ -136,6 +136,11 @@ int loop_turn(struct loop *l, int timeout_ms) {
     return VAULT_OK;
 }
 
+bool loop_is_awaited(const struct loop *l) {
+    struct epoll_event event;
+    return epoll_wait(l->epoll, &event, 1, 0) > 0;
+}
+
 uint64_t loop_now_ms(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);

@@ -3,6 +3,7 @@
 #include "pending.h"
 #include "vaultd/monitor/keys/escrow.h"
 #include "vaultd/monitor/registers/anchors.h"
+#include "vaultd/monitor/registers/standings.h"
 #include "vaultd/monitor/keys/ring.h"
 #include "vaultd/monitor/care/backup.h"
 #include "vault/log.h"
@@ -261,6 +262,7 @@ void batch_drop(struct monitor *m, int reason) {
         }
     grants_dropped(m);
     denials_settled(m, false);
+    standings_dropped(m);
     check_settled(m, false);
     jobs_wake(m); /* whether it was paused, and how far it was, is read again */
     backup_settled(m, false);
@@ -302,6 +304,7 @@ int batch_finish(struct monitor *m) {
         }
         grants_committed(m);
         denials_settled(m, true);
+        standings_committed(m);
         check_settled(m, true);
         backup_settled(m, true);
     }

@@ -1,6 +1,7 @@
 /* Values that decisions rest on, and the witness of each: both hold the number of the record that made the value what
  * it is, so that an older one put back in its place is told from the one in force (lookup.c). */
 #include "monitor.h"
+#include "vaultd/monitor/registers/standings.h"
 #include "vault/result.h"
 
 static int chain_vouch(struct monitor *m, enum name_kind kind, const char *name, uint64_t current) {
@@ -29,7 +30,10 @@ static int put_named(struct monitor *m, enum index_db db, enum name_kind kind, c
 }
 
 int subject_store(struct monitor *m, const struct subject_value *s) {
-    return put_named(m, DB_SUBJECTS, NAME_SUBJECT, s->subject, &layout_subject_value, s);
+    uint8_t key[HASH_SIZE];
+    name_hash(m, NAME_SUBJECT, s->subject, NULL, key);
+    standings_touch(m, key);
+    return index_put_record(m->index, DB_SUBJECTS, key, HASH_SIZE, &layout_subject_value, s);
 }
 
 int subject_make_current(struct monitor *m, struct subject_value *s) {
@@ -80,6 +84,7 @@ int ethics_make_current(struct monitor *m, struct ethics_value *e) {
 int consent_store(struct monitor *m, const struct consent_value *c) {
     uint8_t key[HASH_SIZE + 4];
     name_hash(m, NAME_SUBJECT, c->subject, NULL, key);
+    standings_touch(m, key);
     put_be32(key + HASH_SIZE, c->version);
     return index_put_record(m->index, DB_CONSENTS, key, sizeof(key), &layout_consent_value, c);
 }

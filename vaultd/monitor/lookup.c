@@ -193,6 +193,10 @@ static int remote_asker(struct monitor *m, const struct worker *w, struct asker 
     return VAULT_OK;
 }
 
+bool is_administrator(const struct asker *a) {
+    return (a->roles & ADMINISTRATOR_ROLES) != 0;
+}
+
 int find_asker(struct monitor *m, const struct worker *w, struct asker *ret) {
     struct asker a = {0};
     int result = VAULT_OK;

@@ -28,6 +28,7 @@
 
 struct request;
 struct opening;
+struct standings;
 /* Queues exactly one answer and returns VAULT_OK, or queues none and returns a fault. */
 typedef int request_handler(struct request *q);
 
@@ -328,6 +329,8 @@ struct monitor {
     struct denials denials;
     struct failures failures;
 
+    struct standings *standings; /* what patients have said (registers/standings.h); NULL: nothing is kept */
+
     struct backup backup;
     struct anchors anchors;
 
@@ -520,6 +523,8 @@ bool list_holds(const char *list, const char *item);
 bool id_is_zero(const uint8_t id[ID_SIZE]);
 /* Who is behind this worker. Faults of the index; an unknown service is 0 with known false. */
 int find_asker(struct monitor *m, const struct worker *w, struct asker *ret);
+/* Whether it has an administrative role: such may see what there is without a purpose, but no content. */
+bool is_administrator(const struct asker *a);
 
 /* ---- current.c: values that decisions rest on ---- */
 

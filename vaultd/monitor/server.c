@@ -8,6 +8,7 @@
 #include "vaultd/monitor/care/failures.h"
 #include "vaultd/monitor/keys/age.h"
 #include "vaultd/monitor/registers/anchors.h"
+#include "vaultd/monitor/registers/standings.h"
 #include "vaultd/monitor/keys/rekey.h"
 #include "vaultd/monitor/care/backup.h"
 #include "vaultd/monitor/keys/shreds.h"
@@ -256,6 +257,7 @@ static void check_on(struct monitor *m, bool *more) {
     bool more_of_it = false;
     if (m->stop || m->space.state == SPACE_NONE)
         return;
+    *more |= standings_step(m);
     int result = check_step(m, &more_of_it);
     if (result != VAULT_OK)
         batch_drop(m, result);
@@ -297,6 +299,7 @@ void monitor_close(struct monitor *m) {
     for (struct grant *g = m->grants; g != NULL; g = m->grants)
         grant_drop(m, g);
     endings_free(m);
+    standings_forget(m);
     while (m->workers != NULL)
         worker_remove(m, m->workers->number);
     index_close(&m->index);

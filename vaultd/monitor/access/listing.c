@@ -9,6 +9,9 @@ enum { LISTING_PAGE = 50, MOVES = 8, PLAIN_MAX = MOVES + INDEX_KEY_MAX };
 /* A cursor is where a list goes on: be64 moves ‖ the last key, sealed, since keys are nobody's to know. */
 static const char cursor_purpose[] = "list-cursor";
 
+const char list_moved[] =
+    "Names are given another key, and entries have moved since the page before: begin the list anew.";
+
 json_t *cursor_json(struct monitor *m, const struct cursor *c) {
     uint8_t plain[PLAIN_MAX], sealed[PLAIN_MAX + SEAL_OVERHEAD];
     char text[2 * sizeof(sealed) + 1];
@@ -72,9 +75,7 @@ int answer_listing(struct request *q, const struct listing *l, const char *curso
         return refuse(q, l->event, NULL, 400, "malformed", "The cursor is malformed.");
     uint64_t moves = names_moves(q->monitor, l->db);
     if (at.size != 0 && at.moves != moves)
-        return refuse(
-            q, l->event, NULL, 409, "list-moved",
-            "Names are given another key, and entries have moved since the page before: begin the list anew.");
+        return refuse(q, l->event, NULL, 409, "list-moved", list_moved);
     at.moves = moves;
     json_t *items = json_array();
     int result = fill(q, l, items, &at);

@@ -11,6 +11,9 @@ struct cursor {
     bool ended;                 /* there is nothing behind it */
 };
 
+/* The text of rule list-moved: some entry could be passed over. */
+extern const char list_moved[];
+
 /* What goes into the answer's `next`: an opaque text, null at the end. A new reference; NULL after a fault. */
 json_t *cursor_json(struct monitor *m, const struct cursor *c);
 /* False if the text is none of ours; "" is the start. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "failures.h"
+#include "vaultd/monitor/registers/standings.h"
 #include "vault/log.h"
 #include "vault/result.h"
 
@@ -62,8 +63,10 @@ int answer_scrub(struct request *q) {
         result = scrub_store(m);
     if (result == VAULT_OK)
         result = administer(q, "scrub.start", NULL, 'E', NULL, 202, scrub_json(m));
-    if (result == VAULT_OK && m->check != CHECK_RUNNING)
+    if (result == VAULT_OK && m->check != CHECK_RUNNING) {
         m->check = CHECK_WAITING;
+        standings_check(m);
+    }
     return result;
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "subject_keys.h"
+#include "vaultd/monitor/registers/standings.h"
 #include "vault/result.h"
 
 enum { PASSED_MOST = 64 };
@@ -125,6 +126,10 @@ static int move_keys(const struct move *v) {
         result = move_files(v, &s);
     if (result == VAULT_OK)
         result = subject_keys_move(v->m, &s, old, new, v->trial);
+    if (!v->trial) {
+        standings_touch(v->m, old);
+        standings_touch(v->m, new);
+    }
     if (result == VAULT_OK && !v->trial)
         result = index_put_record(v->m->index, DB_SUBJECTS, new, HASH_SIZE, &layout_subject_value, &s);
     if (result == VAULT_OK && !v->trial)

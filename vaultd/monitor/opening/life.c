@@ -11,6 +11,7 @@
 #include "vaultd/monitor/registers/anchors.h"
 #include "vaultd/monitor/registers/disease_table.h"
 #include "vaultd/monitor/registers/opt_outs.h"
+#include "vaultd/monitor/registers/standings.h"
 #include "vaultd/monitor/keys/escrow.h"
 #include "vaultd/monitor/access/reviews.h"
 #include "vaultd/monitor/keys/warnings.h"
@@ -44,6 +45,7 @@ static void tell_ready(struct monitor *m) {
 
 static void forget_keys(struct monitor *m) {
     m->anchors.agreed = false;
+    standings_forget(m);
     index_close(&m->index);
     keyring_free(&m->keyring);
     secret_free(&m->root);
@@ -88,6 +90,7 @@ static json_t *status_json(struct monitor *m, bool in_full) {
         json_object_set_new(rest, "trust", anchors_json(m));
         json_object_set_new(rest, "diseases", disease_table_json(m));
         json_object_set_new(rest, "opt_outs", json_day(m->meta.opt_outs_of));
+        json_object_set_new(rest, "standings", standings_json(m));
         json_object_set_new(rest, "reviews", json_integer((json_int_t)m->meta.reviews));
         json_object_set_new(rest, "warnings", warnings_json(m));
     }
@@ -97,10 +100,6 @@ static json_t *status_json(struct monitor *m, bool in_full) {
     }
     json_decref(rest);
     return status;
-}
-
-static bool is_administrator(const struct asker *a) {
-    return (a->roles & ~(1u << ROLE_DEPOSITOR | 1u << ROLE_READER)) != 0;
 }
 
 int answer_status(struct request *q) {

@@ -6,6 +6,7 @@
 #include "restore.h"
 #include "vaultd/monitor/keys/ring.h"
 #include "vaultd/monitor/registers/disease_table.h"
+#include "vaultd/monitor/registers/standings.h"
 #include "vault/log.h"
 #include "vault/result.h"
 
@@ -84,6 +85,8 @@ int vault_make(struct monitor *m, struct opening *o) {
     }
     if (result != VAULT_OK)
         undo_birth(m);
+    else
+        standings_start(m);
     return result;
 }
 
@@ -118,6 +121,7 @@ static int recover(struct monitor *m, struct opening *o) {
     m->removal_wanted = true;
     m->failures = (struct failures){.wanted = true};
     m->check = CHECK_WAITING;
+    standings_start(m);
     if (m->setup.token != 0)
         token_sweep_later(m); /* what a crash in the middle of a change left in it */
     return batch_finish(m);

@@ -154,10 +154,6 @@ int restore_settle(struct monitor *m, char problem[200]) {
 
 /* ---- until it is confirmed ---- */
 
-static bool is_administrator(const struct asker *a) {
-    return (a->roles & ~(1u << ROLE_DEPOSITOR | 1u << ROLE_READER)) != 0;
-}
-
 /* Who was revoked since the backup is not revoked in it: over the network one may look, and be the second person of
  * what is asked for on the host. */
 static bool may_come_by_network(unsigned type) {

@@ -1,0 +1,336 @@
+#include "standings.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "vault/log.h"
+#include "vault/result.h"
+
+enum { KEY = 16, SMALLEST = 1024, TERM_MAX = 63, SLICE_MS = 4, AT_ONCE = 64 };
+
+enum entry_state { UNUSED, STALE, KNOWN, GONE };
+enum said { IS_THERE = 1, OPTED_OUT_OF_RESEARCH = 2, CONSENTED = 4, TREATMENT = 8, RECONTACT = 16 };
+
+/* Of the subject under one hash; the hash is keyed, so that half of it tells them apart. */
+struct standing {
+    uint8_t subject[KEY];
+    uint64_t terms;   /* bit n: DUO number n */
+    uint64_t expires; /* seconds since 1970; 0: never */
+    char *diseases;   /* NULL: none; owned */
+    uint8_t state, said, findings;
+};
+
+struct touched {
+    uint8_t subject[KEY];
+};
+
+struct standings {
+    struct standing *entries;
+    size_t size, used; /* places, a power of two; those that are not UNUSED */
+    uint64_t known, named, differing;
+    bool walking, whole;
+    uint8_t cursor[INDEX_KEY_MAX];
+    size_t cursor_size;
+    struct touched *touched; /* in the batch under way; what was read of them may not become durable */
+    size_t touched_count, touched_room;
+};
+
+/* ---- the table ---- */
+
+static size_t place_of(const struct standings *s, const uint8_t subject[KEY]) {
+    size_t at = (size_t)get_be64(subject) & (s->size - 1);
+    while (s->entries[at].state != UNUSED && memcmp(s->entries[at].subject, subject, KEY) != 0)
+        at = (at + 1) & (s->size - 1);
+    return at;
+}
+
+static void forget_said(struct standings *s, struct standing *e, enum entry_state state) {
+    if (e->state == KNOWN)
+        s->known--;
+    if (e->diseases != NULL) {
+        s->named -= strlen(e->diseases) + 1;
+        wipe(e->diseases, strlen(e->diseases));
+        free(e->diseases);
+    }
+    e->diseases = NULL;
+    e->state = (uint8_t)state;
+}
+
+/* Those that are gone are left behind. */
+static int grow(struct standings *s) {
+    struct standings bigger = *s;
+    bigger.size = s->size * 2;
+    bigger.used = 0;
+    bigger.entries = calloc(bigger.size, sizeof(*bigger.entries));
+    if (bigger.entries == NULL)
+        return VAULT_E_MEMORY;
+    for (size_t i = 0; i < s->size; i++) {
+        const struct standing *e = &s->entries[i];
+        if (e->state != STALE && e->state != KNOWN)
+            continue;
+        bigger.entries[place_of(&bigger, e->subject)] = *e;
+        bigger.used++;
+    }
+    wipe(s->entries, s->size * sizeof(*s->entries));
+    free(s->entries);
+    *s = bigger;
+    return VAULT_OK;
+}
+
+/* The subject's entry; a STALE one if there was none. NULL without memory. */
+static struct standing *entry_of(struct standings *s, const uint8_t subject[KEY]) {
+    struct standing *e = &s->entries[place_of(s, subject)];
+    if (e->state != UNUSED)
+        return e;
+    if ((s->used + 1) * 4 > s->size * 3) {
+        if (grow(s) != VAULT_OK)
+            return NULL;
+        e = &s->entries[place_of(s, subject)];
+    }
+    copy_bytes(e->subject, KEY, subject, KEY);
+    e->state = STALE;
+    s->used++;
+    return e;
+}
+
+/* ---- what the index says ---- */
+
+/* In few bytes what a decision asks of a consent. False: it does not fit into them. */
+static bool compress(const struct consent_value *c, struct standing *e) {
+    struct reader r = reader_of(c->research, c->research_size);
+    while (r.left >= 4) {
+        uint32_t term = read_u32(&r);
+        if (term > TERM_MAX)
+            return false;
+        e->terms |= UINT64_C(1) << term;
+    }
+    e->expires = c->expires;
+    e->findings = c->findings;
+    e->said |= CONSENTED | (c->treatment != 0 ? TREATMENT : 0) | (c->recontact != 0 ? RECONTACT : 0);
+    e->diseases = c->diseases[0] == '\0' ? NULL : strdup(c->diseases);
+    return c->diseases[0] == '\0' || e->diseases != NULL;
+}
+
+static int read_consent(struct monitor *m, const uint8_t subject[HASH_SIZE], uint32_t version, struct standing *e) {
+    static struct consent_value c;
+    uint8_t key[HASH_SIZE + 4];
+    copy_bytes(key, sizeof(key), subject, HASH_SIZE);
+    put_be32(key + HASH_SIZE, version);
+    int result = index_get_record(m->index, DB_CONSENTS, key, sizeof(key), &layout_consent_value, &c);
+    if (result != VAULT_OK)
+        return result == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : result;
+    return compress(&c, e) ? VAULT_OK : VAULT_E_LIMIT;
+}
+
+/* *ret owns what it points to. VAULT_NOT_FOUND; VAULT_E_DAMAGED and VAULT_E_LIMIT: it stays unknown here. */
+static int read_standing(struct monitor *m, const uint8_t subject[HASH_SIZE], struct standing *ret) {
+    static struct subject_value s;
+    *ret = (struct standing){.state = KNOWN};
+    copy_bytes(ret->subject, KEY, subject, KEY);
+    int result = index_get_record(m->index, DB_SUBJECTS, subject, HASH_SIZE, &layout_subject_value, &s);
+    if (result != VAULT_OK)
+        return result;
+    ret->said = (s.shredded == 0 ? IS_THERE : 0) | (s.opt_out != 0 ? OPTED_OUT_OF_RESEARCH : 0);
+    return s.consent == 0 ? VAULT_OK : read_consent(m, subject, s.consent, ret);
+}
+
+static void replace(struct standings *s, struct standing *e, const struct standing *with) {
+    forget_said(s, e, STALE);
+    *e = *with;
+    s->known++;
+    s->named += e->diseases == NULL ? 0 : strlen(e->diseases) + 1;
+}
+
+/* Reads a stale entry. Faults leave it so: whoever asks looks into the index, and finds the same there. */
+static int refresh(struct monitor *m, const uint8_t subject[HASH_SIZE], struct standing *e) {
+    struct standing now;
+    int result = read_standing(m, subject, &now);
+    if (result == VAULT_OK)
+        replace(m->standings, e, &now);
+    else
+        free(now.diseases);
+    if (result == VAULT_NOT_FOUND)
+        forget_said(m->standings, e, GONE);
+    return result;
+}
+
+static bool are_same(const struct standing *a, const struct standing *b) {
+    bool named = a->diseases != NULL && b->diseases != NULL;
+    return a->terms == b->terms && a->expires == b->expires && a->said == b->said && a->findings == b->findings &&
+           (named ? strcmp(a->diseases, b->diseases) == 0 : a->diseases == b->diseases);
+}
+
+/* ---- its life ---- */
+
+static size_t size_for(uint64_t subjects) {
+    size_t size = SMALLEST;
+    while (size * 3 / 4 < subjects + 1 && size < SIZE_MAX / 2 / sizeof(struct standing))
+        size *= 2;
+    return size;
+}
+
+void standings_start(struct monitor *m) {
+    standings_forget(m);
+    struct standings *s = calloc(1, sizeof(*s));
+    if (s != NULL) {
+        s->size = size_for(m->meta.subjects);
+        s->entries = calloc(s->size, sizeof(*s->entries));
+        s->walking = true;
+    }
+    m->standings = s;
+    if (s == NULL || s->entries == NULL) {
+        log_warning("standings: there is no memory for what patients have said; lists will take longer");
+        standings_forget(m);
+    }
+}
+
+void standings_forget(struct monitor *m) {
+    struct standings *s = m->standings;
+    m->standings = NULL;
+    if (s == NULL)
+        return;
+    for (size_t i = 0; s->entries != NULL && i < s->size; i++)
+        forget_said(s, &s->entries[i], UNUSED);
+    if (s->entries != NULL)
+        wipe(s->entries, s->size * sizeof(*s->entries));
+    free(s->entries);
+    free(s->touched);
+    free(s);
+}
+
+static void make_stale(struct standings *s, const uint8_t subject[KEY]) {
+    struct standing *e = &s->entries[place_of(s, subject)];
+    if (e->state != UNUSED)
+        forget_said(s, e, STALE);
+}
+
+static int remember(struct standings *s, const uint8_t subject[KEY]) {
+    if (s->touched_count == s->touched_room) {
+        size_t room = s->touched_room == 0 ? AT_ONCE : 2 * s->touched_room;
+        struct touched *bigger = reallocarray(s->touched, room, sizeof(*bigger));
+        if (bigger == NULL)
+            return VAULT_E_MEMORY;
+        s->touched = bigger;
+        s->touched_room = room;
+    }
+    copy_bytes(s->touched[s->touched_count++].subject, KEY, subject, KEY);
+    return VAULT_OK;
+}
+
+void standings_touch(struct monitor *m, const uint8_t subject[HASH_SIZE]) {
+    struct standings *s = m->standings;
+    if (s == NULL)
+        return;
+    make_stale(s, subject);
+    if (remember(s, subject) != VAULT_OK)
+        standings_start(m); /* what is forgotten cannot be wrong */
+}
+
+void standings_dropped(struct monitor *m) {
+    struct standings *s = m->standings;
+    for (size_t i = 0; s != NULL && i < s->touched_count; i++)
+        make_stale(s, s->touched[i].subject);
+    standings_committed(m);
+}
+
+void standings_committed(struct monitor *m) {
+    if (m->standings != NULL)
+        m->standings->touched_count = 0;
+}
+
+/* ---- the walk over all subjects ---- */
+
+void standings_check(struct monitor *m) {
+    if (m->standings == NULL)
+        return;
+    m->standings->walking = true;
+    m->standings->cursor_size = 0;
+}
+
+static int compare(struct monitor *m, const uint8_t subject[HASH_SIZE], struct standing *e) {
+    struct standing now;
+    int result = read_standing(m, subject, &now);
+    if (result == VAULT_OK && !are_same(e, &now)) {
+        log_error("standings: what was kept of a subject differs from the index, and was replaced");
+        m->standings->differing++;
+        replace(m->standings, e, &now);
+    } else
+        free(now.diseases);
+    return result;
+}
+
+static int take_one(struct monitor *m, const uint8_t subject[HASH_SIZE]) {
+    struct standing *e = entry_of(m->standings, subject);
+    if (e == NULL)
+        return VAULT_E_MEMORY;
+    int result = e->state == KNOWN ? compare(m, subject, e) : refresh(m, subject, e);
+    return result == VAULT_E_DAMAGED || result == VAULT_E_LIMIT ? VAULT_OK : result;
+}
+
+/* VAULT_OK: there is more. */
+static int walk(struct monitor *m) {
+    struct standings *s = m->standings;
+    uint64_t until = loop_now_ms() + SLICE_MS;
+    int result = VAULT_OK;
+    while (result == VAULT_OK && loop_now_ms() < until)
+        for (unsigned n = 0; n < AT_ONCE && result == VAULT_OK; n++) {
+            result = index_next(m->index, DB_SUBJECTS, NULL, 0, s->cursor, s->cursor_size, s->cursor, &s->cursor_size);
+            if (result == VAULT_OK && s->cursor_size == HASH_SIZE)
+                result = take_one(m, s->cursor);
+        }
+    return result;
+}
+
+bool standings_step(struct monitor *m) {
+    if (m->seal != SEAL_UNSEALED || m->standings == NULL || !m->standings->walking)
+        return false;
+    int result = walk(m);
+    if (result == VAULT_OK)
+        return true;
+    m->standings->walking = false;
+    m->standings->cursor_size = 0;
+    m->standings->whole = m->standings->whole || result == VAULT_NOT_FOUND;
+    if (result == VAULT_NOT_FOUND)
+        return false;
+    index_end_reads(m->index); /* it saw a bad page: nothing else can be read in it */
+    log_error("standings: the subjects cannot all be read: %s", vault_result_name(result));
+    return false;
+}
+
+/* ---- what is asked of it ---- */
+
+static void decompress(const struct standing *e, struct consent *to) {
+    struct writer w = writer_of(to->research, sizeof(to->research));
+    for (uint32_t term = 0; term <= TERM_MAX; term++)
+        if ((e->terms >> term & 1) != 0)
+            write_u32(&w, term);
+    to->research_size = (uint32_t)w.used;
+    to->treatment = (e->said & TREATMENT) != 0;
+    to->recontact = (e->said & RECONTACT) != 0;
+    to->findings = e->findings;
+    to->expires = e->expires;
+    copy_string(to->diseases, sizeof(to->diseases), e->diseases == NULL ? "" : e->diseases);
+}
+
+bool standings_ask(struct monitor *m, const uint8_t subject[HASH_SIZE], struct question *q, struct consent *room) {
+    struct standing *e = m->standings == NULL ? NULL : entry_of(m->standings, subject);
+    if (e == NULL)
+        return false;
+    if (e->state != KNOWN && refresh(m, subject, e) != VAULT_OK)
+        return false;
+    q->subject.known = (e->said & IS_THERE) != 0;
+    q->subject.opted_out = (e->said & OPTED_OUT_OF_RESEARCH) != 0;
+    q->subject.consent = (e->said & CONSENTED) != 0 ? room : NULL;
+    if (q->subject.consent != NULL)
+        decompress(e, room);
+    return true;
+}
+
+json_t *standings_json(const struct monitor *m) {
+    const struct standings *s = m->standings;
+    if (s == NULL)
+        return json_pack("{s:i, s:i, s:s, s:i}", "subjects", 0, "bytes", 0, "state", "none", "differing", 0);
+    return json_pack("{s:I, s:I, s:s, s:I}", "subjects", (json_int_t)s->known, "bytes",
+                     (json_int_t)(s->size * sizeof(*s->entries) + s->named), "state", s->whole ? "whole" : "filling",
+                     "differing", (json_int_t)s->differing);
+}

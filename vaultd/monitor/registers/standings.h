@@ -1,0 +1,38 @@
+/* What each patient has said, in the monitor's memory, so that a list for a purpose passes over who refuses it without
+ * a look into the index. It permits nothing: whom it does not refuse is decided by the index (ask.c).
+ *
+ * 48 bytes for each subject, in a table of which between three eighths and three quarters are used, and 8 to 519 more
+ * for the diseases of a consent that names some. Filled when the vault is opened, in slices beside everything else;
+ * what is not in it yet is read when it is asked for. Each change of a subject or a consent makes what is here of it
+ * stale, and so does the end of a batch that was dropped. */
+#ifndef VAULT_MONITOR_STANDINGS_H
+#define VAULT_MONITOR_STANDINGS_H
+
+#include "vaultd/monitor/monitor.h"
+
+/* The vault was opened: begins to fill it. Without memory there is none, and nothing else is different. */
+void standings_start(struct monitor *m);
+/* The vault is sealed, or ends: wipes it. */
+void standings_forget(struct monitor *m);
+/* The subject under this hash, or a consent of it, is changed in the transaction. */
+void standings_touch(struct monitor *m, const uint8_t subject[HASH_SIZE]);
+/* The batch was dropped: what was read of it is not so. */
+void standings_dropped(struct monitor *m);
+/* The batch is durable. */
+void standings_committed(struct monitor *m);
+
+/* Compares all of it with the index once more, in slices. */
+void standings_check(struct monitor *m);
+/* One slice of filling or comparing, between two batches. A subject that cannot be read ends it: it only makes lists
+ * take longer, and whoever asks for that subject finds the same. True if there is more to do. */
+bool standings_step(struct monitor *m);
+
+/* Fills what the question says of its subject; `room` is where its consent points to then. False: nothing is known
+ * here, and the index must be asked. */
+bool standings_ask(struct monitor *m, const uint8_t subject[HASH_SIZE], struct question *q, struct consent *room);
+
+/* {"subjects", "bytes", "state", "differing"}: how many are known, what the table takes, "none", "filling" or "whole",
+ * and how many have differed from the index since the vault was opened. */
+json_t *standings_json(const struct monitor *m);
+
+#endif
