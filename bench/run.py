@@ -8,6 +8,7 @@ import tempfile
 import decisions
 import hostile
 import hotspots
+import listing
 import memory
 import optouts
 import ranges
@@ -18,9 +19,9 @@ import withdrawal
 from common import ROOT, machine, read_settings
 from servers import Nginx, Restic, Vault, make_file
 
-PARTS = ("transfers", "ranges", "memory", "profile", "hostile", "rotation", "rekey", "decisions", "withdrawal", "optouts")
+PARTS = ("transfers", "ranges", "memory", "profile", "hostile", "rotation", "rekey", "decisions", "withdrawal", "optouts", "listing")
 OF_THEIR_OWN = {"hostile": hostile, "rotation": rotation, "rekey": rekey, "decisions": decisions,
-                "withdrawal": withdrawal, "optouts": optouts}  # need neither the vault nor the server that the others share
+                "withdrawal": withdrawal, "optouts": optouts, "listing": listing}  # need neither the vault nor the server that the others share
 
 
 def measure(settings, parts, vault, nginx):

@@ -8,7 +8,7 @@
 enum {
     LIST_PAGE = 100,
     LOOKED_MOST = 2 * LIST_PAGE, /* files of a page that are decided one by one */
-    SLICE_MS = 4,                /* of passing over subjects, while somebody else waits */
+    WORTH_MS = 1,                /* of passing over subjects, though somebody else waits */
     PAGE_MS = 100                /* while nobody does */
 };
 
@@ -188,7 +188,7 @@ static bool has_time(struct sight *s) {
     if (++s->passed % UNLOOKED != 0)
         return true;
     uint64_t took = loop_now_ms() - s->begun;
-    return took < SLICE_MS || (took < PAGE_MS && !loop_is_awaited(s->q->monitor->loop));
+    return took < WORTH_MS || (took < PAGE_MS && !loop_is_awaited(s->q->monitor->loop));
 }
 
 /* Adds the files of one page. Looks at no more than a bounded number of entries, counted in *ret_looked. */
