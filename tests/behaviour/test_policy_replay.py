@@ -136,9 +136,17 @@ def test_who_approves_a_policy_is_told_which_decisions_would_be_others():
         deposit(vault, "S-1", "a.cram", b"a" * 100_000)
         assert read(vault, "S-1", "a.cram", RESEARCH, "research") == 200
         assert read(vault, "S-1", "a.cram", TREATMENT, "clinic") == 200
+        for n in range(5, 25):  # who said something else, or nothing
+            vault.ctl("subject", "add", f"S-{n}")
+            if n % 4:
+                scene.give_consent(vault, f"S-{n}", treatment=n % 2 == 0, research=["DUO:0000042"] if n % 3 else [])
+        vault.ctl("subject", "change", "S-5", "--opt-out")
         permitted = [r["seq"] for r in decided(vault) if r["asked"].get("purpose") == "research"]
         asked = vault.ctl("policy", "load", "-", input=FORBIDDEN.encode())
         assert f"1 permitted ones would be denied (records {permitted[0]}), 0 denied ones permitted" in asked["detail"]
+        researched = 1 + sum(1 for n in range(5, 25) if n % 4 and n % 3 and n != 5)
+        assert (f"of 21 patients: treatment newly denied for 0 and permitted for 0, research newly denied for {researched} "
+                "and permitted for 0") in asked["detail"]
         waiting = vault.ctl("pending", "list")["pending"]
         assert [w["detail"] for w in waiting] == [asked["detail"]]
         vault.ctl("pending", "approve", asked["pending"], cert="operator2")
@@ -146,6 +154,7 @@ def test_who_approves_a_policy_is_told_which_decisions_would_be_others():
         denied = decided(vault)[-1]["seq"]
         back = vault.ctl("policy", "load", "-", input=DENMARK.encode())
         assert f"1 denied ones permitted (records {denied})" in back["detail"]
+        assert f"research newly denied for 0 and permitted for {researched}" in back["detail"]
         same = vault.ctl("policy", "load", "-", input=FORBIDDEN.replace("name: closed", "name: again").encode())
         assert "1 permitted ones would be denied" in same["detail"], "what was permitted then"
 

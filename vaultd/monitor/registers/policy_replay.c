@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "standings.h"
 #include "vaultd/monitor/access/asked.h"
 #include "vault/result.h"
 
@@ -161,6 +162,81 @@ static int ask_for_reads(struct monitor *m, const struct policy *p, struct chang
     return VAULT_OK;
 }
 
+/* ---- for patients ---- */
+
+/* One purpose, asked about each patient under both policies. */
+struct comparison {
+    struct purpose purpose;
+    struct question then, now;
+    uint64_t denied, permitted;
+};
+
+struct patients {
+    uint64_t count;
+    struct comparison treatment, research;
+};
+
+/* A read of a file without dataset or tags, by a service that may act for the purpose, with all that the purpose needs:
+ * what is left is the patient's, and the policy's. */
+static void prepare(struct monitor *m, const struct policy *p, unsigned purpose, struct comparison *c) {
+    struct question q = {.time = monitor_time(m) / 1000000,
+                         .action = ACTION_READ,
+                         .purpose = &c->purpose,
+                         .opt_outs_of = m->meta.opt_outs_of,
+                         .diseases = m->disease_table.diseases,
+                         .policy = policy_in_force(m)};
+    *c = (struct comparison){.purpose = {.purpose = (uint8_t)purpose}};
+    if (purpose == PURPOSE_RESEARCH) {
+        copy_string(c->purpose.project, sizeof(c->purpose.project), "any");
+        copy_string(c->purpose.approval, sizeof(c->purpose.approval), "any");
+    }
+    q.service.known = q.file.known = q.project.known = q.project.open = q.project.member = q.approval.known = true;
+    q.approval.for_project = q.approval.for_dataset = q.approval.for_purpose = true;
+    q.service.name = q.file.dataset = q.file.tags = "";
+    q.service.roles = 1u << ROLE_READER;
+    q.service.purposes = 1u << purpose;
+    c->then = c->now = q;
+    c->now.policy = p;
+}
+
+static bool permits(struct question *q, const struct question *of) {
+    static struct decision d;
+    q->subject = of->subject;
+    decide(q, &d);
+    return d.verdict == VERDICT_PERMIT;
+}
+
+static void compare_patients(struct comparison *c, const struct question *of, uint64_t count) {
+    bool was = permits(&c->then, of), is = permits(&c->now, of);
+    c->denied += was && !is ? count : 0;
+    c->permitted += !was && is ? count : 0;
+}
+
+static void visit_patients(void *context, const struct question *of, uint64_t count) {
+    struct patients *p = context;
+    if (!of->subject.known)
+        return;
+    p->count += count;
+    compare_patients(&p->treatment, of, count);
+    compare_patients(&p->research, of, count);
+}
+
+static bool say_for_patients(struct monitor *m, const struct policy *new, char *to, size_t size) {
+    static struct patients p;
+    p.count = 0;
+    prepare(m, new, PURPOSE_TREATMENT, &p.treatment);
+    prepare(m, new, PURPOSE_RESEARCH, &p.research);
+    standings_each(m, p.treatment.then.time, visit_patients, &p);
+    return format_string(to, size,
+                         "; of %llu patients%s: treatment newly denied for %llu and permitted for %llu, research newly "
+                         "denied for %llu and permitted for %llu",
+                         (unsigned long long)p.count, standings_are_whole(m) ? "" : " (not all are read yet)",
+                         (unsigned long long)p.treatment.denied, (unsigned long long)p.treatment.permitted,
+                         (unsigned long long)p.research.denied, (unsigned long long)p.research.permitted);
+}
+
+/* ---- in words ---- */
+
 /* " (records 18, 12 and others)"; empty if there are none. */
 static bool name_records(const struct turned *t, char *to, size_t size) {
     char one[32];
@@ -201,5 +277,10 @@ int policy_changes(struct monitor *m, const struct policy *p, char ret[CHANGES_T
     int result = ask_for_records(m, p, &c);
     if (result == VAULT_OK)
         result = ask_for_reads(m, p, &c);
-    return result == VAULT_OK ? say(&c, ret) : result;
+    if (result == VAULT_OK)
+        result = say(&c, ret);
+    if (result != VAULT_OK)
+        return result;
+    size_t used = strlen(ret);
+    return say_for_patients(m, p, ret + used, CHANGES_TEXT - used) ? VAULT_OK : VAULT_E_STATE;
 }

@@ -4,10 +4,10 @@
 
 #include "vaultd/monitor/monitor.h"
 
-enum { CHANGES_TEXT = 512 };
+enum { CHANGES_TEXT = 768 };
 
-/* What this policy would decide otherwise than what was recorded last, and which open reads it would end, in words.
- * Faults of the index. */
+/* What this policy would decide otherwise than what was recorded last, which open reads it would end, and for how many
+ * patients it would permit or deny what the one in force does not, in words. Faults of the index. */
 int policy_changes(struct monitor *m, const struct policy *p, char ret[CHANGES_TEXT]);
 
 #endif

@@ -21,7 +21,7 @@ struct standing {
 };
 
 struct touched {
-    uint8_t subject[KEY];
+    uint8_t subject[HASH_SIZE];
 };
 
 struct standings {
@@ -31,8 +31,8 @@ struct standings {
     bool walking, whole;
     uint8_t cursor[INDEX_KEY_MAX];
     size_t cursor_size;
-    struct touched *touched; /* in the batch under way; what was read of them may not become durable */
-    size_t touched_count, touched_room;
+    struct touched *touched; /* what is to be read anew, the first `due` of them; the others in the batch under way */
+    size_t due, touched_count, touched_room;
 };
 
 /* ---- the table ---- */
@@ -204,7 +204,7 @@ static void make_stale(struct standings *s, const uint8_t subject[KEY]) {
         forget_said(s, e, STALE);
 }
 
-static int remember(struct standings *s, const uint8_t subject[KEY]) {
+static int remember(struct standings *s, const uint8_t subject[HASH_SIZE]) {
     if (s->touched_count == s->touched_room) {
         size_t room = s->touched_room == 0 ? AT_ONCE : 2 * s->touched_room;
         struct touched *bigger = reallocarray(s->touched, room, sizeof(*bigger));
@@ -213,7 +213,7 @@ static int remember(struct standings *s, const uint8_t subject[KEY]) {
         s->touched = bigger;
         s->touched_room = room;
     }
-    copy_bytes(s->touched[s->touched_count++].subject, KEY, subject, KEY);
+    copy_bytes(s->touched[s->touched_count++].subject, HASH_SIZE, subject, HASH_SIZE);
     return VAULT_OK;
 }
 
@@ -228,17 +228,17 @@ void standings_touch(struct monitor *m, const uint8_t subject[HASH_SIZE]) {
 
 void standings_dropped(struct monitor *m) {
     struct standings *s = m->standings;
-    for (size_t i = 0; s != NULL && i < s->touched_count; i++)
+    for (size_t i = s == NULL ? 0 : s->due; s != NULL && i < s->touched_count; i++)
         make_stale(s, s->touched[i].subject);
     standings_committed(m);
 }
 
 void standings_committed(struct monitor *m) {
     if (m->standings != NULL)
-        m->standings->touched_count = 0;
+        m->standings->due = m->standings->touched_count;
 }
 
-/* ---- the walk over all subjects ---- */
+/* ---- the walk over all subjects, and what was touched since ---- */
 
 void standings_check(struct monitor *m) {
     if (m->standings == NULL)
@@ -259,12 +259,32 @@ static int compare(struct monitor *m, const uint8_t subject[HASH_SIZE], struct s
     return result;
 }
 
+/* It stays unknown here, and the others go on. */
+static bool is_passed_by(int result) {
+    return result == VAULT_E_DAMAGED || result == VAULT_E_LIMIT;
+}
+
 static int take_one(struct monitor *m, const uint8_t subject[HASH_SIZE]) {
     struct standing *e = entry_of(m->standings, subject);
     if (e == NULL)
         return VAULT_E_MEMORY;
     int result = e->state == KNOWN ? compare(m, subject, e) : refresh(m, subject, e);
-    return result == VAULT_E_DAMAGED || result == VAULT_E_LIMIT ? VAULT_OK : result;
+    return is_passed_by(result) ? VAULT_OK : result;
+}
+
+/* VAULT_NOT_FOUND: nothing is due any more. */
+static int read_due(struct monitor *m) {
+    struct standings *s = m->standings;
+    uint64_t until = loop_now_ms() + SLICE_MS;
+    int result = VAULT_OK;
+    while (result == VAULT_OK && s->due > 0 && loop_now_ms() < until) {
+        const uint8_t *subject = s->touched[--s->due].subject;
+        struct standing *e = entry_of(s, subject);
+        result = e == NULL ? VAULT_E_MEMORY : e->state == KNOWN ? VAULT_OK : refresh(m, subject, e);
+        s->touched_count = s->due;
+        result = is_passed_by(result) || result == VAULT_NOT_FOUND ? VAULT_OK : result;
+    }
+    return result == VAULT_OK && s->due == 0 ? VAULT_NOT_FOUND : result;
 }
 
 /* VAULT_OK: there is more. */
@@ -281,15 +301,26 @@ static int walk(struct monitor *m) {
     return result;
 }
 
-bool standings_step(struct monitor *m) {
-    if (m->seal != SEAL_UNSEALED || m->standings == NULL || !m->standings->walking)
-        return false;
+static int one_slice(struct monitor *m) {
+    struct standings *s = m->standings;
+    if (s->due > 0) {
+        int result = read_due(m);
+        return result == VAULT_NOT_FOUND && s->walking ? VAULT_OK : result;
+    }
     int result = walk(m);
+    s->whole = s->whole || result == VAULT_NOT_FOUND;
+    return result;
+}
+
+bool standings_step(struct monitor *m) {
+    struct standings *s = m->standings;
+    if (m->seal != SEAL_UNSEALED || s == NULL || (!s->walking && s->due == 0))
+        return false;
+    int result = one_slice(m);
     if (result == VAULT_OK)
         return true;
-    m->standings->walking = false;
-    m->standings->cursor_size = 0;
-    m->standings->whole = m->standings->whole || result == VAULT_NOT_FOUND;
+    s->walking = false;
+    s->cursor_size = 0;
     if (result == VAULT_NOT_FOUND)
         return false;
     index_end_reads(m->index); /* it saw a bad page: nothing else can be read in it */
@@ -312,18 +343,83 @@ static void decompress(const struct standing *e, struct consent *to) {
     copy_string(to->diseases, sizeof(to->diseases), e->diseases == NULL ? "" : e->diseases);
 }
 
+static void say(const struct standing *e, struct question *q, struct consent *room) {
+    q->subject.known = (e->said & IS_THERE) != 0;
+    q->subject.opted_out = (e->said & OPTED_OUT_OF_RESEARCH) != 0;
+    q->subject.consent = (e->said & CONSENTED) != 0 ? room : NULL;
+    if (q->subject.consent != NULL)
+        decompress(e, room);
+}
+
 bool standings_ask(struct monitor *m, const uint8_t subject[HASH_SIZE], struct question *q, struct consent *room) {
     struct standing *e = m->standings == NULL ? NULL : entry_of(m->standings, subject);
     if (e == NULL)
         return false;
     if (e->state != KNOWN && refresh(m, subject, e) != VAULT_OK)
         return false;
-    q->subject.known = (e->said & IS_THERE) != 0;
-    q->subject.opted_out = (e->said & OPTED_OUT_OF_RESEARCH) != 0;
-    q->subject.consent = (e->said & CONSENTED) != 0 ? room : NULL;
-    if (q->subject.consent != NULL)
-        decompress(e, room);
+    say(e, q, room);
     return true;
+}
+
+/* ---- how many have said the same ---- */
+
+enum { ALIKE = 4096, ALIKE_MOST = ALIKE / 4 * 3 };
+
+struct alike {
+    struct standing like; /* borrows its diseases */
+    uint64_t count;       /* 0: an empty place */
+};
+
+static bool is_like(const struct standing *a, const struct standing *b) {
+    return a->terms == b->terms && a->expires == b->expires && a->said == b->said && a->findings == b->findings &&
+           (a->diseases == NULL) == (b->diseases == NULL);
+}
+
+static struct alike *find_alike(struct alike *all, const struct standing *e) {
+    uint64_t mix = (e->terms ^ (uint64_t)e->said << 56 ^ (uint64_t)e->findings << 52 ^ e->expires << 48) *
+                   UINT64_C(0x9e3779b97f4a7c15);
+    size_t at = (size_t)(mix >> 32) & (ALIKE - 1);
+    while (all[at].count != 0 && !is_like(&all[at].like, e))
+        at = (at + 1) & (ALIKE - 1);
+    return &all[at];
+}
+
+static void visit_all(struct alike *all, standings_visit *visit, void *context) {
+    static struct consent room;
+    struct question q;
+    for (size_t i = 0; i < ALIKE; i++) {
+        if (all[i].count == 0)
+            continue;
+        q = (struct question){0};
+        say(&all[i].like, &q, &room);
+        visit(context, &q, all[i].count);
+        all[i].count = 0;
+    }
+}
+
+void standings_each(const struct monitor *m, uint64_t time, standings_visit *visit, void *context) {
+    static struct alike all[ALIKE];
+    const struct standings *s = m->standings;
+    size_t kinds = 0;
+    for (size_t i = 0; s != NULL && i < s->size; i++) {
+        struct standing e = s->entries[i];
+        if (e.state != KNOWN)
+            continue;
+        e.expires = e.expires != 0 && e.expires <= time;
+        struct alike *a = find_alike(all, &e);
+        if (a->count++ != 0)
+            continue;
+        a->like = e;
+        if (++kinds < ALIKE_MOST)
+            continue;
+        visit_all(all, visit, context);
+        kinds = 0;
+    }
+    visit_all(all, visit, context);
+}
+
+bool standings_are_whole(const struct monitor *m) {
+    return m->standings != NULL && m->standings->whole && m->standings->touched_count == 0;
 }
 
 json_t *standings_json(const struct monitor *m) {
@@ -331,6 +427,6 @@ json_t *standings_json(const struct monitor *m) {
     if (s == NULL)
         return json_pack("{s:i, s:i, s:s, s:i}", "subjects", 0, "bytes", 0, "state", "none", "differing", 0);
     return json_pack("{s:I, s:I, s:s, s:I}", "subjects", (json_int_t)s->known, "bytes",
-                     (json_int_t)(s->size * sizeof(*s->entries) + s->named), "state", s->whole ? "whole" : "filling",
-                     "differing", (json_int_t)s->differing);
+                     (json_int_t)(s->size * sizeof(*s->entries) + s->named), "state",
+                     standings_are_whole(m) ? "whole" : "filling", "differing", (json_int_t)s->differing);
 }

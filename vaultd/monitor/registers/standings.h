@@ -4,7 +4,7 @@
  * 48 bytes for each subject, in a table of which between three eighths and three quarters are used, and 8 to 519 more
  * for the diseases of a consent that names some. Filled when the vault is opened, in slices beside everything else;
  * what is not in it yet is read when it is asked for. Each change of a subject or a consent makes what is here of it
- * stale, and so does the end of a batch that was dropped. */
+ * stale, and so does the end of a batch that was dropped; it is read again when it is asked for, or after the batch. */
 #ifndef VAULT_MONITOR_STANDINGS_H
 #define VAULT_MONITOR_STANDINGS_H
 
@@ -30,6 +30,15 @@ bool standings_step(struct monitor *m);
 /* Fills what the question says of its subject; `room` is where its consent points to then. False: nothing is known
  * here, and the index must be asked. */
 bool standings_ask(struct monitor *m, const uint8_t subject[HASH_SIZE], struct question *q, struct consent *room);
+
+/* Calls `visit` with what a question says of its subject, once for many of whom it is alike, and with how many they
+ * are. For questions about now (`time`, seconds since 1970) that name no disease: of expiry and diseases it only says
+ * whether there are any. */
+typedef void standings_visit(void *context, const struct question *q, uint64_t count);
+void standings_each(const struct monitor *m, uint64_t time, standings_visit *visit, void *context);
+
+/* Whether all subjects were read since the vault was opened. */
+bool standings_are_whole(const struct monitor *m);
 
 /* {"subjects", "bytes", "state", "differing"}: how many are known, what the table takes, "none", "filling" or "whole",
  * and how many have differed from the index since the vault was opened. */
