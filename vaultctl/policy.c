@@ -155,7 +155,8 @@ const struct command command_policy_load = {
     .help =
         "Puts the policy document in FILE (YAML, '-' for standard input) in force. Running reads are decided again.\n"
         "Once there is a second operator, it waits for the approval of another person ('pending'), who sees which of\n"
-        "the last decisions would have been others, and how many open reads would end.",
+        "the last decisions would have been others, how many open reads would end, and for how many patients\n"
+        "treatment or research would newly be permitted or denied.",
     .example = "  vaultctl policy load policies/national.yaml",
     .words = 1,
     .run = run_load,
