@@ -23,18 +23,31 @@ static bool left_to_a_person(const struct decision *d) {
     return not_decidable > 0 && others == 0;
 }
 
+static void decide_it(struct deciding *s) {
+    struct decision *d = s->d;
+    d->reason_count = 0;
+    d->obligation_count = 0;
+    gather_facts(s);
+    apply_builtin_rules(s);
+    apply_policy(s);
+    d->verdict = VERDICT_PERMIT;
+    if (s->denied) {
+        d->verdict = left_to_a_person(d) ? VERDICT_PERSON : VERDICT_DENY;
+        d->obligation_count = 0;
+    }
+}
+
 void decide(const struct question *q, struct decision *ret) {
     struct deciding s = {.q = q, .d = ret};
-    ret->reason_count = 0;
-    ret->obligation_count = 0;
-    gather_facts(&s);
-    apply_builtin_rules(&s);
-    apply_policy(&s);
-    ret->verdict = VERDICT_PERMIT;
-    if (s.denied) {
-        ret->verdict = left_to_a_person(ret) ? VERDICT_PERSON : VERDICT_DENY;
-        ret->obligation_count = 0;
-    }
+    decide_it(&s);
+}
+
+void decide_any_file(const struct question *q, struct decision *ret) {
+    struct question of_any = *q;
+    struct deciding s = {.q = &of_any, .d = ret, .any_file = true};
+    of_any.file.known = of_any.approval.for_dataset = true;
+    of_any.file.dataset = of_any.file.tags = "";
+    decide_it(&s);
 }
 
 size_t decision_told(const struct decision *d, const struct reason *ret_reasons[REASONS_MAX]) {

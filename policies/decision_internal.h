@@ -29,6 +29,7 @@ struct deciding {
     const struct question *q;
     struct decision *d;
     struct facts facts;
+    bool any_file; /* a permit that names a dataset or a tag fits: some file could have them */
     bool denied;
 };
 

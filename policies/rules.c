@@ -31,7 +31,10 @@ static const char *text_or_none(const char *text) {
     return text == NULL ? "" : text;
 }
 
-static bool fits_file(const struct policy_rule *r, const struct question *q) {
+static bool fits_file(const struct deciding *s, const struct policy_rule *r) {
+    const struct question *q = s->q;
+    if (s->any_file && r->effect == EFFECT_PERMIT)
+        return true;
     return (r->dataset[0] == '\0' || strcmp(r->dataset, text_or_none(q->file.dataset)) == 0) &&
            (r->tag[0] == '\0' || tag_among(r->tag, text_or_none(q->file.tags)));
 }
@@ -45,7 +48,7 @@ bool glass_is_broken(const struct deciding *s) {
     for (size_t i = 0; p != NULL && i < p->count; i++) {
         const struct policy_rule *r = &p->rules[i];
         if (r->effect == EFFECT_PERMIT && (r->conditions & BIT(CONDITION_BREAK_GLASS)) != 0 && speaks_of(r, s->q) &&
-            needs_only(r, s->facts.holding) && fits_file(r, s->q))
+            needs_only(r, s->facts.holding) && fits_file(s, r))
             return true;
     }
     return false;
@@ -78,7 +81,7 @@ struct permits {
 
 static void count_permit(struct deciding *s, const struct policy_rule *r, struct permits *permits) {
     const struct facts *f = &s->facts;
-    permits->given = permits->given || (fits_file(r, s->q) && needs_only(r, f->holding | f->reported));
+    permits->given = permits->given || (fits_file(s, r) && needs_only(r, f->holding | f->reported));
     permits->possible = permits->possible || needs_only(r, f->possible | f->reported);
 }
 
@@ -90,7 +93,7 @@ static void apply_rules(struct deciding *s, struct permits *permits) {
             continue;
         if (r->effect == EFFECT_PERMIT)
             count_permit(s, r, permits);
-        if (needs_only(r, s->facts.holding) && fits_file(r, s->q))
+        if (needs_only(r, s->facts.holding) && fits_file(s, r))
             apply_rule(s, r);
     }
 }

@@ -73,6 +73,9 @@ struct decision {
 
 /* Decides. Never fails: what cannot be understood denies and says so. */
 void decide(const struct question *q, struct decision *ret);
+/* The same about all files of the subject at once, whatever dataset and tags they have: what the question says of its
+ * file, and whether the approval covers its dataset, counts for nothing. Not VERDICT_PERMIT: decide() permits none. */
+void decide_any_file(const struct question *q, struct decision *ret);
 /* The reasons that a denied service is told: those against it that speak of itself, whatever else stands against it.
  * They depend on nothing that a patient decided, so that the same question about two patients is told the same.
  * Returns how many; with none the answer is that of something that does not exist. */

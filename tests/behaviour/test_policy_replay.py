@@ -145,7 +145,7 @@ def test_who_approves_a_policy_is_told_which_decisions_would_be_others():
         asked = vault.ctl("policy", "load", "-", input=FORBIDDEN.encode())
         assert f"1 permitted ones would be denied (records {permitted[0]}), 0 denied ones permitted" in asked["detail"]
         researched = 1 + sum(1 for n in range(5, 25) if n % 4 and n % 3 and n != 5)
-        assert (f"of 21 patients: treatment newly denied for 0 and permitted for 0, research newly denied for {researched} "
+        assert (f"of 21 patients, for a file without dataset and tags: treatment newly denied for 0 and permitted for 0, research newly denied for {researched} "
                 "and permitted for 0") in asked["detail"]
         waiting = vault.ctl("pending", "list")["pending"]
         assert [w["detail"] for w in waiting] == [asked["detail"]]

@@ -189,11 +189,57 @@ static void what_a_service_is_told_never_depends_on_the_patient(void **state) {
     visit_policies(told_the_same);
 }
 
+static bool exact; /* no rule names a dataset: what is not permitted of any file is not of one */
+static size_t open_to_some, closed;
+
+/* All files that the subject could have, by an approval that covers them or not. */
+static bool one_is_permitted(struct world *w) {
+    static const char *const datasets[] = {"", "D1", "D2"};
+    struct decision d;
+    bool one = false;
+    for (unsigned n = 0; n < 2 * COUNT_OF(datasets); n++) {
+        w->q.file.dataset = datasets[n / 2];
+        w->q.file.known = true;
+        w->q.approval.for_dataset = n % 2 != 0;
+        decide(&w->q, &d);
+        one = one || d.verdict == VERDICT_PERMIT;
+    }
+    return one;
+}
+
+static void any_file_is_every_file(unsigned self, unsigned patient, const struct decision *d) {
+    struct world w;
+    struct decision any, again;
+    set_world(&w, self, patient);
+    if (w.q.action != ACTION_READ && w.q.action != ACTION_LIST)
+        return;
+    decide_any_file(&w.q, &any);
+    bool one = one_is_permitted(&w);
+    decide_any_file(&w.q, &again);
+    same_reasons(&any, &again);
+    assert_true(any.verdict == VERDICT_PERMIT || (!one && d->verdict != VERDICT_PERMIT));
+    assert_true(!exact || one == (any.verdict == VERDICT_PERMIT));
+    open_to_some += any.verdict == VERDICT_PERMIT;
+    closed += any.verdict != VERDICT_PERMIT;
+}
+
+static void what_no_file_is_permitted_of_none_is(void **state) {
+    (void)state;
+    exact = true;
+    set_usual_policy(NULL);
+    visit_worlds(any_file_is_every_file);
+    exact = false;
+    open_to_some = closed = 0;
+    visit_policies(any_file_is_every_file);
+    assert_true(open_to_some > 1000 && closed > 1000);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_decision_has_a_reason),
         cmocka_unit_test(taking_away_never_turns_a_deny_into_a_permit),
         cmocka_unit_test(order_of_rules_means_nothing),
+        cmocka_unit_test(what_no_file_is_permitted_of_none_is),
         cmocka_unit_test(what_a_service_is_told_never_depends_on_the_patient),
     };
     return cmocka_run_group_tests(tests, set_usual_policy, NULL);

@@ -204,6 +204,154 @@ static void a_list_passes_over_who_refuses(void **state) {
     assert_true(more);
 }
 
+static unsigned pages_of(struct peer *p, const char *subject, uint8_t purpose, const char *cursor, char next[400],
+                         size_t *ret_files) {
+    struct message *q = request(p, MSG_file_list);
+    q->file_list.purpose = purpose;
+    copy_string(q->file_list.subject, sizeof(q->file_list.subject), subject);
+    copy_string(q->file_list.cursor, sizeof(q->file_list.cursor), cursor);
+    if (purpose == PURPOSE_RESEARCH) {
+        copy_string(q->file_list.project, sizeof(q->file_list.project), "P1");
+        copy_string(q->file_list.approval, sizeof(q->file_list.approval), "A1");
+    }
+    struct message *answer = ask(p);
+    unsigned status = status_of(answer);
+    if (status != 200)
+        return status;
+    json_t *json = document_of(answer);
+    const char *text = json_string_value(json_object_get(json, "next"));
+    copy_string(next, 400, text == NULL ? "" : text);
+    *ret_files = json_array_size(json_object_get(json, "files"));
+    json_decref(json);
+    return status;
+}
+
+/* Whoever brings it: a cursor goes on in the walk that gave it, and in no other. */
+static void cursors_are_of_their_lists(void **state) {
+    char by_patient[400], of_one[400], by_file[400], next[400];
+    uint8_t id[ID_SIZE];
+    size_t files = 0;
+    (void)state;
+    for (unsigned n = 0; n < 101; n++) {
+        make_subject(numbered(n));
+        set_consent(numbered(n), true, true);
+        deposit_file(&depositor, numbered(n), "a.cram", 100, 7, id);
+    }
+    for (unsigned n = 0; n < 101; n++) {
+        char name[32];
+        assert_true(format_string(name, sizeof(name), "%u.cram", n));
+        deposit_file(&depositor, "S-1", name, 100, 7, id);
+    }
+    assert_int_equal(pages_of(&research, "", PURPOSE_RESEARCH, "", by_patient, &files), 200);
+    assert_int_equal(files, 100);
+    assert_int_equal(pages_of(&research, "S-1", PURPOSE_RESEARCH, "", of_one, &files), 200);
+    assert_int_equal(pages_of(&root, "", PURPOSE_NONE, "", by_file, &files), 200);
+    const struct {
+        struct peer *peer;
+        const char *subject, *cursor;
+        uint8_t purpose;
+        unsigned status;
+    } asked[] = {
+        {&research, "", by_patient, PURPOSE_RESEARCH, 200},
+        {&research, "", of_one, PURPOSE_RESEARCH, 400},
+        {&research, "", by_file, PURPOSE_RESEARCH, 200}, /* as such a list goes on while names move */
+        {&research, "S-1", of_one, PURPOSE_RESEARCH, 200},
+        {&research, "S-1", by_patient, PURPOSE_RESEARCH, 400},
+        {&research, "S-1", by_file, PURPOSE_RESEARCH, 400},
+        {&root, "", by_patient, PURPOSE_NONE, 400},
+        {&root, "", of_one, PURPOSE_NONE, 400},
+        {&root, "", by_file, PURPOSE_NONE, 200},
+        {&root, "S-1", of_one, PURPOSE_NONE, 200},
+        {&root, "S-1", by_patient, PURPOSE_NONE, 400},
+    };
+    for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++)
+        assert_int_equal(pages_of(asked[i].peer, asked[i].subject, asked[i].purpose, asked[i].cursor, next, &files),
+                         asked[i].status);
+}
+
+/* Somebody who refuses, somebody whom no rule permits anything of, and nobody: all the same, at once. */
+static void refusing_is_like_not_being_there(void **state) {
+    enum { FILES = 205 };
+    char next[400];
+    uint8_t id[ID_SIZE];
+    size_t files = 1;
+    (void)state;
+    make_subject("T-0");
+    set_consent("T-0", false, true); /* the rule below needs both */
+    for (unsigned n = 0; n < FILES; n++) {
+        char name[32];
+        assert_true(format_string(name, sizeof(name), "%u.cram", n));
+        deposit_file(&depositor, "T-0", name, 100, 7, id);
+    }
+    m.policy.count = 0;
+    m.policy.rules[m.policy.count++] =
+        (struct policy_rule){.id = "both",
+                             .text = "Both.",
+                             .effect = EFFECT_PERMIT,
+                             .actions = 1u << ACTION_LIST,
+                             .purposes = 1u << PURPOSE_RESEARCH,
+                             .conditions = 1u << CONDITION_CONSENT_RESEARCH | 1u << CONDITION_CONSENT_TREATMENT};
+    static const char *const subjects[] = {"T-0", "nobody"};
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(pages_of(&research, subjects[i], PURPOSE_RESEARCH, "", next, &files), 200);
+        assert_int_equal(files, 0);
+        assert_string_equal(next, "");
+    }
+}
+
+/* The approval covers one dataset, and a rule forbids what no approval covers: files of the dataset are listed. */
+static void what_depends_on_the_dataset_is_left_to_each_file(void **state) {
+    char next[400];
+    uint8_t id[ID_SIZE];
+    size_t files = 0;
+    (void)state;
+    struct message *q = create_request(&depositor, "S-1", "in.cram");
+    copy_string(q->upload_create.dataset, sizeof(q->upload_create.dataset), "D1");
+    struct deposit d = {0};
+    struct message *answer = ask(&depositor);
+    COPY_ARRAY(d.id, answer->upload.upload);
+    deposit_announce(&depositor, &d, 100);
+    page_request(&depositor, &d, 0);
+    assert_int_equal(ask(&depositor)->type, MSG_done);
+    commit_request(&depositor, &d, 7);
+    assert_int_equal(ask_status(&depositor), 201);
+    deposit_file(&depositor, "S-1", "out.cram", 100, 7, id);
+    static struct ethics_value e;
+    assert_int_equal(batch_begin(&m), VAULT_OK);
+    assert_int_equal(find_ethics(&m, "A1", &e), VAULT_OK);
+    copy_string(e.datasets, sizeof(e.datasets), "D1");
+    assert_int_equal(ethics_make_current(&m, &e), VAULT_OK);
+    assert_int_equal(batch_finish(&m), VAULT_OK);
+    m.policy.rules[m.policy.count++] = (struct policy_rule){.id = "approved-only",
+                                                            .text = "None without.",
+                                                            .effect = EFFECT_FORBID,
+                                                            .actions = 1u << ACTION_LIST,
+                                                            .purposes = 1u << PURPOSE_RESEARCH,
+                                                            .conditions = 1u << CONDITION_NO_APPROVAL};
+    static const char *const subjects[] = {"", "S-1"};
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(pages_of(&research, subjects[i], PURPOSE_RESEARCH, "", next, &files), 200);
+        assert_int_equal(files, 1);
+    }
+}
+
+/* What a subject's list lacks is told, and not left out. */
+static void a_mark_that_is_gone_is_damage(void **state) {
+    char next[400];
+    uint8_t id[ID_SIZE], key[HASH_SIZE + ID_SIZE];
+    size_t files = 0;
+    (void)state;
+    deposit_file(&depositor, "S-1", "a.cram", 100, 7, id);
+    assert_int_equal(pages_of(&research, "", PURPOSE_RESEARCH, "", next, &files), 200);
+    name_hash(&m, NAME_SUBJECT, "S-1", NULL, key);
+    copy_bytes(key + HASH_SIZE, ID_SIZE, id, ID_SIZE);
+    assert_int_equal(batch_begin(&m), VAULT_OK);
+    assert_int_equal(index_delete(m.index, DB_SUBJECT_FILES, key, sizeof(key)), VAULT_OK);
+    assert_int_equal(batch_finish(&m), VAULT_OK);
+    assert_int_equal(pages_of(&research, "", PURPOSE_RESEARCH, "", next, &files), 500);
+    assert_int_equal(pages_of(&research, "S-1", PURPOSE_RESEARCH, "", next, &files), 500);
+}
+
 /* The end of a batch that is dropped takes with it what was read in it. */
 static void a_dropped_batch_leaves_nothing(void **state) {
     static struct consent_value c;
@@ -249,7 +397,9 @@ static void a_difference_is_found_and_mended(void **state) {
     set_consent("T-0", true, true);
     expect_agreement("T-0");
     standings_check(&m);
+    assert_false(is_whole());
     turns(20);
+    assert_true(is_whole());
     assert_int_equal(told("differing"), 0);
     change_behind_its_back("T-0");
     standings_check(&m);
@@ -268,6 +418,34 @@ static void nothing_is_kept_of_a_sealed_vault(void **state) {
     turns(5);
     assert_null(m.standings);
     assert_int_equal(told("bytes"), 0);
+}
+
+/* However many changes come meanwhile. */
+static void it_is_filled_while_others_write(void **state) {
+    (void)state;
+    make_subjects();
+    rig_stop();
+    assert_true(rig_start_unsealed());
+    greet();
+    for (unsigned n = 0; n < 40 && told("subjects") <= SUBJECTS; n++)
+        say_something("S-1", n);
+    assert_int_equal(told("subjects"), SUBJECTS + 1);
+}
+
+/* What is gone makes room for what comes. */
+static void it_does_not_grow_by_what_is_gone(void **state) {
+    static struct question q;
+    static struct consent room;
+    uint8_t hash[HASH_SIZE] = {0};
+    (void)state;
+    json_int_t before = told("bytes");
+    for (uint32_t n = 0; n < 6000; n++) {
+        put_be32(hash, n * 2654435761u);
+        put_be32(hash + 4, n);
+        assert_false(standings_ask(&m, hash, &q, &room));
+    }
+    assert_int_equal(told("bytes"), before);
+    expect_agreement("S-1");
 }
 
 /* More than it was made for. */
@@ -294,6 +472,12 @@ int main(void) {
         VAULT(a_dropped_batch_leaves_nothing),
         VAULT(a_difference_is_found_and_mended),
         VAULT(nothing_is_kept_of_a_sealed_vault),
+        VAULT(it_is_filled_while_others_write),
+        VAULT(it_does_not_grow_by_what_is_gone),
+        VAULT(cursors_are_of_their_lists),
+        VAULT(refusing_is_like_not_being_there),
+        VAULT(what_depends_on_the_dataset_is_left_to_each_file),
+        VAULT(a_mark_that_is_gone_is_damage),
         VAULT(it_grows),
     };
     log_start("test");

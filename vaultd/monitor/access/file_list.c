@@ -14,23 +14,23 @@ enum {
 
 /* ---- where the list walks ---- */
 
-/* The file's id is the end of each key. For a purpose, all files are walked subject after subject, so that who refuses
- * it is passed over at once; else in the order of their ids, and so are those of a dataset, and of one subject: such a
- * list goes on where it was though its entries have moved to another hash meanwhile (names.c). */
+/* The file's id is the end of each cursor. For a purpose, all files are walked patient after patient, so that who
+ * refuses it is passed over at once; else in the order of their ids, and so are those of a dataset, and of one subject:
+ * such a list goes on where it was though its entries have moved to another hash meanwhile (names.c). */
 struct walk {
     enum index_db db;
     bool by_subject;
     uint8_t prefixes[2][HASH_SIZE];
     unsigned count;     /* of the prefixes, under which the entries are */
     size_t prefix_size; /* 0: all entries of the database */
-    size_t head;        /* bytes of a key before the id */
 };
+
+enum { OF_SUBJECTS = HASH_SIZE + ID_SIZE };
 
 /* While subjects move to another hash, walking by them would lose some, or show them twice. */
 static bool walks_by_subject(const struct monitor *m, const struct purpose *p, const struct cursor *at) {
-    if (at->size != 0)
-        return at->size == HASH_SIZE + ID_SIZE; /* as it was begun */
-    return p->purpose != PURPOSE_NONE && keyring_next_name_key(m->keyring) == NULL;
+    bool begins = at->size == 0 && keyring_next_name_key(m->keyring) == NULL;
+    return p->purpose != PURPOSE_NONE && (begins || at->size == OF_SUBJECTS);
 }
 
 static struct walk walk_of(struct monitor *m, const struct msg_file_list *l, const struct purpose *p,
@@ -46,9 +46,13 @@ static struct walk walk_of(struct monitor *m, const struct msg_file_list *l, con
         w.db = DB_SUBJECT_FILES;
         w.by_subject = true;
     }
-    w.head = w.db == DB_FILES ? 0 : HASH_SIZE;
-    w.prefix_size = w.by_subject ? 0 : w.head;
+    w.prefix_size = w.db == DB_FILES ? 0 : HASH_SIZE;
     return w;
+}
+
+/* Whether it was given out by a walk like this one; only by subjects it says where names had moved to. */
+static bool is_cursor_of(const struct walk *w, const struct cursor *at) {
+    return at->size == 0 || (at->size == w->prefix_size + ID_SIZE && w->by_subject == (at->moves != 0));
 }
 
 /* The next entry after the file that `at` names, with this prefix. */
@@ -67,27 +71,23 @@ static int walk_step(struct monitor *m, const struct walk *w, const struct curso
     if (result != VAULT_OK || w->count == 1)
         return result;
     result = step_under(m, w, 1, at, &other);
-    bool first = ret_next->ended || (!other.ended && memcmp(other.key + w->head, ret_next->key + w->head, ID_SIZE) < 0);
+    size_t head = w->prefix_size;
+    bool first = ret_next->ended || (!other.ended && memcmp(other.key + head, ret_next->key + head, ID_SIZE) < 0);
     if (result == VAULT_OK && first)
         *ret_next = other;
     return result;
-}
-
-/* Behind all files of the subject whose entry it is. */
-static void pass_subject(struct cursor *at) {
-    memset(at->key + HASH_SIZE, 0xff, ID_SIZE);
 }
 
 /* The file that this entry of the walk names. A list of a subject or dataset vouches for its files, and its marks for
  * it. */
 static int listed_file(struct monitor *m, const struct walk *w, const struct cursor *at, struct file_value *ret) {
     struct mark_value mark;
-    if (at->size != w->head + ID_SIZE)
+    if (at->size != w->prefix_size + ID_SIZE)
         return VAULT_E_DAMAGED;
     int result =
         w->db == DB_FILES ? VAULT_OK : index_get_record(m->index, w->db, at->key, at->size, &layout_mark_value, &mark);
     if (result == VAULT_OK)
-        result = index_get_record(m->index, DB_FILES, at->key + w->head, ID_SIZE, &layout_file_value, ret);
+        result = index_get_record(m->index, DB_FILES, at->key + w->prefix_size, ID_SIZE, &layout_file_value, ret);
     return result == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : result;
 }
 
@@ -97,12 +97,13 @@ static int listed_file(struct monitor *m, const struct walk *w, const struct cur
 struct sight {
     struct request *q;
     const struct purpose *purpose;
-    struct inquiry about;       /* what the list as a whole was decided by: one subject's, or of nobody yet */
-    struct consent consent;     /* of the subject that the walk is at */
-    uint8_t subject[HASH_SIZE]; /* which that is */
-    bool met, refused;          /* there is one; it is to be passed over */
-    uint64_t begun;             /* loop_now_ms */
-    unsigned passed;
+    struct inquiry about;   /* of the one subject, or of nobody yet */
+    struct consent consent; /* of the subject that the walk is at */
+    bool from_start;        /* the walk met that one's list at its start */
+    uint64_t met;           /* files of it since */
+    uint64_t begun;         /* loop_now_ms */
+    unsigned steps;
+    unsigned looked;        /* files that were looked at one by one */
     uint8_t shown[ID_SIZE]; /* the last file of the page */
 };
 
@@ -132,103 +133,128 @@ static int is_wanted(struct sight *s, const struct file_value *f, bool *ret) {
     return result;
 }
 
-/* Whether the subject's side stands against all of its files. What depends on a file's dataset or tags is left to each
- * file, and in an emergency all is: which files glass may be broken for depends on those, too. */
-static bool is_closed(const struct sight *s, const struct decision *d) {
-    bool closed = false;
-    for (size_t n = 0; s->purpose->emergency[0] == '\0' && n < d->reason_count; n++) {
-        const struct reason *r = &d->reasons[n];
-        closed |= r->against && r->concern == CONCERN_PATIENT && strcmp(r->rule, "approval-other-dataset") != 0 &&
-                  strcmp(r->rule, "no-permit") != 0;
-    }
-    return closed;
-}
-
-/* Whether the service's own side stands against any file of anybody. */
-static bool is_hopeless(const struct decision *d) {
-    bool hopeless = false;
-    for (size_t n = 0; n < d->reason_count; n++)
-        hopeless |= d->reasons[n].against && d->reasons[n].concern == CONCERN_SELF;
-    return hopeless;
-}
-
-/* By what is in memory of the subject whose entry this is; once for all of its files. */
-static bool is_passed_over(struct sight *s, const struct walk *w, const struct cursor *at) {
+/* Whether no file of the subject can be permitted, by what is in memory. */
+static bool is_passed_over(struct sight *s, const uint8_t subject[HASH_SIZE]) {
+    static struct decision d;
     struct question *q = &s->about.question;
-    if (!w->by_subject || at->size != HASH_SIZE + ID_SIZE)
+    if (!standings_ask(s->q->monitor, subject, q, &s->consent))
         return false;
-    if (s->met && memcmp(s->subject, at->key, HASH_SIZE) == 0)
-        return s->refused;
-    s->met = true;
-    copy_bytes(s->subject, sizeof(s->subject), at->key, HASH_SIZE);
-    s->refused = false;
-    if (standings_ask(s->q->monitor, s->subject, q, &s->consent)) {
-        decide(q, &s->about.decision);
-        s->refused = is_closed(s, &s->about.decision);
-    }
-    return s->refused;
+    decide_any_file(q, &d);
+    return d.verdict != VERDICT_PERMIT;
 }
 
 /* The list of a subject who refuses ends at once, as that of one who does not exist, however many files there are to
- * pass over; and so does any list for which nothing can be permitted. */
-static int begin(struct sight *s, const struct walk *w, struct cursor *at) {
+ * pass over; and so does any list for a purpose where the service's own side stands against all of it. */
+static int begin(struct sight *s, struct cursor *at) {
+    static struct decision d;
+    const struct reason *told[REASONS_MAX];
     const char *subject = s->q->message->file_list.subject;
-    bool one = w->db == DB_SUBJECT_FILES && !w->by_subject;
-    if (s->purpose->purpose == PURPOSE_NONE || (!one && !w->by_subject))
+    if (s->purpose->purpose == PURPOSE_NONE)
         return VAULT_OK;
     int result = look(s, NULL, subject, &s->about);
-    at->ended = result == VAULT_OK && (is_hopeless(&s->about.decision) || (one && is_closed(s, &s->about.decision)));
-    return result;
+    if (result != VAULT_OK)
+        return result;
+    decide_any_file(&s->about.question, &d);
+    at->ended = decision_told(&d, told) > 0 || (subject[0] != '\0' && d.verdict != VERDICT_PERMIT);
+    return VAULT_OK;
 }
 
 /* ---- the page ---- */
 
 static bool has_time(struct sight *s) {
     enum { UNLOOKED = 32 };
-    if (++s->passed % UNLOOKED != 0)
+    if (++s->steps % UNLOOKED != 0)
         return true;
     uint64_t took = loop_now_ms() - s->begun;
     return took < WORTH_MS || (took < PAGE_MS && !loop_is_awaited(s->q->monitor->loop));
 }
 
-/* Adds the files of one page. Looks at no more than a bounded number of entries, counted in *ret_looked. */
-static int list_page(struct sight *s, const struct walk *w, json_t *files, struct cursor *at, unsigned *ret_looked) {
+static bool has_room(const struct sight *s, const json_t *files, const struct cursor *at) {
+    return s->looked < LOOKED_MOST && json_array_size(files) < LIST_PAGE && !at->ended;
+}
+
+/* Adds the file of this entry, if it belongs there. *ret_full: the page holds no more. */
+static int take_file(struct sight *s, const struct walk *w, const struct cursor *entry, json_t *files, size_t *bytes,
+                     bool *ret_full) {
     static struct file_value f;
-    struct cursor next;
-    size_t bytes = 0;
-    *ret_looked = 0;
-    while (*ret_looked < LOOKED_MOST && json_array_size(files) < LIST_PAGE && !at->ended && has_time(s)) {
-        bool wanted = false;
-        int result = walk_step(s->q->monitor, w, at, &next);
-        bool passed = result == VAULT_OK && !next.ended && is_passed_over(s, w, &next);
-        if (result == VAULT_OK && !next.ended && !passed)
-            result = listed_file(s->q->monitor, w, &next, &f);
-        if (result == VAULT_OK && !next.ended && !passed)
-            result = is_wanted(s, &f, &wanted);
-        if (result != VAULT_OK)
-            return result;
-        if (wanted && !json_append_fitting(files, &bytes, json_file(&f)))
-            break;
-        if (wanted)
-            COPY_ARRAY(s->shown, f.file);
-        if (passed)
-            pass_subject(&next);
-        *ret_looked += next.ended || passed ? 0 : 1;
-        *at = next;
-    }
+    bool wanted = false;
+    int result = listed_file(s->q->monitor, w, entry, &f);
+    if (result == VAULT_OK)
+        result = is_wanted(s, &f, &wanted);
+    *ret_full = result == VAULT_OK && wanted && !json_append_fitting(files, bytes, json_file(&f));
+    if (result != VAULT_OK || *ret_full)
+        return result;
+    s->looked++;
+    s->met++;
+    if (wanted)
+        COPY_ARRAY(s->shown, f.file);
     return VAULT_OK;
 }
 
 /* A list that was walked from its start to its end holds as many files as the subject has. */
-static int list_is_whole(struct request *q, const struct walk *w, const struct cursor *at, unsigned looked) {
-    static struct subject_value s;
-    const struct msg_file_list *l = &q->message->file_list;
-    if (w->db != DB_SUBJECT_FILES || w->by_subject || l->cursor[0] != '\0' || !at->ended)
-        return VAULT_OK;
-    int result = find_subject(q->monitor, l->subject, &s);
-    if (result == VAULT_OK && s.files != looked)
-        result = VAULT_E_DAMAGED;
+static int is_whole(struct sight *s, const struct walk *w) {
+    static struct subject_value subject;
+    int result = !s->from_start ? VAULT_NOT_FOUND
+                                : index_get_record(s->q->monitor->index, DB_SUBJECTS, w->prefixes[0], HASH_SIZE,
+                                                   &layout_subject_value, &subject);
+    if (result == VAULT_OK && subject.files != s->met)
+        return VAULT_E_DAMAGED;
     return result == VAULT_NOT_FOUND ? VAULT_OK : result;
+}
+
+/* The page's files of the walk's entries, as far as they go. */
+static int list_entries(struct sight *s, const struct walk *w, json_t *files, size_t *bytes, struct cursor *at) {
+    struct cursor next;
+    bool full = false;
+    while (!full && has_room(s, files, at)) {
+        int result = walk_step(s->q->monitor, w, at, &next);
+        if (result == VAULT_OK && !next.ended)
+            result = take_file(s, w, &next, files, bytes, &full);
+        if (result != VAULT_OK)
+            return result;
+        if (!full)
+            *at = next;
+    }
+    return at->ended && w->db == DB_SUBJECT_FILES ? is_whole(s, w) : VAULT_OK;
+}
+
+/* The next subject after the one that `at` names, at the start of its files. */
+static int next_subject(struct monitor *m, struct cursor *at) {
+    struct cursor of = *at;
+    of.size = at->size == 0 ? 0 : HASH_SIZE;
+    int result = cursor_step(m, DB_SUBJECTS, NULL, 0, &of, at);
+    if (result != VAULT_OK || at->ended)
+        return result;
+    memset(at->key + HASH_SIZE, 0, ID_SIZE);
+    at->size = OF_SUBJECTS;
+    return VAULT_OK;
+}
+
+/* Those of one subject after another. */
+static int list_by_subject(struct sight *s, struct walk *w, json_t *files, size_t *bytes, struct cursor *at) {
+    int result = VAULT_OK;
+    bool within = at->size != 0; /* of a subject whom the page before has begun with */
+    while (result == VAULT_OK && has_room(s, files, at) && has_time(s)) {
+        s->met = 0;
+        s->from_start = !within;
+        if (!within)
+            result = next_subject(s->q->monitor, at);
+        within = false;
+        if (result != VAULT_OK || at->ended || is_passed_over(s, at->key))
+            continue;
+        copy_bytes(w->prefixes[0], HASH_SIZE, at->key, HASH_SIZE);
+        result = list_entries(s, w, files, bytes, at);
+        if (!at->ended)
+            break; /* the page is full within this subject */
+        at->ended = false;
+    }
+    return result;
+}
+
+static int list_page(struct sight *s, struct walk *w, json_t *files, struct cursor *at) {
+    size_t bytes = 0;
+    s->from_start = at->size == 0;
+    return w->by_subject ? list_by_subject(s, w, files, &bytes, at) : list_entries(s, w, files, &bytes, at);
 }
 
 /* A list that passes over what a patient said is of that patient, and says why: by what its last file was decided,
@@ -277,16 +303,12 @@ static const char *problem_of(const struct request *q, const struct purpose *p, 
     return !is_administrator(&q->asker) && p->purpose == PURPOSE_NONE ? "No purpose was given." : NULL;
 }
 
-static int answer_page(struct sight *s, const struct walk *w, struct cursor *at) {
+static int answer_page(struct sight *s, struct walk *w, struct cursor *at) {
     struct request *q = s->q;
-    unsigned looked = 0;
-    int result = begin(s, w, at);
-    bool closed = at->ended;
     json_t *files = json_array();
-    if (result == VAULT_OK)
-        result = list_page(s, w, files, at, &looked);
-    if (result == VAULT_OK && !closed)
-        result = list_is_whole(q, w, at, looked);
+    int result = begin(s, at);
+    if (result == VAULT_OK && !at->ended)
+        result = list_page(s, w, files, at);
     if (result != VAULT_OK) {
         json_decref(files);
         return result;
@@ -308,8 +330,8 @@ int answer_file_list(struct request *q) {
         return refuse(q, "list", NULL, 400, rule, problem);
     bool read = cursor_parse(q->monitor, l->cursor, &at);
     struct walk w = walk_of(q->monitor, l, &p, &at);
-    if (!read || (at.size != 0 && at.size != w.head + ID_SIZE))
-        return refuse(q, "list", NULL, 400, "malformed", "The cursor is malformed.");
+    if (!read || !is_cursor_of(&w, &at))
+        return refuse(q, "list", NULL, 400, "malformed", "The cursor is malformed, or of another list.");
     uint64_t moves = w.by_subject ? names_moves(q->monitor, DB_SUBJECTS) : 0;
     if (at.size != 0 && at.moves != moves)
         return refuse(q, "list", NULL, 409, "list-moved", list_moved);

@@ -163,7 +163,8 @@ int answer_inquire(struct request *q) {
                       .tells = true};
     result = journal(q->monitor, &e, &seq);
     if (result == VAULT_OK)
-        answer_json(q->monitor, q->worker, q->message, 200, seq, q->id, inquiry_json(q, &i, is_administrator(&q->asker)));
+        answer_json(q->monitor, q->worker, q->message, 200, seq, q->id,
+                    inquiry_json(q, &i, is_administrator(&q->asker)));
     return result;
 }
 

@@ -223,16 +223,21 @@ static void visit_patients(void *context, const struct question *of, uint64_t co
 
 static bool say_for_patients(struct monitor *m, const struct policy *new, char *to, size_t size) {
     static struct patients p;
+    char unread[64] = "";
     p.count = 0;
     prepare(m, new, PURPOSE_TREATMENT, &p.treatment);
     prepare(m, new, PURPOSE_RESEARCH, &p.research);
     standings_each(m, p.treatment.then.time, visit_patients, &p);
-    return format_string(to, size,
-                         "; of %llu patients%s: treatment newly denied for %llu and permitted for %llu, research newly "
-                         "denied for %llu and permitted for %llu",
-                         (unsigned long long)p.count, standings_are_whole(m) ? "" : " (not all are read yet)",
-                         (unsigned long long)p.treatment.denied, (unsigned long long)p.treatment.permitted,
-                         (unsigned long long)p.research.denied, (unsigned long long)p.research.permitted);
+    if (m->meta.subjects > standings_count(m))
+        (void)format_string(unread, sizeof(unread), " (%llu more are not read)",
+                            (unsigned long long)(m->meta.subjects - standings_count(m)));
+    return format_string(
+        to, size,
+        "; of %llu patients%s, for a file without dataset and tags: treatment newly denied for %llu and "
+        "permitted for %llu, research newly denied for %llu and permitted for %llu",
+        (unsigned long long)p.count, unread, (unsigned long long)p.treatment.denied,
+        (unsigned long long)p.treatment.permitted, (unsigned long long)p.research.denied,
+        (unsigned long long)p.research.permitted);
 }
 
 /* ---- in words ---- */

@@ -6,7 +6,7 @@
 #include "vault/log.h"
 #include "vault/result.h"
 
-enum { KEY = 16, SMALLEST = 1024, TERM_MAX = 63, SLICE_MS = 4, AT_ONCE = 64 };
+enum { KEY = 16, SMALLEST = 1024, TERM_OTHER = 63, SLICE_MS = 4, AT_ONCE = 64 };
 
 enum entry_state { UNUSED, STALE, KNOWN, GONE };
 enum said { IS_THERE = 1, OPTED_OUT_OF_RESEARCH = 2, CONSENTED = 4, TREATMENT = 8, RECONTACT = 16 };
@@ -14,7 +14,7 @@ enum said { IS_THERE = 1, OPTED_OUT_OF_RESEARCH = 2, CONSENTED = 4, TREATMENT = 
 /* Of the subject under one hash; the hash is keyed, so that half of it tells them apart. */
 struct standing {
     uint8_t subject[KEY];
-    uint64_t terms;   /* bit n: DUO number n */
+    uint64_t terms;   /* bit n: DUO number n; TERM_OTHER: one beyond, of which nothing can be decided here */
     uint64_t expires; /* seconds since 1970; 0: never */
     char *diseases;   /* NULL: none; owned */
     uint8_t state, said, findings;
@@ -56,10 +56,13 @@ static void forget_said(struct standings *s, struct standing *e, enum entry_stat
     e->state = (uint8_t)state;
 }
 
-/* Those that are gone are left behind. */
+/* Those that are gone are left behind; where they are many, the table stays as large as it is. */
 static int grow(struct standings *s) {
     struct standings bigger = *s;
-    bigger.size = s->size * 2;
+    size_t there = 0;
+    for (size_t i = 0; i < s->size; i++)
+        there += s->entries[i].state == STALE || s->entries[i].state == KNOWN;
+    bigger.size = there > s->size / 2 ? s->size * 2 : s->size;
     bigger.used = 0;
     bigger.entries = calloc(bigger.size, sizeof(*bigger.entries));
     if (bigger.entries == NULL)
@@ -95,14 +98,12 @@ static struct standing *entry_of(struct standings *s, const uint8_t subject[KEY]
 
 /* ---- what the index says ---- */
 
-/* In few bytes what a decision asks of a consent. False: it does not fit into them. */
+/* In few bytes what a decision asks of a consent. False: there is no memory. */
 static bool compress(const struct consent_value *c, struct standing *e) {
     struct reader r = reader_of(c->research, c->research_size);
     while (r.left >= 4) {
         uint32_t term = read_u32(&r);
-        if (term > TERM_MAX)
-            return false;
-        e->terms |= UINT64_C(1) << term;
+        e->terms |= UINT64_C(1) << (term < TERM_OTHER ? term : TERM_OTHER);
     }
     e->expires = c->expires;
     e->findings = c->findings;
@@ -119,15 +120,17 @@ static int read_consent(struct monitor *m, const uint8_t subject[HASH_SIZE], uin
     int result = index_get_record(m->index, DB_CONSENTS, key, sizeof(key), &layout_consent_value, &c);
     if (result != VAULT_OK)
         return result == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : result;
-    return compress(&c, e) ? VAULT_OK : VAULT_E_LIMIT;
+    return compress(&c, e) ? VAULT_OK : VAULT_E_MEMORY;
 }
 
-/* *ret owns what it points to. VAULT_NOT_FOUND; VAULT_E_DAMAGED and VAULT_E_LIMIT: it stays unknown here. */
+/* With the witness, as decisions read it. *ret owns what it points to. VAULT_NOT_FOUND. */
 static int read_standing(struct monitor *m, const uint8_t subject[HASH_SIZE], struct standing *ret) {
     static struct subject_value s;
     *ret = (struct standing){.state = KNOWN};
     copy_bytes(ret->subject, KEY, subject, KEY);
     int result = index_get_record(m->index, DB_SUBJECTS, subject, HASH_SIZE, &layout_subject_value, &s);
+    if (result == VAULT_OK)
+        result = find_subject(m, s.subject, &s);
     if (result != VAULT_OK)
         return result;
     ret->said = (s.shredded == 0 ? IS_THERE : 0) | (s.opt_out != 0 ? OPTED_OUT_OF_RESEARCH : 0);
@@ -222,8 +225,10 @@ void standings_touch(struct monitor *m, const uint8_t subject[HASH_SIZE]) {
     if (s == NULL)
         return;
     make_stale(s, subject);
-    if (remember(s, subject) != VAULT_OK)
-        standings_start(m); /* what is forgotten cannot be wrong */
+    if (remember(s, subject) == VAULT_OK)
+        return;
+    log_warning("standings: there is no memory for what patients have said; lists will take longer");
+    standings_forget(m); /* what is forgotten cannot be wrong */
 }
 
 void standings_dropped(struct monitor *m) {
@@ -244,6 +249,7 @@ void standings_check(struct monitor *m) {
     if (m->standings == NULL)
         return;
     m->standings->walking = true;
+    m->standings->whole = false;
     m->standings->cursor_size = 0;
 }
 
@@ -259,38 +265,30 @@ static int compare(struct monitor *m, const uint8_t subject[HASH_SIZE], struct s
     return result;
 }
 
-/* It stays unknown here, and the others go on. */
-static bool is_passed_by(int result) {
-    return result == VAULT_E_DAMAGED || result == VAULT_E_LIMIT;
-}
-
+/* What cannot be read stays unknown here, and the others go on. */
 static int take_one(struct monitor *m, const uint8_t subject[HASH_SIZE]) {
     struct standing *e = entry_of(m->standings, subject);
     if (e == NULL)
         return VAULT_E_MEMORY;
     int result = e->state == KNOWN ? compare(m, subject, e) : refresh(m, subject, e);
-    return is_passed_by(result) ? VAULT_OK : result;
+    return result == VAULT_E_DAMAGED || result == VAULT_NOT_FOUND ? VAULT_OK : result;
 }
 
-/* VAULT_NOT_FOUND: nothing is due any more. */
-static int read_due(struct monitor *m) {
+static void read_due(struct monitor *m, uint64_t until) {
     struct standings *s = m->standings;
-    uint64_t until = loop_now_ms() + SLICE_MS;
-    int result = VAULT_OK;
-    while (result == VAULT_OK && s->due > 0 && loop_now_ms() < until) {
+    while (s->due > 0 && loop_now_ms() < until) {
         const uint8_t *subject = s->touched[--s->due].subject;
         struct standing *e = entry_of(s, subject);
-        result = e == NULL ? VAULT_E_MEMORY : e->state == KNOWN ? VAULT_OK : refresh(m, subject, e);
+        int result = e == NULL || e->state == KNOWN ? VAULT_OK : refresh(m, subject, e);
+        if (result == VAULT_E_IO)
+            index_end_reads(m->index); /* it saw a bad page: nothing else can be read in it */
         s->touched_count = s->due;
-        result = is_passed_by(result) || result == VAULT_NOT_FOUND ? VAULT_OK : result;
     }
-    return result == VAULT_OK && s->due == 0 ? VAULT_NOT_FOUND : result;
 }
 
 /* VAULT_OK: there is more. */
-static int walk(struct monitor *m) {
+static int walk(struct monitor *m, uint64_t until) {
     struct standings *s = m->standings;
-    uint64_t until = loop_now_ms() + SLICE_MS;
     int result = VAULT_OK;
     while (result == VAULT_OK && loop_now_ms() < until)
         for (unsigned n = 0; n < AT_ONCE && result == VAULT_OK; n++) {
@@ -301,38 +299,36 @@ static int walk(struct monitor *m) {
     return result;
 }
 
-static int one_slice(struct monitor *m) {
+static void end_walk(struct monitor *m, int result) {
     struct standings *s = m->standings;
-    if (s->due > 0) {
-        int result = read_due(m);
-        return result == VAULT_NOT_FOUND && s->walking ? VAULT_OK : result;
-    }
-    int result = walk(m);
-    s->whole = s->whole || result == VAULT_NOT_FOUND;
-    return result;
+    s->walking = false;
+    s->cursor_size = 0;
+    s->whole = result == VAULT_NOT_FOUND;
+    if (s->whole)
+        return;
+    index_end_reads(m->index);
+    log_error("standings: the subjects cannot all be read: %s", vault_result_name(result));
 }
 
 bool standings_step(struct monitor *m) {
     struct standings *s = m->standings;
+    uint64_t until = loop_now_ms() + SLICE_MS;
     if (m->seal != SEAL_UNSEALED || s == NULL || (!s->walking && s->due == 0))
         return false;
-    int result = one_slice(m);
-    if (result == VAULT_OK)
-        return true;
-    s->walking = false;
-    s->cursor_size = 0;
-    if (result == VAULT_NOT_FOUND)
-        return false;
-    index_end_reads(m->index); /* it saw a bad page: nothing else can be read in it */
-    log_error("standings: the subjects cannot all be read: %s", vault_result_name(result));
-    return false;
+    read_due(m, until);
+    if (s->walking && s->due == 0) {
+        int result = walk(m, until);
+        if (result != VAULT_OK)
+            end_walk(m, result);
+    }
+    return s->walking || s->due > 0;
 }
 
 /* ---- what is asked of it ---- */
 
 static void decompress(const struct standing *e, struct consent *to) {
     struct writer w = writer_of(to->research, sizeof(to->research));
-    for (uint32_t term = 0; term <= TERM_MAX; term++)
+    for (uint32_t term = 0; term <= TERM_OTHER; term++)
         if ((e->terms >> term & 1) != 0)
             write_u32(&w, term);
     to->research_size = (uint32_t)w.used;
@@ -359,6 +355,10 @@ bool standings_ask(struct monitor *m, const uint8_t subject[HASH_SIZE], struct q
         return false;
     say(e, q, room);
     return true;
+}
+
+uint64_t standings_count(const struct monitor *m) {
+    return m->standings == NULL ? 0 : m->standings->known;
 }
 
 /* ---- how many have said the same ---- */
@@ -416,9 +416,10 @@ void standings_each(const struct monitor *m, uint64_t time, standings_visit *vis
         kinds = 0;
     }
     visit_all(all, visit, context);
+    wipe(all, sizeof(all));
 }
 
-bool standings_are_whole(const struct monitor *m) {
+static bool standings_are_whole(const struct monitor *m) {
     return m->standings != NULL && m->standings->whole && m->standings->touched_count == 0;
 }
 
@@ -428,5 +429,5 @@ json_t *standings_json(const struct monitor *m) {
         return json_pack("{s:i, s:i, s:s, s:i}", "subjects", 0, "bytes", 0, "state", "none", "differing", 0);
     return json_pack("{s:I, s:I, s:s, s:I}", "subjects", (json_int_t)s->known, "bytes",
                      (json_int_t)(s->size * sizeof(*s->entries) + s->named), "state",
-                     standings_are_whole(m) ? "whole" : "filling", "differing", (json_int_t)s->differing);
+                     standings_are_whole(m) ? "whole" : "reading", "differing", (json_int_t)s->differing);
 }

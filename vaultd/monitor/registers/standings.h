@@ -1,10 +1,12 @@
 /* What each patient has said, in the monitor's memory, so that a list for a purpose passes over who refuses it without
  * a look into the index. It permits nothing: whom it does not refuse is decided by the index (ask.c).
  *
- * 48 bytes for each subject, in a table of which between three eighths and three quarters are used, and 8 to 519 more
- * for the diseases of a consent that names some. Filled when the vault is opened, in slices beside everything else;
- * what is not in it yet is read when it is asked for. Each change of a subject or a consent makes what is here of it
- * stale, and so does the end of a batch that was dropped; it is read again when it is asked for, or after the batch. */
+ * 48 bytes for each subject, in a table of which three quarters are used at the most, and up to 520 more for the
+ * diseases of a consent that names some. A table that is too small is made twice as large at once; one that is made
+ * when the vault is opened has room for those who are there then. Filled when the vault is opened, in slices beside
+ * everything else; what is not in it yet is read when it is asked for. Each change of a subject or a consent makes what
+ * is here of it stale, and so does the end of a batch that was dropped; it is read again when it is asked for, or after
+ * the batch. */
 #ifndef VAULT_MONITOR_STANDINGS_H
 #define VAULT_MONITOR_STANDINGS_H
 
@@ -31,16 +33,16 @@ bool standings_step(struct monitor *m);
  * here, and the index must be asked. */
 bool standings_ask(struct monitor *m, const uint8_t subject[HASH_SIZE], struct question *q, struct consent *room);
 
+/* How many are known. */
+uint64_t standings_count(const struct monitor *m);
+
 /* Calls `visit` with what a question says of its subject, once for many of whom it is alike, and with how many they
  * are. For questions about now (`time`, seconds since 1970) that name no disease: of expiry and diseases it only says
  * whether there are any. */
 typedef void standings_visit(void *context, const struct question *q, uint64_t count);
 void standings_each(const struct monitor *m, uint64_t time, standings_visit *visit, void *context);
 
-/* Whether all subjects were read since the vault was opened. */
-bool standings_are_whole(const struct monitor *m);
-
-/* {"subjects", "bytes", "state", "differing"}: how many are known, what the table takes, "none", "filling" or "whole",
+/* {"subjects", "bytes", "state", "differing"}: how many are known, what the table takes, "none", "reading" or "whole",
  * and how many have differed from the index since the vault was opened. */
 json_t *standings_json(const struct monitor *m);
 
