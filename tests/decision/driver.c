@@ -242,12 +242,23 @@ static void print(const struct decision *d) {
     must(!w.bad && fwrite(line, 1, w.used, stdout) == w.used, "cannot write");
 }
 
+/* What is permitted of this file is not out of the question for any. */
+static void check_any_file(const struct question *q, const struct decision *d) {
+    struct decision any;
+    bool shows = q->action == ACTION_READ || q->action == ACTION_LIST || q->action == ACTION_METADATA;
+    if (!shows || d->verdict != VERDICT_PERMIT)
+        return;
+    decide_any_file(q, &any);
+    must(any.verdict == VERDICT_PERMIT, "a permitted file is one that no file of the subject could be");
+}
+
 static void answer(struct reader *r) {
     struct decision d;
     while (r->left > 0) {
         struct question q = read_question(r);
         must(!r->bad, "a question is cut off");
         decide(&q, &d);
+        check_any_file(&q, &d);
         print(&d);
     }
 }
