@@ -212,12 +212,16 @@ int child_reap(const struct child *child, siginfo_t *ret) {
     return wait_for(child, WNOHANG, ret);
 }
 
+int child_signal(const struct child *child, int signal) {
+    if (syscall(SYS_pidfd_send_signal, child->pidfd, signal, NULL, 0) == 0 || errno == ESRCH)
+        return VAULT_OK;
+    log_error("signal %d: pid=%d error=%s", signal, (int)child->pid, strerror(errno));
+    return VAULT_E_IO;
+}
+
 int child_kill(const struct child *child, siginfo_t *ret) {
-    if (syscall(SYS_pidfd_send_signal, child->pidfd, SIGKILL, NULL, 0) != 0 && errno != ESRCH) {
-        log_error("kill: pid=%d error=%s", (int)child->pid, strerror(errno));
-        return VAULT_E_IO;
-    }
-    return wait_for(child, 0, ret);
+    int result = child_signal(child, SIGKILL);
+    return result == VAULT_OK ? wait_for(child, 0, ret) : result;
 }
 
 int child_wait(const struct child *child, int timeout_ms, siginfo_t *ret) {

@@ -24,6 +24,8 @@ struct child {
 int child_spawn(const struct config *c, enum child_kind kind, const int *fds, unsigned count, struct child *ret);
 /* Takes its exit status if it is dead already. VAULT_AGAIN, VAULT_E_IO. */
 int child_reap(const struct child *child, siginfo_t *ret);
+/* Sends the signal; one that is dead already has it, too. VAULT_E_IO. */
+int child_signal(const struct child *child, int signal);
 /* Kills it and waits. VAULT_E_IO. */
 int child_kill(const struct child *child, siginfo_t *ret);
 /* Waits for its end up to timeout_ms, then kills. VAULT_E_IO. */

@@ -2,7 +2,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "notify.h"
@@ -83,6 +82,13 @@ static void note_death(struct worker *w, const siginfo_t *end) {
     event_log(LOG_LEVEL_ERROR, "worker", "worker", line);
 }
 
+/* The same after an end by force. */
+static void bury_killed(struct worker *w, enum worker_end why) {
+    abort_client(w); /* now that it cannot be taken back */
+    w->supervisor->counters.killed++;
+    bury(w, why);
+}
+
 void worker_died(void *worker) {
     struct worker *w = worker;
     siginfo_t end;
@@ -91,6 +97,10 @@ void worker_died(void *worker) {
         return;
     if (result != VAULT_OK) {
         worker_end_by_force(w, WORKER_FAULTY);
+        return;
+    }
+    if (w->killed) {
+        bury_killed(w, w->why);
         return;
     }
     note_death(w, &end);
@@ -106,9 +116,7 @@ void worker_end_by_force(struct worker *w, enum worker_end why) {
     reset_client(w);
     if (child_kill(&w->process, &end) != VAULT_OK)
         log_error("worker: cannot be waited for: worker=%llu", (unsigned long long)w->id);
-    abort_client(w); /* now that it cannot be taken back */
-    w->supervisor->counters.killed++;
-    bury(w, why);
+    bury_killed(w, why);
 }
 
 static struct worker *worker_find(const struct supervisor *s, uint64_t id) {
@@ -118,15 +126,26 @@ static struct worker *worker_find(const struct supervisor *s, uint64_t id) {
     return w;
 }
 
+static bool begin_to_kill(struct worker *w, enum worker_end why) {
+    reset_client(w);
+    w->killed = child_signal(&w->process, SIGKILL) == VAULT_OK;
+    w->why = why;
+    return w->killed;
+}
+
 void worker_kill_asked(struct supervisor *s, enum child_kind by, uint64_t id, uint8_t why) {
     struct worker *w = worker_find(s, id);
     if (w == NULL) {
         tell_gone(s, by, id, WORKER_ENDED);
         return;
     }
+    if (w->killed)
+        return; /* all are told once it is dead */
     log_notice("worker: ended by force: worker=%llu why=%s by=%s", (unsigned long long)id,
                end_name((enum worker_end)why), child_name(by));
-    worker_end_by_force(w, (enum worker_end)why);
+    /* One that waits could be given a client before it is dead. */
+    if (w->kind == 0 || !begin_to_kill(w, (enum worker_end)why))
+        worker_end_by_force(w, (enum worker_end)why);
 }
 
 static struct worker *find_waiting(const struct supervisor *s) {
@@ -144,7 +163,7 @@ void workers_end_waiting(struct supervisor *s) {
 void workers_end_all(struct supervisor *s, enum worker_end why, bool tell) {
     for (struct worker *w = s->workers; w != NULL; w = w->next) { /* all signals first: they die side by side */
         reset_client(w);
-        syscall(SYS_pidfd_send_signal, w->process.pidfd, SIGKILL, NULL, 0);
+        (void)child_signal(&w->process, SIGKILL);
     }
     while (s->workers != NULL) {
         siginfo_t end;

@@ -56,6 +56,8 @@ struct worker {
     int client;          /* duplicate of its client's socket; -1: it has none */
     enum peer_kind kind; /* 0: it waits */
     uint8_t group[16];   /* of a TLS client's address */
+    bool killed;         /* it was told to die, for this: its death is awaited */
+    enum worker_end why;
 };
 
 /* A core child and its place in the loop. */
@@ -186,11 +188,12 @@ void work_wanted(struct supervisor *s);
 void work_end(struct supervisor *s);
 
 /* kill.c: the ends of workers. */
-/* Its process ended by itself: reap, close, tell. Handler of worker->death. */
+/* Its process ended, by itself or as it was told: reap, close, tell. Handler of worker->death. */
 void worker_died(void *worker);
 /* Resets its client's socket, kills, waits, closes and tells gate, monitor and store. */
 void worker_end_by_force(struct worker *w, enum worker_end why);
-/* The worker_kill message of a core child. */
+/* The worker_kill message of a core child: resets its client's socket and kills. What follows is done once it is dead,
+ * so that many of them die side by side. */
 void worker_kill_asked(struct supervisor *s, enum child_kind by, uint64_t id, uint8_t why);
 /* Those that wait. */
 void workers_end_waiting(struct supervisor *s);
