@@ -23,15 +23,16 @@ static void free_worker(struct worker *w) {
     free(w);
 }
 
-/* The worker is cut off at once; its client socket is the supervisor's to reset. */
+/* The worker is cut off at once; its client socket is the supervisor's to reset, who is told first: a worker that sees
+ * the cut could else end by itself before. */
 static void end_worker(struct worker *w, enum worker_end why, const char *what) {
     struct message *out = &w->gate->out;
     log_warning("worker ended: worker=%llu %s", (unsigned long long)w->id, what);
-    close_channel(w);
     message_init(out, MSG_worker_kill, 0);
     out->worker_kill.worker = w->id;
     out->worker_kill.why = (uint8_t)why;
     gate_tell_supervisor(w->gate);
+    close_channel(w);
 }
 
 static void end_by_result(struct worker *w, int result) {

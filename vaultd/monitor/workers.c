@@ -21,8 +21,6 @@ static void let_go(struct worker *w) {
 
 void worker_kill(struct monitor *m, uint64_t number, enum worker_end why) {
     struct worker *w = worker_find(m, number);
-    if (w != NULL && why == WORKER_MISBEHAVED)
-        let_go(w); /* nothing more is heard from it, and no key goes to it */
     static struct message k;
     message_init(&k, MSG_worker_kill, 0);
     k.worker_kill.worker = number;
@@ -33,6 +31,10 @@ void worker_kill(struct monitor *m, uint64_t number, enum worker_end why) {
         m->stop = true; /* the supervisor ends everything when we end */
         m->exit_status = 1;
     }
+    /* Nothing more is heard from it, and no key goes to it. The supervisor knows by now: a worker that sees its channel
+     * closed could else end by itself before. */
+    if (w != NULL && why == WORKER_MISBEHAVED)
+        let_go(w);
 }
 
 /* One message per turn and worker, so that none starves the others. */

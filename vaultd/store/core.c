@@ -50,8 +50,8 @@ void worker_kill(struct store_worker *w, uint8_t why) {
     message_init(&s->out, MSG_worker_kill, 0);
     s->out.worker_kill.worker = w->number;
     s->out.worker_kill.why = why;
-    worker_drop(w);
     send_or_end(s, s->control, &s->out, "the supervisor does not read");
+    worker_drop(w); /* after that: a worker that sees it could end by itself before */
 }
 
 static struct store_worker *find_worker(struct store *s, uint64_t number) {
