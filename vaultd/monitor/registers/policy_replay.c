@@ -185,7 +185,8 @@ static void prepare(struct monitor *m, const struct policy *p, unsigned purpose,
                          .opt_outs_of = m->meta.opt_outs_of,
                          .diseases = m->disease_table.diseases,
                          .policy = policy_in_force(m)};
-    *c = (struct comparison){.purpose = {.purpose = (uint8_t)purpose}};
+    *c = (struct comparison){0};
+    c->purpose.purpose = (uint8_t)purpose;
     if (purpose == PURPOSE_RESEARCH) {
         copy_string(c->purpose.project, sizeof(c->purpose.project), "any");
         copy_string(c->purpose.approval, sizeof(c->purpose.approval), "any");
