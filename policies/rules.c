@@ -7,11 +7,16 @@
 static const uint32_t conditions_of_service =
     BIT(CONDITION_PROJECT_OPEN) | BIT(CONDITION_NO_PROJECT) | BIT(CONDITION_BREAK_GLASS);
 
-/* Is it about this kind of question at all? */
+/* An embargo, or what is permitted for a while: outside of its time it is as if the rule were not there. */
+static bool is_in_time(const struct policy_rule *r, uint64_t time) {
+    return time >= r->from && (r->until == 0 || time < r->until);
+}
+
+/* Is it about this kind of question at all, now? */
 static bool speaks_of(const struct policy_rule *r, const struct question *q) {
     unsigned purpose = q->purpose->purpose;
     return purpose <= PURPOSE_RESEARCH && (r->actions & BIT(q->action)) != 0 && (r->purposes & BIT(purpose)) != 0 &&
-           (r->roles == 0 || (r->roles & q->service.roles) != 0);
+           (r->roles == 0 || (r->roles & q->service.roles) != 0) && is_in_time(r, q->time);
 }
 
 static bool tag_among(const char *tag, const char *tags) {

@@ -8,7 +8,8 @@
 #include "vault/parse.h"
 #include "vault/result.h"
 
-enum { NOW = 1767225600, TOKEN_LIMIT = 64 }; /* the time of every case: 2026-01-01 */
+/* The time of a case that states none: 2026-01-01; and the earliest that it may state: 2000-01-01. */
+enum { NOW = 1767225600, EARLIEST = 946684800, TOKEN_LIMIT = 64 };
 
 static const char *const verdicts[] = {
     [VERDICT_DENY] = "deny", [VERDICT_PERMIT] = "permit", [VERDICT_PERSON] = "person"};
@@ -132,7 +133,7 @@ static int get_consent(const struct yaml_node *node, struct consent *ret, char *
     if (result == VAULT_OK && ended != NULL)
         result = yaml_get_bool(ended, &is_over, problem);
     if (is_over)
-        ret->expires = NOW;
+        ret->expires = 1; /* on any day */
     json_decref(document);
     json_decref(permits);
     return result;
@@ -189,8 +190,8 @@ static int get_approval(const struct yaml_node *node, struct policy_case *c, cha
         return result;
     c->question.approval.known = true;
     c->question.approval.revoked = state == REVOKED;
-    c->question.approval.valid_from = state == NOT_YET ? NOW + 1 : 0;
-    c->question.approval.valid_until = state == OVER ? NOW : 0;
+    c->question.approval.valid_from = state == NOT_YET ? c->question.time + 1 : 0;
+    c->question.approval.valid_until = state == OVER ? c->question.time : 0;
     c->question.approval.for_project = state != OTHER_PROJECT;
     c->question.approval.for_purpose = state != OTHER_USE;
     c->question.approval.for_dataset = state != OTHER_DATASET;
@@ -211,6 +212,19 @@ static int get_request(const struct yaml_node *node, struct policy_case *c, char
     return result == VAULT_OK ? get_approval(yaml_member(node, "approval"), c, problem) : result;
 }
 
+/* The day on which it is asked, which is that of the register of opt-outs too. */
+static int get_time(const struct yaml_node *node, struct policy_case *c, char *problem) {
+    const char *text;
+    int64_t seconds = 0;
+    if (node == NULL)
+        return VAULT_OK;
+    int result = yaml_get_string(node, YAML_SCALAR_LIMIT, &text, problem);
+    if (result == VAULT_OK && (!date_parse(text, &seconds) || seconds < EARLIEST))
+        return yaml_refuse(node, problem, "'on': not a date (YYYY-MM-DD) from 2000-01-01 on");
+    c->question.time = c->question.opt_outs_of = (uint64_t)seconds;
+    return result;
+}
+
 /* How old the register of opt-outs is that was taken in last. */
 static int get_register_age(const struct yaml_node *node, struct policy_case *c, char *problem) {
     enum { DAY = 86400 };
@@ -219,7 +233,7 @@ static int get_register_age(const struct yaml_node *node, struct policy_case *c,
     if (yaml_is_null(node)) /* it was never taken in */
         return VAULT_OK;
     int result = yaml_get_u64(node, 0, POLICY_OPT_OUTS_DAYS, &days, problem);
-    c->question.opt_outs_of = NOW - days * DAY;
+    c->question.opt_outs_of = c->question.time - days * DAY;
     return result;
 }
 
@@ -259,9 +273,9 @@ static int get_expected(const struct yaml_node *node, struct policy_case *c, cha
 }
 
 static int need_members(const struct yaml_node *node, char *problem) {
-    static const char *const known[] = {"name",      "action",        "purpose", "roles",       "consent",
-                                        "opted-out", "register-days", "dataset", "tags",        "project",
-                                        "approval",  "expect",        "because", "obligations", NULL};
+    static const char *const known[] = {"name",          "action",  "purpose",     "roles", "consent", "opted-out",
+                                        "register-days", "on",      "dataset",     "tags",  "project", "approval",
+                                        "expect",        "because", "obligations", NULL};
     static const char *const needed[] = {"name", "action", "purpose", "roles", "expect", "because", NULL};
     const struct yaml_node *member;
     int result = yaml_need_map(node, known, problem);
@@ -284,6 +298,8 @@ int policy_case_read(const struct yaml_node *node, struct policy_case *ret, char
     int result = need_members(node, problem);
     if (result == VAULT_OK)
         result = yaml_get_string(yaml_member(node, "name"), YAML_SCALAR_LIMIT, &ret->name, problem);
+    if (result == VAULT_OK)
+        result = get_time(yaml_member(node, "on"), ret, problem);
     if (result == VAULT_OK)
         result = get_request(node, ret, problem);
     if (result == VAULT_OK)

@@ -155,7 +155,9 @@ int condition_from_name(const char *name);
     F(R, U32, conditions, 0)          /* mask; 0: always */                                                            \
     F(R, STR, dataset, NAME_MAX_SIZE) /* only files of this dataset; empty: any */                                     \
     F(R, STR, tag, 64)                /* only files with this tag; empty: any */                                       \
-    F(R, STR, obligation, 64)         /* EFFECT_OBLIGE: the token, [a-z0-9-]+; else empty */
+    F(R, STR, obligation, 64)         /* EFFECT_OBLIGE: the token, [a-z0-9-]+; else empty */                           \
+    F(R, U64, from, 0)                /* seconds since 1970: it does not count before; 0: no bound */                  \
+    F(R, U64, until, 0)               /* nor from then on, after `from`; 0: no bound */
 DECLARE_RECORD(policy_rule);
 
 enum {
@@ -171,7 +173,7 @@ struct policy {
     size_t count;
     struct policy_rule rules[POLICY_RULES];
 };
-/* Encoding: u8 version = 2 ‖ STR name ‖ u32 opt_outs_days ‖ u32 count ‖ rules. Encodes at most BLOCK_MAX bytes:
+/* Encoding: u8 version = 3 ‖ STR name ‖ u32 opt_outs_days ‖ u32 count ‖ rules. Encodes at most BLOCK_MAX bytes:
  * VAULT_E_LIMIT. */
 int policy_encode(const struct policy *p, uint8_t *to, size_t size, size_t *ret_used);
 /* Decodes and checks everything (policy_check). VAULT_E_FORMAT. */

@@ -8,7 +8,7 @@
 #include "vault/manifest.h"
 #include "vault/wrap.h"
 
-enum { INDEX_FORMAT = 6 };
+enum { INDEX_FORMAT = 7 };
 
 enum { PENDING_MOST = 64, PENDING_DETAIL = 1024 };
 enum { ESCROWS_MOST = 32, ESCROW_STATEMENT = 300 };

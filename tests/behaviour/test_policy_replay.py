@@ -1,5 +1,6 @@
 """Decisions are made once more from their records: by the vault (`policy replay`), by the oracle that knows only the documents,
 and, before another policy comes into force, under that one."""
+import datetime
 import json
 import sys
 
@@ -83,11 +84,15 @@ def consent_of(history, version):
                           research=tuple(int(term[4:]) for term in permits.get("research", [])))
 
 
+def day(date):
+    return 0 if date is None else int(datetime.datetime.combine(date, datetime.time(), datetime.timezone.utc).timestamp())
+
+
 def policy_of(text):
     def rule(r):
         return oracle.Rule(r["id"], r["effect"], frozenset(r["actions"]), frozenset(r["purposes"]),
                            frozenset(r.get("roles", ())), frozenset(r.get("conditions", ())), r.get("dataset", ""),
-                           r.get("tag", ""), r.get("obligation", ""))
+                           r.get("tag", ""), r.get("obligation", ""), day(r.get("from")), day(r.get("until")))
     document = yaml.safe_load(text)
     return oracle.Policy(tuple(map(rule, document["rules"])), document.get("opt-outs-max-age-days", 0))
 

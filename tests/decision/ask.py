@@ -58,11 +58,12 @@ def of_approval(a):
 def of_rule(r):
     return string(r.id) + string("text of " + r.id) + string("") + struct.pack(
         "<BIIII", EFFECTS.index(r.effect), mask(r.actions, ACTIONS), mask(r.purposes, PURPOSES), mask(r.roles, ROLES),
-        mask(r.conditions, CONDITIONS)) + string(r.dataset) + string(r.tag) + string(r.obligation)
+        mask(r.conditions, CONDITIONS)) + string(r.dataset) + string(r.tag) + string(r.obligation) + struct.pack(
+        "<QQ", r.since, r.until)
 
 
 def of_policy(p):
-    data = struct.pack("<B", 2) + string("policy") + struct.pack("<II", p.register_days, len(p.rules)) + b"".join(map(of_rule, p.rules))
+    data = struct.pack("<B", 3) + string("policy") + struct.pack("<II", p.register_days, len(p.rules)) + b"".join(map(of_rule, p.rules))
     return struct.pack("<I", len(data)) + data
 
 

@@ -108,7 +108,8 @@ def a_rule(r, number):
     obligation = f"duty-{r.randrange(OBLIGATIONS)}" if effect == "oblige" else ""
     return Rule(f"rule-{number}", effect, actions, some(r, PURPOSES, 3) or frozenset({"research"}),
                 r.choice((frozenset(), some(r, ROLES, 3))), conditions,
-                r.choice(("", "") + DATASETS), r.choice(("", "", "", "a", "b", "ab")), obligation)
+                r.choice(("", "") + DATASETS), r.choice(("", "", "", "a", "b", "ab")), obligation,
+                *r.choice(((0, 0), (0, 0), (0, 0), (NOW, 0), (0, NOW), (NOW + 1, 0), (NOW - 1, NOW + 1))))
 
 
 def at_once(rules, rule):

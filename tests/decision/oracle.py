@@ -76,6 +76,8 @@ class Rule(NamedTuple):
     dataset: str = ""
     tag: str = ""
     obligation: str = ""
+    since: int = 0  # it counts from then on
+    until: int = 0  # and before then; 0: no bound
 
 
 class Policy(NamedTuple):
@@ -336,9 +338,10 @@ def condition_holds(q, condition):
 
 
 def speaks(q, rule):
-    """Of this action and purpose, and of a role that the service has."""
+    """Of this action and purpose, of a role that the service has, and of now."""
     return q.action in rule.actions and q.purpose.kind in rule.purposes and (
-        not rule.roles or bool(rule.roles & q.service.roles))
+        not rule.roles or bool(rule.roles & q.service.roles)) and (
+        rule.since <= q.time and (not rule.until or q.time < rule.until))
 
 
 def lacks(q, rule):

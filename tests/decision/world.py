@@ -66,13 +66,21 @@ def about_roles():
     yield Policy((rule("no", "permit", GRANTS, roles=frozenset({"reader"})), rule("tag", "permit", tag="never")))
 
 
+def about_times():
+    """Rules of yesterday, of now and of tomorrow, to the second."""
+    for effect, beside in (("permit", ()), ("forbid", (BARE,)), ("oblige", (BARE,))):
+        for since, until in ((NOW, 0), (NOW + 1, 0), (0, NOW), (0, NOW + 1), (NOW, NOW + 1), (NOW - 1, NOW), (NOW + 1, NOW + 2)):
+            yield Policy((*beside, rule("timed", effect, since=since, until=until)))
+    yield Policy((rule("over", "permit", GRANTS, until=NOW), rule("d1", "permit", dataset="D1", since=NOW)))
+
+
 DENMARK, PERMIT_ALL = denmark(), Policy((BARE,))
 PLAIN = [None, Policy(()), DENMARK, PERMIT_ALL, Policy((BARE, rule("never", "forbid"))),
          Policy((BARE, rule("always", "oblige")))]
 BOTH_NEEDED = Policy((rule("all", "permit", GRANTS), rule("some", "permit", ["project-open", "approval-valid"])))
 PURPOSE_BOUND = Policy((Rule("for-treatment", "permit", SETTABLE, frozenset({"treatment"})),))
 CONDITIONAL = list(conditional()) + [BOTH_NEEDED, PURPOSE_BOUND]
-FILES_TOLD_APART, ROLES_TOLD_APART = list(about_files()), list(about_roles())
+FILES_TOLD_APART, ROLES_TOLD_APART, TIMES_TOLD_APART = list(about_files()), list(about_roles()), list(about_times())
 
 # --- What stands still in a world is what nothing is against ---
 
@@ -172,7 +180,7 @@ def services():
     all_services = [Service(True, r, p) for r in roles for p in purposes]
     all_services += [Service(False), Service(False, *SERVICE[1:])]
     return {"action": ALL_ACTIONS, "service": all_services, "purpose": OTHER_PURPOSES + [RESEARCH],
-            "subject": [SUBJECT, Subject(True), Subject(False)], "policy": PLAIN + CONDITIONAL[:5] + ROLES_TOLD_APART}
+            "subject": [SUBJECT, Subject(True), Subject(False)], "policy": PLAIN + CONDITIONAL[:5] + ROLES_TOLD_APART + TIMES_TOLD_APART}
 
 
 def approvals():

@@ -457,6 +457,29 @@ static void rule_is_bound_to_role_dataset_and_tag(void **state) {
     denies(&w, "no-permit", CONCERN_SELF);
 }
 
+static void rule_counts_in_its_time(void **state) {
+    (void)state;
+    struct world w;
+    start_policy();
+    struct policy_rule *r = add_rule("timed", EFFECT_PERMIT, CONTENT, BIT(PURPOSE_TREATMENT), 0);
+    set_treatment(&w);
+    r->from = NOW;
+    permits(&w, "timed");
+    r->until = NOW + 1;
+    permits(&w, "timed");
+    r->from = 0;
+    r->until = NOW;
+    denies(&w, "no-permit", CONCERN_SELF); /* nobody's choice */
+    r->from = NOW + 1;
+    r->until = 0;
+    denies(&w, "no-permit", CONCERN_SELF);
+    r->from = 0;
+    r = add_rule("embargo", EFFECT_FORBID, CONTENT, BIT(PURPOSE_TREATMENT), 0);
+    denies(&w, "embargo", CONCERN_SELF);
+    r->until = NOW;
+    permits(&w, "timed");
+}
+
 static void forbid_that_shows_a_choice_is_the_patients(void **state) {
     (void)state;
     struct world w;
@@ -749,6 +772,7 @@ int main(void) {
         cmocka_unit_test_setup(forbid_beats_permit, set_usual_policy),
         cmocka_unit_test_setup(forbid_of_the_policy_binds_removal, set_usual_policy),
         cmocka_unit_test_setup(rule_is_bound_to_role_dataset_and_tag, set_usual_policy),
+        cmocka_unit_test_setup(rule_counts_in_its_time, set_usual_policy),
         cmocka_unit_test_setup(forbid_that_shows_a_choice_is_the_patients, set_usual_policy),
         cmocka_unit_test_setup(obligations_come_once_and_only_with_a_permit, set_usual_policy),
         cmocka_unit_test(refused_patient_cannot_be_told_from_one_who_consents),

@@ -338,7 +338,7 @@ static void policy_decode_refuses_short_long_and_newer(void **state) {
         assert_int_equal(policy_decode(&b->back, b->bytes, n), VAULT_E_FORMAT);
     assert_int_equal(b->back.count, 0);
     assert_int_equal(policy_decode(&b->back, b->bytes, used + 1), VAULT_E_FORMAT);
-    b->bytes[0] = 3;
+    b->bytes[0]++;
     assert_int_equal(policy_decode(&b->back, b->bytes, used), VAULT_E_FORMAT);
     assert_int_equal(policy_encode(&b->policy, b->bytes, used - 1, &used), VAULT_E_LIMIT);
     free(b);
@@ -376,6 +376,8 @@ static void policy_check_names_each_field(void **state) {
     r->conditions = 1u << CONDITION_COUNT, policy_faults_are_named(b, 1, "conditions");
     r->dataset[0] = '/', policy_faults_are_named(b, 1, "dataset");
     r->tag[0] = ',', policy_faults_are_named(b, 1, "tag");
+    r->from = r->until = 5, policy_faults_are_named(b, 1, "until");
+    r->until = 5, r->from = 6, policy_faults_are_named(b, 1, "until");
     r->obligation[0] = 'x', policy_faults_are_named(b, 1, "obligation");
     r->effect = EFFECT_OBLIGE, policy_faults_are_named(b, 1, "obligation");
     b->policy.name[0] = '\0', policy_faults_are_named(b, SIZE_MAX, "name");

@@ -468,6 +468,33 @@ static void consent_that_expires_ends_the_grant_by_the_clock(void **state) {
     ends_by_the_clock(&clinic);
 }
 
+/* To the second: what a rule permits until then, and what one forbids from then on. */
+static void rule_whose_time_comes_ends_the_grant_by_the_clock(void **state) {
+    (void)state;
+    for (unsigned n = 0; n < 2; n++) {
+        struct policy before = m.policy;
+        uint64_t then = monitor_time(&m) / 1000000 + 3600;
+        (void)open_file(&clinic, file);
+        for (size_t i = 0; n == 0 && i < m.policy.count; i++) /* as one that is loaded */
+            m.policy.rules[i].until = m.policy.rules[i].effect == EFFECT_PERMIT ? then : 0;
+        if (n == 1)
+            m.policy.rules[m.policy.count++] = (struct policy_rule){.id = "embargo",
+                                                                    .text = "From then on.",
+                                                                    .effect = EFFECT_FORBID,
+                                                                    .actions = 1u << ACTION_READ,
+                                                                    .purposes = 1u << PURPOSE_TREATMENT,
+                                                                    .from = then};
+        m.last_time = then * 1000000 - 1;
+        COPY_ARRAY(request(&clinic, MSG_page_get)->page_get.grant, m.grants->id);
+        assert_int_equal(ask(&clinic)->type, MSG_page);
+        m.last_time = then * 1000000;
+        ends_by_the_clock(&clinic);
+        m.policy = before;
+        peer_end(&clinic);
+        clinic = peer_tls(SAN_OF("clinic"));
+    }
+}
+
 enum { DAY = 86400 };
 
 static unsigned take_in_register(uint64_t dated, const char *subjects) {
@@ -542,6 +569,7 @@ int main(void) {
         READER(unknown_certificate_is_401),
         READER(lost_identity_ends_grants_and_worker),
         READER(consent_that_expires_ends_the_grant_by_the_clock),
+        READER(rule_whose_time_comes_ends_the_grant_by_the_clock),
         READER(register_that_gets_too_old_ends_research_by_the_clock),
     };
     log_start("test");

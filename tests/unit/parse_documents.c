@@ -324,7 +324,8 @@ static void policy_parse_takes_every_member(void **state) {
     static const char yaml[] =
         "version: 1\nname: all.members\nrules:\n"
         "- {id: a, effect: oblige, actions: [read, remove], purposes: [none, research], roles: [reader, auditor],\n"
-        "   conditions: [no-consent, opted-out], dataset: D1, tag: wgs, obligation: o-1, text: 'Text: x', source: S}\n"
+        "   conditions: [no-consent, opted-out], dataset: D1, tag: wgs, obligation: o-1, text: 'Text: x', source: S,\n"
+        "   from: 2026-12-01, until: 2027-01-01}\n"
         "- {id: b, effect: forbid, actions: [list], purposes: [treatment], text: t}\n";
     char problem[POLICY_PROBLEM] = "";
     assert_int_equal(policy_parse(yaml, strlen(yaml), &policy, problem), VAULT_OK);
@@ -342,6 +343,10 @@ static void policy_parse_takes_every_member(void **state) {
     assert_string_equal(r->obligation, "o-1");
     assert_string_equal(r->text, "Text: x");
     assert_string_equal(r->source, "S");
+    assert_int_equal(r->from, 1796083200);
+    assert_int_equal(r->until, 1798761600);
+    assert_int_equal(policy.rules[1].from, 0);
+    assert_int_equal(policy.rules[1].until, 0);
     assert_int_equal(policy.rules[1].roles, 0);
     assert_int_equal(policy.rules[1].effect, EFFECT_FORBID);
 }
@@ -377,6 +382,11 @@ static void policy_parse_names_the_line_at_fault(void **state) {
         {RULE "    dataset:\n", "line 9, column "},
         {RULE "    dataset: ''\n", "line 9, column 14: 'dataset': empty"},
         {RULE "    tag: a,b\n", "line 9, column 10: 'tag': 1 to 64 characters"},
+        {RULE "    from: tomorrow\n", "line 9, column 11: 'from': not a date"},
+        {RULE "    from: 1970-01-01\n", "line 9, column 11: 'from': not a date"},
+        {RULE "    until: 2026-02-30\n", "line 9, column 12: 'until': not a date"},
+        {RULE "    until: [2026-02-20]\n", "line 9, column 12: 'until': not a text"},
+        {RULE "    from: 2026-02-20\n    until: 2026-02-20\n", "line 10, column 12: 'until': a day after 'from'"},
         {RULE "    obligation: o\n", "line 9, column 17: 'obligation': 1 to 64 characters"},
         {OBLIGE, "line 4, column 5: 'obligation': 1 to 64 characters"},
         {OBLIGE "    obligation: O\n", "line 9, column 17: 'obligation': 1 to 64 characters"},

@@ -4,7 +4,7 @@
 
 #include "vault/result.h"
 
-enum { POLICY_VERSION = 2 };
+enum { POLICY_VERSION = 3 };
 
 DEFINE_LAYOUT(policy_rule);
 
@@ -124,6 +124,8 @@ static const char *rule_fault(const struct policy_rule *r) {
         return "dataset";
     if (!tag_is_good(r->tag))
         return "tag";
+    if (r->until != 0 && r->until <= r->from)
+        return "until";
     return obligation_is_good(r) ? NULL : "obligation";
 }
 

@@ -44,6 +44,20 @@ static int get_text_if(const struct yaml_node *rule, const char *key, char *to, 
     return VAULT_OK;
 }
 
+/* The first moment of a day. A number that would mean "no bound" must not come of one. */
+static int get_day_if(const struct yaml_node *rule, const char *key, uint64_t *ret, char *problem) {
+    const struct yaml_node *node = yaml_member(rule, key);
+    const char *text;
+    int64_t seconds = 0;
+    if (node == NULL)
+        return VAULT_OK;
+    int result = yaml_get_string(node, YAML_SCALAR_LIMIT, &text, problem);
+    if (result == VAULT_OK && (!date_parse(text, &seconds) || seconds <= 0))
+        return yaml_refuse(node, problem, "'%s': not a date (YYYY-MM-DD) after 1970-01-01", key);
+    *ret = (uint64_t)seconds;
+    return result;
+}
+
 static int need_all(const struct yaml_node *map, const char *const *keys, char *problem) {
     const struct yaml_node *node;
     int result = VAULT_OK;
@@ -77,6 +91,11 @@ static int get_texts(const struct yaml_node *rule, struct policy_rule *r, char *
     return result;
 }
 
+static int get_days(const struct yaml_node *rule, struct policy_rule *r, char *problem) {
+    int result = get_day_if(rule, "from", &r->from, problem);
+    return result == VAULT_OK ? get_day_if(rule, "until", &r->until, problem) : result;
+}
+
 static int get_masks(const struct yaml_node *rule, struct policy_rule *r, char *problem) {
     int result = get_mask_if(rule, "actions", action_from_name, &r->actions, problem);
     if (result == VAULT_OK)
@@ -89,8 +108,8 @@ static int get_masks(const struct yaml_node *rule, struct policy_rule *r, char *
 }
 
 static int get_rule(const struct yaml_node *rule, struct policy_rule *r, char *problem) {
-    static const char *const known[] = {"id",    "text",       "source",  "effect", "actions",    "purposes",
-                                        "roles", "conditions", "dataset", "tag",    "obligation", NULL};
+    static const char *const known[] = {"id",         "text",    "source", "effect",     "actions", "purposes", "roles",
+                                        "conditions", "dataset", "tag",    "obligation", "from",    "until",    NULL};
     static const char *const needed[] = {"id", "text", "effect", "actions", "purposes", NULL};
     int result = yaml_need_map(rule, known, problem);
     if (result == VAULT_OK)
@@ -101,7 +120,7 @@ static int get_rule(const struct yaml_node *rule, struct policy_rule *r, char *p
         result = get_texts(rule, r, problem);
     if (result == VAULT_OK)
         result = get_masks(rule, r, problem);
-    return result;
+    return result == VAULT_OK ? get_days(rule, r, problem) : result;
 }
 
 static int get_rules(const struct yaml_node *list, struct policy *p, char *problem) {
@@ -133,6 +152,7 @@ static const char *demand_on(const char *field) {
          "about read, list and metadata"},
         {"dataset", "1 to 128 characters of [A-Za-z0-9._:@-]"},
         {"tag", "1 to 64 characters of [A-Za-z0-9._:@-]"},
+        {"until", "a day after 'from'"},
         {"obligation", "1 to 64 characters of [a-z0-9-], with effect oblige only, at most 8 different ones"},
     };
     for (size_t i = 0; i < sizeof(demands) / sizeof(demands[0]); i++)

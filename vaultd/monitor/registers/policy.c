@@ -13,13 +13,13 @@ static const char *any_purpose_name(unsigned purpose) {
 }
 
 static json_t *rule_json(const struct policy_rule *r) {
-    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:s, s:s}", "id", r->id, "effect",
+    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:s, s:s, s:o, s:o}", "id", r->id, "effect",
                      effect_name(r->effect), "text", r->text, "source", r->source, "actions",
                      json_mask(r->actions, action_name, ACTION_COUNT), "purposes",
                      json_mask(r->purposes, any_purpose_name, PURPOSE_RESEARCH + 1), "roles",
                      json_mask(r->roles, role_name, ROLE_COUNT), "conditions",
                      json_mask(r->conditions, condition_name, CONDITION_COUNT), "dataset", r->dataset, "tag", r->tag,
-                     "obligation", r->obligation);
+                     "obligation", r->obligation, "from", json_day(r->from), "until", json_day(r->until));
 }
 
 static json_t *summary_json(const struct policy *p, const struct policy_value *v) {
