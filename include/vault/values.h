@@ -10,7 +10,7 @@
 
 enum { INDEX_FORMAT = 7 };
 
-enum { PENDING_MOST = 64, PENDING_DETAIL = 1024 };
+enum { PENDING_MOST = 64, PENDING_DETAIL = 1280 };
 enum { ESCROWS_MOST = 32, ESCROW_STATEMENT = 300 };
 
 enum meta_intent {

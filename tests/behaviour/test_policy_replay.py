@@ -160,7 +160,10 @@ def test_who_approves_a_policy_is_told_which_decisions_would_be_others():
         back = vault.ctl("policy", "load", "-", input=DENMARK.encode())
         assert f"1 denied ones permitted (records {denied})" in back["detail"]
         assert f"research newly denied for 0 and permitted for {researched}" in back["detail"]
-        same = vault.ctl("policy", "load", "-", input=FORBIDDEN.replace("name: closed", "name: again").encode())
+        assert "later days" not in back["detail"]
+        same = vault.ctl("policy", "load", "-", input=FORBIDDEN.replace("name: closed", "name: again").replace(
+            "text: Care.", "text: Care., from: 2020-01-01, until: 2099-01-01").encode())
+        assert same["detail"].endswith("; on later days: rule care until 2099-01-01")
         assert "1 permitted ones would be denied" in same["detail"], "what was permitted then"
 
 

@@ -352,6 +352,21 @@ static void a_mark_that_is_gone_is_damage(void **state) {
     assert_int_equal(pages_of(&research, "S-1", PURPOSE_RESEARCH, "", next, &files), 500);
 }
 
+/* An entry that none of ours could be: the walk ends there, and goes round in no circle. */
+static void a_foreign_entry_ends_the_list(void **state) {
+    static struct subject_value s;
+    char next[400];
+    uint8_t key[HASH_SIZE + 1] = {0};
+    size_t files = 0;
+    (void)state;
+    assert_int_equal(find_subject(&m, "S-1", &s), VAULT_OK);
+    name_hash(&m, NAME_SUBJECT, "S-1", NULL, key);
+    assert_int_equal(batch_begin(&m), VAULT_OK);
+    assert_int_equal(index_put_record(m.index, DB_SUBJECTS, key, sizeof(key), &layout_subject_value, &s), VAULT_OK);
+    assert_int_equal(batch_finish(&m), VAULT_OK);
+    assert_int_equal(pages_of(&research, "", PURPOSE_RESEARCH, "", next, &files), 500);
+}
+
 /* The end of a batch that is dropped takes with it what was read in it. */
 static void a_dropped_batch_leaves_nothing(void **state) {
     static struct consent_value c;
@@ -478,6 +493,7 @@ int main(void) {
         VAULT(refusing_is_like_not_being_there),
         VAULT(what_depends_on_the_dataset_is_left_to_each_file),
         VAULT(a_mark_that_is_gone_is_damage),
+        VAULT(a_foreign_entry_ends_the_list),
         VAULT(it_grows),
     };
     log_start("test");

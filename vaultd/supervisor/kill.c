@@ -100,6 +100,8 @@ void worker_died(void *worker) {
         return;
     }
     if (w->killed) {
+        if (child_crashed(&end)) /* before it could be killed */
+            note_death(w, &end);
         bury_killed(w, w->why);
         return;
     }
@@ -116,7 +118,7 @@ void worker_end_by_force(struct worker *w, enum worker_end why) {
     reset_client(w);
     if (child_kill(&w->process, &end) != VAULT_OK)
         log_error("worker: cannot be waited for: worker=%llu", (unsigned long long)w->id);
-    bury_killed(w, why);
+    bury_killed(w, w->killed ? w->why : why);
 }
 
 static struct worker *worker_find(const struct supervisor *s, uint64_t id) {

@@ -182,6 +182,8 @@ static int take_file(struct sight *s, const struct walk *w, const struct cursor 
     if (result == VAULT_OK)
         result = is_wanted(s, &f, &wanted);
     *ret_full = result == VAULT_OK && wanted && !json_append_fitting(files, bytes, json_file(&f));
+    if (*ret_full && json_array_size(files) == 0)
+        return VAULT_E_MEMORY; /* one file fits always; a page without any would be asked for again and again */
     if (result != VAULT_OK || *ret_full)
         return result;
     s->looked++;
@@ -191,7 +193,7 @@ static int take_file(struct sight *s, const struct walk *w, const struct cursor 
     return VAULT_OK;
 }
 
-/* A list that was walked from its start to its end holds as many files as the subject has. */
+/* A list that was walked from its start to its end, on one page, holds as many files as the subject has. */
 static int is_whole(struct sight *s, const struct walk *w) {
     static struct subject_value subject;
     int result = !s->from_start ? VAULT_NOT_FOUND
@@ -225,6 +227,8 @@ static int next_subject(struct monitor *m, struct cursor *at) {
     int result = cursor_step(m, DB_SUBJECTS, NULL, 0, &of, at);
     if (result != VAULT_OK || at->ended)
         return result;
+    if (at->size != HASH_SIZE)
+        return VAULT_E_DAMAGED; /* none of ours: going on behind it would pass over others */
     memset(at->key + HASH_SIZE, 0, ID_SIZE);
     at->size = OF_SUBJECTS;
     return VAULT_OK;

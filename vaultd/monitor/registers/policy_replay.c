@@ -278,6 +278,33 @@ static int say(const struct changes *c, char ret[CHANGES_TEXT]) {
     return fits ? VAULT_OK : VAULT_E_STATE;
 }
 
+/* ---- what is not of now ---- */
+
+/* "; on later days: rule a from 2027-01-01, rule b until 2027-07-01 and others"; empty if all rules are as they will
+ * be. */
+static bool say_for_later(struct monitor *m, const struct policy *p, char *to, size_t size) {
+    enum { NAMED_RULES = 2 };
+    uint64_t now = monitor_time(m) / 1000000;
+    struct writer w = writer_of(to, size - 1);
+    unsigned count = 0;
+    for (size_t i = 0; i < 2 * p->count; i++) {
+        const struct policy_rule *r = &p->rules[i / 2];
+        uint64_t then = i % 2 == 0 ? r->from : r->until;
+        char day[11], one[128];
+        if (then <= now || count++ >= NAMED_RULES)
+            continue;
+        day_text(then * 1000000, day);
+        if (!format_string(one, sizeof(one), "%s rule %s %s %s", count == 1 ? "; on later days:" : ",", r->id,
+                           i % 2 == 0 ? "from" : "until", day))
+            return false;
+        write_bytes(&w, one, strlen(one));
+    }
+    if (count > NAMED_RULES)
+        write_bytes(&w, " and others", strlen(" and others"));
+    to[w.used] = '\0';
+    return !w.bad;
+}
+
 int policy_changes(struct monitor *m, const struct policy *p, char ret[CHANGES_TEXT]) {
     struct changes c = {0};
     int result = ask_for_records(m, p, &c);
@@ -288,5 +315,8 @@ int policy_changes(struct monitor *m, const struct policy *p, char ret[CHANGES_T
     if (result != VAULT_OK)
         return result;
     size_t used = strlen(ret);
-    return say_for_patients(m, p, ret + used, CHANGES_TEXT - used) ? VAULT_OK : VAULT_E_STATE;
+    if (!say_for_patients(m, p, ret + used, CHANGES_TEXT - used))
+        return VAULT_E_STATE;
+    used += strlen(ret + used);
+    return say_for_later(m, p, ret + used, CHANGES_TEXT - used) ? VAULT_OK : VAULT_E_STATE;
 }

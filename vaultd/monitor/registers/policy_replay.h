@@ -4,10 +4,11 @@
 
 #include "vaultd/monitor/monitor.h"
 
-enum { CHANGES_TEXT = 768 };
+enum { CHANGES_TEXT = 1024 };
 
 /* What this policy would decide otherwise than what was recorded last, which open reads it would end, and for how many
- * patients it would permit or deny what the one in force does not, in words. Faults of the index. */
+ * patients it would permit or deny what the one in force does not, all of that as of now, and which rules begin or end
+ * later, in words. Faults of the index. */
 int policy_changes(struct monitor *m, const struct policy *p, char ret[CHANGES_TEXT]);
 
 #endif
