@@ -44,6 +44,10 @@ int find_subject(struct monitor *m, const char *subject, struct subject_value *r
     return with_chain(m, found, ret->current, NAME_CHAIN_SUBJECT, subject);
 }
 
+int subject_is_of_now(struct monitor *m, const struct subject_value *s) {
+    return with_chain(m, VAULT_OK, s->current, NAME_CHAIN_SUBJECT, s->subject);
+}
+
 int find_service(struct monitor *m, const char *name, struct service_value *ret) {
     uint8_t key[HASH_SIZE];
     name_hash(m, NAME_SERVICE, name, NULL, key);

@@ -508,6 +508,8 @@ bool name_is_local(const char *name);
 int find_subject(struct monitor *m, const char *subject, struct subject_value *ret);
 /* Without a look at its witness: for what the vault does by itself. */
 int subject_load(struct monitor *m, const char *subject, struct subject_value *ret);
+/* Whether a value that was read otherwise is the one in force, by its witness: VAULT_E_DAMAGED if it is not. */
+int subject_is_of_now(struct monitor *m, const struct subject_value *s);
 int find_service(struct monitor *m, const char *name, struct service_value *ret);
 int find_project(struct monitor *m, const char *name, struct project_value *ret);
 int find_ethics(struct monitor *m, const char *name, struct ethics_value *ret);

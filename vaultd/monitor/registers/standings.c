@@ -20,10 +20,6 @@ struct standing {
     uint8_t state, said, findings;
 };
 
-struct touched {
-    uint8_t subject[HASH_SIZE];
-};
-
 struct standings {
     struct standing *entries;
     size_t size, used; /* places, a power of two; those that are not UNUSED */
@@ -31,7 +27,8 @@ struct standings {
     bool walking, whole;
     uint8_t cursor[INDEX_KEY_MAX];
     size_t cursor_size;
-    struct touched *touched; /* what is to be read anew, the first `due` of them; the others in the batch under way */
+    /* What is to be read anew, the first `due` of them; the others in the batch under way. */
+    uint8_t (*touched)[HASH_SIZE];
     size_t due, touched_count, touched_room;
 };
 
@@ -130,7 +127,7 @@ static int read_standing(struct monitor *m, const uint8_t subject[HASH_SIZE], st
     copy_bytes(ret->subject, KEY, subject, KEY);
     int result = index_get_record(m->index, DB_SUBJECTS, subject, HASH_SIZE, &layout_subject_value, &s);
     if (result == VAULT_OK)
-        result = find_subject(m, s.subject, &s);
+        result = subject_is_of_now(m, &s);
     if (result != VAULT_OK)
         return result;
     ret->said = (s.shredded == 0 ? IS_THERE : 0) | (s.opt_out != 0 ? OPTED_OUT_OF_RESEARCH : 0);
@@ -157,10 +154,14 @@ static int refresh(struct monitor *m, const uint8_t subject[HASH_SIZE], struct s
     return result;
 }
 
+/* But for which diseases it names. */
+static bool say_the_same(const struct standing *a, const struct standing *b) {
+    return a->terms == b->terms && a->expires == b->expires && a->said == b->said && a->findings == b->findings;
+}
+
 static bool are_same(const struct standing *a, const struct standing *b) {
     bool named = a->diseases != NULL && b->diseases != NULL;
-    return a->terms == b->terms && a->expires == b->expires && a->said == b->said && a->findings == b->findings &&
-           (named ? strcmp(a->diseases, b->diseases) == 0 : a->diseases == b->diseases);
+    return say_the_same(a, b) && (named ? strcmp(a->diseases, b->diseases) == 0 : a->diseases == b->diseases);
 }
 
 /* ---- its life ---- */
@@ -172,6 +173,12 @@ static size_t size_for(uint64_t subjects) {
     return size;
 }
 
+/* What is forgotten cannot be wrong. */
+static void do_without(struct monitor *m) {
+    log_warning("standings: there is no memory for what patients have said; lists will take longer");
+    standings_forget(m);
+}
+
 void standings_start(struct monitor *m) {
     standings_forget(m);
     struct standings *s = calloc(1, sizeof(*s));
@@ -181,10 +188,8 @@ void standings_start(struct monitor *m) {
         s->walking = true;
     }
     m->standings = s;
-    if (s == NULL || s->entries == NULL) {
-        log_warning("standings: there is no memory for what patients have said; lists will take longer");
-        standings_forget(m);
-    }
+    if (s == NULL || s->entries == NULL)
+        do_without(m);
 }
 
 void standings_forget(struct monitor *m) {
@@ -210,13 +215,13 @@ static void make_stale(struct standings *s, const uint8_t subject[KEY]) {
 static int remember(struct standings *s, const uint8_t subject[HASH_SIZE]) {
     if (s->touched_count == s->touched_room) {
         size_t room = s->touched_room == 0 ? AT_ONCE : 2 * s->touched_room;
-        struct touched *bigger = reallocarray(s->touched, room, sizeof(*bigger));
+        uint8_t(*bigger)[HASH_SIZE] = reallocarray(s->touched, room, sizeof(*bigger));
         if (bigger == NULL)
             return VAULT_E_MEMORY;
         s->touched = bigger;
         s->touched_room = room;
     }
-    copy_bytes(s->touched[s->touched_count++].subject, HASH_SIZE, subject, HASH_SIZE);
+    copy_bytes(s->touched[s->touched_count++], HASH_SIZE, subject, HASH_SIZE);
     return VAULT_OK;
 }
 
@@ -225,16 +230,14 @@ void standings_touch(struct monitor *m, const uint8_t subject[HASH_SIZE]) {
     if (s == NULL)
         return;
     make_stale(s, subject);
-    if (remember(s, subject) == VAULT_OK)
-        return;
-    log_warning("standings: there is no memory for what patients have said; lists will take longer");
-    standings_forget(m); /* what is forgotten cannot be wrong */
+    if (remember(s, subject) != VAULT_OK)
+        do_without(m);
 }
 
 void standings_dropped(struct monitor *m) {
     struct standings *s = m->standings;
     for (size_t i = s == NULL ? 0 : s->due; s != NULL && i < s->touched_count; i++)
-        make_stale(s, s->touched[i].subject);
+        make_stale(s, s->touched[i]);
     standings_committed(m);
 }
 
@@ -277,7 +280,7 @@ static int take_one(struct monitor *m, const uint8_t subject[HASH_SIZE]) {
 static void read_due(struct monitor *m, uint64_t until) {
     struct standings *s = m->standings;
     while (s->due > 0 && loop_now_ms() < until) {
-        const uint8_t *subject = s->touched[--s->due].subject;
+        const uint8_t *subject = s->touched[--s->due];
         struct standing *e = entry_of(s, subject);
         int result = e == NULL || e->state == KNOWN ? VAULT_OK : refresh(m, subject, e);
         if (result == VAULT_E_IO)
@@ -371,8 +374,7 @@ struct alike {
 };
 
 static bool is_like(const struct standing *a, const struct standing *b) {
-    return a->terms == b->terms && a->expires == b->expires && a->said == b->said && a->findings == b->findings &&
-           (a->diseases == NULL) == (b->diseases == NULL);
+    return say_the_same(a, b) && (a->diseases == NULL) == (b->diseases == NULL);
 }
 
 static struct alike *find_alike(struct alike *all, const struct standing *e) {
