@@ -29,8 +29,7 @@ static void add_rule(const char *id, enum effect effect, uint32_t actions, uint3
 }
 
 static void make_policy(void) {
-    size_t rule = 0;
-    const char *field = NULL;
+    struct policy_fault fault;
     add_rule("deposit", EFFECT_PERMIT, BIT(ACTION_DEPOSIT), BIT(PURPOSE_NONE), 0);
     add_rule("treatment", EFFECT_PERMIT, CONTENT, BIT(PURPOSE_TREATMENT), BIT(CONDITION_CONSENT_TREATMENT));
     add_rule("research", EFFECT_PERMIT, CONTENT, BIT(PURPOSE_RESEARCH),
@@ -40,7 +39,7 @@ static void make_policy(void) {
     add_rule("no-findings", EFFECT_OBLIGE, BIT(ACTION_READ), EITHER, BIT(CONDITION_FINDINGS_REFUSED));
     add_rule("no-recontact", EFFECT_OBLIGE, BIT(ACTION_READ), EITHER, BIT(CONDITION_NO_RECONTACT));
     policy.name[0] = 'b';
-    if (policy_check(&policy, &rule, &field) != VAULT_OK)
+    if (policy_check(&policy, &fault) != VAULT_OK)
         abort();
 }
 

@@ -62,6 +62,7 @@ static int add_file(struct monitor *m, struct subject_value *s) {
 static int add_subject(struct monitor *m, const struct filling *f, unsigned number) {
     static struct subject_value s;
     s = (struct subject_value){.added = monitor_time(m)};
+    randombytes_buf(s.id, sizeof(s.id));
     if (!format_string(s.subject, sizeof(s.subject), "N-%08u", number))
         return VAULT_E_STATE;
     m->meta.subjects++;

@@ -11,6 +11,7 @@ enum builtin {
     FILE_UNKNOWN,
     CONSENT_NONE,
     CONSENT_EXPIRED,
+    CONSENT_OUTGROWN,
     CONSENT_REFUSES_TREATMENT,
     CONSENT_REFUSES_RESEARCH,
     CONSENT_NOT_DECIDABLE,
@@ -47,6 +48,8 @@ static const struct reason builtins[] = {
     [FILE_UNKNOWN] = {"file-unknown", "There is no such file.", PATIENT},
     [CONSENT_NONE] = {"consent-none", "No consent is in force.", PATIENT},
     [CONSENT_EXPIRED] = {"consent-expired", "The consent has expired.", PATIENT},
+    [CONSENT_OUTGROWN] = {"consent-outgrown",
+                          "A custodian gave the consent, and the patient decides alone by now.", PATIENT},
     [CONSENT_REFUSES_TREATMENT] = {"consent-refuses-treatment", "The consent does not permit treatment.", PATIENT},
     [CONSENT_REFUSES_RESEARCH] = {"consent-refuses-research", "The consent does not permit research.", PATIENT},
     [CONSENT_NOT_DECIDABLE] = {rule_not_decidable,
@@ -87,6 +90,10 @@ static bool expired(const struct consent *c, uint64_t time) {
     return c->expires != 0 && time >= c->expires;
 }
 
+static bool outgrown(const struct consent *c, uint64_t time) {
+    return c->custody_until != 0 && time >= c->custody_until;
+}
+
 static bool is_permitted(const struct research *r) {
     return !r->refused && !r->not_decidable && !r->other_use && !r->other_disease;
 }
@@ -98,7 +105,9 @@ static uint32_t consent_facts(const struct question *q, const struct research *r
         return holding | BIT(CONDITION_NO_CONSENT);
     if (c->treatment)
         holding |= BIT(CONDITION_CONSENT_TREATMENT);
-    if (is_permitted(research))
+    if (outgrown(c, q->time))
+        holding |= BIT(CONDITION_CUSTODY_OVER);
+    else if (is_permitted(research))
         holding |= BIT(CONDITION_CONSENT_RESEARCH);
     if (c->findings == FINDINGS_ACTIONABLE)
         holding |= BIT(CONDITION_FINDINGS_LIMITED);
@@ -207,6 +216,8 @@ static void check_consent(struct deciding *s) {
         consent_against(s, CONSENT_EXPIRED);
     if (purpose == PURPOSE_TREATMENT && !c->treatment)
         consent_against(s, CONSENT_REFUSES_TREATMENT);
+    if (purpose == PURPOSE_RESEARCH && outgrown(c, s->q->time))
+        against(s, CONSENT_OUTGROWN);
     if (purpose == PURPOSE_RESEARCH)
         check_research(s);
 }

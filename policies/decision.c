@@ -27,9 +27,11 @@ static void decide_it(struct deciding *s) {
     struct decision *d = s->d;
     d->reason_count = 0;
     d->obligation_count = 0;
+    d->over_budget = false;
     gather_facts(s);
     apply_builtin_rules(s);
     apply_policy(s);
+    apply_budgets(s);
     d->verdict = VERDICT_PERMIT;
     if (s->denied) {
         d->verdict = left_to_a_person(d) ? VERDICT_PERSON : VERDICT_DENY;

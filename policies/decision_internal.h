@@ -45,6 +45,9 @@ void apply_builtin_rules(struct deciding *s);
 /* Gives the reasons of the policy, and "no-policy" or "no-permit" where a permit is needed and none is there. */
 void apply_policy(struct deciding *s);
 
+/* Gives the budgets that this read goes beyond, where nothing stands against it by now: budgets.c. */
+void apply_budgets(struct deciding *s);
+
 /* duo.c: what stands against this research in the consent. */
 struct research research_under(const struct question *q, const struct consent *c);
 

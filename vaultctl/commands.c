@@ -29,6 +29,7 @@ const struct command *const all_commands[] = {
     &command_policy_explain,
     &command_policy_test,
     &command_policy_replay,
+    &command_policy_budgets,
     &command_put,
     &command_get,
     &command_list,

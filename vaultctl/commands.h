@@ -12,7 +12,7 @@ extern const struct command command_service_add, command_service_list, command_s
 extern const struct command command_project_add, command_project_list, command_project_close;
 extern const struct command command_ethics_add, command_ethics_list, command_ethics_revoke;
 extern const struct command command_policy_load, command_policy_show, command_policy_explain, command_policy_test,
-    command_policy_replay;
+    command_policy_replay, command_policy_budgets;
 extern const struct command command_review_list, command_review_close;
 extern const struct command command_put, command_get, command_list, command_show;
 extern const struct command command_pending_list, command_pending_approve, command_pending_refuse;

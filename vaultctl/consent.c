@@ -54,6 +54,7 @@ static int run_show(struct call *c) {
         {"FINDINGS", "findings"},
         {"RECONTACT", "recontact"},
         {"EXPIRES", "expires"},
+        {"CUSTODY UNTIL", "custody_until"},
         {NULL, NULL},
     };
     char *path = resource("/v1/consents", c->words[0]);

@@ -7,6 +7,17 @@
 
 static const struct column rule_columns[] = {{"RULE", "id"}, {"EFFECT", "effect"}, {"TEXT", "text"}, {NULL, NULL}};
 
+static void print_budgets(const json_t *budgets) {
+    static const struct column columns[] = {{"BUDGET", "id"},     {"PURPOSE", "purpose"},   {"PER", "per"},
+                                            {"PERIOD", "period"}, {"NAMES", "names"},       {"BYTES", "bytes"},
+                                            {"FILES", "files"},   {"SUBJECTS", "subjects"}, {"TEXT", "text"},
+                                            {NULL, NULL}};
+    if (json_array_size(budgets) == 0)
+        return;
+    putchar('\n');
+    print_table(budgets, columns);
+}
+
 static void print_policy(const json_t *document) {
     static const struct column head[] = {{"name", "name"}, {"version", "version"}, {"hash", "hash"}, {NULL, NULL}};
     print_fields(document, head);
@@ -14,6 +25,7 @@ static void print_policy(const json_t *document) {
     if (json_is_array(rules)) {
         putchar('\n');
         print_table(rules, rule_columns);
+        print_budgets(json_object_get(document, "budgets"));
     } else {
         char *count = value_text(rules);
         printf("rules    %s\n", count);
@@ -125,6 +137,16 @@ static void print_replay(const json_t *document, bool same) {
     print_table(json_object_get(recorded, "reasons"), reasons);
 }
 
+static int run_budgets(struct call *c) {
+    static const struct column columns[] = {
+        {"BUDGET", "budget"},   {"PURPOSE", "purpose"},       {"PER", "per"},         {"NAME", "name"},
+        {"PERIOD", "period"},   {"BEGINS", "begins"},         {"BYTES", "bytes"},     {"OPEN", "open"},
+        {"MOST", "most_bytes"}, {"FILES", "files"},           {"MOST", "most_files"}, {"SUBJECTS", "subjects"},
+        {"MOST", "most_subjects"}, {NULL, NULL},
+    };
+    return ask_all_rows(c, format_text("/v1/budgets"), "budgets", columns);
+}
+
 static int run_replay(struct call *c) {
     json_t *document;
     uint64_t seq = 0;
@@ -167,9 +189,20 @@ const struct command command_policy_show = {
     .area = "Policy",
     .synopsis = "",
     .summary = "the policy in force",
-    .help = "Shows the policy in force: name, hash and rules.",
+    .help = "Shows the policy in force: name, hash, rules and budgets.",
     .example = "  vaultctl policy show",
     .run = run_show,
+};
+
+const struct command command_policy_budgets = {
+    .name = "policy budgets",
+    .area = "Policy",
+    .synopsis = "",
+    .summary = "what was read of what a policy allows",
+    .help = "Lists what projects and services have read in the periods of the policy's budgets: bytes handed out, bytes\n"
+            "that open reads may still come to, different files and subjects, each beside the most that is allowed.",
+    .example = "  vaultctl policy budgets",
+    .run = run_budgets,
 };
 
 const struct command command_policy_replay = {

@@ -117,9 +117,10 @@ static int parse_consent(const struct yaml_node *node, const json_t *document, s
 }
 
 static int get_consent(const struct yaml_node *node, struct consent *ret, char *problem) {
-    static const char *const known[] = {"treatment", "research", "diseases", "findings", "recontact", "ended", NULL};
-    const struct yaml_node *ended = yaml_member(node, "ended"), *treatment;
-    bool is_over = false;
+    static const char *const known[] = {"treatment", "research", "diseases", "findings", "recontact",
+                                        "ended",     "custody-over", NULL};
+    const struct yaml_node *ended = yaml_member(node, "ended"), *custody = yaml_member(node, "custody-over"), *treatment;
+    bool is_over = false, is_outgrown = false;
     json_t *permits = json_object();
     json_t *document =
         json_pack("{s:s, s:s, s:s, s:O}", "subject", "S", "signed", "2025-01-01", "form", "1", "permits", permits);
@@ -132,8 +133,12 @@ static int get_consent(const struct yaml_node *node, struct consent *ret, char *
         result = parse_consent(node, document, ret, problem);
     if (result == VAULT_OK && ended != NULL)
         result = yaml_get_bool(ended, &is_over, problem);
+    if (result == VAULT_OK && custody != NULL)
+        result = yaml_get_bool(custody, &is_outgrown, problem);
     if (is_over)
         ret->expires = 1; /* on any day */
+    if (is_outgrown)
+        ret->custody_until = 1;
     json_decref(document);
     json_decref(permits);
     return result;
@@ -264,18 +269,21 @@ static int check_list(const struct yaml_node *list, char *problem) {
 static int get_expected(const struct yaml_node *node, struct policy_case *c, char *problem) {
     c->because = yaml_member(node, "because");
     c->obligations = yaml_member(node, "obligations");
+    c->spent = yaml_member(node, "spent");
     int result = yaml_get_name(yaml_member(node, "expect"), verdict_from_name, &c->verdict, problem);
     if (result == VAULT_OK)
         result = check_list(c->because, problem);
     if (result == VAULT_OK && yaml_count(c->because) == 0)
         result = yaml_refuse(c->because, problem, "'because': a decision has at least one reason");
+    if (result == VAULT_OK && c->spent != NULL)
+        result = check_list(c->spent, problem);
     return result == VAULT_OK && c->obligations != NULL ? check_list(c->obligations, problem) : result;
 }
 
 static int need_members(const struct yaml_node *node, char *problem) {
     static const char *const known[] = {"name",          "action",  "purpose",     "roles", "consent", "opted-out",
                                         "register-days", "on",      "dataset",     "tags",  "project", "approval",
-                                        "expect",        "because", "obligations", NULL};
+                                        "expect",        "because", "obligations", "spent", NULL};
     static const char *const needed[] = {"name", "action", "purpose", "roles", "expect", "because", NULL};
     const struct yaml_node *member;
     int result = yaml_need_map(node, known, problem);
@@ -305,6 +313,29 @@ int policy_case_read(const struct yaml_node *node, struct policy_case *ret, char
     if (result == VAULT_OK)
         result = get_target(node, ret, problem);
     return result == VAULT_OK ? get_expected(node, ret, problem) : result;
+}
+
+static const struct policy_budget *budget_named(const struct policy *p, const char *id) {
+    for (size_t i = 0; i < p->budget_count; i++)
+        if (strcmp(p->budgets[i].id, id) == 0)
+            return &p->budgets[i];
+    return NULL;
+}
+
+int policy_case_spend(struct policy_case *c, const struct policy *p, char problem[YAML_PROBLEM_SIZE]) {
+    const uint64_t much = BUDGET_MOST + 1;
+    const struct yaml_node *item = c->spent == NULL ? NULL : yaml_first(c->spent);
+    for (; item != NULL; item = yaml_next(item)) {
+        const char *id = "";
+        int result = yaml_get_string(item, TOKEN_LIMIT, &id, problem);
+        const struct policy_budget *b = result == VAULT_OK ? budget_named(p, id) : NULL;
+        if (result == VAULT_OK && b == NULL)
+            result = yaml_refuse(item, problem, "'spent': the policy has no budget '%s'", id);
+        if (result != VAULT_OK)
+            return result;
+        c->question.use[b->per][b->period] = (struct use){.bytes = much, .files = much, .subjects = much};
+    }
+    return VAULT_OK;
 }
 
 size_t decision_because(const struct decision *d, const char *ret_rules[REASONS_MAX]) {

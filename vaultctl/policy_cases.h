@@ -16,10 +16,14 @@ struct policy_case {
     unsigned verdict;                    /* enum verdict that is expected */
     const struct yaml_node *because;     /* ids of rules, each once */
     const struct yaml_node *obligations; /* tokens, each once; NULL: none */
+    const struct yaml_node *spent;       /* ids of budgets, each once; NULL: none */
 };
 
 /* One of the members of `cases`. VAULT_E_FORMAT, VAULT_E_MEMORY. */
 int policy_case_read(const struct yaml_node *node, struct policy_case *ret, char problem[YAML_PROBLEM_SIZE]);
+/* Has the budgets that the case names spent, so that it would go beyond them. VAULT_E_FORMAT: the policy has no such
+ * budget. */
+int policy_case_spend(struct policy_case *c, const struct policy *p, char problem[YAML_PROBLEM_SIZE]);
 /* "permit", "deny", "person". */
 const char *verdict_name(unsigned verdict);
 /* The rules that a case names: of a permit all reasons, else those against it. Returns how many. */

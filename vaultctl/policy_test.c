@@ -13,6 +13,7 @@ struct trial {
     struct policy policy;
     struct yaml_tree *cases; /* owned */
     bool met[POLICY_RULES];  /* the rule decided some case */
+    bool met_budgets[POLICY_BUDGETS];
     size_t count, failures;
     json_t *failed; /* owned; the cases that do not hold */
 };
@@ -91,6 +92,9 @@ static void note_rules(struct trial *t, const char *const *rules, size_t count) 
     for (size_t i = 0; i < count; i++)
         for (size_t r = 0; r < t->policy.count; r++)
             t->met[r] = t->met[r] || strcmp(t->policy.rules[r].id, rules[i]) == 0;
+    for (size_t i = 0; i < count; i++)
+        for (size_t b = 0; b < t->policy.budget_count; b++)
+            t->met_budgets[b] = t->met_budgets[b] || strcmp(t->policy.budgets[b].id, rules[i]) == 0;
 }
 
 static void try_case(struct trial *t, struct policy_case *c) {
@@ -119,6 +123,8 @@ static int try_all(struct trial *t, const struct yaml_node *cases, char problem[
     int result = VAULT_OK;
     for (const struct yaml_node *node = yaml_first(cases); node != NULL && result == VAULT_OK; node = yaml_next(node)) {
         result = policy_case_read(node, &c, problem);
+        if (result == VAULT_OK)
+            result = policy_case_spend(&c, &t->policy, problem);
         if (result == VAULT_OK)
             try_case(t, &c);
     }
@@ -155,6 +161,9 @@ static json_t *rules_not_met(const struct trial *t) {
     for (size_t r = 0; r < t->policy.count; r++)
         if (!t->met[r])
             json_array_append_new(list, json_string(t->policy.rules[r].id));
+    for (size_t b = 0; b < t->policy.budget_count; b++)
+        if (!t->met_budgets[b])
+            json_array_append_new(list, json_string(t->policy.budgets[b].id));
     return list;
 }
 

@@ -44,6 +44,12 @@ struct question {
         uint64_t valid_from, valid_until; /* seconds since 1970; 0: no bound */
     } approval;                           /* the one that the purpose names */
 
+    /* Read for the purpose by its project and by the service, in the periods that the time is in, this read with it:
+     * what open reads may still come to is among it. 0: nobody counts. */
+    struct use {
+        uint64_t bytes, files, subjects;
+    } use[PER_COUNT][PERIOD_COUNT];
+
     uint64_t opt_outs_of; /* seconds since 1970: the day of the register of opt-outs taken in last; 0: none */
     const struct diseases *diseases; /* NULL: none loaded, each disease is a kind of itself alone */
     const struct policy *policy; /* passed policy_check; NULL: none loaded, nothing that needs a permit is permitted */
@@ -69,6 +75,7 @@ struct decision {
     struct reason reasons[REASONS_MAX];
     size_t obligation_count; /* 0 unless permitted */
     const char *obligations[OBLIGATIONS_MAX];
+    bool over_budget; /* denied by budgets alone */
 };
 
 /* Decides. Never fails: what cannot be understood denies and says so. */

@@ -96,7 +96,8 @@ enum { CONSENT_TERMS = 32, CONSENT_DISEASES = 8, DISEASE_SIZE = 64 };
     F(R, STR, diseases, CONSENT_DISEASES *(DISEASE_SIZE + 1) - 1) /* of DUO:0000007: ascending, with commas */         \
     F(R, U8, findings, 0)                                         /* enum findings */                                  \
     F(R, U8, recontact, 0)                                                                                             \
-    F(R, U64, expires, 0) /* seconds since 1970; 0: never */
+    F(R, U64, expires, 0)       /* seconds since 1970; 0: never */                                                     \
+    F(R, U64, custody_until, 0) /* seconds since 1970: a custodian signed, until the patient decides alone; the first of a day; 0: did not */
 DECLARE_RECORD(consent);
 /* Copies the document from one record that embeds FIELDS_consent to another. */
 #define CONSENT_COPY(to, from)                                                                                         \
@@ -112,6 +113,7 @@ DECLARE_RECORD(consent);
         (to)->findings = (from)->findings;                                                                             \
         (to)->recontact = (from)->recontact;                                                                           \
         (to)->expires = (from)->expires;                                                                               \
+        (to)->custody_until = (from)->custody_until;                                                                   \
     } while (0)
 /* Every field in range, date real, terms ascending. VAULT_E_FORMAT, with the field's name in *ret_field (static). */
 int consent_check(const struct consent *c, const char **ret_field);
@@ -139,6 +141,7 @@ enum condition {
     CONDITION_FINDINGS_REFUSED,  /* consent asks for no secondary findings */
     CONDITION_NO_RECONTACT,      /* consent refuses to be contacted again */
     CONDITION_BREAK_GLASS,       /* the purpose is treatment, and states an emergency */
+    CONDITION_CUSTODY_OVER,      /* a custodian gave the consent, and the patient decides alone by now */
     CONDITION_COUNT
 };
 const char *condition_name(unsigned condition);
@@ -160,8 +163,33 @@ int condition_from_name(const char *name);
     F(R, U64, until, 0)               /* nor from then on, after `from`; 0: no bound */
 DECLARE_RECORD(policy_rule);
 
+/* Whose reads a budget adds up, and over which time of the calendar (UTC). */
+enum budget_per { PER_PROJECT, PER_SERVICE, PER_COUNT };
+enum budget_period { PERIOD_DAY, PERIOD_MONTH, PERIOD_YEAR, PERIOD_EVER, PERIOD_COUNT };
+const char *budget_per_name(unsigned per);
+int budget_per_from_name(const char *name);
+const char *budget_period_name(unsigned period);
+int budget_period_from_name(const char *name);
+/* Days from 1970-01-01 to the first of the period that the time (seconds since 1970) is in; 0 for PERIOD_EVER. */
+uint32_t period_begin(unsigned period, uint64_t seconds);
+
+#define BUDGET_MOST ((UINT64_C(1) << 53) - 1)
+#define FIELDS_policy_budget(F, R)                                                                                     \
+    F(R, STR, id, 64)      /* as of a rule */                                                                          \
+    F(R, STR, text, 200)   /* likewise */                                                                              \
+    F(R, STR, source, 200) /* likewise */                                                                              \
+    F(R, U8, purpose, 0)   /* enum purpose_kind, not PURPOSE_NONE */                                                   \
+    F(R, U8, per, 0)       /* enum budget_per; PER_PROJECT of research only */                                         \
+    F(R, U8, period, 0)    /* enum budget_period */                                                                    \
+    F(R, STR, names, 512)  /* projects or services that it is for, with commas; empty: all that no other one names */  \
+    F(R, U64, bytes, 0)    /* plaintext; the most, up to BUDGET_MOST; 0: no bound */                                   \
+    F(R, U64, files, 0)    /* different ones */                                                                        \
+    F(R, U64, subjects, 0) /* different ones */
+DECLARE_RECORD(policy_budget);
+
 enum {
     POLICY_RULES = 64,
+    POLICY_BUDGETS = 16,
     POLICY_RULES_AT_ONCE = 12,     /* for one action, purpose and dataset: so many reasons at most */
     POLICY_OBLIGATIONS = 8,        /* different tokens in a policy */
     POLICY_OBLIGATIONS_SIZE = 256, /* bytes of all of them with commas */
@@ -172,17 +200,27 @@ struct policy {
     uint32_t opt_outs_days; /* research needs a register of opt-outs that is younger than so many days; 0: of any age */
     size_t count;
     struct policy_rule rules[POLICY_RULES];
+    size_t budget_count;
+    struct policy_budget budgets[POLICY_BUDGETS];
 };
-/* Encoding: u8 version = 3 ‖ STR name ‖ u32 opt_outs_days ‖ u32 count ‖ rules. Encodes at most BLOCK_MAX bytes:
- * VAULT_E_LIMIT. */
+/* Encoding: u8 version = 4 ‖ STR name ‖ u32 opt_outs_days ‖ u32 count ‖ u32 budget_count ‖ rules ‖ budgets. Encodes at
+ * most BLOCK_MAX bytes: VAULT_E_LIMIT. */
 int policy_encode(const struct policy *p, uint8_t *to, size_t size, size_t *ret_used);
 /* Decodes and checks everything (policy_check). VAULT_E_FORMAT. */
 int policy_decode(struct policy *p, const uint8_t *from, size_t size);
-/* opt_outs_days is at most POLICY_OPT_OUTS_DAYS. VAULT_E_FORMAT, with the rule's index (or SIZE_MAX) and the field's
- * name (static). A permit may only need what a patient or committee gave (consent-*, project-open, approval-valid), a
+/* opt_outs_days is at most POLICY_OPT_OUTS_DAYS. VAULT_E_FORMAT, with where the fault is. A permit may only need what a patient or committee gave (consent-*, project-open, approval-valid), a
  * forbid only what is missing or refused (not findings-limited), and findings-refused and no-recontact only about
  * actions that need a consent: so that taking something away never permits. No rule is about ACTION_ADMINISTER. */
-int policy_check(const struct policy *p, size_t *ret_rule, const char **ret_field);
+struct policy_fault {
+    bool in_budget;    /* else in a rule, or in the policy's own members */
+    size_t index;      /* of the rule or budget; SIZE_MAX: of neither */
+    const char *field; /* static */
+};
+int policy_check(const struct policy *p, struct policy_fault *ret);
+/* The budget that this purpose has for this name (a project or a service) in this period: the one that names it, else
+ * the one for all. NULL: none. Points into the policy. */
+const struct policy_budget *policy_budget_of(const struct policy *p, unsigned purpose, unsigned per, unsigned period,
+                                             const char *name);
 
 /* Seconds since 1970 of "YYYY-MM-DD" (UTC midnight). False if it is no real date from 1900 to 9999. */
 bool date_parse(const char *text, int64_t *ret_seconds);

@@ -8,7 +8,7 @@
 #include "vault/manifest.h"
 #include "vault/wrap.h"
 
-enum { INDEX_FORMAT = 7 };
+enum { INDEX_FORMAT = 8 };
 
 enum { PENDING_MOST = 64, PENDING_DETAIL = 1280 };
 enum { ESCROWS_MOST = 32, ESCROW_STATEMENT = 300 };
@@ -84,6 +84,7 @@ enum turning { TURN_NONE = 0, TURN_UNDER_WAY = 1, TURN_INCOMPLETE = 2 };
 
 #define FIELDS_subject_value(F, R)                                                                                     \
     F(R, STR, subject, NAME_MAX_SIZE)                                                                                  \
+    F(R, FIXED, id, ID_SIZE) /* random, and no name key moves it */                                                    \
     F(R, U64, added, 0)                                                                                                \
     F(R, U8, opt_out, 0)                                                                                               \
     F(R, U32, key_number, 0) /* which key of this subject is in use, from 1; while turning also the one before */      \
@@ -225,6 +226,8 @@ DECLARE_RECORD(upload_value);
     F(R, STR, subject, NAME_MAX_SIZE)                                                                                  \
     F(R, STR, service, NAME_MAX_SIZE)                                                                                  \
     F(R, STR, purpose, 512)                                                                                            \
+    F(R, U8, kind, 0) /* of the purpose: enum purpose_kind */                                                          \
+    F(R, STR, project, NAME_MAX_SIZE)                                                                                  \
     F(R, U64, size, 0) /* upper bound of what could be read under it */                                                \
     F(R, U8, rekey, 0) /* 1: nobody's, but for another data key (rekey.c) */
 DECLARE_RECORD(grant_value);
@@ -369,6 +372,19 @@ DECLARE_RECORD(scrub_value);
     F(R, STR, closed_by, NAME_MAX_SIZE)                                                                                \
     F(R, STR, note, 200)
 DECLARE_RECORD(review_value);
+
+/* What one project or service has read for a purpose in one period (docs/decision.md, "Budgets"). */
+#define FIELDS_budget_value(F, R)                                                                                      \
+    F(R, FIXED, id, ID_SIZE) /* under which its files and subjects are marked */                                       \
+    F(R, U8, purpose, 0)     /* enum purpose_kind */                                                                   \
+    F(R, U8, per, 0)         /* enum budget_per */                                                                     \
+    F(R, U8, period, 0)      /* enum budget_period */                                                                  \
+    F(R, U32, begin, 0)      /* first day of the period, days since 1970-01-01 */                                      \
+    F(R, STR, name, NAME_MAX_SIZE)                                                                                     \
+    F(R, U64, bytes, 0) /* handed out in reads that have ended */                                                      \
+    F(R, U64, files, 0) /* different ones of which a read was permitted */                                             \
+    F(R, U64, subjects, 0)
+DECLARE_RECORD(budget_value);
 
 /* A SAN, project or approval of this name exists. */
 #define FIELDS_name_value(F, R) F(R, U64, current, 0) /* as in the value that it vouches for; SANs: 0 */

@@ -28,7 +28,7 @@ class Tally:
 
     def missing(self):
         """Verdicts and built-in rules that were never seen."""
-        verdicts = {oracle.PERMIT, oracle.DENY, oracle.PERSON}
+        verdicts = {oracle.PERMIT, oracle.DENY, oracle.OVER_BUDGET, oracle.PERSON}
         return sorted(verdicts - set(self.verdicts)) + sorted(oracle.BUILT_IN - set(self.rules))
 
 
@@ -97,12 +97,17 @@ def question_words(q):
     for name, part in zip(q._fields, q):
         if name == "diseases":
             yield f"    diseases: {'the table' if part else 'no table'}"
+        elif name == "use":
+            yield f"    use: {', '.join(f'{per} {period} {words(count)}' for (per, period), count in part.items())}"
         elif name != "policy":
             yield f"    {name}: {words(part)}"
     yield f"    policy: {'none' if q.policy is None else ''}"
     for rule in q.policy.rules if q.policy else ():
         if q.action in rule.actions and q.purpose.kind in rule.purposes:
             yield f"      {words(rule._replace(actions=q.action, purposes=q.purpose.kind))}"
+    for budget in q.policy.budgets if q.policy else ():
+        if budget.purpose == q.purpose.kind:
+            yield f"      {words(budget)}"
 
 
 def difference_words(name, q, theirs, ours):

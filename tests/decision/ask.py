@@ -4,7 +4,8 @@ import pathlib
 import struct
 import subprocess
 
-from oracle import ACTIONS, CONDITIONS, DENY, PATIENT, PERMIT, PERSON, PURPOSES, ROLES, SERVICE, Reason
+from oracle import (ACTIONS, CONDITIONS, DENY, OVER_BUDGET, PATIENT, PERIODS, PERMIT, PERS, PERSON, PURPOSES, ROLES,
+                    SERVICE, Count, Reason)
 
 BUILT = pathlib.Path(os.environ.get("VAULT_BIN", pathlib.Path(__file__).resolve().parents[2] / "build" / "bin"))
 DRIVER = BUILT.resolve() / "decision_driver"
@@ -34,13 +35,14 @@ def of_purpose(p):
 
 
 def of_service(s):
-    return struct.pack("<BII", s.known, mask(s.roles, ROLES), mask(s.purposes, PURPOSES))
+    return struct.pack("<B", s.known) + string(s.name) + struct.pack("<II", mask(s.roles, ROLES),
+                                                                     mask(s.purposes, PURPOSES))
 
 
 def of_consent(c):
     terms = sorted(c.research)
-    return struct.pack("<BBBQI", c.treatment, FINDINGS.index(c.findings), c.recontact, c.expires, len(terms)) + \
-        struct.pack(f"<{len(terms)}I", *terms) + string(",".join(sorted(c.diseases)))
+    return struct.pack("<BBBQQI", c.treatment, FINDINGS.index(c.findings), c.recontact, c.expires, c.custody_until,
+                       len(terms)) + struct.pack(f"<{len(terms)}I", *terms) + string(",".join(sorted(c.diseases)))
 
 
 def of_file(f):
@@ -62,9 +64,21 @@ def of_rule(r):
         "<QQ", r.since, r.until)
 
 
+def of_budget(b):
+    return string(b.id) + string("text of " + b.id) + string("") + struct.pack(
+        "<BBB", PURPOSES.index(b.purpose), PERS.index(b.per), PERIODS.index(b.period)) + \
+        string(",".join(sorted(b.names))) + struct.pack("<QQQ", *b.most)
+
+
 def of_policy(p):
-    data = struct.pack("<B", 3) + string("policy") + struct.pack("<II", p.register_days, len(p.rules)) + b"".join(map(of_rule, p.rules))
+    counts = struct.pack("<III", p.register_days, len(p.rules), len(p.budgets))
+    data = struct.pack("<B", 4) + string("policy") + counts + b"".join(map(of_rule, p.rules)) + \
+        b"".join(map(of_budget, p.budgets))
     return struct.pack("<I", len(data)) + data
+
+
+def of_use(use):
+    return b"".join(struct.pack("<QQQ", *use.get((per, period), Count())) for per in PERS for period in PERIODS)
 
 
 class Part:
@@ -94,7 +108,7 @@ class Input:
         self.diseases = diseases_text.encode()
         self.purposes, self.services, self.consents = Part(of_purpose), Part(of_service), Part(of_consent)
         self.subjects, self.files, self.projects = Part(self.of_subject), Part(of_file), Part(of_project)
-        self.approvals, self.policies = Part(of_approval), Part(of_policy)
+        self.approvals, self.policies, self.uses = Part(of_approval), Part(of_policy), Part(of_use)
         self.questions = []
 
     def of_subject(self, s):
@@ -105,13 +119,13 @@ class Input:
         action = ACTIONS.index(q.action) if q.action in ACTIONS else UNKNOWN_ACTION
         policy = NOTHING if q.policy is None else self.policies.number(q.policy)
         self.questions.append(struct.pack(
-            "<QQ9I", q.time, q.register_of, action, self.purposes.number(q.purpose), self.services.number(q.service),
+            "<QQ10I", q.time, q.register_of, action, self.purposes.number(q.purpose), self.services.number(q.service),
             self.subjects.number(q.subject), self.files.number(q.file), self.projects.number(q.project),
-            self.approvals.number(q.approval), policy, q.diseases is not None))
+            self.approvals.number(q.approval), policy, self.uses.number(q.use), q.diseases is not None))
 
     def packed(self):
         lists = [self.purposes, self.services, self.consents, self.subjects, self.files, self.projects, self.approvals,
-                 self.policies]
+                 self.policies, self.uses]
         return struct.pack("<I", len(self.diseases)) + self.diseases + b"".join(p.packed() for p in lists) + \
             b"".join(self.questions)
 
@@ -130,7 +144,7 @@ def answer_of(line):
     """A decision as the oracle gives it, and what a service is told."""
     verdict, reasons, obligations, told = line.split("|")
     assert len(set(obligations.split())) == len(obligations.split()), f"an obligation is given twice: {line}"
-    verdict = {"P": PERMIT, "D": DENY, "?": PERSON}[verdict]
+    verdict = {"P": PERMIT, "D": DENY, "B": OVER_BUDGET, "?": PERSON}[verdict]
     return (verdict, reasons_of(reasons), frozenset(obligations.split())), reasons_of(told)
 
 

@@ -2,8 +2,8 @@
 The same seed gives the same questions."""
 import random
 
-from oracle import (ACTIONS, CONDITIONS, DAY, PURPOSES, ROLES, Approval, Consent, File, Policy, Project, Purpose, Question,
-                    Rule, Service, Subject, read_diseases)
+from oracle import (ACTIONS, CONDITIONS, DAY, NO_USE, PERIODS, PERS, PURPOSES, ROLES, Approval, Budget, Consent, Count,
+                    File, Policy, Project, Purpose, Question, Rule, Service, Subject, read_diseases)
 
 DISEASES_TEXT = """# a small table: MONDO:1 has two kinds, MONDO:111 is a kind of both of them
 MONDO:11\tMONDO:1
@@ -28,12 +28,19 @@ USES = tuple(range(31, 41))
 
 NOW = 1_000_000
 GRANTS = ("consent-treatment", "consent-research", "project-open", "approval-valid", "break-glass")
-SAID = frozenset({"findings-refused", "no-recontact"})
+SAID = frozenset({"findings-refused", "no-recontact", "custody-over"})
 LOOKS = frozenset({"read", "list", "metadata"})
 TAKES = tuple(c for c in CONDITIONS if c not in GRANTS + ("findings-limited",))
 DATASETS = ("", "D1", "D2")
 TAGS = ((), ("a",), ("a", "b"), ("ab",), ("b", "a-b"))
 RULES_AT_ONCE, OBLIGATIONS = 12, 8
+PROJECTS, SERVICES = ("P1", "P2", "P22"), ("S1", "S2", "S22", "P1")
+BUDGETS, BUDGET_MOST = 16, 2**53 - 1
+# Whose budgets can be, and over which time: those of a project are for research.
+SLOTS = tuple((purpose, per, period) for purpose in PURPOSES[1:] for per in PERS for period in PERIODS
+              if per == "service" or purpose == "research")
+MOST = (0, 0, 5, 10, 10, BUDGET_MOST)  # 0: no bound
+WITHIN, BEYOND = (0, 1, 4, 5), (6, 10, 11, BUDGET_MOST, BUDGET_MOST + 1, 2**64 - 1)  # all of these bounds; only some
 
 
 def some(r, members, most):
@@ -53,14 +60,14 @@ def a_purpose(r):
     disease = r.choice(("",) + IN_TABLE + NOT_IN_TABLE)
     uses = r.choice((frozenset(), frozenset({33}), some(r, USES, 3), some(r, (31, 33, 37, 38), 4)))
     mostly = r.random() < 0.8, r.random() < 0.8
-    return Purpose(kind, "P1" if mostly[0] else "", "A1" if mostly[1] else "", disease, uses)
+    return Purpose(kind, r.choice(PROJECTS) if mostly[0] else "", "A1" if mostly[1] else "", disease, uses)
 
 
 def a_service(r):
     if r.random() < 0.1:
-        return Service(False)
+        return Service(False, name=r.choice(SERVICES))
     roles = r.choice((frozenset(ROLES), frozenset({"reader"}), some(r, ROLES, 2)))
-    return Service(True, roles, r.choice((frozenset(PURPOSES[1:]), some(r, PURPOSES[1:], 2))))
+    return Service(True, roles, r.choice((frozenset(PURPOSES[1:]), some(r, PURPOSES[1:], 2))), r.choice(SERVICES))
 
 
 def a_consent(r):
@@ -68,7 +75,7 @@ def a_consent(r):
                       tuple(r.sample(TERMS, 1)), tuple(r.sample(TERMS, 3)), tuple(r.sample(TERMS, len(TERMS)))))
     diseases = tuple(r.sample(IN_TABLE + NOT_IN_TABLE, r.choice((1, 1, 2, 8)))) if 7 in terms else ()
     findings = r.choice(("none", "actionable", "all"))
-    return Consent(r.random() < 0.7, terms, diseases, findings, r.random() < 0.5, around(r))
+    return Consent(r.random() < 0.7, terms, diseases, findings, r.random() < 0.5, around(r), around(r))
 
 
 def a_subject(r):
@@ -118,13 +125,68 @@ def at_once(rules, rule):
                for a in rule.actions for p in rule.purposes)
 
 
+def a_budget(r, number):
+    names = {"project": PROJECTS, "service": SERVICES}
+    purpose, per, period = r.choice(SLOTS)
+    most = Count(*(r.choice(MOST) for _ in Count._fields))
+    return Budget(f"budget-{number}", purpose, per, period, most if any(most) else Count(5, 5, 5),
+                  r.choice((frozenset(), some(r, names[per], 3))))
+
+
+def of_names(budget):
+    """Whom it is for, of whom there may be no other for: "" is all whom no other names."""
+    return {(budget.purpose, budget.per, budget.period, name) for name in budget.names or {""}}
+
+
+def budgets(r):
+    made, taken = [], set()
+    for number in range(r.choice((0, 0, 1, 2, 4, 8, 24))):
+        budget = a_budget(r, number)
+        if len(made) < BUDGETS and not taken & of_names(budget):
+            made.append(budget)
+            taken |= of_names(budget)
+    return tuple(made)
+
+
+def a_use(r):
+    """A table where nothing is beyond any bound, little is, or much."""
+    rate = r.choice((0, 0.05, 0.4))
+    return {(per, period): Count(*(r.choice(BEYOND if r.random() < rate else WITHIN) for _ in Count._fields))
+            for per in PERS for period in PERIODS}
+
+
+def generous(r):
+    """Rules that permit, so that budgets come to speak."""
+    reader = Rule("reader", "permit", LOOKS, frozenset(PURPOSES))
+    glass = Rule("glass", "permit", LOOKS, frozenset({"treatment"}), conditions=frozenset({"break-glass"}))
+    return r.choice(([reader], [reader, glass]))
+
+
 def a_policy(r):
     rules = []
     for number in range(r.choice((0, 1, 2, 3, 5, 8, 12, 20, 40, 64))):
         rules.append(a_rule(r, number))
         if max(at_once(rules, k) for k in rules) > RULES_AT_ONCE:
             rules.pop()
-    return Policy(tuple(rules), r.choice((0, 0, 1, 7)))
+    if len(rules) < 6 and r.random() < 0.7:
+        rules = generous(r) + rules
+    return Policy(tuple(rules), r.choice((0, 0, 1, 7)), budgets(r))
+
+
+def fair_questions(r, parts):
+    """Reads that little but a budget stands against: it is asked last, and by chance alone hardly ever."""
+    policies = [Policy(tuple(generous(r)), 0, budgets(r)) for _ in range(40)]
+    services = [Service(True, frozenset(ROLES), frozenset(PURPOSES[1:]), name) for name in SERVICES]
+    consents = Consent(True, (4,)), Consent(False, (42,), custody_until=NOW + 1)
+    subjects = [Subject(True, False, consent) for consent in consents]
+    purposes = [Purpose("treatment"), Purpose("treatment", emergency=True),
+                *(Purpose("research", project, "A1") for project in PROJECTS)]
+    project, approval = Project(True, True, True), Approval(True, False, True, True, True)
+    while True:
+        q = Question(NOW, "read", r.choice(purposes), r.choice(services), r.choice(subjects), File(True), project,
+                     approval, r.choice(policies), None, NOW, r.choice(parts["use"]))
+        changed = r.choice(("subject", "service", "file", "policy", "action"))
+        yield q._replace(**{changed: r.choice(parts[changed])}) if r.random() < 0.3 else q
 
 
 def random_questions(seed, count, policies=40, parts=400):
@@ -132,15 +194,21 @@ def random_questions(seed, count, policies=40, parts=400):
     r = random.Random(seed)
     known = [a_policy(r) for _ in range(policies)] + [None]
     services, subjects = [a_service(r) for _ in range(60)], [a_subject(r) for _ in range(parts)]
-    files = [a_file(r) for _ in range(30)]
+    files, uses = [a_file(r) for _ in range(30)], [NO_USE] + [a_use(r) for _ in range(60)]
     named = []
     for _ in range(parts):
         purpose = a_purpose(r)
         named.append((purpose, a_project(r, purpose), an_approval(r, purpose)))
+    fair = fair_questions(r, {"subject": subjects, "service": services, "file": files, "policy": known,
+                              "action": ACTIONS[:-1], "use": uses})
     for _ in range(count):
+        if r.random() < 0.15:
+            yield next(fair)
+            continue
         purpose, project, approval = r.choice(named)
         action = r.choice(ACTIONS + ("read", "read", "list", "metadata", "deposit")) if r.random() < 0.99 else "unknown"
         time = NOW if r.random() < 0.95 else r.choice((0, 1, NOW - 1, NOW + 1))
         yield Question(time, action, purpose, r.choice(services), r.choice(subjects), r.choice(files), project,
                        approval, r.choice(known), r.choice((DISEASES, DISEASES, None)),
-                       r.choice((0, 1, time, time - DAY, time - 7 * DAY + 1, time, time)) if time > 7 * DAY else time)
+                       r.choice((0, 1, time, time - DAY, time - 7 * DAY + 1, time, time)) if time > 7 * DAY else time,
+                       r.choice(uses))

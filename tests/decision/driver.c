@@ -1,20 +1,22 @@
 /* Asks the decision function what tests/decision/world.py wants to know. Standard input, integers little-endian, STR a
  * u16 length and bytes:
  *   u32 size, the table of diseases as text (size 0: none)
- *   eight lists, each u32 count and its entries, which later ones and the questions name by their place:
+ *   nine lists, each u32 count and its entries, which later ones and the questions name by their place:
  *     purposes    u8 kind, STR project, STR approval, STR disease, u32 uses, u8 emergency
- *     services    u8 known, u32 roles, u32 purposes
- *     consents    u8 treatment, u8 findings, u8 recontact, u64 expires, u32 count, u32 each term, STR diseases
+ *     services    u8 known, STR name, u32 roles, u32 purposes
+ *     consents    u8 treatment, u8 findings, u8 recontact, u64 expires, u64 custody until, u32 count, u32 each term,
+ *                 STR diseases
  *     subjects    u8 known, u8 opted out, u32 consent (NOTHING: none)
  *     files       u8 known, STR dataset, STR tags
  *     projects    u8 known, u8 open, u8 member
  *     approvals   u8 known, u8 revoked, u8 for project, u8 for dataset, u8 for purpose, u64 valid from, u64 valid until
  *     policies    u32 size, the binary form of docs/format-documents.md
+ *     uses        u64 bytes, files, subjects, of each period from day to ever, of the project and then of the service
  *   to the end, questions: u64 time, u64 day of the register of opt-outs, u32 action, u32 purpose, service, subject,
- * file, project, approval, policy (NOTHING: none), u32 1 if the table of diseases is there For each question a line:
- * the verdict (D, P or ?), '|', the reasons, '|', the obligations, '|', what a service is told. Members are divided by
- * spaces. A reason is its rule, ':',
- * '-' if it stands against and '+' if not, and 's' or 'p' for the service or the patient that it concerns. */
+ *     file, project, approval, policy (NOTHING: none), use, u32 1 if the table of diseases is there
+ * For each question a line: the verdict (D, P, ?, or B: denied by budgets alone), '|', the reasons, '|', the
+ * obligations, '|', what a service is told. Members are divided by spaces. A reason is its rule, ':', '-' if it stands
+ * against and '+' if not, and 's' or 'p' for the service or the patient that it concerns. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +35,7 @@ struct list {
 
 static struct {
     uint8_t *input;
-    struct list purposes, services, consents, subjects, files, projects, approvals, policies;
+    struct list purposes, services, consents, subjects, files, projects, approvals, policies, uses;
     struct diseases *diseases;
 } world;
 
@@ -103,13 +105,19 @@ static void read_purposes(struct reader *r) {
     }
 }
 
+struct service {
+    bool known;
+    char name[NAME_MAX_SIZE + 1];
+    uint32_t roles, purposes;
+};
+
 static void read_services(struct reader *r) {
-    struct question *q = list_begin(&world.services, r, sizeof(*q));
-    for (size_t i = 0; i < world.services.count; i++, q++) {
-        q->service.known = read_u8(r) != 0;
-        q->service.name = "s";
-        q->service.roles = read_u32(r);
-        q->service.purposes = read_u32(r);
+    struct service *s = list_begin(&world.services, r, sizeof(*s));
+    for (size_t i = 0; i < world.services.count; i++, s++) {
+        s->known = read_u8(r) != 0;
+        read_string(r, s->name, sizeof(s->name));
+        s->roles = read_u32(r);
+        s->purposes = read_u32(r);
     }
 }
 
@@ -127,6 +135,7 @@ static void read_consents(struct reader *r) {
         c->findings = read_u8(r);
         c->recontact = read_u8(r);
         c->expires = read_u64(r);
+        c->custody_until = read_u64(r);
         read_terms(r, c);
         read_string(r, c->diseases, sizeof(c->diseases));
     }
@@ -188,8 +197,37 @@ static void read_policies(struct reader *r) {
     }
 }
 
+static void read_use(struct reader *r, struct use *u) {
+    u->bytes = read_u64(r);
+    u->files = read_u64(r);
+    u->subjects = read_u64(r);
+}
+
+static void read_uses(struct reader *r) {
+    struct question *q = list_begin(&world.uses, r, sizeof(*q));
+    for (size_t i = 0; i < world.uses.count; i++, q++)
+        for (size_t per = 0; per < PER_COUNT; per++)
+            for (size_t period = 0; period < PERIOD_COUNT; period++)
+                read_use(r, &q->use[per][period]);
+}
+
 static const struct question *part(const struct list *list, struct reader *r) {
     return (const struct question *)list->entries + place(list, read_u32(r));
+}
+
+static void take_service(struct reader *r, struct question *q) {
+    const struct service *s = (const struct service *)world.services.entries + place(&world.services, read_u32(r));
+    q->service.known = s->known;
+    q->service.name = s->name;
+    q->service.roles = s->roles;
+    q->service.purposes = s->purposes;
+}
+
+static void take_file(struct reader *r, struct question *q) {
+    const struct file *f = (const struct file *)world.files.entries + place(&world.files, read_u32(r));
+    q->file.known = f->known;
+    q->file.dataset = f->dataset;
+    q->file.tags = f->tags;
 }
 
 static struct question read_question(struct reader *r) {
@@ -197,17 +235,15 @@ static struct question read_question(struct reader *r) {
     q.opt_outs_of = read_u64(r);
     q.action = (enum action)read_u32(r);
     q.purpose = (const struct purpose *)world.purposes.entries + place(&world.purposes, read_u32(r));
-    q.service = part(&world.services, r)->service;
+    take_service(r, &q);
     q.subject = part(&world.subjects, r)->subject;
-    const struct file *f = (const struct file *)world.files.entries + place(&world.files, read_u32(r));
-    q.file.known = f->known;
-    q.file.dataset = f->dataset;
-    q.file.tags = f->tags;
+    take_file(r, &q);
     q.project = part(&world.projects, r)->project;
     q.approval = part(&world.approvals, r)->approval;
     uint32_t policy = read_u32(r);
     if (policy != NOTHING)
         q.policy = (const struct policy *)world.policies.entries + place(&world.policies, policy);
+    COPY_ARRAY(q.use, part(&world.uses, r)->use);
     q.diseases = read_u32(r) != 0 ? world.diseases : NULL;
     return q;
 }
@@ -222,12 +258,19 @@ static void add_reason(struct writer *w, const struct reason *r) {
     add(w, r->concern == CONCERN_SELF ? "s " : "p ");
 }
 
+static const char *verdict_of(const struct decision *d) {
+    must(!d->over_budget || d->verdict == VERDICT_DENY, "over budget, but not denied");
+    if (d->over_budget)
+        return "B|";
+    return d->verdict == VERDICT_PERMIT ? "P|" : d->verdict == VERDICT_DENY ? "D|" : "?|";
+}
+
 static void print(const struct decision *d) {
     static uint8_t line[LINE_SIZE];
     const struct reason *told[REASONS_MAX];
     struct writer w = writer_of(line, sizeof(line));
     size_t count = decision_told(d, told);
-    add(&w, d->verdict == VERDICT_PERMIT ? "P|" : d->verdict == VERDICT_DENY ? "D|" : "?|");
+    add(&w, verdict_of(d));
     for (size_t i = 0; i < d->reason_count; i++)
         add_reason(&w, &d->reasons[i]);
     add(&w, "|");
@@ -252,6 +295,14 @@ static void check_any_file(const struct question *q, const struct decision *d) {
     must(any.verdict == VERDICT_PERMIT, "a permitted file is one that no file of the subject could be");
 }
 
+/* What a budget tells people is its own text. */
+static void check_texts(const struct question *q, const struct decision *d) {
+    for (size_t i = 0; q->policy != NULL && i < q->policy->budget_count; i++)
+        for (size_t k = 0; k < d->reason_count; k++)
+            if (strcmp(d->reasons[k].rule, q->policy->budgets[i].id) == 0)
+                must(strcmp(d->reasons[k].text, q->policy->budgets[i].text) == 0, "a budget has another's text");
+}
+
 static void answer(struct reader *r) {
     struct decision d;
     while (r->left > 0) {
@@ -259,6 +310,7 @@ static void answer(struct reader *r) {
         must(!r->bad, "a question is cut off");
         decide(&q, &d);
         check_any_file(&q, &d);
+        check_texts(&q, &d);
         print(&d);
     }
 }
@@ -278,6 +330,7 @@ int main(int argc, char **argv) {
     read_projects(&r);
     read_approvals(&r);
     read_policies(&r);
+    read_uses(&r);
     must(!r.bad, "the lists are cut off");
     answer(&r);
     must(fflush(stdout) == 0, "cannot write");

@@ -8,10 +8,14 @@ ACTIONS = ("deposit", "read", "list", "metadata", "remove", "shred", "export", "
 ROLES = ("depositor", "reader", "registrar", "auditor", "custodian", "operator")
 PURPOSES = ("none", "treatment", "research")
 CONDITIONS = ("consent-treatment", "consent-research", "no-consent", "opted-out", "project-open", "no-project",
-              "approval-valid", "no-approval", "findings-limited", "findings-refused", "no-recontact", "break-glass")
+              "approval-valid", "no-approval", "findings-limited", "findings-refused", "no-recontact", "break-glass",
+              "custody-over")
+PERS = ("project", "service")
+PERIODS = ("day", "month", "year", "ever")
 
 SERVICE, PATIENT = "service", "patient"
 PERMIT, DENY, PERSON = "permit", "deny", "person"
+OVER_BUDGET = "over budget"  # a deny by budgets alone
 
 
 class Purpose(NamedTuple):
@@ -27,6 +31,7 @@ class Service(NamedTuple):
     known: bool
     roles: frozenset = frozenset()
     purposes: frozenset = frozenset()
+    name: str = "S1"
 
 
 class Consent(NamedTuple):
@@ -36,6 +41,7 @@ class Consent(NamedTuple):
     findings: str = "none"
     recontact: bool = False
     expires: int = 0  # 0: never
+    custody_until: int = 0  # 0: the patient signed
 
 
 class Subject(NamedTuple):
@@ -80,9 +86,28 @@ class Rule(NamedTuple):
     until: int = 0  # and before then; 0: no bound
 
 
+class Count(NamedTuple):
+    bytes: int = 0
+    files: int = 0
+    subjects: int = 0
+
+
+class Budget(NamedTuple):
+    id: str
+    purpose: str
+    per: str
+    period: str
+    most: Count  # 0: no bound
+    names: frozenset = frozenset()  # empty: for all that no other names
+
+
 class Policy(NamedTuple):
     rules: tuple
     register_days: int = 0  # how old the register of opt-outs may be; 0: of any age
+    budgets: tuple = ()
+
+
+NO_USE = {}
 
 
 class Question(NamedTuple):
@@ -97,6 +122,7 @@ class Question(NamedTuple):
     policy: Optional[Policy]
     diseases: Optional[dict]  # read_diseases(); None: the vault has no table
     register_of: int = 0  # day of the register of opt-outs that was taken in last; 0: none
+    use: dict = NO_USE  # by per and period, the Count with this read; what is left out is 0
 
 
 class Reason(NamedTuple):
@@ -181,9 +207,9 @@ ROLES_OF = {"deposit": {"depositor"}, "read": {"reader"}, "list": {"reader"}, "m
 LOOKS = {"read", "list", "metadata"}
 NEEDS_PERMIT = {"deposit"} | LOOKS
 
-CONCERNS_PATIENT = {"subject-unknown", "file-unknown", "consent-none", "consent-expired", "consent-refuses-treatment",
-                    "consent-refuses-research", "consent-not-decidable", "consent-other-use", "consent-other-disease",
-                    "opted-out", "approval-other-dataset"}
+CONCERNS_PATIENT = {"subject-unknown", "file-unknown", "consent-none", "consent-expired", "consent-outgrown",
+                    "consent-refuses-treatment", "consent-refuses-research", "consent-not-decidable",
+                    "consent-other-use", "consent-other-disease", "opted-out", "approval-other-dataset"}
 BUILT_IN = CONCERNS_PATIENT | {
     "action-unknown", "service-unknown", "role-missing", "purpose-missing", "purpose-not-allowed-to-service",
     "project-missing", "project-unknown", "project-closed", "project-not-member", "approval-missing",
@@ -195,6 +221,11 @@ BUILT_IN = CONCERNS_PATIENT | {
 def is_over(end, now):
     """At the very second of the end; 0 is no end."""
     return end != 0 and now >= end
+
+
+def is_outgrown(consent, now):
+    """From the first second of the day on which the patient decides alone."""
+    return is_over(consent.custody_until, now)
 
 
 def against_service(q):
@@ -235,6 +266,8 @@ def against_consent(q):
         yield "consent-refuses-treatment"
     if consent and q.purpose.kind == "research":
         yield from terms_against(q) if consent.research else {"consent-refuses-research"}
+        if is_outgrown(consent, q.time):
+            yield "consent-outgrown"
     if q.purpose.kind == "research" and q.subject.opted_out:
         yield "opted-out"
 
@@ -317,7 +350,9 @@ def holds_of_consent(q, condition):
     if condition == "consent-treatment":
         return consent.treatment
     if condition == "consent-research":
-        return bool(consent.research) and not terms_against(q)
+        return bool(consent.research) and not terms_against(q) and not is_outgrown(consent, q.time)
+    if condition == "custody-over":
+        return is_outgrown(consent, q.time)
     if condition == "no-recontact":
         return not consent.recontact
     return consent.findings == {"findings-limited": "actionable", "findings-refused": "none"}[condition]
@@ -370,7 +405,7 @@ def concern_of(rule):
 # --- No permit ---
 
 REPORTED_BY = {"consent-treatment": {"consent-none", "consent-expired", "consent-refuses-treatment"},
-               "consent-research": {"consent-none", "consent-expired", "consent-refuses-research",
+               "consent-research": {"consent-none", "consent-expired", "consent-outgrown", "consent-refuses-research",
                                     "consent-not-decidable", "consent-other-use", "consent-other-disease"},
                "project-open": {"project-missing", "project-unknown", "project-closed", "project-not-member"},
                "approval-valid": {"approval-missing", "approval-unknown", "approval-revoked", "approval-not-yet",
@@ -416,6 +451,28 @@ def under_broken_glass(q):
     return built_in(q) & UNDER_GLASS if glass_is_broken(q) else set()
 
 
+# --- Budgets ---
+
+def budget_of(q, per, period):
+    """Of a name it is the one that names it, else the one that names nobody."""
+    name = q.purpose.project if per == "project" else q.service.name
+    its = [b for b in q.policy.budgets if (b.purpose, b.per, b.period) == (q.purpose.kind, per, period)]
+    return next(iter([b for b in its if name in b.names] + [b for b in its if not b.names]), None)
+
+
+def is_spent(budget, count):
+    return any(most and counted > most for most, counted in zip(budget.most, count))
+
+
+def spent(q):
+    """What the budgets say of a read that nothing else stands against."""
+    if q.action != "read" or q.policy is None:
+        return set()
+    its = [(budget_of(q, per, period), q.use.get((per, period), Count())) for per in PERS for period in PERIODS]
+    against = not glass_is_broken(q)
+    return {Reason(b.id, against, SERVICE) for b, count in its if b and is_spent(b, count)}
+
+
 # --- The decision ---
 
 def reasons_against(q):
@@ -439,6 +496,10 @@ def decide(q):
     beside = {Reason(r.id, False, concern_of(r)) for r in holding(q, "permit") + obliges}
     beside |= {Reason(r, False, PATIENT) for r in under_broken_glass(q)}
     if not against:
+        over = spent(q)
+        if any(r.against for r in over):
+            return OVER_BUDGET, frozenset(over | beside), frozenset()
+        beside |= over
         if q.action not in NEEDS_PERMIT:
             beside.add(Reason("role-permits", False, SERVICE))
         return PERMIT, frozenset(beside), frozenset(r.obligation for r in obliges)

@@ -1,5 +1,6 @@
 """What must hold of the decision function's answers whatever the oracle says: nothing that is taken away permits, the
-order of rules means nothing, there is always a reason, and nothing that a service is told comes from the patient."""
+order of rules means nothing, there is always a reason, budgets speak last, and nothing that a service is told comes
+from the patient, but that it would have been permitted without its budgets."""
 import collections
 import itertools
 import random
@@ -8,7 +9,7 @@ import ask
 import chance
 import oracle
 import world
-from oracle import Consent, File, Subject
+from oracle import Consent, Count, File, Subject
 
 EVERY_SHORT, EVERY_LONG = 97, 17  # of a world's questions: primes
 RANDOM_SHORT, RANDOM_LONG = 5_000, 100_000
@@ -31,6 +32,10 @@ def opted_out(q, r):
 
 def consent_ended(q, r):
     return with_consent(q, expires=r.choice((1, q.time - 1, q.time)) if q.time > 1 else 1)
+
+
+def outgrown(q, r):
+    return with_consent(q, custody_until=r.choice((1, q.time - 1, q.time)) if q.time > 1 else 1)
 
 
 def approval_revoked(q, r):
@@ -85,7 +90,48 @@ def register_older(q, r):
     return q._replace(register_of=r.choice((0, 1, q.register_of // 2))) if q.register_of > 1 else None
 
 
-TAKEN_AWAY = {"the register of opt-outs is older": register_older,
+def more(r, count):
+    """Nothing, a little or very much more."""
+    return min(count + r.choice((0, 0, 1, 10, 2**60)), 2**64 - 1)
+
+
+def more_read(q, r):
+    if q.policy is None or not q.policy.budgets:
+        return None
+    return q._replace(use={(per, period): Count(*(more(r, c) for c in q.use.get((per, period), Count())))
+                           for per in oracle.PERS for period in oracle.PERIODS})
+
+
+def narrower(q, r, budget):
+    """For all that have none yet, or for names that have none: a name's own would free it from the one for all."""
+    its = [b for b in q.policy.budgets if (b.purpose, b.per, b.period) == (budget.purpose, budget.per, budget.period)]
+    free = budget.names - frozenset().union(*(b.names for b in its))
+    if not all(b.names for b in its):
+        return None
+    return budget._replace(id="added", names=free) if free or not budget.names else None
+
+
+def budget_added(q, r):
+    added = q.policy and len(q.policy.budgets) < chance.BUDGETS and narrower(q, r, chance.a_budget(r, 0))
+    return q._replace(policy=q.policy._replace(budgets=q.policy.budgets + (added,))) if added else None
+
+
+def lower(r, most):
+    return r.randint(1, most) if most else r.choice((0, 0, 1, 5))
+
+
+def budget_lowered(q, r):
+    if q.policy is None or not q.policy.budgets:
+        return None
+    lowered = r.randrange(len(q.policy.budgets))
+    budgets = tuple(b._replace(most=Count(*(lower(r, m) for m in b.most))) if i == lowered else b
+                    for i, b in enumerate(q.policy.budgets))
+    return q._replace(policy=q.policy._replace(budgets=budgets))
+
+
+TAKEN_AWAY = {"the day comes from which the patient decides alone": outgrown, "more was read": more_read,
+              "a budget is added": budget_added, "a budget is lowered": budget_lowered,
+              "the register of opt-outs is older": register_older,
               "the consent is withdrawn": withdrawn, "the subject opts out": opted_out,
               "the consent ends": consent_ended, "the approval is revoked": approval_revoked,
               "the approval ends": approval_ended, "the project is closed": project_closed,
@@ -97,15 +143,17 @@ TAKEN_AWAY = {"the register of opt-outs is older": register_older,
 # --- Order, and what is told ---
 
 def reordered(q, r):
-    if q.policy is None or len(q.policy.rules) < 2:
+    if q.policy is None or max(len(q.policy.rules), len(q.policy.budgets)) < 2:
         return None
-    rules = q.policy.rules
-    return q._replace(policy=q.policy._replace(rules=r.choice((rules[::-1], tuple(r.sample(rules, len(rules)))))))
+    rules, budgets = q.policy.rules, q.policy.budgets[::-1]
+    rules = r.choice((rules[::-1], tuple(r.sample(rules, len(rules)))))
+    return q._replace(policy=q.policy._replace(rules=rules, budgets=budgets))
 
 
 OTHER_SUBJECTS = [Subject(False), Subject(True), Subject(True, True), Subject(True, False, Consent()),
                   Subject(True, False, Consent(True, (4,), (), "all", True)),
                   Subject(True, False, Consent(True, (18,), (), "actionable", True, 1)),
+                  Subject(True, False, Consent(True, (4,), (), "all", True, 0, 1)),
                   Subject(True, True, Consent(False, (6, 11), (), "none", False)),
                   Subject(True, False, Consent(True, (7, 16, 44), ("MONDO:11",), "none", True))]
 OTHER_FILES = [File(False), *(File(True, d, t) for d in chance.DATASETS for t in chance.TAGS)]
@@ -130,11 +178,24 @@ def same(before, after):
 
 
 def told_the_same(before, after):
-    return before[1] == after[1]
+    """But of budgets, where they alone stand against one of the two: of the other nothing is told, as of a permit."""
+    other = {answer[0][0] == oracle.OVER_BUDGET: answer for answer in (before, after)}
+    return not other[False][1] if len(other) == 2 else before[1] == after[1]
+
+
+def speaks_last(before, after):
+    """More was read. What is denied for other reasons stays to the letter; of what was not, only budgets say more."""
+    if before[0][0] in (oracle.DENY, oracle.PERSON):
+        return before == after
+    said = after[0][1] - before[0][1]
+    over = after[0][0] == oracle.OVER_BUDGET
+    return (over or before[0][0] == after[0][0]) and before[0][1] <= after[0][1] and all(
+        r.rule.startswith("budget") and r.concern == oracle.SERVICE and r.against == over for r in said)
 
 
 CHECKS = {**{name: (change, never_permits) for name, change in TAKEN_AWAY.items()},
           "the rules have another order": (reordered, same),
+          "more was read, and all that is told of it is a budget": (more_read, speaks_last),
           "it is another patient or file": (other_patient, told_the_same)}
 ALWAYS = "there is a reason"
 

@@ -2,11 +2,10 @@
 world says why the ones that it holds still cannot matter to those that it varies."""
 import itertools
 
-from chance import (DATASETS, DECIDABLE, DISEASES, GRANTS, NOT_DECIDABLE, NOT_IN_ONTOLOGY, NOW, TAGS, TAKES, TERMS,
-                      USES,
-                      forbiddable)
-from oracle import (ACTIONS, CONDITIONS, DAY, PURPOSES, ROLES, Approval, Consent, File, Policy, Project, Purpose, Question,
-                    Rule, Service, Subject)
+from chance import (DATASETS, DECIDABLE, DISEASES, GRANTS, NOT_DECIDABLE, NOT_IN_ONTOLOGY, NOW, SLOTS, TAGS, TAKES,
+                    TERMS, USES, forbiddable)
+from oracle import (ACTIONS, CONDITIONS, DAY, NO_USE, PERIODS, PERS, PURPOSES, ROLES, Approval, Budget, Consent, Count,
+                    File, Policy, Project, Purpose, Question, Rule, Service, Subject)
 
 ALL_ACTIONS = ACTIONS + ("unknown",)
 LOOKS = ("read", "list", "metadata")
@@ -92,14 +91,14 @@ UNNAMED_PROJECT, UNNAMED_APPROVAL = Project(False), Approval(False)
 CONSENT = Consent(True, (4,), findings="actionable", recontact=True)
 SUBJECT = Subject(True, False, CONSENT)
 RESEARCH = Purpose("research", "P1", "A1", "MONDO:11", frozenset({37}))
-OTHER_PURPOSES = [Purpose("none"), Purpose("treatment")]
+OTHER_PURPOSES, EMERGENCY = [Purpose("none"), Purpose("treatment")], Purpose("treatment", emergency=True)
 
 
 def question(action="read", purpose=RESEARCH, service=SERVICE, subject=SUBJECT, file=FILE, project=PROJECT,
-             approval=APPROVAL, policy=DENMARK, diseases=DISEASES, register_of=NOW):
+             approval=APPROVAL, policy=DENMARK, diseases=DISEASES, register_of=NOW, use=NO_USE):
     named = purpose.kind == "research"
     return Question(NOW, action, purpose, service, subject, file, project if named else UNNAMED_PROJECT,
-                    approval if named else UNNAMED_APPROVAL, policy, diseases, register_of)
+                    approval if named else UNNAMED_APPROVAL, policy, diseases, register_of, use)
 
 
 def combine(dimensions, stride):
@@ -267,11 +266,104 @@ def emergencies():
             "file": [FILE, File(False), File(True, "D2", ("b",))]}
 
 
+def custody():
+    """Every age of a custodian's consent with all else that a consent says against research, under policies that ask
+    for it in each effect, or only for the consent. Who asks, and for which file, is in no rule together with it."""
+    over = ["custody-over"]
+    policies = [None, Policy(()), DENMARK, PERMIT_ALL, RESEARCH_POLICY, Policy((BARE, rule("grown", "forbid", over))),
+                Policy((BARE, rule("ask", "oblige", over))),
+                Policy((rule("research", "permit", ["consent-research"]), rule("grown", "forbid", over),
+                        rule("ask", "oblige", over + ["findings-limited"]))),
+                Policy((rule("research", "permit", ["consent-research"], dataset="D2"), rule("ask", "oblige", over))),
+                Policy((rule("glass", "permit", ["break-glass"]), rule("ask", "oblige", over + ["consent-research"])))]
+    subjects = [Subject(True, False, Consent(treatment, terms, (), "actionable", True, expires, until))
+                for until in (0, 1, NOW - 1, NOW, NOW + 1) for expires in (0, NOW, NOW + 1)
+                for treatment in (False, True) for terms in ((), (4,), (18,), (11,))]
+    return {"action": ALL_ACTIONS, "purpose": OTHER_PURPOSES + [EMERGENCY, RESEARCH], "subject": subjects,
+            "policy": policies}
+
+
+# Bounds that differ from one another, so that none is taken for another.
+BOUND, LESS, MORE = Count(10, 20, 30), Count(9, 19, 29), Count(11, 21, 31)
+BUDGETED = [RESEARCH, Purpose("research", "P2", "A1"), Purpose("treatment")]
+OTHER_SERVICE = SERVICE._replace(name="S2")
+
+
+def named(slot):
+    """The budgets of one slot: for all, for one name or others, and both."""
+    name, other = ("P1", "P2") if slot[1] == "project" else ("S1", "S2")
+    all_bound, all_less, all_more = (Budget("budget-all", *slot, most) for most in (BOUND, LESS, MORE))
+    one, both, none = (Budget("budget-named", *slot, BOUND, frozenset(names))
+                       for names in ((name,), (other, name), (other + name, name + "1", "X")))
+    yield from ((all_bound,), (one,), (both,), (none,), (all_less, one), (one, all_more), (all_more, none),
+                (one, all_less, Budget("budget-other", *slot, MORE, frozenset({other}))))
+
+
+def levels(slots=tuple(itertools.product(PERS, PERIODS))):
+    """One count of one slot about its bound where nothing else was read; and all three where much was read elsewhere."""
+    for slot in slots:
+        for field in Count._fields:
+            for by in (0, 1, 2):
+                yield {slot: Count(**{field: getattr(BOUND, field) + by})}
+        for count in (LESS, BOUND, MORE):
+            yield {**{s: Count(*[99] * 3) for s in slots}, slot: count}
+
+
+def whose_budgets():
+    """Which budget a read has, and what it is asked about. Nothing else stands against it."""
+    policies = [Policy((BARE,), 0, budgets) for slot in SLOTS for budgets in named(slot)]
+    return {"purpose": BUDGETED, "service": [SERVICE, OTHER_SERVICE], "policy": policies, "use": list(levels())}
+
+
+def which_bounds():
+    """Every state of the three counts under each choice of bounds, for every action."""
+    bounds = [Count(*b) for b in itertools.product(*((0, most) for most in BOUND)) if any(b)]
+    counts = [Count(*c) for c in itertools.product(*((0, most, most + 1) for most in BOUND))]
+    policies = [Policy((BARE, rule("ask", "oblige")), 0, (Budget("budget", *slot, most),))
+                for slot in (("research", "project", "year"), ("treatment", "service", "day")) for most in bounds]
+    return {"action": ALL_ACTIONS, "purpose": OTHER_PURPOSES + [RESEARCH], "policy": policies,
+            "use": [{("project", "year"): c, ("service", "day"): c} for c in counts]}
+
+
+EVERY_SLOT = tuple(Budget("budget-" + "-".join(slot), *slot, BOUND) for slot in SLOTS)
+
+
+def budgets_last():
+    """Budgets beside one fault of each other part, and an emergency with and without a permit that asks for one: they
+    speak where nothing else does."""
+    glass = rule("glass", "permit", ["break-glass"])
+    rules = [(), (BARE,), DENMARK.rules, (BARE, rule("no", "forbid")), (BARE, rule("out", "forbid", ["opted-out"])),
+             (rule("d2", "permit", dataset="D2"),), (glass,), (BARE, glass),
+             (glass, rule("no", "forbid", ["no-consent"])),
+             (*DENMARK.rules, glass, rule("ask", "oblige", ["break-glass"]))]
+    return {"action": ["read", "list", "metadata", "shred"], "purpose": [RESEARCH, Purpose("treatment"), EMERGENCY],
+            "service": [SERVICE, Service(False), Service(True, frozenset({"depositor"}), SERVICE.purposes)],
+            "subject": [SUBJECT, Subject(False), Subject(True), Subject(True, True, CONSENT),
+                        Subject(True, False, CONSENT._replace(treatment=False, expires=NOW)),
+                        Subject(True, False, CONSENT._replace(research=(18,), treatment=False)),
+                        Subject(True, False, CONSENT._replace(custody_until=NOW))],
+            "file": [FILE, File(False)], "approval": [APPROVAL, APPROVAL._replace(for_dataset=False)],
+            "policy": [Policy(r, 0, EVERY_SLOT) for r in rules],
+            "use": [NO_USE, {("service", "day"): MORE, ("project", "ever"): MORE}]}
+
+
+def spent_together():
+    """Every set of spent budgets: each is a reason of its own."""
+    slots = list(itertools.product(PERS, PERIODS))
+    uses = [{slot: MORE for slot, over in zip(slots, spent) if over}
+            for spent in itertools.product((False, True), repeat=len(slots))]
+    glass = rule("glass", "permit", ["break-glass"])
+    return {"action": ["read", "metadata"], "purpose": [RESEARCH, Purpose("treatment"), EMERGENCY],
+            "policy": [Policy((BARE,), 0, EVERY_SLOT), Policy((glass, BARE), 0, EVERY_SLOT[::-1])], "use": uses}
+
+
 # Worlds that are always whole come first.
-WHOLE = {"one term": [one_term()], "emergencies": [emergencies()], "registers": [registers()]}
+WHOLE = {"one term": [one_term()], "emergencies": [emergencies()], "registers": [registers()],
+         "which bounds": [which_bounds()]}
 LARGE = {"two terms": [two_terms()], "terms elsewhere": [terms_elsewhere()], "consents": [consents()],
          "services": [services()], "projects": [projects()], "unnamed": unnamed(), "files": [files()],
-         "meetings": [meetings()]}
+         "meetings": [meetings()], "custody": [custody()], "whose budgets": [whose_budgets()],
+         "budgets last": [budgets_last()], "spent together": [spent_together()]}
 SHORT_STRIDE = 37
 
 

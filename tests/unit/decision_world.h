@@ -49,9 +49,8 @@ static inline void start_policy(void) {
 }
 
 static inline void check_policy(void) {
-    size_t rule;
-    const char *field;
-    assert_int_equal(policy_check(&policy, &rule, &field), VAULT_OK);
+    struct policy_fault fault;
+    assert_int_equal(policy_check(&policy, &fault), VAULT_OK);
 }
 
 static inline int set_usual_policy(void **state) {

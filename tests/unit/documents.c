@@ -345,11 +345,11 @@ static void policy_decode_refuses_short_long_and_newer(void **state) {
 }
 
 static void policy_faults_are_named(struct bench *b, size_t rule, const char *field) {
-    size_t found_rule = 99;
-    const char *found = NULL;
-    assert_int_equal(policy_check(&b->policy, &found_rule, &found), VAULT_E_FORMAT);
-    assert_int_equal(found_rule, rule);
-    assert_string_equal(found, field);
+    struct policy_fault found = {.index = 99};
+    assert_int_equal(policy_check(&b->policy, &found), VAULT_E_FORMAT);
+    assert_int_equal(found.index, rule);
+    assert_string_equal(found.field, field);
+    assert_false(found.in_budget);
     b->policy.rules[1] = good_rule(1);
 }
 
@@ -357,9 +357,8 @@ static void policy_check_names_each_field(void **state) {
     (void)state;
     struct bench *b = bench_with(3);
     struct policy_rule *r = &b->policy.rules[1];
-    size_t rule;
-    const char *field;
-    assert_int_equal(policy_check(&b->policy, &rule, &field), VAULT_OK);
+    struct policy_fault fault;
+    assert_int_equal(policy_check(&b->policy, &fault), VAULT_OK);
     r->id[0] = 'X', policy_faults_are_named(b, 1, "id");
     r->id[0] = '\0', policy_faults_are_named(b, 1, "id");
     copy_string(r->id, sizeof(r->id), "rule-0"), policy_faults_are_named(b, 1, "id");
@@ -410,8 +409,7 @@ static void policy_refuses_forbids_that_end_with_a_consent(void **state) {
     static const unsigned said[] = {CONDITION_FINDINGS_REFUSED, CONDITION_NO_RECONTACT};
     struct bench *b = bench_with(3);
     struct policy_rule *r = &b->policy.rules[1];
-    size_t rule;
-    const char *field;
+    struct policy_fault fault;
     for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++)
         for (unsigned action = 0; action < ACTION_ADMINISTER; action++) {
             bool needs = action == ACTION_READ || action == ACTION_LIST || action == ACTION_METADATA;
@@ -419,7 +417,7 @@ static void policy_refuses_forbids_that_end_with_a_consent(void **state) {
             r->actions = 1u << action | 1u << ACTION_READ;
             r->effect = EFFECT_FORBID;
             if (needs)
-                assert_int_equal(policy_check(&b->policy, &rule, &field), VAULT_OK);
+                assert_int_equal(policy_check(&b->policy, &fault), VAULT_OK);
             else
                 policy_faults_are_named(b, 1, "conditions");
         }
@@ -428,41 +426,39 @@ static void policy_refuses_forbids_that_end_with_a_consent(void **state) {
     policy_faults_are_named(b, 1, "conditions");
     r->effect = EFFECT_OBLIGE;
     copy_string(r->obligation, sizeof(r->obligation), "duty");
-    assert_int_equal(policy_check(&b->policy, &rule, &field), VAULT_OK);
+    assert_int_equal(policy_check(&b->policy, &fault), VAULT_OK);
     free(b);
 }
 
 static void policy_refuses_more_rules_at_once_than_reasons_fit(void **state) {
     (void)state;
     struct bench *b = bench_with(POLICY_RULES_AT_ONCE);
-    size_t rule;
-    const char *field;
-    assert_int_equal(policy_check(&b->policy, &rule, &field), VAULT_OK);
+    struct policy_fault fault;
+    assert_int_equal(policy_check(&b->policy, &fault), VAULT_OK);
     b->policy.rules[b->policy.count++] = good_rule(12);
-    assert_int_equal(policy_check(&b->policy, &rule, &field), VAULT_E_FORMAT);
-    assert_string_equal(field, "actions");
+    assert_int_equal(policy_check(&b->policy, &fault), VAULT_E_FORMAT);
+    assert_string_equal(fault.field, "actions");
     copy_string(b->policy.rules[11].dataset, NAME_MAX_SIZE, "D1");
     copy_string(b->policy.rules[12].dataset, NAME_MAX_SIZE, "D2");
-    assert_int_equal(policy_check(&b->policy, &rule, &field), VAULT_OK);
+    assert_int_equal(policy_check(&b->policy, &fault), VAULT_OK);
     copy_string(b->policy.rules[12].dataset, NAME_MAX_SIZE, "D1");
-    assert_int_equal(policy_check(&b->policy, &rule, &field), VAULT_E_FORMAT);
+    assert_int_equal(policy_check(&b->policy, &fault), VAULT_E_FORMAT);
     free(b);
 }
 
 static void policy_bounds_its_obligations(void **state) {
     (void)state;
     struct bench *b = bench_with(POLICY_OBLIGATIONS + 1);
-    size_t rule;
-    const char *field;
+    struct policy_fault fault;
     for (unsigned i = 0; i < b->policy.count; i++) {
         b->policy.rules[i].effect = EFFECT_OBLIGE;
         format_string(b->policy.rules[i].obligation, 64, "obligation-%u", i);
     }
-    assert_int_equal(policy_check(&b->policy, &rule, &field), VAULT_E_FORMAT);
-    assert_int_equal(rule, POLICY_OBLIGATIONS);
-    assert_string_equal(field, "obligation");
+    assert_int_equal(policy_check(&b->policy, &fault), VAULT_E_FORMAT);
+    assert_int_equal(fault.index, POLICY_OBLIGATIONS);
+    assert_string_equal(fault.field, "obligation");
     copy_string(b->policy.rules[8].obligation, 64, "obligation-0");
-    assert_int_equal(policy_check(&b->policy, &rule, &field), VAULT_OK);
+    assert_int_equal(policy_check(&b->policy, &fault), VAULT_OK);
     free(b);
 }
 

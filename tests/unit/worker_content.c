@@ -81,7 +81,7 @@ static void later_ranges_need_no_new_decision(void **state) {
     assert_false(log_has(p, "open", "open"));
     assert_false(log_has(p, "object_get", "object_get"));
     assert_false(log_has(p, "page_get", "page_get"));
-    assert_int_equal(p->opened.ranged, 1);
+    assert_int_equal(p->opened.extent, EXTENT_SPAN);
     assert_int_equal(p->opened.to, 9);
     assert_int_equal(peers_stop(p), 0);
 }

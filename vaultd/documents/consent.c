@@ -61,7 +61,7 @@ static bool evidence_is_good(const char *evidence) {
 }
 
 static const char *consent_fault(const struct consent *c) {
-    const uint64_t year_10000 = 253402300800;
+    const uint64_t year_10000 = 253402300800, day = 86400;
     int64_t seconds;
     if (!name_is_good(c->subject))
         return "subject";
@@ -81,7 +81,9 @@ static const char *consent_fault(const struct consent *c) {
         return "findings";
     if (c->recontact > 1)
         return "recontact";
-    return c->expires < year_10000 ? NULL : "expires";
+    if (c->expires >= year_10000)
+        return "expires";
+    return c->custody_until < year_10000 && c->custody_until % day == 0 ? NULL : "custody_until";
 }
 
 int consent_check(const struct consent *c, const char **ret_field) {
@@ -122,13 +124,20 @@ static bool research_narrows(const struct consent *before, const struct consent 
     return consent_terms(before) > 0 && (!lists_term(before, DUO_DS) || has_only_diseases_of(after, before));
 }
 
+/* Of two ends, where 0 is none. */
+static bool lasts_longer(uint64_t before, uint64_t after) {
+    return before != 0 && (after == 0 || after > before);
+}
+
 bool consent_widens(const struct consent *before, const struct consent *after, const char **ret_field) {
-    bool longer = before->expires != 0 && (after->expires == 0 || after->expires > before->expires);
+    bool longer = lasts_longer(before->expires, after->expires);
+    bool outgrown_later = lasts_longer(before->custody_until, after->custody_until);
     const char *field = after->treatment > before->treatment   ? "permits.treatment"
                         : !research_narrows(before, after)     ? "permits.research"
                         : after->findings > before->findings   ? "findings"
                         : after->recontact > before->recontact ? "recontact"
                         : longer                               ? "expires"
+                        : outgrown_later                       ? "custody_until"
                                                                : NULL;
     *ret_field = field;
     return field != NULL;

@@ -47,20 +47,43 @@ bool date_parse(const char *text, int64_t *ret_seconds) {
     return true;
 }
 
+struct date {
+    int64_t year, month, day; /* from 1 */
+};
+
+/* Of so many days from 1970-01-01 on. */
+static struct date date_of(int64_t days) {
+    struct date d = {.year = 1970 + days / 366, .month = 1};
+    while (days_before_year(d.year + 1) <= days)
+        d.year++;
+    days -= days_before_year(d.year);
+    while (days >= days_in_month(d.year, d.month))
+        days -= days_in_month(d.year, d.month++);
+    d.day = days + 1;
+    return d;
+}
+
 void time_text(uint64_t microseconds, char to[28]) {
     const uint64_t last = 253402300799999999u; /* 9999-12-31T23:59:59.999999Z */
     if (microseconds > last)
         microseconds = last;
-    int64_t seconds = (int64_t)(microseconds / 1000000), days = seconds / 86400, of_day = seconds % 86400;
-    int64_t year = 1970 + days / 366, month = 1;
-    while (days_before_year(year + 1) <= days)
-        year++;
-    days -= days_before_year(year);
-    while (days >= days_in_month(year, month))
-        days -= days_in_month(year, month++);
-    format_string(to, 28, "%04u-%02u-%02uT%02u:%02u:%02u.%06uZ", (unsigned)year, (unsigned)month, (unsigned)days + 1,
+    int64_t seconds = (int64_t)(microseconds / 1000000), of_day = seconds % 86400;
+    struct date d = date_of(seconds / 86400);
+    format_string(to, 28, "%04u-%02u-%02uT%02u:%02u:%02u.%06uZ", (unsigned)d.year, (unsigned)d.month, (unsigned)d.day,
                   (unsigned)(of_day / 3600), (unsigned)(of_day / 60 % 60), (unsigned)(of_day % 60),
                   (unsigned)(microseconds % 1000000));
+}
+
+uint32_t period_begin(unsigned period, uint64_t seconds) {
+    const uint64_t last = 253402300799; /* as of time_text */
+    int64_t days = (int64_t)((seconds < last ? seconds : last) / 86400);
+    struct date d = date_of(days);
+    switch (period) {
+    case PERIOD_DAY: return (uint32_t)days;
+    case PERIOD_MONTH: return (uint32_t)(days - d.day + 1);
+    case PERIOD_YEAR: return (uint32_t)days_before_year(d.year);
+    default: return 0;
+    }
 }
 
 void day_text(uint64_t microseconds, char to[11]) {

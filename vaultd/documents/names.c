@@ -29,7 +29,13 @@ static const char *const conditions[CONDITION_COUNT] = {
     [CONDITION_FINDINGS_REFUSED] = "findings-refused",
     [CONDITION_NO_RECONTACT] = "no-recontact",
     [CONDITION_BREAK_GLASS] = "break-glass",
+    [CONDITION_CUSTODY_OVER] = "custody-over",
 };
+
+static const char *const pers[PER_COUNT] = {[PER_PROJECT] = "project", [PER_SERVICE] = "service"};
+
+static const char *const periods[PERIOD_COUNT] = {
+    [PERIOD_DAY] = "day", [PERIOD_MONTH] = "month", [PERIOD_YEAR] = "year", [PERIOD_EVER] = "ever"};
 
 static const char *name_in(const char *const *names, size_t count, unsigned i) {
     return i < count ? names[i] : NULL;
@@ -86,6 +92,22 @@ const char *condition_name(unsigned condition) {
 
 int condition_from_name(const char *name) {
     return find_in(conditions, COUNT_OF(conditions), name);
+}
+
+const char *budget_per_name(unsigned per) {
+    return name_in(pers, COUNT_OF(pers), per);
+}
+
+int budget_per_from_name(const char *name) {
+    return find_in(pers, COUNT_OF(pers), name);
+}
+
+const char *budget_period_name(unsigned period) {
+    return name_in(periods, COUNT_OF(periods), period);
+}
+
+int budget_period_from_name(const char *name) {
+    return find_in(periods, COUNT_OF(periods), name);
 }
 
 bool text_is_of(const char *text, size_t most, const char *letters) {

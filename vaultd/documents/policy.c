@@ -4,59 +4,71 @@
 
 #include "vault/result.h"
 
-enum { POLICY_VERSION = 3 };
+enum { POLICY_VERSION = 4 };
 
 DEFINE_LAYOUT(policy_rule);
+DEFINE_LAYOUT(policy_budget);
 
 #define FIELDS_policy_head(F, R)                                                                                       \
     F(R, U8, version, 0)                                                                                               \
     F(R, STR, name, NAME_MAX_SIZE)                                                                                     \
     F(R, U32, opt_outs_days, 0)                                                                                        \
-    F(R, U32, count, 0)
+    F(R, U32, count, 0)                                                                                                \
+    F(R, U32, budget_count, 0)
 DECLARE_RECORD(policy_head);
 DEFINE_LAYOUT(policy_head);
 
 int policy_encode(const struct policy *p, uint8_t *to, size_t size, size_t *ret_used) {
     struct writer w = writer_of(to, size < BLOCK_MAX ? size : BLOCK_MAX);
-    struct policy_head head = {
-        .version = POLICY_VERSION, .opt_outs_days = p->opt_outs_days, .count = (uint32_t)p->count};
-    if (p->count > POLICY_RULES)
+    struct policy_head head = {.version = POLICY_VERSION,
+                               .opt_outs_days = p->opt_outs_days,
+                               .count = (uint32_t)p->count,
+                               .budget_count = (uint32_t)p->budget_count};
+    if (p->count > POLICY_RULES || p->budget_count > POLICY_BUDGETS)
         return VAULT_E_LIMIT;
     COPY_ARRAY(head.name, p->name);
     layout_encode(&layout_policy_head, &head, &w);
     for (size_t i = 0; i < p->count; i++)
         layout_encode(&layout_policy_rule, &p->rules[i], &w);
+    for (size_t i = 0; i < p->budget_count; i++)
+        layout_encode(&layout_policy_budget, &p->budgets[i], &w);
     if (w.bad)
         return VAULT_E_LIMIT;
     *ret_used = w.used;
     return VAULT_OK;
 }
 
-static int decode_rules(struct policy *p, struct reader *r) {
+static int decode_lists(struct policy *p, struct reader *r, const struct policy_head *head) {
+    int result = VAULT_OK;
+    for (p->count = 0; p->count < head->count && result == VAULT_OK; p->count++)
+        result = layout_decode_next(&layout_policy_rule, r, &p->rules[p->count]);
+    for (; p->budget_count < head->budget_count && result == VAULT_OK; p->budget_count++)
+        result = layout_decode_next(&layout_policy_budget, r, &p->budgets[p->budget_count]);
+    return result;
+}
+
+static int decode_all(struct policy *p, struct reader *r) {
     struct policy_head head;
     int result = layout_decode_next(&layout_policy_head, r, &head);
     if (result != VAULT_OK)
         return result;
-    if (head.version != POLICY_VERSION || head.count > POLICY_RULES)
+    if (head.version != POLICY_VERSION || head.count > POLICY_RULES || head.budget_count > POLICY_BUDGETS)
         return VAULT_E_FORMAT;
     COPY_ARRAY(p->name, head.name);
     p->opt_outs_days = head.opt_outs_days;
-    for (p->count = 0; p->count < head.count; p->count++) {
-        result = layout_decode_next(&layout_policy_rule, r, &p->rules[p->count]);
-        if (result != VAULT_OK)
-            return result;
-    }
+    result = decode_lists(p, r, &head);
+    if (result != VAULT_OK)
+        return result;
     return read_done(r) ? VAULT_OK : VAULT_E_FORMAT;
 }
 
 int policy_decode(struct policy *p, const uint8_t *from, size_t size) {
     struct reader r = reader_of(from, size);
-    size_t rule;
-    const char *field;
+    struct policy_fault fault;
     *p = (struct policy){0};
-    int result = decode_rules(p, &r);
+    int result = decode_all(p, &r);
     if (result == VAULT_OK)
-        result = policy_check(p, &rule, &field);
+        result = policy_check(p, &fault);
     if (result != VAULT_OK)
         *p = (struct policy){0};
     return result;
@@ -75,7 +87,8 @@ static const uint32_t conditions_of_no_forbid = CONDITIONS_THAT_GRANT | BIT(COND
 
 /* What a consent says beside what it permits. A forbid that follows from it ends with the consent: so it may only be
  * about what ends with the consent, too. */
-static const uint32_t conditions_of_consent = BIT(CONDITION_FINDINGS_REFUSED) | BIT(CONDITION_NO_RECONTACT);
+static const uint32_t conditions_of_consent =
+    BIT(CONDITION_FINDINGS_REFUSED) | BIT(CONDITION_NO_RECONTACT) | BIT(CONDITION_CUSTODY_OVER);
 static const uint32_t actions_with_consent = BIT(ACTION_READ) | BIT(ACTION_LIST) | BIT(ACTION_METADATA);
 
 static bool ends_with_consent(const struct policy_rule *r) {
@@ -187,22 +200,119 @@ static const char *fault_among(const struct policy *p, size_t i) {
     return too_many_at_once(p, i) ? "actions" : NULL;
 }
 
-int policy_check(const struct policy *p, size_t *ret_rule, const char **ret_field) {
-    const char *fault = NULL;
-    size_t i = SIZE_MAX;
-    if (!name_is_good(p->name))
-        fault = "name";
-    else if (p->count > POLICY_RULES)
-        fault = "rules";
-    else if (p->opt_outs_days > POLICY_OPT_OUTS_DAYS)
-        fault = "opt-outs-max-age-days";
-    for (size_t k = 0; fault == NULL && k < p->count; k++) {
-        fault = fault_among(p, k);
-        i = k;
+/* ---- budgets ---- */
+
+static const char *budget_fault(const struct policy_budget *b) {
+    if (!text_is_of(b->id, 64, LETTERS_TOKEN))
+        return "id";
+    if (b->text[0] == '\0' || !text_is_good(b->text, 200))
+        return "text";
+    if (!text_is_good(b->source, 200))
+        return "source";
+    if (b->purpose == PURPOSE_NONE || b->purpose > PURPOSE_RESEARCH)
+        return "purpose";
+    if (b->per >= PER_COUNT || (b->per == PER_PROJECT && b->purpose != PURPOSE_RESEARCH))
+        return "per";
+    if (b->period >= PERIOD_COUNT)
+        return "period";
+    if (!names_are_good(b->names, SIZE_MAX))
+        return "names";
+    if (b->bytes > BUDGET_MOST)
+        return "bytes";
+    if (b->files > BUDGET_MOST)
+        return "files";
+    if (b->subjects > BUDGET_MOST)
+        return "subjects";
+    return b->bytes == 0 && b->files == 0 && b->subjects == 0 ? "bytes" : NULL;
+}
+
+static bool list_names(const char *list, const char *name) {
+    char next[NAME_MAX_SIZE + 1];
+    while (name_next(&list, next))
+        if (strcmp(next, name) == 0)
+            return true;
+    return false;
+}
+
+static bool speak_of_same(const struct policy_budget *a, const struct policy_budget *b) {
+    return a->purpose == b->purpose && a->per == b->per && a->period == b->period;
+}
+
+/* Both are for all, or a name is in both. */
+static bool share_a_name(const struct policy_budget *a, const struct policy_budget *b) {
+    const char *list = a->names;
+    char name[NAME_MAX_SIZE + 1];
+    if (a->names[0] == '\0' || b->names[0] == '\0')
+        return a->names[0] == b->names[0];
+    while (name_next(&list, name))
+        if (list_names(b->names, name))
+            return true;
+    return false;
+}
+
+static bool names_one_twice(const struct policy_budget *b) {
+    const char *list = b->names;
+    char name[NAME_MAX_SIZE + 1];
+    while (name_next(&list, name)) {
+        const char *rest = list;
+        if (list_names(rest, name))
+            return true;
     }
-    if (fault == NULL)
+    return false;
+}
+
+static const char *budget_fault_among(const struct policy *p, size_t i) {
+    const struct policy_budget *b = &p->budgets[i];
+    const char *fault = budget_fault(b);
+    if (fault != NULL)
+        return fault;
+    for (size_t k = 0; k < p->count; k++)
+        if (strcmp(p->rules[k].id, b->id) == 0)
+            return "id";
+    for (size_t k = 0; k < i; k++) {
+        if (strcmp(p->budgets[k].id, b->id) == 0)
+            return "id";
+        if (speak_of_same(&p->budgets[k], b) && share_a_name(&p->budgets[k], b))
+            return b->names[0] == '\0' ? "period" : "names";
+    }
+    return names_one_twice(b) ? "names" : NULL;
+}
+
+const struct policy_budget *policy_budget_of(const struct policy *p, unsigned purpose, unsigned per, unsigned period,
+                                             const char *name) {
+    const struct policy_budget *for_all = NULL;
+    for (size_t i = 0; i < p->budget_count; i++) {
+        const struct policy_budget *b = &p->budgets[i];
+        if (b->purpose != purpose || b->per != per || b->period != period)
+            continue;
+        if (b->names[0] == '\0')
+            for_all = b;
+        else if (list_names(b->names, name))
+            return b;
+    }
+    return for_all;
+}
+
+/* ---- the whole ---- */
+
+static const char *head_fault(const struct policy *p) {
+    if (!name_is_good(p->name))
+        return "name";
+    if (p->count > POLICY_RULES)
+        return "rules";
+    if (p->budget_count > POLICY_BUDGETS)
+        return "budgets";
+    return p->opt_outs_days > POLICY_OPT_OUTS_DAYS ? "opt-outs-max-age-days" : NULL;
+}
+
+int policy_check(const struct policy *p, struct policy_fault *ret) {
+    struct policy_fault f = {.index = SIZE_MAX, .field = head_fault(p)};
+    for (size_t i = 0; f.field == NULL && i < p->count; i++)
+        f = (struct policy_fault){.index = i, .field = fault_among(p, i)};
+    for (size_t i = 0; f.field == NULL && i < p->budget_count; i++)
+        f = (struct policy_fault){.in_budget = true, .index = i, .field = budget_fault_among(p, i)};
+    if (f.field == NULL)
         return VAULT_OK;
-    *ret_rule = i;
-    *ret_field = fault;
+    *ret = f;
     return VAULT_E_FORMAT;
 }

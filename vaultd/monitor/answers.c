@@ -126,7 +126,7 @@ static const char *title_of(unsigned status) {
     case 413: return "Content too large";
     case 422: return "Content does not match its digest";
     case 423: return "Sealed";
-    case 429: return "Too many requests";
+    case 429: return "Over quota";
     case 500: return "Integrity failure";
     case 507: return "No space";
     default: return "Not available";
@@ -168,7 +168,8 @@ json_t *json_told(const struct decision *d) {
 
 void answer_denied(struct monitor *m, struct worker *w, const struct message *request, uint64_t seq,
                    const uint8_t *request_id, const struct decision *d) {
-    answer_json(m, w, request, 403, seq, request_id, problem_json(403, json_told(d)));
+    unsigned status = d->over_budget ? 429 : 403;
+    answer_json(m, w, request, status, seq, request_id, problem_json(status, json_told(d)));
 }
 
 void answer_done(struct monitor *m, struct worker *w, const struct message *request) {

@@ -77,6 +77,7 @@ struct grant {
     struct purpose purpose;
     uint32_t chunks;
     uint8_t blob[ID_SIZE];
+    uint64_t expected;    /* that its request was decided for: more is decided anew */
     uint64_t handed_out;  /* plaintext bytes of the manifest pages given, each time counted: the upper bound */
     bool ended_in_batch;  /* ENDING, and not yet durable: a dropped batch makes it live again */
     uint64_t decided_at;  /* loop_now_ms of its last decision */
@@ -85,6 +86,13 @@ struct grant {
     bool durable;         /* it was in a batch that became durable */
     bool closed_in_batch; /* its closing record waits to be durable; then it is gone */
     struct grant *next;
+};
+
+/* How far what is over has been removed from the budgets' counts (access/budgets.h). */
+struct budgets {
+    uint32_t looked_on; /* days since 1970-01-01: nothing is left of periods that were over then */
+    uint8_t cursor[INDEX_KEY_MAX];
+    size_t cursor_size;
 };
 
 /* A change whose answer waits until the grants that it ended are gone; that of sealing, until the keys are too, and
@@ -328,6 +336,7 @@ struct monitor {
     struct scrub scrub;
     struct denials denials;
     struct failures failures;
+    struct budgets budgets;
 
     struct standings *standings; /* what patients have said (registers/standings.h); NULL: nothing is kept */
 
@@ -562,8 +571,15 @@ struct inquiry {
     struct ethics_value ethics;
     struct consent document; /* of the consent in force, as the decision sees it */
     bool subject_known, file_known, has_consent;
+    uint64_t expected; /* plaintext bytes of the pages that the wanted extent needs */
     struct question question; /* as it was asked; it points into this, and to what the asking was given */
     struct decision decision;
+};
+
+/* Which bytes of a file are asked for. */
+struct extent {
+    enum open_extent kind;
+    uint64_t from, to;
 };
 
 /* Gathers and decides. The file is looked up by id or name unless `dataset` is given (a deposit: the file to be). Where
@@ -574,6 +590,7 @@ struct inquiry_wanted {
     const struct purpose *purpose;
     const uint8_t *file; /* ID_SIZE or NULL */
     const char *subject, *name;
+    const struct extent *extent; /* what is to be read of the file that is opened; NULL: nothing new */
     bool is_deposit, subject_only;
     const char *dataset, *tags; /* of a deposit */
 };
@@ -601,6 +618,9 @@ void grant_drop(struct monitor *m, struct grant *g);
 /* Appends the closing record and removes the durable form. Faults of the index. */
 int grant_close(struct monitor *m, struct grant *g, const char *outcome, uint64_t bytes, uint32_t ranges,
                 uint8_t status, const char *detail);
+/* Asked for more than its request was decided for (grant->expected): decided again, and ended where that is no longer
+ * permitted. Faults of the index. */
+int grant_decide_more(struct monitor *m, struct grant *g, bool *ret_permitted);
 /* Whether what was granted would be granted now, under this policy. Faults of the index. */
 int grant_is_permitted(struct monitor *m, const struct grant *g, const struct policy *p, bool *ret_permitted);
 /* Which grants a change can touch; NULL: any. */
@@ -782,6 +802,7 @@ request_handler answer_service_add, answer_service_list, answer_service_show, an
 request_handler answer_project_add, answer_project_list, answer_project_close;
 request_handler answer_ethics_add, answer_ethics_list, answer_ethics_revoke;
 request_handler answer_policy_load, answer_policy_show, answer_policy_replay;
+request_handler answer_budget_list;
 request_handler answer_review_list, answer_review_close;
 request_handler answer_key_list, answer_key_rotate, answer_key_jobs, answer_scrub, answer_scrub_show;
 request_handler answer_job_pause, answer_job_resume, answer_job_rate;

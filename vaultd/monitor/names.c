@@ -79,26 +79,34 @@ unsigned dataset_hashes(const struct monitor *m, const char *dataset, uint8_t re
     return next == NULL ? 1 : 2;
 }
 
-static enum naming stage_of(enum index_db db) {
+/* When the entries of a database move. */
+struct stages {
+    enum naming first, last;
+};
+
+static struct stages stages_of(enum index_db db) {
     switch (db) {
-    case DB_SUBJECTS: return NAMING_SUBJECTS;
-    case DB_SERVICES: return NAMING_SERVICES;
-    case DB_PROJECTS: return NAMING_PROJECTS;
-    case DB_ETHICS: return NAMING_ETHICS;
-    default: return NAMING_NONE;
+    case DB_SUBJECTS: return (struct stages){NAMING_SUBJECTS, NAMING_SUBJECTS};
+    case DB_SERVICES: return (struct stages){NAMING_SERVICES, NAMING_SERVICES};
+    case DB_PROJECTS: return (struct stages){NAMING_PROJECTS, NAMING_PROJECTS};
+    case DB_ETHICS: return (struct stages){NAMING_ETHICS, NAMING_ETHICS};
+    case DB_BUDGETS: return (struct stages){NAMING_SERVICES, NAMING_PROJECTS};
+    default: return (struct stages){NAMING_NONE, NAMING_NONE};
     }
 }
 
 /* The key that all are under; while they move, also how far that has got. */
 uint64_t names_moves(const struct monitor *m, enum index_db db) {
-    enum naming stage = stage_of(db);
-    uint32_t generation = m->meta.name_key + (stage < m->meta.naming ? 1 : 0);
-    uint8_t said[4 + HASH_SIZE] = {0}, hash[HASH_SIZE];
-    if (stage == NAMING_NONE)
+    struct stages s = stages_of(db);
+    uint32_t generation = m->meta.name_key + (s.last < m->meta.naming ? 1 : 0);
+    uint8_t said[4 + 1 + HASH_SIZE] = {0}, hash[HASH_SIZE];
+    if (s.first == NAMING_NONE)
         return 0;
     put_be32(said, generation);
-    if (stage == m->meta.naming)
-        copy_bytes(said + 4, HASH_SIZE, m->meta.named, HASH_SIZE);
+    if (s.first <= m->meta.naming && m->meta.naming <= s.last) {
+        said[4] = m->meta.naming;
+        copy_bytes(said + 5, HASH_SIZE, m->meta.named, HASH_SIZE);
+    }
     crypto_generichash(hash, sizeof(hash), said, sizeof(said), NULL, 0);
     return get_be64(hash);
 }

@@ -5,6 +5,7 @@
 
 #include "vaultd/monitor/opening/opening.h"
 #include "pending.h"
+#include "vaultd/monitor/access/budgets.h"
 #include "vaultd/monitor/care/failures.h"
 #include "vaultd/monitor/keys/age.h"
 #include "vaultd/monitor/registers/anchors.h"
@@ -224,7 +225,7 @@ int monitor_start(struct monitor *m) {
 /* The work that nobody waits for. */
 static void go_on(struct monitor *m, bool *more) {
     static int (*const steps[])(struct monitor *, bool *) = {jobs_step,     rekey_step,  removal_step, scrub_step,
-                                                             failures_step, backup_step, anchors_step};
+                                                             failures_step, backup_step, anchors_step, budgets_step};
     if (m->space.state == SPACE_NONE)
         return;
     int result = m->unsettled && m->seal == SEAL_UNSEALED ? uploads_settle(m) : VAULT_OK;

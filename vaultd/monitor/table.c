@@ -71,6 +71,7 @@ static const struct entry table[] = {
     {MSG_policy_load, UNSEALED, RECORD, OPERATOR, answer_policy_load},
     {MSG_policy_show, UNSEALED, RECORD, OPERATOR | AUDITOR | REGISTRAR, answer_policy_show},
     {MSG_policy_replay, UNSEALED, RECORD, AUDITOR, answer_policy_replay},
+    {MSG_budget_list, UNSEALED, RECORD, OPERATOR | AUDITOR, answer_budget_list},
     {MSG_review_list, UNSEALED, RECORD, AUDITOR, answer_review_list},
     {MSG_review_close, UNSEALED, RECORD, AUDITOR, answer_review_close},
     {MSG_key_list, UNSEALED, RECORD, CUSTODIAN | AUDITOR, answer_key_list},

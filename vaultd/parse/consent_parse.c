@@ -70,20 +70,28 @@ static int get_recontact(struct parse *p, const json_t *value) {
 }
 
 /* A date stands for its first moment. A number that would mean "never" must not come of one. */
-static int get_expires(struct parse *p, const json_t *value) {
+static int get_day(struct parse *p, const char *member, const json_t *value, uint64_t *ret) {
     char date[11];
     int64_t seconds;
     if (json_is_null(value))
         return VAULT_OK;
-    int result = get_text(p, "expires", value, date, sizeof(date) - 1);
+    int result = get_text(p, member, value, date, sizeof(date) - 1);
     if (result != VAULT_OK)
         return result;
     if (!date_parse(date, &seconds))
-        return REFUSE(p, "expires: not null or a date (YYYY-MM-DD)");
+        return REFUSE(p, "%s: not null or a date (YYYY-MM-DD)", member);
     if (seconds <= 0)
-        return REFUSE(p, "expires: before 1970-01-02");
-    p->consent.expires = (uint64_t)seconds;
+        return REFUSE(p, "%s: before 1970-01-02", member);
+    *ret = (uint64_t)seconds;
     return VAULT_OK;
+}
+
+static int get_expires(struct parse *p, const json_t *value) {
+    return get_day(p, "expires", value, &p->consent.expires);
+}
+
+static int get_custody(struct parse *p, const json_t *value) {
+    return get_day(p, "custody_until", value, &p->consent.custody_until);
 }
 
 static int get_treatment(struct parse *p, const json_t *value) {
@@ -229,7 +237,7 @@ static int get_document(struct parse *p, const json_t *document) {
     static const struct member members[] = {
         {"subject", true, get_subject},      {"signed", true, get_signed},    {"form", true, get_form},
         {"evidence", false, get_evidence},   {"permits", true, get_permits},  {"findings", false, get_findings},
-        {"recontact", false, get_recontact}, {"expires", false, get_expires}, {NULL, false, NULL}};
+        {"recontact", false, get_recontact}, {"expires", false, get_expires}, {"custody_until", false, get_custody}, {NULL, false, NULL}};
     const char *field;
     if (!json_is_object(document))
         return REFUSE(p, "not a JSON object");

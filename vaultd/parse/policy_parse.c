@@ -66,11 +66,11 @@ static int need_all(const struct yaml_node *map, const char *const *keys, char *
     return result;
 }
 
-static int get_effect(const struct yaml_node *rule, struct policy_rule *r, char *problem) {
-    unsigned effect = 0;
-    int result = yaml_get_name(yaml_member(rule, "effect"), effect_from_name, &effect, problem);
+static int get_u8_name(const struct yaml_node *map, const char *key, yaml_find *find, uint8_t *ret, char *problem) {
+    unsigned value = 0;
+    int result = yaml_get_name(yaml_member(map, key), find, &value, problem);
     if (result == VAULT_OK)
-        r->effect = (uint8_t)effect;
+        *ret = (uint8_t)value;
     return result;
 }
 
@@ -115,12 +115,88 @@ static int get_rule(const struct yaml_node *rule, struct policy_rule *r, char *p
     if (result == VAULT_OK)
         result = need_all(rule, needed, problem);
     if (result == VAULT_OK)
-        result = get_effect(rule, r, problem);
+        result = get_u8_name(rule, "effect", effect_from_name, &r->effect, problem);
     if (result == VAULT_OK)
         result = get_texts(rule, r, problem);
     if (result == VAULT_OK)
         result = get_masks(rule, r, problem);
     return result == VAULT_OK ? get_days(rule, r, problem) : result;
+}
+
+/* A list of names, as one with commas. */
+static int get_names_if(const struct yaml_node *map, const char *key, char *to, size_t size, char *problem) {
+    const struct yaml_node *list = yaml_member(map, key);
+    struct writer w = writer_of(to, size - 1);
+    if (list == NULL)
+        return VAULT_OK;
+    int result = yaml_need_list(list, problem);
+    if (result == VAULT_OK && yaml_count(list) == 0)
+        return yaml_refuse(list, problem, "'%s': empty", key);
+    for (const struct yaml_node *item = yaml_first(list); item != NULL && result == VAULT_OK; item = yaml_next(item)) {
+        const char *text;
+        result = yaml_get_string(item, NAME_MAX_SIZE, &text, problem);
+        if (result == VAULT_OK && !name_is_good(text))
+            result = yaml_refuse(item, problem, "'%s': 1 to 128 characters of [A-Za-z0-9._:@-]", key);
+        if (result != VAULT_OK)
+            return result;
+        if (w.used > 0)
+            write_u8(&w, ',');
+        write_bytes(&w, text, strlen(text));
+    }
+    if (w.bad)
+        return yaml_refuse(list, problem, "'%s': more than %zu bytes", key, size - 1);
+    to[w.used] = '\0';
+    return result;
+}
+
+static int get_most_if(const struct yaml_node *map, const char *key, uint64_t *ret, char *problem) {
+    const struct yaml_node *node = yaml_member(map, key);
+    return node == NULL ? VAULT_OK : yaml_get_u64(node, 1, BUDGET_MOST, ret, problem);
+}
+
+static int get_budget_texts(const struct yaml_node *map, struct policy_budget *b, char *problem) {
+    int result = get_text_if(map, "id", b->id, sizeof(b->id), problem);
+    if (result == VAULT_OK)
+        result = get_text_if(map, "text", b->text, sizeof(b->text), problem);
+    if (result == VAULT_OK)
+        result = get_text_if(map, "source", b->source, sizeof(b->source), problem);
+    return result == VAULT_OK ? get_names_if(map, "names", b->names, sizeof(b->names), problem) : result;
+}
+
+static int get_mosts(const struct yaml_node *map, struct policy_budget *b, char *problem) {
+    int result = get_most_if(map, "bytes", &b->bytes, problem);
+    if (result == VAULT_OK)
+        result = get_most_if(map, "files", &b->files, problem);
+    return result == VAULT_OK ? get_most_if(map, "subjects", &b->subjects, problem) : result;
+}
+
+static int get_budget(const struct yaml_node *map, struct policy_budget *b, char *problem) {
+    static const char *const known[] = {"id",    "text",  "source",   "purpose", "per", "period",
+                                        "bytes", "files", "subjects", "names",   NULL};
+    static const char *const needed[] = {"id", "text", "purpose", "per", "period", NULL};
+    int result = yaml_need_map(map, known, problem);
+    if (result == VAULT_OK)
+        result = need_all(map, needed, problem);
+    if (result == VAULT_OK)
+        result = get_budget_texts(map, b, problem);
+    if (result == VAULT_OK)
+        result = get_u8_name(map, "purpose", purpose_or_none, &b->purpose, problem);
+    if (result == VAULT_OK)
+        result = get_u8_name(map, "per", budget_per_from_name, &b->per, problem);
+    if (result == VAULT_OK)
+        result = get_u8_name(map, "period", budget_period_from_name, &b->period, problem);
+    return result == VAULT_OK ? get_mosts(map, b, problem) : result;
+}
+
+static int get_budgets(const struct yaml_node *list, struct policy *p, char *problem) {
+    int result = list == NULL ? VAULT_OK : yaml_need_list(list, problem);
+    if (result != VAULT_OK || list == NULL)
+        return result;
+    if (yaml_count(list) > POLICY_BUDGETS)
+        return yaml_refuse(list, problem, "more than %d budgets", POLICY_BUDGETS);
+    for (const struct yaml_node *map = yaml_first(list); map != NULL && result == VAULT_OK; map = yaml_next(map))
+        result = get_budget(map, &p->budgets[p->budget_count++], problem);
+    return result;
 }
 
 static int get_rules(const struct yaml_node *list, struct policy *p, char *problem) {
@@ -144,15 +220,20 @@ static const char *demand_on(const char *field) {
         const char *field, *demand;
     } demands[] = {
         {"name", "1 to 128 characters of [A-Za-z0-9._:@-]"},
-        {"id", "1 to 64 characters of [a-z0-9-], used once"},
+        {"id", "1 to 64 characters of [a-z0-9-], used once among rules and budgets"},
         {"actions", "not administer, and at most 12 rules for the same action, purpose and dataset"},
         {"conditions",
          "a permit may ask for consent-treatment, consent-research, project-open, approval-valid and break-glass, "
-         "a forbid for the others only, and not for findings-limited, and for findings-refused and no-recontact only "
-         "about read, list and metadata"},
+         "a forbid for the others only, and not for findings-limited, and for findings-refused, no-recontact and "
+         "custody-over only about read, list and metadata"},
         {"dataset", "1 to 128 characters of [A-Za-z0-9._:@-]"},
         {"tag", "1 to 64 characters of [A-Za-z0-9._:@-]"},
         {"until", "a day after 'from'"},
+        {"purpose", "treatment or research"},
+        {"per", "project goes with research only"},
+        {"period", "another budget for all has the same purpose, per and period"},
+        {"names", "a name comes twice, here or in another budget of the same purpose, per and period"},
+        {"bytes", "a budget bounds bytes, files or subjects"},
         {"obligation", "1 to 64 characters of [a-z0-9-], with effect oblige only, at most 8 different ones"},
     };
     for (size_t i = 0; i < sizeof(demands) / sizeof(demands[0]); i++)
@@ -163,16 +244,16 @@ static const char *demand_on(const char *field) {
 
 /* Checks the whole, and finds the place in the document of what is wrong with it. */
 static int check_policy(const struct yaml_node *root, const struct policy *p, char *problem) {
-    size_t i;
-    const char *field;
-    if (policy_check(p, &i, &field) == VAULT_OK)
+    struct policy_fault f;
+    if (policy_check(p, &f) == VAULT_OK)
         return VAULT_OK;
     const struct yaml_node *at = root;
-    if (i != SIZE_MAX)
-        for (at = yaml_first(yaml_member(root, "rules")); i > 0; i--)
-            at = yaml_next(at);
-    const struct yaml_node *member = yaml_member(at, field);
-    return yaml_refuse(member == NULL ? at : member, problem, "'%s': %s", field, demand_on(field));
+    if (f.index != SIZE_MAX)
+        at = yaml_first(yaml_member(root, f.in_budget ? "budgets" : "rules"));
+    for (size_t i = 0; f.index != SIZE_MAX && i < f.index; i++)
+        at = yaml_next(at);
+    const struct yaml_node *member = yaml_member(at, f.field);
+    return yaml_refuse(member == NULL ? at : member, problem, "'%s': %s", f.field, demand_on(f.field));
 }
 
 static int get_opt_outs_days(const struct yaml_node *root, struct policy *p, char *problem) {
@@ -184,7 +265,7 @@ static int get_opt_outs_days(const struct yaml_node *root, struct policy *p, cha
 }
 
 static int get_policy(const struct yaml_node *root, struct policy *p, char *problem) {
-    static const char *const known[] = {"version", "name", "opt-outs-max-age-days", "rules", NULL};
+    static const char *const known[] = {"version", "name", "opt-outs-max-age-days", "rules", "budgets", NULL};
     static const char *const needed[] = {"version", "name", "rules", NULL};
     uint64_t version;
     int result = yaml_need_map(root, known, problem);
@@ -198,6 +279,8 @@ static int get_policy(const struct yaml_node *root, struct policy *p, char *prob
         result = get_opt_outs_days(root, p, problem);
     if (result == VAULT_OK)
         result = get_rules(yaml_member(root, "rules"), p, problem);
+    if (result == VAULT_OK)
+        result = get_budgets(yaml_member(root, "budgets"), p, problem);
     if (result == VAULT_OK)
         result = check_policy(root, p, problem);
     return result;

@@ -60,9 +60,9 @@ static int find_grant(struct exchange *x, const struct range *range, struct gran
     if (*ret != NULL)
         return VAULT_OK;
     if (range->kind != RANGE_NONE) {
-        question->ranged = 1;
+        question->extent = range->kind == RANGE_LAST ? EXTENT_LAST : EXTENT_SPAN;
         question->from = range->kind == RANGE_LAST ? 0 : range->from;
-        question->to = range->kind == RANGE_LAST ? INT64_MAX : range->to;
+        question->to = range->to;
     }
     return ask_open(w, text, ret);
 }

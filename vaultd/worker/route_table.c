@@ -128,6 +128,9 @@ static const struct member restore_confirm[] = {
     STR(msg_restore_confirm, FROM_BODY, "statement", MEMBER_TEXT, MUST, statement),
     STR(msg_restore_confirm, FROM_BODY, "checkpoint", MEMBER_TEXT, 0, checkpoint),
 };
+static const struct member budget_list[] = {
+    STR(msg_budget_list, FROM_QUERY, "cursor", MEMBER_TEXT, 0, cursor),
+};
 static const struct member review_list[] = {
     STR(msg_review_list, FROM_QUERY, "cursor", MEMBER_TEXT, 0, cursor),
 };
@@ -238,6 +241,7 @@ const struct route routes[] = {
 
     {"GET", "/v1/policy", serve_relay, MSG_policy_show, BODY_NONE, NO_MEMBERS},
     {"PUT", "/v1/policy", serve_policy, MSG_policy_load, BODY_RAW, NO_MEMBERS},
+    {"GET", "/v1/budgets", serve_relay, MSG_budget_list, BODY_NONE, MEMBERS(budget_list)},
     {"GET", "/v1/reviews", serve_relay, MSG_review_list, BODY_NONE, MEMBERS(review_list)},
     {"POST", "/v1/reviews/{record}/close", serve_relay, MSG_review_close, BODY_JSON, MEMBERS(review_close)},
     {"GET", "/v1/decisions/{seq}", serve_relay, MSG_policy_replay, BODY_NONE, MEMBERS(policy_replay)},

@@ -15,12 +15,13 @@
 #define FIELDS_done(F, R) F(R, U8, unused, 0)
 
 enum open_action { OPEN_READ = 1, OPEN_HEAD = 2 };
+enum open_extent { EXTENT_ALL = 0, EXTENT_SPAN = 1 /* from to to */, EXTENT_LAST = 2 /* `to` bytes from the end */ };
 
 /* Answer: grant, once the decision is durable. */
 #define FIELDS_open(F, R)                                                                                              \
     F(R, U8, action, 0) /* [c] enum open_action; OPEN_HEAD gives a grant without key and pages */                      \
     FIELDS_file_part(F, R) FIELDS_purpose_part(F, R)                                                                   \
-        F(R, U8, ranged, 0)                 /* [c] a range was asked for; for the record only */                       \
+        F(R, U8, extent, 0)                 /* [c] enum open_extent: what is asked for first */                        \
         F(R, U64, from, 0) F(R, U64, to, 0) /* last byte, inclusive */                                                 \
         F(R, FIXED, closing, ID_SIZE)       /* where this is granted, a grant whose place it takes; zero: none */      \
         F(R, U64, closing_bytes, 0)         /* [w] of that one as in grant_close, its outcome being GRANT_DONE */      \

@@ -81,6 +81,7 @@ enum { OPT_OUTS = 32 };
 #define FIELDS_policy_load(F, R) F(R, BYTES, policy, BLOCK_MAX)
 #define FIELDS_policy_show(F, R) FIELDS_nothing(F, R)
 #define FIELDS_policy_replay(F, R) F(R, U64, seq, 0) /* of the record that holds the decision */
+#define FIELDS_budget_list(F, R) FIELDS_cursor_part(F, R)
 #define FIELDS_review_list(F, R) FIELDS_cursor_part(F, R)
 #define FIELDS_review_close(F, R)                                                                                      \
     F(R, U64, seq, 0)    /* of the record in which glass was broken */                                                 \
@@ -191,6 +192,7 @@ enum { OPT_OUTS = 32 };
     M(policy_replay, 0x0555, 0)                                                                                        \
     M(review_list, 0x0556, 0)                                                                                          \
     M(review_close, 0x0557, 0)                                                                                         \
+    M(budget_list, 0x0558, 0)                                                                                          \
     M(key_list, 0x0518, 0)                                                                                             \
     M(key_rotate, 0x0519, 0)                                                                                           \
     M(key_jobs, 0x051a, 0)                                                                                             \

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "budgets.h"
 #include "vaultd/monitor/care/failures.h"
 #include "vaultd/monitor/keys/subject_keys.h"
 #include "vault/log.h"
@@ -26,9 +27,11 @@ static int record_open(struct request *q, const struct inquiry *i, const char *p
     bool permitted = i->decision.verdict == VERDICT_PERMIT;
     bool reads = o->action == OPEN_READ;
     char range[64] = "";
-    if (o->ranged)
+    if (o->extent == EXTENT_SPAN)
         (void)format_string(range, sizeof(range), "range %llu-%llu", (unsigned long long)o->from,
                             (unsigned long long)o->to);
+    else if (o->extent == EXTENT_LAST)
+        (void)format_string(range, sizeof(range), "last %llu bytes", (unsigned long long)o->to);
     struct event e = {.name = reads ? "read" : "metadata",
                       .outcome = permitted ? "permitted" : "denied",
                       .asker = &q->asker,
@@ -42,7 +45,9 @@ static int record_open(struct request *q, const struct inquiry *i, const char *p
                       .consent = i->has_consent ? i->consent.version : 0,
                       .detail = range,
                       .state = permitted && reads ? REQUEST_RUNNING : REQUEST_ENDED,
-                      .status = permitted ? 0 : 3};
+                      .status = permitted                 ? 0
+                                : i->decision.over_budget ? 1
+                                                          : 3};
     return journal(q->monitor, &e, ret_seq);
 }
 
@@ -59,7 +64,9 @@ static void describe(struct msg_grant *g, const struct request *q, const struct 
 
 static int remember(struct request *q, const struct inquiry *i, const struct purpose *p, const char *purpose,
                     const struct blob_value *blob, struct msg_grant *message) {
-    struct grant g = {.worker = q->worker->number, .purpose = *p, .chunks = blob->chunks};
+    struct grant g = {
+        .worker = q->worker->number, .purpose = *p, .chunks = blob->chunks, .expected = i->expected};
+    struct spender s = {.purpose = p, .service = q->asker.name};
     randombytes_buf(g.id, sizeof(g.id));
     COPY_ARRAY(message->grant, g.id);
     COPY_ARRAY(g.blob, i->file.blob);
@@ -68,8 +75,11 @@ static int remember(struct request *q, const struct inquiry *i, const struct pur
     copy_string(g.value.subject, sizeof(g.value.subject), i->file.subject);
     copy_string(g.value.service, sizeof(g.value.service), q->asker.name);
     copy_string(g.value.purpose, sizeof(g.value.purpose), purpose);
+    g.value.kind = p->purpose;
+    copy_string(g.value.project, sizeof(g.value.project), p->project);
     g.value.size = i->file.size;
-    return grant_add(q->monitor, &g);
+    int result = budgets_count(q->monitor, &s, i->file.file, i->subject.id);
+    return result == VAULT_OK ? grant_add(q->monitor, &g) : result;
 }
 
 /* The closing record of a grant that is live, as its worker tells what became of it. */
@@ -162,9 +172,11 @@ int answer_open(struct request *q) {
     uint64_t seq = NO_SEQ;
     PURPOSE_OF(o, &purpose);
     if (purpose_check(&purpose) != VAULT_OK || !purpose_text(&purpose, text, sizeof(text)) ||
-        (o->action != OPEN_READ && o->action != OPEN_HEAD))
+        (o->action != OPEN_READ && o->action != OPEN_HEAD) || o->extent > EXTENT_LAST)
         return refuse(q, "open", NULL, 400, "purpose-malformed", "The purpose is malformed.");
+    struct extent extent = {.kind = (enum open_extent)o->extent, .from = o->from, .to = o->to};
     struct inquiry_wanted wanted = {.asker = &q->asker,
+                                    .extent = &extent,
                                     .action = o->action == OPEN_READ ? ACTION_READ : ACTION_METADATA,
                                     .purpose = &purpose,
                                     .file = o->file,
@@ -208,6 +220,22 @@ static int page_load(struct monitor *m, const struct grant *g, uint32_t number, 
     return result == VAULT_NOT_FOUND || result == VAULT_E_FORMAT ? VAULT_E_DAMAGED : result;
 }
 
+/* A grant that goes beyond what it was decided for is decided again, before it gets more. */
+static int admit_page(struct request *q, struct grant *g, const struct manifest_page *page, bool *ret_permitted) {
+    uint64_t sum = g->handed_out;
+    for (size_t n = 0; n < page->count; n++)
+        sum += object_plain(page->chunks[n].length);
+    *ret_permitted = true;
+    if (sum > g->expected) {
+        g->expected = sum;
+        int result = grant_decide_more(q->monitor, g, ret_permitted);
+        if (result != VAULT_OK || !*ret_permitted)
+            return result;
+    }
+    g->handed_out = sum;
+    return VAULT_OK;
+}
+
 int answer_page_get(struct request *q) {
     static struct page_value value;
     static struct manifest_page page;
@@ -218,9 +246,15 @@ int answer_page_get(struct request *q) {
         return refuse(q, "page_get", NULL, 403, "not-granted", "Nothing of this kind was granted on this connection.");
     q->subject = g->value.subject;
     q->file = g->value.file;
+    bool permitted = false;
     int result = page_load(m, g, number, &value, &page);
+    if (result == VAULT_OK)
+        result = admit_page(q, g, &page, &permitted);
     if (result != VAULT_OK)
         return result;
+    if (!permitted)
+        return refuse(q, "page_get", g->value.subject, 403, "no-longer-permitted",
+                      "More was asked for than is permitted now.");
     struct message *reply = malloc(sizeof(*reply));
     if (reply == NULL)
         return VAULT_E_MEMORY;
@@ -229,8 +263,6 @@ int answer_page_get(struct request *q) {
     reply->page.chunks_size = value.chunks_size;
     copy_bytes(reply->page.chunks, sizeof(reply->page.chunks), value.chunks, value.chunks_size);
     add_tokens(q, &page, &reply->page);
-    for (size_t n = 0; n < page.count; n++)
-        g->handed_out += object_plain(page.chunks[n].length);
     reply_now(m, q->worker, reply);
     free(reply);
     return VAULT_OK;

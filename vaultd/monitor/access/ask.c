@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "vaultd/monitor/monitor.h"
+#include "budgets.h"
 #include "vault/result.h"
 
 /* 0 for what is there and what is not; only faults pass. */
@@ -109,6 +109,17 @@ static int look_up_approval(struct monitor *m, const struct inquiry_wanted *want
     return result;
 }
 
+/* What was read under the policy's budgets, this read with it. Where its file or subject is not there it is denied for
+ * that, and no budget is asked. */
+static int look_up_use(struct monitor *m, const struct inquiry_wanted *wanted, struct inquiry *i, struct question *q) {
+    struct spender s = {.purpose = wanted->purpose, .service = wanted->asker->name};
+    if (wanted->action != ACTION_READ || !i->subject_known || !q->file.known)
+        return VAULT_OK;
+    if (wanted->extent != NULL)
+        i->expected = bytes_expected(i->file.size, wanted->extent);
+    return budgets_use(m, &s, i->file_known ? i->file.file : NULL, i->subject.id, i->expected, q->use);
+}
+
 const struct policy *policy_in_force(const struct monitor *m) {
     return m->has_policy ? &m->policy : NULL;
 }
@@ -134,6 +145,8 @@ int inquire(struct monitor *m, const struct inquiry_wanted *wanted, struct inqui
         result = look_up_project(m, wanted, ret, &q);
     if (result == VAULT_OK)
         result = look_up_approval(m, wanted, ret, &q);
+    if (result == VAULT_OK)
+        result = look_up_use(m, wanted, ret, &q);
     if (result == VAULT_OK)
         decide(&q, &ret->decision);
     ret->question = q;

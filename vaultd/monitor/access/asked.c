@@ -64,6 +64,20 @@ static void add_text(json_t *to, const char *name, const char *text) {
         json_object_set_new(to, name, json_string(text));
 }
 
+/* Where something was counted. */
+static json_t *use_json(const struct question *q) {
+    json_t *list = json_array();
+    for (unsigned i = 0; i < PER_COUNT * PERIOD_COUNT; i++) {
+        const struct use *u = &q->use[i / PERIOD_COUNT][i % PERIOD_COUNT];
+        if (u->bytes != 0 || u->files != 0 || u->subjects != 0)
+            json_array_append_new(
+                list, json_pack("{s:s, s:s, s:I, s:I, s:I}", "per", budget_per_name(i / PERIOD_COUNT), "period",
+                                budget_period_name(i % PERIOD_COUNT), "bytes", (json_int_t)u->bytes, "files",
+                                (json_int_t)u->files, "subjects", (json_int_t)u->subjects));
+    }
+    return list;
+}
+
 json_t *asked_json(const struct monitor *m, const struct question *q) {
     json_t *asked = json_object();
     for (size_t i = 0; i < MEMBERS; i++)
@@ -79,6 +93,10 @@ json_t *asked_json(const struct monitor *m, const struct question *q) {
     add_text(asked, "disease", q->purpose->disease);
     add_text(asked, "dataset", q->file.dataset);
     add_text(asked, "tags", q->file.tags);
+    json_t *use = use_json(q);
+    if (json_array_size(use) > 0)
+        json_object_set(asked, "use", use);
+    json_decref(use);
     if (q->diseases != NULL)
         json_object_set_new(asked, "diseases", json_hex(m->disease_table.hash, HASH_SIZE));
     return asked;
@@ -104,12 +122,30 @@ static bool take_purpose(const json_t *asked, struct purpose *ret) {
     return purpose_check(ret) == VAULT_OK;
 }
 
+static uint64_t count_of(const json_t *from, const char *name) {
+    return (uint64_t)json_integer_value(json_object_get(from, name));
+}
+
+static bool take_use(const json_t *asked, struct question *q) {
+    size_t i;
+    const json_t *u;
+    json_array_foreach(json_object_get(asked, "use"), i, u) {
+        int per = budget_per_from_name(text_of(u, "per")), period = budget_period_from_name(text_of(u, "period"));
+        if (per < 0 || period < 0)
+            return false;
+        q->use[per][period] = (struct use){
+            .bytes = count_of(u, "bytes"), .files = count_of(u, "files"), .subjects = count_of(u, "subjects")};
+    }
+    return true;
+}
+
 static bool take_question(const json_t *asked, struct replay *r) {
     int action = action_from_name(text_of(asked, "action"));
     struct question *q = &r->question;
     bool good = action >= 0 && take_purpose(asked, &r->purpose);
     for (size_t i = 0; i < MEMBERS && good; i++)
         good = set_number(q, &members[i], json_integer_value(json_object_get(asked, members[i].name)));
+    good = good && take_use(asked, q);
     q->action = (enum action)action;
     q->purpose = &r->purpose;
     q->service.name = text_of(asked, "service");

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "budgets.h"
 #include "vaultd/monitor/care/failures.h"
 #include "vaultd/monitor/keys/rekey.h"
 #include "vault/log.h"
@@ -76,7 +77,10 @@ int grant_close(struct monitor *m, struct grant *g, const char *outcome, uint64_
                       .detail = detail,
                       .state = REQUEST_ENDED,
                       .status = status};
+    struct spender s = {.purpose = &g->purpose, .service = g->value.service};
     int result = journal(m, &e, NULL);
+    if (result == VAULT_OK)
+        result = budgets_spend(m, &s, g->handed_out);
     if (result == VAULT_OK)
         result = index_delete(m->index, DB_GRANTS, g->id, ID_SIZE);
     return result == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : result;
@@ -149,6 +153,14 @@ static int decide_one(struct monitor *m, struct grant *g, const struct grant_fil
         if (ended != NULL)
             ++*ended;
     }
+    return result;
+}
+
+int grant_decide_more(struct monitor *m, struct grant *g, bool *ret_permitted) {
+    struct grant_filter filter = {.cause = "more was asked for than is permitted now"};
+    unsigned ended = 0;
+    int result = decide_one(m, g, &filter, &ended);
+    *ret_permitted = ended == 0;
     return result;
 }
 
@@ -339,6 +351,9 @@ int grants_recover(struct monitor *m) {
         result = size != ID_SIZE ? VAULT_E_DAMAGED
                                  : index_get_record(m->index, DB_GRANTS, key, size, &layout_grant_value, &g.value);
         copy_bytes(g.id, sizeof(g.id), key, ID_SIZE);
+        g.purpose.purpose = g.value.kind;
+        copy_string(g.purpose.project, sizeof(g.purpose.project), g.value.project);
+        g.handed_out = g.value.size;
         if (result == VAULT_OK)
             result = grant_close(m, &g, "interrupted", g.value.size, 0, 1,
                                  "the vault ended while it was read; bytes is the upper bound");

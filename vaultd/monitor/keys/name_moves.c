@@ -43,15 +43,15 @@ static int move_named(const struct move *v, enum index_db db, enum name_kind kin
     return move_entry(v, db, old, new, HASH_SIZE);
 }
 
-/* All whose keys begin with the hash of the subject. */
-static int move_all(const struct move *v, enum index_db db) {
+/* All whose keys begin with the hash of the owner. */
+static int move_all(const struct move *v, enum index_db db, enum name_kind kind) {
     uint8_t old[HASH_SIZE], key[INDEX_KEY_MAX], new[INDEX_KEY_MAX];
     size_t size = 0;
-    name_hash_under(v->from, NAME_SUBJECT, v->owner, NULL, old);
+    name_hash_under(v->from, kind, v->owner, NULL, old);
     int result = index_next(v->m->index, db, old, HASH_SIZE, NULL, 0, key, &size);
     while (result == VAULT_OK) {
         copy_bytes(new, sizeof(new), key, size);
-        name_hash_under(v->to, NAME_SUBJECT, v->owner, NULL, new);
+        name_hash_under(v->to, kind, v->owner, NULL, new);
         result = move_entry(v, db, key, new, size);
         if (result == VAULT_OK)
             result = index_next(v->m->index, db, old, HASH_SIZE, key, size, key, &size);
@@ -112,7 +112,7 @@ static int move_files(const struct move *v, const struct subject_value *s) {
     }
     if (result != VAULT_NOT_FOUND)
         return result;
-    return met == s->files ? move_all(v, DB_SUBJECT_FILES) : VAULT_E_DAMAGED;
+    return met == s->files ? move_all(v, DB_SUBJECT_FILES, NAME_SUBJECT) : VAULT_E_DAMAGED;
 }
 
 /* The wraps of its keys hold the hash, too. */
@@ -140,9 +140,9 @@ static int move_keys(const struct move *v) {
 static int move_subject(const struct move *v) {
     int result = move_keys(v);
     if (result == VAULT_OK)
-        result = move_all(v, DB_CONSENTS);
+        result = move_all(v, DB_CONSENTS, NAME_SUBJECT);
     if (result == VAULT_OK)
-        result = move_all(v, DB_SHREDS);
+        result = move_all(v, DB_SHREDS, NAME_SUBJECT);
     return result == VAULT_OK ? move_named(v, DB_CHAINS, NAME_CHAIN_SUBJECT, v->owner, NULL) : result;
 }
 
@@ -150,7 +150,9 @@ static int move_subject(const struct move *v) {
 
 static int move_service(const struct move *v) {
     int result = move_named(v, DB_SERVICES, NAME_SERVICE, v->owner, NULL);
-    return result == VAULT_OK ? move_named(v, DB_CHAINS, NAME_CHAIN_SERVICE, v->owner, NULL) : result;
+    if (result == VAULT_OK)
+        result = move_named(v, DB_CHAINS, NAME_CHAIN_SERVICE, v->owner, NULL);
+    return result == VAULT_OK ? move_all(v, DB_BUDGETS, NAME_SERVICE) : result;
 }
 
 static int move_local(const struct move *v) {
@@ -164,7 +166,9 @@ static int move_san(const struct move *v) {
 
 static int move_project(const struct move *v) {
     int result = move_named(v, DB_PROJECTS, NAME_PROJECT, v->owner, NULL);
-    return result == VAULT_OK ? move_named(v, DB_NAMES, NAME_PROJECT, v->owner, NULL) : result;
+    if (result == VAULT_OK)
+        result = move_named(v, DB_NAMES, NAME_PROJECT, v->owner, NULL);
+    return result == VAULT_OK ? move_all(v, DB_BUDGETS, NAME_PROJECT) : result;
 }
 
 static int move_ethics(const struct move *v) {

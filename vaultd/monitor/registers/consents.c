@@ -20,12 +20,13 @@ static json_t *terms_json(const struct consent_value *c) {
 
 static json_t *consent_json(const struct consent_value *c, uint32_t in_force) {
     const char *state = c->version != in_force ? "superseded" : c->withdrawn != 0 ? "withdrawn" : "in force";
-    return json_pack("{s:i, s:o, s:s, s:s, s:s, s:s, s:s?, s:{s:b, s:o, s:o*}, s:s, s:b, s:o}", "version",
+    return json_pack("{s:i, s:o, s:s, s:s, s:s, s:s, s:s?, s:{s:b, s:o, s:o*}, s:s, s:b, s:o, s:o}", "version",
                      (int)c->version, "recorded", json_time(c->recorded), "state", state, "subject", c->subject,
                      "signed", c->signed_on, "form", c->form, "evidence", c->evidence[0] == '\0' ? NULL : c->evidence,
                      "permits", "treatment", c->treatment != 0, "research", terms_json(c), "diseases",
                      c->diseases[0] == '\0' ? NULL : json_list(c->diseases), "findings", findings_name(c->findings),
-                     "recontact", c->recontact != 0, "expires", json_day(c->expires));
+                     "recontact", c->recontact != 0, "expires", json_day(c->expires), "custody_until",
+                     json_day(c->custody_until));
 }
 
 /* Stores the next version and makes it the one in force. */

@@ -22,10 +22,29 @@ static json_t *rule_json(const struct policy_rule *r) {
                      "obligation", r->obligation, "from", json_day(r->from), "until", json_day(r->until));
 }
 
+static json_t *most_json(uint64_t most) {
+    return most == 0 ? json_null() : json_integer((json_int_t)most);
+}
+
+static json_t *budget_json(const struct policy_budget *b) {
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "id", b->id, "text", b->text, "source",
+                     b->source, "purpose", purpose_name(b->purpose), "per", budget_per_name(b->per), "period",
+                     budget_period_name(b->period), "names", json_list(b->names), "bytes", most_json(b->bytes),
+                     "files", most_json(b->files), "subjects", most_json(b->subjects));
+}
+
+static json_t *budgets_json(const struct policy *p) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < p->budget_count; i++)
+        json_array_append_new(list, budget_json(&p->budgets[i]));
+    return list;
+}
+
 static json_t *summary_json(const struct policy *p, const struct policy_value *v) {
     json_t *days = p->opt_outs_days == 0 ? json_null() : json_integer(p->opt_outs_days);
-    return json_pack("{s:s, s:i, s:o, s:o, s:i}", "name", p->name, "version", (int)v->version, "hash",
-                     json_hex(v->hash, HASH_SIZE), "opt_outs_max_age_days", days, "rules", (int)p->count);
+    return json_pack("{s:s, s:i, s:o, s:o, s:i, s:o}", "name", p->name, "version", (int)v->version, "hash",
+                     json_hex(v->hash, HASH_SIZE), "opt_outs_max_age_days", days, "rules", (int)p->count, "budgets",
+                     budgets_json(p));
 }
 
 /* Stores the monitor's own encoding of it, as the next version, and puts it in force. */

@@ -6,7 +6,7 @@
 #include "vault/log.h"
 #include "vault/result.h"
 
-enum { KEY = 16, SMALLEST = 1024, TERM_OTHER = 63, SLICE_MS = 4, AT_ONCE = 64 };
+enum { KEY = 16, SMALLEST = 1024, TERM_OTHER = 63, SLICE_MS = 4, AT_ONCE = 64, DAY = 86400 };
 
 enum entry_state { UNUSED, STALE, KNOWN, GONE };
 enum said { IS_THERE = 1, OPTED_OUT_OF_RESEARCH = 2, CONSENTED = 4, TREATMENT = 8, RECONTACT = 16 };
@@ -17,6 +17,7 @@ struct standing {
     uint64_t terms;   /* bit n: DUO number n; TERM_OTHER: one beyond, of which nothing can be decided here */
     uint64_t expires; /* seconds since 1970; 0: never */
     char *diseases;   /* NULL: none; owned */
+    uint32_t custody; /* days since 1970-01-01: a custodian gave the consent, until then; 0: did not */
     uint8_t state, said, findings;
 };
 
@@ -103,6 +104,7 @@ static bool compress(const struct consent_value *c, struct standing *e) {
         e->terms |= UINT64_C(1) << (term < TERM_OTHER ? term : TERM_OTHER);
     }
     e->expires = c->expires;
+    e->custody = (uint32_t)(c->custody_until / DAY);
     e->findings = c->findings;
     e->said |= CONSENTED | (c->treatment != 0 ? TREATMENT : 0) | (c->recontact != 0 ? RECONTACT : 0);
     e->diseases = c->diseases[0] == '\0' ? NULL : strdup(c->diseases);
@@ -156,7 +158,8 @@ static int refresh(struct monitor *m, const uint8_t subject[HASH_SIZE], struct s
 
 /* But for which diseases it names. */
 static bool say_the_same(const struct standing *a, const struct standing *b) {
-    return a->terms == b->terms && a->expires == b->expires && a->said == b->said && a->findings == b->findings;
+    return a->terms == b->terms && a->expires == b->expires && a->custody == b->custody && a->said == b->said &&
+           a->findings == b->findings;
 }
 
 static bool are_same(const struct standing *a, const struct standing *b) {
@@ -339,6 +342,7 @@ static void decompress(const struct standing *e, struct consent *to) {
     to->recontact = (e->said & RECONTACT) != 0;
     to->findings = e->findings;
     to->expires = e->expires;
+    to->custody_until = (uint64_t)e->custody * DAY;
     copy_string(to->diseases, sizeof(to->diseases), e->diseases == NULL ? "" : e->diseases);
 }
 
@@ -408,6 +412,7 @@ void standings_each(const struct monitor *m, uint64_t time, standings_visit *vis
         if (e.state != KNOWN)
             continue;
         e.expires = e.expires != 0 && e.expires <= time;
+        e.custody = e.custody != 0 && (uint64_t)e.custody * DAY <= time;
         struct alike *a = find_alike(all, &e);
         if (a->count++ != 0)
             continue;

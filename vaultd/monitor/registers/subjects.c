@@ -1,4 +1,7 @@
 #include "opt_outs.h"
+
+#include <sodium.h>
+
 #include "vaultd/monitor/access/listing.h"
 #include "vaultd/monitor/keys/shreds.h"
 #include "vaultd/monitor/keys/subject_keys.h"
@@ -29,6 +32,7 @@ int answer_subject_add(struct request *q) {
     if (result != VAULT_NOT_FOUND)
         return result;
     s = (struct subject_value){.added = monitor_time(m), .opt_out = a->opt_out != 0};
+    randombytes_buf(s.id, sizeof(s.id));
     copy_string(s.subject, sizeof(s.subject), a->subject);
     m->meta.subjects++;
     result = subject_key_give(m, &s);
