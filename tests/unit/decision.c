@@ -607,6 +607,139 @@ static void research_needs_a_register_that_is_young_enough(void **state) {
     set_usual_policy(NULL);
 }
 
+static void research_needs_a_consent_that_is_not_outgrown(void **state) {
+    (void)state;
+    static const struct {
+        uint64_t until;
+        bool outgrown;
+    } cases[] = {{0, false}, {NOW + 1, false}, {NOW, true}, {1, true}};
+    struct world w;
+    struct decision d;
+    set_usual_policy(NULL);
+    (void)add_rule("ask-anew", EFFECT_OBLIGE, CONTENT, BIT(PURPOSE_TREATMENT), BIT(CONDITION_CUSTODY_OVER));
+    check_policy();
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        set_research(&w);
+        w.consent.custody_until = cases[i].until;
+        decide(&w.q, &d);
+        assert_int_equal(d.verdict, cases[i].outgrown ? VERDICT_DENY : VERDICT_PERMIT);
+        const struct reason *r = reason_of(&d, "consent-outgrown");
+        assert_int_equal(r != NULL, cases[i].outgrown);
+        assert_true(r == NULL || (r->concern == CONCERN_PATIENT && count_against(&d) == 1));
+        w.purpose = (struct purpose){.purpose = PURPOSE_TREATMENT}; /* nobody loses it on a birthday */
+        decide(&w.q, &d);
+        assert_int_equal(d.verdict, VERDICT_PERMIT);
+        assert_int_equal(reason_of(&d, "ask-anew") != NULL, cases[i].outgrown);
+        w.consent.expires = NOW; /* what has ended says nothing */
+        decide(&w.q, &d);
+        assert_null(reason_of(&d, "ask-anew"));
+    }
+    set_usual_policy(NULL);
+}
+
+static void set_budget(unsigned purpose, unsigned per, unsigned period, const char *names) {
+    policy.budget_count = 1;
+    policy.budgets[0] = (struct policy_budget){.id = "budget",
+                                               .text = "A budget of the test.",
+                                               .purpose = (uint8_t)purpose,
+                                               .per = (uint8_t)per,
+                                               .period = (uint8_t)period,
+                                               .bytes = 1000,
+                                               .files = 10,
+                                               .subjects = 5};
+    copy_string(policy.budgets[0].names, sizeof(policy.budgets[0].names), names);
+    check_policy();
+}
+
+static void assert_over_budget(const struct world *w, bool over) {
+    struct decision d;
+    decide(&w->q, &d);
+    assert_int_equal(d.verdict, over ? VERDICT_DENY : VERDICT_PERMIT);
+    assert_int_equal(d.over_budget, over);
+    const struct reason *r = reason_of(&d, "budget");
+    assert_int_equal(r != NULL, over);
+    assert_true(r == NULL || (r->concern == CONCERN_SELF && r->against && count_against(&d) == 1));
+}
+
+static void read_beyond_a_budget_is_denied(void **state) {
+    (void)state;
+    static const struct use uses[] = {{1000, 10, 5}, {1001, 10, 5}, {1000, 11, 5}, {1000, 10, 6}};
+    struct world w;
+    set_usual_policy(NULL);
+    for (unsigned per = 0; per < PER_COUNT; per++)
+        for (unsigned period = 0; period < PERIOD_COUNT; period++)
+            for (size_t i = 0; i < sizeof(uses) / sizeof(uses[0]); i++) {
+                set_budget(PURPOSE_RESEARCH, per, period, "");
+                set_research(&w);
+                w.q.use[per][period] = uses[i];
+                assert_over_budget(&w, i > 0);
+                policy.budgets[0].purpose = PURPOSE_TREATMENT; /* another's */
+                assert_over_budget(&w, false);
+                set_budget(PURPOSE_RESEARCH, per, period, "somebody");
+                assert_over_budget(&w, false);
+                set_budget(PURPOSE_RESEARCH, per, period, per == PER_PROJECT ? "x,P1" : "x,lab");
+                assert_over_budget(&w, i > 0);
+                w.q.action = ACTION_LIST;
+                assert_over_budget(&w, false);
+                w.q.action = ACTION_METADATA;
+                assert_over_budget(&w, false);
+            }
+    set_budget(PURPOSE_RESEARCH, PER_PROJECT, PERIOD_DAY, "");
+    policy.budgets[0].files = policy.budgets[0].subjects = 0; /* no bound */
+    set_research(&w);
+    w.q.use[PER_PROJECT][PERIOD_DAY] = (struct use){1000, 99, 99};
+    assert_over_budget(&w, false);
+    set_usual_policy(NULL);
+}
+
+/* Whoever is told of a budget would have been permitted. */
+static void budget_is_silent_where_anything_else_stands_against_it(void **state) {
+    (void)state;
+    struct world w;
+    struct decision d;
+    set_usual_policy(NULL);
+    set_budget(PURPOSE_RESEARCH, PER_PROJECT, PERIOD_EVER, "");
+    for (unsigned n = 0; n < 3; n++) {
+        set_research(&w);
+        w.q.use[PER_PROJECT][PERIOD_EVER] = (struct use){9999, 99, 99};
+        if (n == 0)
+            w.q.subject.opted_out = true;
+        else if (n == 1)
+            w.q.file.known = false;
+        else
+            w.q.project.open = false;
+        decide(&w.q, &d);
+        assert_int_equal(d.verdict, VERDICT_DENY);
+        assert_null(reason_of(&d, "budget"));
+        assert_false(d.over_budget);
+    }
+    set_research(&w); /* and says nothing of what no file of the patient could be */
+    w.q.use[PER_PROJECT][PERIOD_EVER] = (struct use){9999, 99, 99};
+    decide_any_file(&w.q, &d);
+    assert_int_equal(d.verdict, VERDICT_PERMIT);
+    set_usual_policy(NULL);
+}
+
+static void emergency_passes_over_a_budget(void **state) {
+    (void)state;
+    struct world w;
+    struct decision d;
+    set_usual_policy(NULL);
+    (void)add_rule("emergency", EFFECT_PERMIT, CONTENT, BIT(PURPOSE_TREATMENT), BIT(CONDITION_BREAK_GLASS));
+    set_budget(PURPOSE_TREATMENT, PER_SERVICE, PERIOD_DAY, "");
+    set_research(&w);
+    w.purpose = (struct purpose){.purpose = PURPOSE_TREATMENT};
+    w.q.use[PER_SERVICE][PERIOD_DAY] = (struct use){9999, 99, 99};
+    assert_over_budget(&w, true);
+    copy_string(w.purpose.emergency, sizeof(w.purpose.emergency), "bleeding");
+    decide(&w.q, &d);
+    assert_int_equal(d.verdict, VERDICT_PERMIT);
+    assert_false(d.over_budget);
+    const struct reason *r = reason_of(&d, "budget");
+    assert_true(r != NULL && !r->against);
+    set_usual_policy(NULL);
+}
+
 static void tag_is_a_whole_one_of_the_list(void **state) {
     static const struct {
         const char *tags;
@@ -780,6 +913,10 @@ int main(void) {
         cmocka_unit_test_setup(approval_for_another_use_denies, set_usual_policy),
         cmocka_unit_test(research_needs_a_register_that_is_young_enough),
         cmocka_unit_test(tag_is_a_whole_one_of_the_list),
+        cmocka_unit_test(research_needs_a_consent_that_is_not_outgrown),
+        cmocka_unit_test(read_beyond_a_budget_is_denied),
+        cmocka_unit_test(budget_is_silent_where_anything_else_stands_against_it),
+        cmocka_unit_test(emergency_passes_over_a_budget),
         cmocka_unit_test(more_reasons_and_obligations_than_there_is_room_for_change_no_verdict),
         cmocka_unit_test(file_that_is_not_there_is_of_no_dataset),
     };

@@ -195,6 +195,9 @@ static void consent_check_names_each_field(void **state) {
     c.findings = 3, consent_faults_are_named("findings", c), c = good;
     c.recontact = 2, consent_faults_are_named("recontact", c), c = good;
     c.expires = UINT64_MAX, consent_faults_are_named("expires", c), c = good;
+    c.custody_until = UINT64_MAX / 86400 * 86400, consent_faults_are_named("custody_until", c), c = good;
+    c.custody_until = 86401, consent_faults_are_named("custody_until", c), c = good;
+    c.custody_until = 86400, assert_int_equal(consent_check(&c, &field), VAULT_OK), c = good;
     c.research_size = 5, consent_faults_are_named("permits.research", c), c = good;
     c.research_size = sizeof(c.research) + 4, consent_faults_are_named("permits.research", c), c = good;
     static const char *const diseases[] = {"MONDO:1",
@@ -275,6 +278,13 @@ static void wider_is_told_of_every_field(void **state) {
     more.expires = 0;
     assert_true(consent_widens(&least, &more, &field) && strcmp(field, "expires") == 0);
     assert_false(consent_widens(&more, &least, &field));
+    least.custody_until = 86400;
+    more = least, more.custody_until = 0; /* the patient's own */
+    assert_true(consent_widens(&least, &more, &field) && strcmp(field, "custody_until") == 0);
+    assert_false(consent_widens(&more, &least, &field));
+    more.custody_until = 172800;
+    assert_true(consent_widens(&least, &more, &field) && strcmp(field, "custody_until") == 0);
+    assert_false(consent_widens(&more, &least, &field));
 }
 
 static void consent_survives_its_encoding(void **state) {
@@ -314,11 +324,31 @@ static struct bench *bench_with(size_t rules) {
     return b;
 }
 
+static struct policy_budget good_budget(unsigned number) {
+    struct policy_budget b = {.text = "Text.",
+                              .source = "Agreement",
+                              .purpose = PURPOSE_RESEARCH,
+                              .per = PER_PROJECT,
+                              .period = (uint8_t)(number % PERIOD_COUNT),
+                              .bytes = BUDGET_MOST,
+                              .files = 2,
+                              .subjects = 1};
+    format_string(b.id, sizeof(b.id), "budget-%u", number);
+    return b;
+}
+
+static void add_budgets(struct bench *b, unsigned count) {
+    for (unsigned i = 0; i < count; i++)
+        b->policy.budgets[b->policy.budget_count++] = good_budget(i);
+}
+
 static void policy_survives_its_encoding(void **state) {
     (void)state;
     struct bench *b = bench_with(3);
     size_t used;
     b->policy.opt_outs_days = POLICY_OPT_OUTS_DAYS;
+    add_budgets(b, PERIOD_COUNT);
+    copy_string(b->policy.budgets[1].names, sizeof(b->policy.budgets[1].names), "P1,P2");
     assert_int_equal(policy_encode(&b->policy, b->bytes, sizeof(b->bytes), &used), VAULT_OK);
     assert_int_equal(policy_decode(&b->back, b->bytes, used), VAULT_OK);
     assert_string_equal(b->back.name, "test");
@@ -326,6 +356,8 @@ static void policy_survives_its_encoding(void **state) {
     assert_int_equal(b->back.count, 3);
     for (size_t i = 0; i < 3; i++)
         assert_string_equal(b->back.rules[i].id, b->policy.rules[i].id);
+    assert_int_equal(b->back.budget_count, PERIOD_COUNT);
+    assert_memory_equal(b->back.budgets, b->policy.budgets, sizeof(b->back.budgets));
     free(b);
 }
 
@@ -333,6 +365,7 @@ static void policy_decode_refuses_short_long_and_newer(void **state) {
     (void)state;
     struct bench *b = bench_with(2);
     size_t used;
+    add_budgets(b, 2);
     assert_int_equal(policy_encode(&b->policy, b->bytes, sizeof(b->bytes), &used), VAULT_OK);
     for (size_t n = 0; n < used; n++)
         assert_int_equal(policy_decode(&b->back, b->bytes, n), VAULT_E_FORMAT);
@@ -388,6 +421,109 @@ static void policy_check_names_each_field(void **state) {
     free(b);
 }
 
+static void budget_faults_are_named(struct bench *b, const char *field) {
+    struct policy_fault found = {.index = 99};
+    assert_int_equal(policy_check(&b->policy, &found), VAULT_E_FORMAT);
+    assert_true(found.in_budget);
+    assert_int_equal(found.index, 1);
+    assert_string_equal(found.field, field);
+    b->policy.budgets[1] = good_budget(1);
+}
+
+static void policy_check_names_each_field_of_a_budget(void **state) {
+    (void)state;
+    struct bench *b = bench_with(1);
+    struct policy_budget *p = &b->policy.budgets[1];
+    struct policy_fault fault;
+    add_budgets(b, 3);
+    assert_int_equal(policy_check(&b->policy, &fault), VAULT_OK);
+    p->id[0] = 'X', budget_faults_are_named(b, "id");
+    copy_string(p->id, sizeof(p->id), "budget-0"), budget_faults_are_named(b, "id");
+    copy_string(p->id, sizeof(p->id), "rule-0"), budget_faults_are_named(b, "id");
+    p->text[0] = '\0', budget_faults_are_named(b, "text");
+    p->text[0] = '\n', budget_faults_are_named(b, "text");
+    p->source[0] = '\n', budget_faults_are_named(b, "source");
+    p->purpose = PURPOSE_NONE, budget_faults_are_named(b, "purpose");
+    p->purpose = PURPOSE_RESEARCH + 1, budget_faults_are_named(b, "purpose");
+    p->per = PER_COUNT, budget_faults_are_named(b, "per");
+    p->purpose = PURPOSE_TREATMENT, budget_faults_are_named(b, "per"); /* treatment has no project */
+    p->period = PERIOD_COUNT, budget_faults_are_named(b, "period");
+    p->bytes = BUDGET_MOST + 1, budget_faults_are_named(b, "bytes");
+    p->files = BUDGET_MOST + 1, budget_faults_are_named(b, "files");
+    p->subjects = BUDGET_MOST + 1, budget_faults_are_named(b, "subjects");
+    p->bytes = p->files = p->subjects = 0, budget_faults_are_named(b, "bytes");
+    static const char *const names[] = {",", "P1,", "P1,,P2", "a b", "P1,P2,P1"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        copy_string(p->names, sizeof(p->names), names[i]), budget_faults_are_named(b, "names");
+    b->policy.budget_count = POLICY_BUDGETS + 1, policy_faults_are_named(b, SIZE_MAX, "budgets");
+    free(b);
+}
+
+static void no_name_has_two_budgets_of_a_kind(void **state) {
+    (void)state;
+    static const struct {
+        const char *first, *second, *fault; /* NULL: they go together */
+    } cases[] = {{"", "", "period"},    {"", "P1", NULL},      {"P1", "", NULL},
+                 {"P1", "P2", NULL},    {"P1", "P1", "names"}, {"P1,P2", "P3,P2", "names"},
+                 {"P1,P2", "P20", NULL}};
+    struct bench *b = bench_with(1);
+    struct policy_budget *p = b->policy.budgets;
+    struct policy_fault fault;
+    add_budgets(b, 2);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        p[1].period = p[0].period;
+        copy_string(p[0].names, sizeof(p[0].names), cases[i].first);
+        copy_string(p[1].names, sizeof(p[1].names), cases[i].second);
+        if (cases[i].fault == NULL)
+            assert_int_equal(policy_check(&b->policy, &fault), VAULT_OK);
+        else
+            budget_faults_are_named(b, cases[i].fault);
+    }
+    p[1].period = p[0].period, p[1].per = PER_SERVICE;
+    assert_int_equal(policy_check(&b->policy, &fault), VAULT_OK);
+    free(b);
+}
+
+static void budget_of_a_name_is_the_one_that_names_it(void **state) {
+    (void)state;
+    struct bench *b = bench_with(1);
+    struct policy_budget *p = b->policy.budgets;
+    add_budgets(b, 1);
+    assert_ptr_equal(policy_budget_of(&b->policy, PURPOSE_RESEARCH, PER_PROJECT, PERIOD_DAY, "P1"), &p[0]);
+    b->policy.budgets[b->policy.budget_count++] = good_budget(4); /* of a day, too */
+    copy_string(p[1].names, sizeof(p[1].names), "P1,P2");
+    assert_ptr_equal(policy_budget_of(&b->policy, PURPOSE_RESEARCH, PER_PROJECT, PERIOD_DAY, "P2"), &p[1]);
+    assert_ptr_equal(policy_budget_of(&b->policy, PURPOSE_RESEARCH, PER_PROJECT, PERIOD_DAY, "P"), &p[0]);
+    copy_string(p[0].names, sizeof(p[0].names), "P3");
+    assert_null(policy_budget_of(&b->policy, PURPOSE_RESEARCH, PER_PROJECT, PERIOD_DAY, "P4"));
+    assert_null(policy_budget_of(&b->policy, PURPOSE_RESEARCH, PER_PROJECT, PERIOD_YEAR, "P1"));
+    assert_null(policy_budget_of(&b->policy, PURPOSE_RESEARCH, PER_SERVICE, PERIOD_DAY, "P1"));
+    assert_null(policy_budget_of(&b->policy, PURPOSE_TREATMENT, PER_PROJECT, PERIOD_DAY, "P1"));
+    free(b);
+}
+
+static void periods_are_those_of_the_calendar(void **state) {
+    (void)state;
+    static const struct {
+        const char *day, *month, *year;
+    } cases[] = {{"2024-02-29", "2024-02-01", "2024-01-01"}, {"2023-12-31", "2023-12-01", "2023-01-01"},
+                 {"2024-01-01", "2024-01-01", "2024-01-01"}, {"2000-03-01", "2000-03-01", "2000-01-01"},
+                 {"1970-01-01", "1970-01-01", "1970-01-01"}, {"9999-12-31", "9999-12-01", "9999-01-01"}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        int64_t day, month, year;
+        assert_true(date_parse(cases[i].day, &day) && date_parse(cases[i].month, &month));
+        assert_true(date_parse(cases[i].year, &year));
+        for (uint64_t second = 0; second < 86400; second += 86399) {
+            uint64_t now = (uint64_t)day + second;
+            assert_int_equal(period_begin(PERIOD_DAY, now), day / 86400);
+            assert_int_equal(period_begin(PERIOD_MONTH, now), month / 86400);
+            assert_int_equal(period_begin(PERIOD_YEAR, now), year / 86400);
+            assert_int_equal(period_begin(PERIOD_EVER, now), 0);
+        }
+    }
+    assert_int_equal(period_begin(PERIOD_DAY, UINT64_MAX), 253402300799 / 86400);
+}
+
 /* Else a withdrawal could permit. */
 static void policy_refuses_permits_by_lack_and_forbids_by_consent(void **state) {
     (void)state;
@@ -406,7 +542,7 @@ static void policy_refuses_permits_by_lack_and_forbids_by_consent(void **state) 
 /* A deposit needs no consent: what a consent says must not be what forbids it, or its withdrawal would permit. */
 static void policy_refuses_forbids_that_end_with_a_consent(void **state) {
     (void)state;
-    static const unsigned said[] = {CONDITION_FINDINGS_REFUSED, CONDITION_NO_RECONTACT};
+    static const unsigned said[] = {CONDITION_FINDINGS_REFUSED, CONDITION_NO_RECONTACT, CONDITION_CUSTODY_OVER};
     struct bench *b = bench_with(3);
     struct policy_rule *r = &b->policy.rules[1];
     struct policy_fault fault;
@@ -480,6 +616,10 @@ int main(void) {
         cmocka_unit_test(policy_survives_its_encoding),
         cmocka_unit_test(policy_decode_refuses_short_long_and_newer),
         cmocka_unit_test(policy_check_names_each_field),
+        cmocka_unit_test(policy_check_names_each_field_of_a_budget),
+        cmocka_unit_test(no_name_has_two_budgets_of_a_kind),
+        cmocka_unit_test(budget_of_a_name_is_the_one_that_names_it),
+        cmocka_unit_test(periods_are_those_of_the_calendar),
         cmocka_unit_test(policy_refuses_permits_by_lack_and_forbids_by_consent),
         cmocka_unit_test(policy_refuses_forbids_that_end_with_a_consent),
         cmocka_unit_test(policy_refuses_more_rules_at_once_than_reasons_fit),
