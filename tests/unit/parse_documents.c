@@ -146,7 +146,8 @@ static void consent_parse_takes_the_whole_document(void **state) {
     static const char json[] =
         "{\"subject\": \"S-0001\", \"signed\": \"2026-11-22\", \"form\": \"2.1\", \"evidence\": \"" EVIDENCE "\",\n"
         " \"permits\": {\"treatment\": true, \"research\": [\"DUO:0000045\", \"DUO:0000006\", \"DUO:0000042\"]},\n"
-        " \"findings\": \"actionable\", \"recontact\": true, \"expires\": \"2030-01-01\"}\n";
+        " \"findings\": \"actionable\", \"recontact\": true, \"expires\": \"2030-01-01\",\n"
+        " \"custody_until\": \"2029-01-01\"}\n";
     struct consent c;
     char problem[CONSENT_PROBLEM] = "";
     assert_int_equal(consent_parse(json, strlen(json), "S-0001", &c, problem), VAULT_OK);
@@ -162,6 +163,7 @@ static void consent_parse_takes_the_whole_document(void **state) {
     assert_int_equal(c.findings, FINDINGS_ACTIONABLE);
     assert_int_equal(c.recontact, 1);
     assert_int_equal(c.expires, 1893456000);
+    assert_int_equal(c.custody_until, 1861920000);
 }
 
 static void consent_parse_takes_what_is_left_out_as_refused(void **state) {
@@ -176,6 +178,7 @@ static void consent_parse_takes_what_is_left_out_as_refused(void **state) {
     assert_int_equal(c.findings, FINDINGS_NONE);
     assert_int_equal(c.recontact, 0);
     assert_int_equal(c.expires, 0);
+    assert_int_equal(c.custody_until, 0);
     assert_string_equal(c.evidence, "");
 }
 
@@ -263,6 +266,8 @@ static void consent_parse_names_the_member_at_fault(void **state) {
         {HEAD PERMITS ",\"expires\":\"2026-13-01\"}", "expires: not null or a date"},
         {HEAD PERMITS ",\"expires\":\"never\"}", "expires: not null or a date"},
         {HEAD PERMITS ",\"expires\":0}", "expires: not a string"},
+        {HEAD PERMITS ",\"custody_until\":\"2026-02-30\"}", "custody_until: not null or a date"},
+        {HEAD PERMITS ",\"custody_until\":true}", "custody_until: not a string"},
         {HEAD PERMITS ",\"expires\":\"1970-01-01\"}", "expires: before 1970-01-02"},
         {HEAD PERMITS ",\"expires\":\"1960-01-01\"}", "expires: before 1970-01-02"},
         {"[[[[[1]]]]]", "more than 4 objects and lists inside each other"},

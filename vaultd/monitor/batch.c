@@ -1,7 +1,6 @@
 #include <stdlib.h>
 
 #include "pending.h"
-#include "vaultd/monitor/access/budgets.h"
 #include "vaultd/monitor/keys/escrow.h"
 #include "vaultd/monitor/registers/anchors.h"
 #include "vaultd/monitor/registers/standings.h"
@@ -264,7 +263,6 @@ void batch_drop(struct monitor *m, int reason) {
     grants_dropped(m);
     denials_settled(m, false);
     standings_dropped(m);
-    budgets_wake(m);
     check_settled(m, false);
     jobs_wake(m); /* whether it was paused, and how far it was, is read again */
     backup_settled(m, false);

@@ -83,7 +83,7 @@ static int is_new(struct monitor *m, const struct count *c, const uint8_t *what,
 
 /* ---- what has been used ---- */
 
-/* What was handed out of open reads, or is expected of them. Those that have their closing record are counted. */
+/* What open reads may come to. Those that have their closing record are counted. */
 static uint64_t bytes_of_open(const struct monitor *m, unsigned purpose, const struct count *c) {
     uint64_t bytes = 0;
     for (const struct grant *g = m->grants; g != NULL; g = g->next) {
@@ -91,7 +91,7 @@ static uint64_t bytes_of_open(const struct monitor *m, unsigned purpose, const s
         if (g->state == GRANT_ENDING || g->closed_in_batch || g->purpose.purpose != purpose ||
             strcmp(name, c->name) != 0)
             continue;
-        bytes += g->expected > g->handed_out ? g->expected : g->handed_out;
+        bytes += g->expected;
     }
     return bytes;
 }
@@ -172,10 +172,6 @@ int budgets_spend(struct monitor *m, const struct spender *s, uint64_t bytes) {
 
 /* ---- what is over goes ---- */
 
-void budgets_wake(struct monitor *m) {
-    m->budgets = (struct budgets){0};
-}
-
 static bool is_over(struct monitor *m, const struct budget_value *v) {
     return v->begin != period_begin(v->period, monitor_time(m) / 1000000);
 }
@@ -194,7 +190,7 @@ static int remove_some(struct monitor *m, const uint8_t *key, const struct budge
     return *ret_gone ? index_delete(m->index, DB_BUDGETS, key, BUDGET_KEY) : result;
 }
 
-/* The next count of the walk. A damaged one stays: reading tells of it. */
+/* The next count of the walk, which a dropped batch does not set back: what is left is met the next day. A damaged one stays: reading tells of it. */
 static int walk_on(struct monitor *m, struct budgets *b, bool *ret_over, struct budget_value *ret) {
     uint8_t key[INDEX_KEY_MAX];
     size_t size = 0;

@@ -28,7 +28,5 @@ uint64_t bytes_expected(uint64_t size, const struct extent *e);
 /* A bounded step of removing what was counted in periods that are over, once a day. *ret_more: there is more to do now.
  * Faults of the index. */
 int budgets_step(struct monitor *m, bool *ret_more);
-/* Begins that anew: at a start, and after a dropped batch. */
-void budgets_wake(struct monitor *m);
 
 #endif
