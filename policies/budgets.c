@@ -11,8 +11,8 @@ static void apply_one(struct deciding *s, unsigned per, unsigned period) {
     const struct use *use = &q->use[per][period];
     const char *name = per == PER_PROJECT ? q->purpose->project : q->service.name;
     const struct policy_budget *b = policy_budget_of(q->policy, q->purpose->purpose, per, period, name);
-    if (b == NULL || !(is_beyond(use->bytes, b->bytes) || is_beyond(use->files, b->files) ||
-                       is_beyond(use->subjects, b->subjects)))
+    if (b == NULL ||
+        !(is_beyond(use->bytes, b->bytes) || is_beyond(use->files, b->files) || is_beyond(use->subjects, b->subjects)))
         return;
     give_reason(s, b->id, b->text, CONCERN_SELF, !s->facts.glass_broken);
     s->d->over_budget = s->denied;

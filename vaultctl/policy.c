@@ -8,10 +8,9 @@
 static const struct column rule_columns[] = {{"RULE", "id"}, {"EFFECT", "effect"}, {"TEXT", "text"}, {NULL, NULL}};
 
 static void print_budgets(const json_t *budgets) {
-    static const struct column columns[] = {{"BUDGET", "id"},     {"PURPOSE", "purpose"},   {"PER", "per"},
-                                            {"PERIOD", "period"}, {"NAMES", "names"},       {"BYTES", "bytes"},
-                                            {"FILES", "files"},   {"SUBJECTS", "subjects"}, {"TEXT", "text"},
-                                            {NULL, NULL}};
+    static const struct column columns[] = {
+        {"BUDGET", "id"},   {"PURPOSE", "purpose"}, {"PER", "per"},           {"PERIOD", "period"}, {"NAMES", "names"},
+        {"BYTES", "bytes"}, {"FILES", "files"},     {"SUBJECTS", "subjects"}, {"TEXT", "text"},     {NULL, NULL}};
     if (json_array_size(budgets) == 0)
         return;
     putchar('\n');
@@ -139,9 +138,9 @@ static void print_replay(const json_t *document, bool same) {
 
 static int run_budgets(struct call *c) {
     static const struct column columns[] = {
-        {"BUDGET", "budget"},   {"PURPOSE", "purpose"},       {"PER", "per"},         {"NAME", "name"},
-        {"PERIOD", "period"},   {"BEGINS", "begins"},         {"BYTES", "bytes"},     {"OPEN", "open"},
-        {"MOST", "most_bytes"}, {"FILES", "files"},           {"MOST", "most_files"}, {"SUBJECTS", "subjects"},
+        {"BUDGET", "budget"},      {"PURPOSE", "purpose"}, {"PER", "per"},         {"NAME", "name"},
+        {"PERIOD", "period"},      {"BEGINS", "begins"},   {"BYTES", "bytes"},     {"OPEN", "open"},
+        {"MOST", "most_bytes"},    {"FILES", "files"},     {"MOST", "most_files"}, {"SUBJECTS", "subjects"},
         {"MOST", "most_subjects"}, {NULL, NULL},
     };
     return ask_all_rows(c, format_text("/v1/budgets"), "budgets", columns);
@@ -199,8 +198,9 @@ const struct command command_policy_budgets = {
     .area = "Policy",
     .synopsis = "",
     .summary = "what was read of what a policy allows",
-    .help = "Lists what projects and services have read in the periods of the policy's budgets: bytes handed out, bytes\n"
-            "that open reads may still come to, different files and subjects, each beside the most that is allowed.",
+    .help =
+        "Lists what projects and services have read in the periods of the policy's budgets: bytes handed out, bytes\n"
+        "that open reads may still come to, different files and subjects, each beside the most that is allowed.",
     .example = "  vaultctl policy budgets",
     .run = run_budgets,
 };

@@ -117,9 +117,10 @@ static int parse_consent(const struct yaml_node *node, const json_t *document, s
 }
 
 static int get_consent(const struct yaml_node *node, struct consent *ret, char *problem) {
-    static const char *const known[] = {"treatment", "research", "diseases", "findings", "recontact",
-                                        "ended",     "custody-over", NULL};
-    const struct yaml_node *ended = yaml_member(node, "ended"), *custody = yaml_member(node, "custody-over"), *treatment;
+    static const char *const known[] = {"treatment", "research", "diseases",     "findings",
+                                        "recontact", "ended",    "custody-over", NULL};
+    const struct yaml_node *ended = yaml_member(node, "ended"), *custody = yaml_member(node, "custody-over"),
+                           *treatment;
     bool is_over = false, is_outgrown = false;
     json_t *permits = json_object();
     json_t *document =

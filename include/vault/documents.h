@@ -96,8 +96,9 @@ enum { CONSENT_TERMS = 32, CONSENT_DISEASES = 8, DISEASE_SIZE = 64 };
     F(R, STR, diseases, CONSENT_DISEASES *(DISEASE_SIZE + 1) - 1) /* of DUO:0000007: ascending, with commas */         \
     F(R, U8, findings, 0)                                         /* enum findings */                                  \
     F(R, U8, recontact, 0)                                                                                             \
-    F(R, U64, expires, 0)       /* seconds since 1970; 0: never */                                                     \
-    F(R, U64, custody_until, 0) /* seconds since 1970: a custodian signed, until the patient decides alone; the first of a day; 0: did not */
+    F(R, U64, expires, 0) /* seconds since 1970; 0: never */                                                           \
+    F(R, U64, custody_until,                                                                                           \
+      0) /* seconds since 1970: a custodian signed, until the patient decides alone; the first of a day; 0: did not */
 DECLARE_RECORD(consent);
 /* Copies the document from one record that embeds FIELDS_consent to another. */
 #define CONSENT_COPY(to, from)                                                                                         \
@@ -208,9 +209,10 @@ struct policy {
 int policy_encode(const struct policy *p, uint8_t *to, size_t size, size_t *ret_used);
 /* Decodes and checks everything (policy_check). VAULT_E_FORMAT. */
 int policy_decode(struct policy *p, const uint8_t *from, size_t size);
-/* opt_outs_days is at most POLICY_OPT_OUTS_DAYS. VAULT_E_FORMAT, with where the fault is. A permit may only need what a patient or committee gave (consent-*, project-open, approval-valid), a
- * forbid only what is missing or refused (not findings-limited), and findings-refused and no-recontact only about
- * actions that need a consent: so that taking something away never permits. No rule is about ACTION_ADMINISTER. */
+/* opt_outs_days is at most POLICY_OPT_OUTS_DAYS. VAULT_E_FORMAT, with where the fault is. A permit may only need what a
+ * patient or committee gave (consent-*, project-open, approval-valid), a forbid only what is missing or refused (not
+ * findings-limited), and findings-refused and no-recontact only about actions that need a consent: so that taking
+ * something away never permits. No rule is about ACTION_ADMINISTER. */
 struct policy_fault {
     bool in_budget;    /* else in a rule, or in the policy's own members */
     size_t index;      /* of the rule or budget; SIZE_MAX: of neither */

@@ -50,8 +50,8 @@ enum index_db {
     DB_HELD,           /* be64 size of the log then ‖ blob id -> removed_value */
     DB_SUBJECT_KEYS,   /* hash of the subject ‖ be32 number -> subject_key_value, not sealed once more */
     DB_REVIEWS,        /* be64 number of a record -> review_value */
-    DB_BUDGETS,        /* hash of a project or service ‖ u8 purpose ‖ u8 period ‖ be32 first day -> budget_value */
-    DB_BUDGET_MARKS,   /* id of a budget_value ‖ file id or id of a subject -> mark_value: it is counted */
+    DB_BUDGETS,      /* hash of a project or service ‖ u8 purpose ‖ u8 period ‖ be32 first day -> budget_value */
+    DB_BUDGET_MARKS, /* id of a budget_value ‖ file id or id of a subject -> mark_value: it is counted */
     DB_COUNT
 };
 

@@ -47,6 +47,15 @@ def any_term(q):
 
 
 # What is broken in the oracle, how, and the world in which that must be seen.
+def spent_before(budget, count):
+    return any(most and counted >= most for most, counted in zip(budget.most, count))
+
+
+def for_all(q, per, period):
+    its = [b for b in q.policy.budgets if (b.purpose, b.per, b.period) == (q.purpose.kind, per, period)]
+    return next((b for b in its if not b.names), None)
+
+
 PLANTS = {
     "an end is over a second late": ("is_over", lambda end, now: end != 0 and now > end, "projects"),
     "one term of a consent is enough": ("terms_against", any_term, "two terms"),
@@ -54,6 +63,9 @@ PLANTS = {
     "conditions see a consent that has ended": ("consent_in_force", lambda q: q.subject.consent, "consents"),
     "no-permit is given beside what it repeats": ("is_reported", lambda q, missing, reported: False, "meetings"),
     "only a step up is looked at": ("is_kind", one_step, "one term"),
+    "a budget is spent before it is": ("is_spent", spent_before, "which bounds"),
+    "the budget for all is everybody's": ("budget_of", for_all, "whose budgets"),
+    "a child is one for a second more": ("is_outgrown", lambda c, now: c.custody_until != 0 and now > c.custody_until, "custody"),
 }
 
 

@@ -15,6 +15,11 @@ sys.path.insert(0, str(ROOT / "tests" / "decision"))
 import oracle  # noqa: E402
 
 DENMARK = (ROOT / "policies" / "denmark.yaml").read_text()
+BUDGETS = """budgets:
+  - {id: two-reads, purpose: research, per: project, period: ever, files: 1, text: One file.}
+  - {id: others, purpose: research, per: project, period: year, names: [P9], bytes: 1, text: Another project.}
+  - {id: clinic, purpose: treatment, per: service, period: day, bytes: 1000000, subjects: 4, text: A day.}
+"""
 FORBIDDEN = """version: 1
 name: closed
 rules:
@@ -31,6 +36,13 @@ def explain(vault, service, purpose, subject):
     return vault.ctl("policy", "explain", "--service", service, "--purpose", purpose, "--subject", subject)
 
 
+def sign_for_a_child(vault, subject):
+    """Who is none by now."""
+    document = {"subject": subject, "signed": scene.today(), "form": "1", "custody_until": "2020-01-01",
+                "permits": {"treatment": True, "research": ["DUO:0000042"]}}
+    vault.ctl("consent", "set", subject, "-", input=json.dumps(document).encode())
+
+
 @pytest.fixture(scope="module")
 def lived():
     """A vault in which much was decided, under what is otherwise by now."""
@@ -39,9 +51,16 @@ def lived():
         deposit(vault, "S-1", "a.cram", b"a" * 100_000, dataset="D1")
         assert read(vault, "S-1", "a.cram", TREATMENT, "clinic") == 200
         assert read(vault, "S-1", "a.cram", RESEARCH, "research") == 200
+        administer(vault, "policy", "load", "-", input=(DENMARK + BUDGETS).encode())
+        deposit(vault, "S-1", "b.cram", b"b" * 1000)
+        assert read(vault, "S-1", "a.cram", TREATMENT, "clinic") == 200
+        assert read(vault, "S-1", "b.cram", RESEARCH, "research") == 200
+        assert read(vault, "S-1", "a.cram", RESEARCH, "research") == 429
         assert read(vault, "S-1", "a.cram", RESEARCH, "clinic") == 403
         assert read(vault, "S-1", "none.cram", TREATMENT, "clinic") == 403
         explain(vault, "research", RESEARCH + ';disease="MONDO:0005148";uses="DUO:0000037"', "S-1")
+        sign_for_a_child(vault, "S-1")
+        explain(vault, "research", RESEARCH, "S-1")
         give_consent(vault, "S-1", research=("DUO:0000016", "DUO:0000012"))
         explain(vault, "research", RESEARCH, "S-1")
         vault.ctl("consent", "withdraw", "S-1", "--purpose", "treatment")
@@ -72,7 +91,8 @@ def test_every_decision_has_what_it_was_asked_and_is_made_the_same_again(lived):
         assert lived.ctl("policy", "replay", r["seq"])["same"] is True, "the policy of then decides"
     denied = [r for r in before if r["outcome"] == "denied"]
     assert {reason["rule"] for r in denied for reason in r["reasons"]} >= {
-        "consent-not-decidable", "consent-other-use", "opted-out", "approval-revoked", "project-closed", "file-unknown"}
+        "consent-not-decidable", "consent-other-use", "opted-out", "approval-revoked", "project-closed", "file-unknown",
+        "consent-outgrown", "two-reads"}
 
 
 def consent_of(history, version):
@@ -80,7 +100,8 @@ def consent_of(history, version):
     if document is None:
         return None
     permits = document["permits"]
-    return oracle.Consent(treatment=permits["treatment"],
+    until = document["custody_until"]
+    return oracle.Consent(custody_until=day(until and datetime.date.fromisoformat(until)), treatment=permits["treatment"],
                           research=tuple(int(term[4:]) for term in permits.get("research", [])))
 
 
@@ -93,8 +114,13 @@ def policy_of(text):
         return oracle.Rule(r["id"], r["effect"], frozenset(r["actions"]), frozenset(r["purposes"]),
                            frozenset(r.get("roles", ())), frozenset(r.get("conditions", ())), r.get("dataset", ""),
                            r.get("tag", ""), r.get("obligation", ""), day(r.get("from")), day(r.get("until")))
+
+    def budget(b):
+        most = oracle.Count(b.get("bytes", 0), b.get("files", 0), b.get("subjects", 0))
+        return oracle.Budget(b["id"], b["purpose"], b["per"], b["period"], most, frozenset(b.get("names", ())))
     document = yaml.safe_load(text)
-    return oracle.Policy(tuple(map(rule, document["rules"])), document.get("opt-outs-max-age-days", 0))
+    return oracle.Policy(tuple(map(rule, document["rules"])), document.get("opt-outs-max-age-days", 0),
+                         tuple(map(budget, document.get("budgets", ()))))
 
 
 def members(mask, names):
@@ -109,22 +135,24 @@ def question_of(record, history, policy):
     return oracle.Question(
         a["time"], a["action"],
         oracle.Purpose(a.get("purpose", "none"), a.get("project", ""), a.get("approval", ""), a.get("disease", ""), uses),
-        oracle.Service(flag("service_known"), members(a.get("roles", 0), oracle.ROLES), members(a.get("purposes", 0), oracle.PURPOSES)),
+        oracle.Service(flag("service_known"), members(a.get("roles", 0), oracle.ROLES), members(a.get("purposes", 0), oracle.PURPOSES), a["service"]),
         oracle.Subject(flag("subject_known"), flag("opted_out"), consent_of(history, record.get("consent", 0))),
         oracle.File(flag("file_known"), a.get("dataset", ""), tuple(filter(None, a.get("tags", "").split(",")))),
         oracle.Project(flag("project_known"), flag("project_open"), flag("project_member")),
         oracle.Approval(flag("approval_known"), flag("approval_revoked"), flag("approval_for_project"),
                         flag("approval_for_dataset"), flag("approval_for_purpose"), a.get("approval_from", 0),
                         a.get("approval_until", 0)),
-        policy, None, a.get("opt_outs_of", 0))
+        policy, None, a.get("opt_outs_of", 0),
+        {(u["per"], u["period"]): oracle.Count(u["bytes"], u["files"], u["subjects"]) for u in a.get("use", ())})
 
 
 def test_the_oracle_decides_the_same_from_the_records_alone(lived):
     history = lived.ctl("consent", "show", "S-1", "--history")["consents"]
-    policy = policy_of(DENMARK)
+    policies = {1: policy_of(DENMARK), 2: policy_of(DENMARK + BUDGETS)}
     seen = 0
     for r in decided(lived):
-        if r["asked"].get("policy_version") != 1:
+        policy = policies.get(r["asked"].get("policy_version"))
+        if policy is None:
             continue
         verdict, reasons, obligations = oracle.decide(question_of(r, history, policy))
         permitted = verdict == oracle.PERMIT
@@ -132,7 +160,7 @@ def test_the_oracle_decides_the_same_from_the_records_alone(lived):
         assert {x.rule for x in reasons if permitted or x.against} == {x["rule"] for x in r["reasons"]}, r
         assert not permitted or set(r.get("obligations", ())) == obligations, r
         seen += 1
-    assert seen >= 11
+    assert seen >= 16
 
 
 def test_who_approves_a_policy_is_told_which_decisions_would_be_others():

@@ -21,12 +21,11 @@ static MDB_val tally_place(void) {
 }
 
 static const char *const db_names[DB_COUNT] = {
-    "meta",     "subjects",       "consents",   "services",      "sans",          "projects", "ethics",
-    "policies", "files",          "file-names", "subject-files", "dataset-files", "blobs",    "pages",
-    "uploads",  "upload-objects", "grants",     "requests",      "jobs",          "chains",   "records",
-    "nodes",    "objects",        "names",      "pending",       "shreds",        "removed",  "retired",
-    "escrows",  "failures",       "backups",    "held",          "subject-keys",  "reviews",
-    "budgets",  "budget-marks"};
+    "meta",         "subjects",   "consents",      "services",      "sans",    "projects", "ethics",  "policies",
+    "files",        "file-names", "subject-files", "dataset-files", "blobs",   "pages",    "uploads", "upload-objects",
+    "grants",       "requests",   "jobs",          "chains",        "records", "nodes",    "objects", "names",
+    "pending",      "shreds",     "removed",       "retired",       "escrows", "failures", "backups", "held",
+    "subject-keys", "reviews",    "budgets",       "budget-marks"};
 
 const char *index_db_name(enum index_db db) {
     return db_names[db];

@@ -78,7 +78,8 @@ struct grant {
     uint32_t chunks;
     uint8_t blob[ID_SIZE];
     uint64_t expected;    /* plaintext bytes that it was decided for: more is decided anew */
-    uint64_t handed_out;  /* never more than that: plaintext bytes of the manifest pages given, each time counted: the upper bound */
+    uint64_t handed_out;  /* never more than that: plaintext bytes of the manifest pages given, each time counted: the
+                             upper bound */
     bool ended_in_batch;  /* ENDING, and not yet durable: a dropped batch makes it live again */
     uint64_t decided_at;  /* loop_now_ms of its last decision */
     uint64_t force_at;    /* ENDING: when to have the worker killed (loop_now_ms), 0: asked already */
@@ -571,7 +572,7 @@ struct inquiry {
     struct ethics_value ethics;
     struct consent document; /* of the consent in force, as the decision sees it */
     bool subject_known, file_known, has_consent;
-    uint64_t expected; /* plaintext bytes of the pages that the wanted extent needs */
+    uint64_t expected;        /* plaintext bytes of the pages that the wanted extent needs */
     struct question question; /* as it was asked; it points into this, and to what the asking was given */
     struct decision decision;
 };

@@ -234,10 +234,16 @@ static const char *demand_on(const char *field) {
 
 /* What is left out means the least: no findings, no recontact. */
 static int get_document(struct parse *p, const json_t *document) {
-    static const struct member members[] = {
-        {"subject", true, get_subject},      {"signed", true, get_signed},    {"form", true, get_form},
-        {"evidence", false, get_evidence},   {"permits", true, get_permits},  {"findings", false, get_findings},
-        {"recontact", false, get_recontact}, {"expires", false, get_expires}, {"custody_until", false, get_custody}, {NULL, false, NULL}};
+    static const struct member members[] = {{"subject", true, get_subject},
+                                            {"signed", true, get_signed},
+                                            {"form", true, get_form},
+                                            {"evidence", false, get_evidence},
+                                            {"permits", true, get_permits},
+                                            {"findings", false, get_findings},
+                                            {"recontact", false, get_recontact},
+                                            {"expires", false, get_expires},
+                                            {"custody_until", false, get_custody},
+                                            {NULL, false, NULL}};
     const char *field;
     if (!json_is_object(document))
         return REFUSE(p, "not a JSON object");

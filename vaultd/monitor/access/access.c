@@ -64,8 +64,7 @@ static void describe(struct msg_grant *g, const struct request *q, const struct 
 
 static int remember(struct request *q, const struct inquiry *i, const struct purpose *p, const char *purpose,
                     const struct blob_value *blob, struct msg_grant *message) {
-    struct grant g = {
-        .worker = q->worker->number, .purpose = *p, .chunks = blob->chunks, .expected = i->expected};
+    struct grant g = {.worker = q->worker->number, .purpose = *p, .chunks = blob->chunks, .expected = i->expected};
     struct spender s = {.purpose = p, .service = q->asker.name};
     randombytes_buf(g.id, sizeof(g.id));
     COPY_ARRAY(message->grant, g.id);

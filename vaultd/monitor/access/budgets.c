@@ -190,7 +190,8 @@ static int remove_some(struct monitor *m, const uint8_t *key, const struct budge
     return *ret_gone ? index_delete(m->index, DB_BUDGETS, key, BUDGET_KEY) : result;
 }
 
-/* The next count of the walk, which a dropped batch does not set back: what is left is met the next day. A damaged one stays: reading tells of it. */
+/* The next count of the walk, which a dropped batch does not set back: what is left is met the next day. A damaged one
+ * stays: reading tells of it. */
 static int walk_on(struct monitor *m, struct budgets *b, bool *ret_over, struct budget_value *ret) {
     uint8_t key[INDEX_KEY_MAX];
     size_t size = 0;
@@ -250,8 +251,8 @@ static json_t *budget_json(struct request *q, const void *record) {
                      b == NULL ? NULL : b->id, "purpose", purpose_name(v->purpose), "per", budget_per_name(v->per),
                      "name", v->name, "period", budget_period_name(v->period), "begins",
                      json_day((uint64_t)v->begin * DAY), "over", over, "bytes", (json_int_t)v->bytes, "open",
-                     (json_int_t)open, "files", (json_int_t)v->files, "subjects", (json_int_t)v->subjects,
-                     "most_bytes", most_json(most->bytes), "most_files", most_json(most->files), "most_subjects",
+                     (json_int_t)open, "files", (json_int_t)v->files, "subjects", (json_int_t)v->subjects, "most_bytes",
+                     most_json(most->bytes), "most_files", most_json(most->files), "most_subjects",
                      most_json(most->subjects));
 }
 

@@ -1,7 +1,7 @@
 /* What is read under the budgets of the policy: counted by the manifest pages that are handed out.
  *
- * Files and subjects are counted with the decision, bytes with the closing record, each in the transaction of that. What
- * open reads may still come to is added from memory. Only what the policy in force bounds is counted. */
+ * Files and subjects are counted with the decision, bytes with the closing record, each in the transaction of that.
+ * What open reads may still come to is added from memory. Only what the policy in force bounds is counted. */
 #ifndef VAULT_MONITOR_BUDGETS_H
 #define VAULT_MONITOR_BUDGETS_H
 

@@ -195,7 +195,8 @@ static int record_begin(struct request *q, const struct file_value *f, const str
 
 static int remember(struct request *q, const struct file_value *f, const struct blob_value *b,
                     uint8_t ret_id[ID_SIZE]) {
-    struct grant g = {.worker = q->worker->number, .chunks = b->chunks, .expected = f->size, .value = {.size = f->size, .rekey = 1}};
+    struct grant g = {
+        .worker = q->worker->number, .chunks = b->chunks, .expected = f->size, .value = {.size = f->size, .rekey = 1}};
     randombytes_buf(g.id, sizeof(g.id));
     COPY_ARRAY(g.blob, f->blob);
     COPY_ARRAY(g.value.request, q->id);

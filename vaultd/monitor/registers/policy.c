@@ -29,8 +29,8 @@ static json_t *most_json(uint64_t most) {
 static json_t *budget_json(const struct policy_budget *b) {
     return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "id", b->id, "text", b->text, "source",
                      b->source, "purpose", purpose_name(b->purpose), "per", budget_per_name(b->per), "period",
-                     budget_period_name(b->period), "names", json_list(b->names), "bytes", most_json(b->bytes),
-                     "files", most_json(b->files), "subjects", most_json(b->subjects));
+                     budget_period_name(b->period), "names", json_list(b->names), "bytes", most_json(b->bytes), "files",
+                     most_json(b->files), "subjects", most_json(b->subjects));
 }
 
 static json_t *budgets_json(const struct policy *p) {
