@@ -16,6 +16,8 @@ enum builtin {
     CONSENT_REFUSES_RESEARCH,
     CONSENT_NOT_DECIDABLE,
     CONSENT_OTHER_USE,
+    CONSENT_OTHER_USER,
+    CONSENT_RESEARCH_OVER,
     CONSENT_OTHER_DISEASE,
     OPTED_OUT,
     OPT_OUTS_OUTDATED,
@@ -55,6 +57,9 @@ static const struct reason builtins[] = {
     [CONSENT_NOT_DECIDABLE] = {rule_not_decidable,
                                "The consent permits research under a term that is not decidable here.", PATIENT},
     [CONSENT_OTHER_USE] = {"consent-other-use", "The consent does not permit research for this use.", PATIENT},
+    [CONSENT_OTHER_USER] = {"consent-other-user", "The consent permits research by or for others only.", PATIENT},
+    [CONSENT_RESEARCH_OVER] = {"consent-research-over", "The time for which the consent permits research has ended.",
+                               PATIENT},
     [CONSENT_OTHER_DISEASE] = {"consent-other-disease", "The consent does not permit research on this disease.",
                                PATIENT},
     [OPTED_OUT] = {"opted-out", "The subject is in the national opt-out register.", PATIENT},
@@ -95,7 +100,7 @@ static bool outgrown(const struct consent *c, uint64_t time) {
 }
 
 static bool is_permitted(const struct research *r) {
-    return !r->refused && !r->not_decidable && !r->other_use && !r->other_disease;
+    return !r->refused && !r->not_decidable && !r->other_use && !r->other_user && !r->over && !r->other_disease;
 }
 
 static uint32_t consent_facts(const struct question *q, const struct research *research) {
@@ -131,11 +136,12 @@ void gather_facts(struct deciding *s) {
                     q->approval.for_project && q->approval.for_purpose && approval_begun(q) && !approval_ended(q);
     if (q->subject.consent != NULL)
         s->facts.research = research_under(q, q->subject.consent);
+    uint32_t care = BIT(q->subject.in_care ? CONDITION_CARE_RELATION : CONDITION_NO_CARE_RELATION);
     uint32_t projects = BIT(project ? CONDITION_PROJECT_OPEN : CONDITION_NO_PROJECT);
     bool covered = approval && q->approval.for_dataset;
     bool emergency = q->purpose->purpose == PURPOSE_TREATMENT && q->purpose->emergency[0] != '\0';
-    s->facts.holding = (emergency ? BIT(CONDITION_BREAK_GLASS) : 0) | consent_facts(q, &s->facts.research) | projects |
-                       BIT(covered ? CONDITION_APPROVAL_VALID : CONDITION_NO_APPROVAL);
+    s->facts.holding = (emergency ? BIT(CONDITION_BREAK_GLASS) : 0) | consent_facts(q, &s->facts.research) | care |
+                       projects | BIT(covered ? CONDITION_APPROVAL_VALID : CONDITION_NO_APPROVAL);
     s->facts.possible = BIT(CONDITION_COUNT) - 1;
     if (!project)
         s->facts.possible &= ~BIT(CONDITION_PROJECT_OPEN);
@@ -199,6 +205,10 @@ static void check_research(struct deciding *s) {
         against(s, CONSENT_NOT_DECIDABLE);
     if (found->other_use)
         against(s, CONSENT_OTHER_USE);
+    if (found->other_user)
+        against(s, CONSENT_OTHER_USER);
+    if (found->over)
+        against(s, CONSENT_RESEARCH_OVER);
     if (found->other_disease)
         against(s, CONSENT_OTHER_DISEASE);
 }

@@ -13,7 +13,7 @@
 
 /* What stands against a kind of research in a consent; nothing: it is permitted. */
 struct research {
-    bool refused, not_decidable, other_use, other_disease;
+    bool refused, not_decidable, other_use, other_user, over, other_disease;
 };
 
 /* Bits of enum condition. */

@@ -7,6 +7,7 @@
 extern const struct command command_status, command_init, command_unseal, command_seal;
 extern const struct command command_subject_add, command_subject_show, command_subject_list, command_subject_change,
     command_subject_opt_out, command_subject_shred, command_remove;
+extern const struct command command_care_add, command_care_end, command_care_list;
 extern const struct command command_consent_set, command_consent_show, command_consent_withdraw;
 extern const struct command command_service_add, command_service_list, command_service_show, command_service_revoke;
 extern const struct command command_project_add, command_project_list, command_project_close;

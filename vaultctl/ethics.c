@@ -3,8 +3,10 @@
 #include "request.h"
 
 static const struct column fields[] = {
-    {"name", "name"}, {"project", "project"}, {"datasets", "datasets"}, {"diseases", "diseases"}, {"uses", "uses"},
-    {"from", "from"}, {"until", "until"},     {"added", "added"},       {"revoked", "revoked"},   {NULL, NULL},
+    {"name", "name"},         {"project", "project"}, {"datasets", "datasets"},
+    {"diseases", "diseases"}, {"uses", "uses"},       {"non-commercial", "non_commercial"},
+    {"from", "from"},         {"until", "until"},     {"added", "added"},
+    {"revoked", "revoked"},   {NULL, NULL},
 };
 static const struct column columns[] = {
     {"NAME", "name"}, {"PROJECT", "project"}, {"DATASETS", "datasets"}, {"DISEASES", "diseases"}, {"USES", "uses"},
@@ -20,6 +22,8 @@ static int run_add(struct call *c) {
         json_object_set_new(body, "diseases", option_list(c, "disease"));
     if (option_given(c, "use"))
         json_object_set_new(body, "uses", option_list(c, "use"));
+    if (option_given(c, "non-commercial"))
+        json_object_set_new(body, "non_commercial", json_true());
     return ask_fields(c, "POST", format_text("/v1/ethics"), body, fields);
 }
 
@@ -36,6 +40,7 @@ static const struct option add_options[] = {
     {"dataset", 0, "D", "only these datasets; repeatable", OPTION_REPEAT},
     {"disease", 0, "T", "a disease that it is about, with its kinds (MONDO:0005070); repeatable", OPTION_REPEAT},
     {"use", 0, "T", "what the research may be for (DUO:0000031 to DUO:0000040); repeatable", OPTION_REPEAT},
+    {"non-commercial", 0, NULL, "it is for non-commercial use: a consent may ask for that", 0},
     {"from", 0, "DATE", "first day, YYYY-MM-DD", 0},
     {"until", 0, "DATE", "first day on which it holds no longer, YYYY-MM-DD", 0},
     {NULL, 0, NULL, NULL, 0},
@@ -44,7 +49,8 @@ static const struct option add_options[] = {
 const struct command command_ethics_add = {
     .name = "ethics add",
     .area = "Projects and ethics approvals",
-    .synopsis = "NAME --project P [--dataset D...] [--disease T...] [--use T...] [--from DATE] [--until DATE]",
+    .synopsis = "NAME --project P [--dataset D...] [--disease T...] [--use T...] [--non-commercial] [--from DATE] "
+                "[--until DATE]",
     .summary = "record an approval",
     .help = "Records an ethics approval of a project, for some datasets or for all, for a time or for good.\n"
             "A purpose may name no other diseases and uses than those of its approval, and kinds of its diseases.",

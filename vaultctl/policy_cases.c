@@ -87,6 +87,16 @@ static int copy_bool(const struct yaml_node *map, const char *key, json_t *to, c
     return result;
 }
 
+/* A document's name for it has another line in it. */
+static int copy_day(const struct yaml_node *map, const char *key, json_t *to, char *problem) {
+    const struct yaml_node *node = yaml_member(map, key);
+    const char *text;
+    int result = node == NULL ? VAULT_OK : yaml_get_string(node, TOKEN_LIMIT, &text, problem);
+    if (result == VAULT_OK && node != NULL && json_object_set_new(to, "research_until", json_string(text)) != 0)
+        result = VAULT_E_MEMORY;
+    return result;
+}
+
 static int copy_findings(const struct yaml_node *map, json_t *to, char *problem) {
     const struct yaml_node *node = yaml_member(map, "findings");
     const char *text;
@@ -98,11 +108,16 @@ static int copy_findings(const struct yaml_node *map, json_t *to, char *problem)
 
 /* What the case says of a consent, as the document that a patient's would be. */
 static int consent_document(const struct yaml_node *node, json_t *to, json_t *permits, char *problem) {
+    static const char *const names[] = {"countries", "organisations", "projects", "services"};
     int result = copy_bool(node, "treatment", permits, problem);
     if (result == VAULT_OK)
         result = copy_strings(node, "research", permits, problem);
     if (result == VAULT_OK)
         result = copy_strings(node, "diseases", permits, problem);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && result == VAULT_OK; i++)
+        result = copy_strings(node, names[i], permits, problem);
+    if (result == VAULT_OK)
+        result = copy_day(node, "research-until", permits, problem);
     if (result == VAULT_OK)
         result = copy_findings(node, to, problem);
     return result == VAULT_OK ? copy_bool(node, "recontact", to, problem) : result;
@@ -116,11 +131,16 @@ static int parse_consent(const struct yaml_node *node, const json_t *document, s
     return result == VAULT_OK || result == VAULT_E_MEMORY ? result : yaml_refuse(node, problem, "'consent': %s", why);
 }
 
+static int get_flag(const struct yaml_node *map, const char *key, bool *ret, char *problem) {
+    const struct yaml_node *node = yaml_member(map, key);
+    return node == NULL ? VAULT_OK : yaml_get_bool(node, ret, problem);
+}
+
 static int get_consent(const struct yaml_node *node, struct consent *ret, char *problem) {
-    static const char *const known[] = {"treatment", "research", "diseases",     "findings",
-                                        "recontact", "ended",    "custody-over", NULL};
-    const struct yaml_node *ended = yaml_member(node, "ended"), *custody = yaml_member(node, "custody-over"),
-                           *treatment;
+    static const char *const known[] = {
+        "treatment",      "research", "diseases",  "countries", "organisations", "projects", "services",
+        "research-until", "findings", "recontact", "ended",     "custody-over",  NULL};
+    const struct yaml_node *treatment;
     bool is_over = false, is_outgrown = false;
     json_t *permits = json_object();
     json_t *document =
@@ -132,10 +152,10 @@ static int get_consent(const struct yaml_node *node, struct consent *ret, char *
         result = consent_document(node, document, permits, problem);
     if (result == VAULT_OK)
         result = parse_consent(node, document, ret, problem);
-    if (result == VAULT_OK && ended != NULL)
-        result = yaml_get_bool(ended, &is_over, problem);
-    if (result == VAULT_OK && custody != NULL)
-        result = yaml_get_bool(custody, &is_outgrown, problem);
+    if (result == VAULT_OK)
+        result = get_flag(node, "ended", &is_over, problem);
+    if (result == VAULT_OK)
+        result = get_flag(node, "custody-over", &is_outgrown, problem);
     if (is_over)
         ret->expires = 1; /* on any day */
     if (is_outgrown)
@@ -204,6 +224,31 @@ static int get_approval(const struct yaml_node *node, struct policy_case *c, cha
     return result;
 }
 
+static int get_name(const struct yaml_node *map, const char *key, char *to, size_t size, char *problem) {
+    const struct yaml_node *node = yaml_member(map, key);
+    const char *text = "";
+    int result = node == NULL ? VAULT_OK : yaml_get_string(node, size - 1, &text, problem);
+    if (result == VAULT_OK && node != NULL && !name_is_good(text))
+        return yaml_refuse(node, problem, "'%s': '%s' is no name", key, text);
+    if (result == VAULT_OK)
+        copy_string(to, size, text);
+    return result;
+}
+
+/* What the registry says of who asks. */
+static int get_service(const struct yaml_node *node, struct policy_case *c, char *problem) {
+    static const char *const known[] = {"organisation", "country", "not-for-profit", NULL};
+    int result = node == NULL ? VAULT_OK : yaml_need_map(node, known, problem);
+    if (result != VAULT_OK || node == NULL)
+        return result;
+    result = get_name(node, "organisation", c->organisation, sizeof(c->organisation), problem);
+    if (result == VAULT_OK)
+        result = get_name(node, "country", c->country, sizeof(c->country), problem);
+    if (result == VAULT_OK && c->country[0] != '\0' && !country_is_good(c->country))
+        result = yaml_refuse(node, problem, "'country': not a code of two capital letters");
+    return result == VAULT_OK ? get_flag(node, "not-for-profit", &c->question.service.not_for_profit, problem) : result;
+}
+
 /* Who asks, for what. */
 static int get_request(const struct yaml_node *node, struct policy_case *c, char *problem) {
     unsigned action = 0;
@@ -214,7 +259,11 @@ static int get_request(const struct yaml_node *node, struct policy_case *c, char
     if (result == VAULT_OK)
         result = yaml_get_mask(yaml_member(node, "roles"), role_from_name, &c->question.service.roles, problem);
     if (result == VAULT_OK)
+        result = get_service(yaml_member(node, "service"), c, problem);
+    if (result == VAULT_OK)
         result = get_project(yaml_member(node, "project"), c, problem);
+    if (result == VAULT_OK)
+        result = get_flag(node, "non-commercial", &c->question.approval.non_commercial, problem);
     return result == VAULT_OK ? get_approval(yaml_member(node, "approval"), c, problem) : result;
 }
 
@@ -246,13 +295,14 @@ static int get_register_age(const struct yaml_node *node, struct policy_case *c,
 /* About whom and what. */
 static int get_target(const struct yaml_node *node, struct policy_case *c, char *problem) {
     const struct yaml_node *consent = yaml_member(node, "consent"), *dataset = yaml_member(node, "dataset"),
-                           *tags = yaml_member(node, "tags"), *opted_out = yaml_member(node, "opted-out"),
-                           *days = yaml_member(node, "register-days");
+                           *tags = yaml_member(node, "tags"), *days = yaml_member(node, "register-days");
     int result = consent == NULL ? VAULT_OK : get_consent(consent, &c->consent, problem);
     if (consent != NULL)
         c->question.subject.consent = &c->consent;
-    if (result == VAULT_OK && opted_out != NULL)
-        result = yaml_get_bool(opted_out, &c->question.subject.opted_out, problem);
+    if (result == VAULT_OK)
+        result = get_flag(node, "opted-out", &c->question.subject.opted_out, problem);
+    if (result == VAULT_OK)
+        result = get_flag(node, "care", &c->question.subject.in_care, problem);
     if (result == VAULT_OK && days != NULL)
         result = get_register_age(days, c, problem);
     if (result == VAULT_OK && dataset != NULL)
@@ -282,9 +332,10 @@ static int get_expected(const struct yaml_node *node, struct policy_case *c, cha
 }
 
 static int need_members(const struct yaml_node *node, char *problem) {
-    static const char *const known[] = {"name",          "action",  "purpose",     "roles", "consent", "opted-out",
-                                        "register-days", "on",      "dataset",     "tags",  "project", "approval",
-                                        "expect",        "because", "obligations", "spent", NULL};
+    static const char *const known[] = {"name",      "action",        "purpose", "roles",          "consent",
+                                        "opted-out", "register-days", "on",      "dataset",        "tags",
+                                        "project",   "approval",      "expect",  "because",        "obligations",
+                                        "spent",     "service",       "care",    "non-commercial", NULL};
     static const char *const needed[] = {"name", "action", "purpose", "roles", "expect", "because", NULL};
     const struct yaml_node *member;
     int result = yaml_need_map(node, known, problem);
@@ -300,6 +351,8 @@ int policy_case_read(const struct yaml_node *node, struct policy_case *ret, char
     q->purpose = &ret->purpose;
     q->service.known = q->subject.known = q->file.known = true;
     q->service.name = "service";
+    q->service.organisation = ret->organisation;
+    q->service.country = ret->country;
     q->service.purposes = UINT32_MAX;
     q->opt_outs_of = NOW;
     q->file.dataset = ret->dataset;

@@ -13,6 +13,7 @@ struct policy_case {
     struct consent consent;
     char dataset[NAME_MAX_SIZE + 1];
     char tags[512];
+    char organisation[NAME_MAX_SIZE + 1], country[3];
     unsigned verdict;                    /* enum verdict that is expected */
     const struct yaml_node *because;     /* ids of rules, each once */
     const struct yaml_node *obligations; /* tokens, each once; NULL: none */

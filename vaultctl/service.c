@@ -3,17 +3,35 @@
 #include "request.h"
 
 static const struct column fields[] = {
-    {"name", "name"},   {"SAN URI", "san"},     {"roles", "roles"}, {"purposes", "purposes"},
-    {"added", "added"}, {"revoked", "revoked"}, {NULL, NULL},
+    {"name", "name"},
+    {"SAN URI", "san"},
+    {"roles", "roles"},
+    {"purposes", "purposes"},
+    {"organisation", "organisation"},
+    {"country", "country"},
+    {"not for profit", "not_for_profit"},
+    {"added", "added"},
+    {"revoked", "revoked"},
+    {NULL, NULL},
 };
 static const struct column columns[] = {
-    {"NAME", "name"},   {"SAN URI", "san"},     {"ROLES", "roles"}, {"PURPOSES", "purposes"},
-    {"ADDED", "added"}, {"REVOKED", "revoked"}, {NULL, NULL},
+    {"NAME", "name"},
+    {"SAN URI", "san"},
+    {"ROLES", "roles"},
+    {"PURPOSES", "purposes"},
+    {"ORGANISATION", "organisation"},
+    {"COUNTRY", "country"},
+    {"ADDED", "added"},
+    {"REVOKED", "revoked"},
+    {NULL, NULL},
 };
 
 static int run_add(struct call *c) {
-    json_t *body = json_pack("{s:s, s:s, s:o}", "name", c->words[0], "san", option_text(c, "san"), "roles",
-                             option_list(c, "role"));
+    json_t *body = json_pack("{s:s, s:s, s:o, s:s*, s:s*}", "name", c->words[0], "san", option_text(c, "san"), "roles",
+                             option_list(c, "role"), "organisation", option_text(c, "organisation"), "country",
+                             option_text(c, "country"));
+    if (option_given(c, "not-for-profit"))
+        json_object_set_new(body, "not_for_profit", json_true());
     if (option_given(c, "purpose"))
         json_object_set_new(body, "purposes", option_list(c, "purpose"));
     return ask_fields(c, "POST", format_text("/v1/services"), body, fields);
@@ -36,13 +54,16 @@ static const struct option add_options[] = {
     {"role", 0, "R", "depositor, reader, registrar, auditor, custodian or operator; repeatable",
      OPTION_REQUIRED | OPTION_REPEAT},
     {"purpose", 0, "P", "a purpose that it may claim: treatment, research; repeatable", OPTION_REPEAT},
+    {"organisation", 0, "O", "whose it is: a consent to research may name organisations", 0},
+    {"country", 0, "CC", "where that is, two capital letters: a consent may name countries", 0},
+    {"not-for-profit", 0, NULL, "that is a not-for-profit organisation: a consent may ask for one", 0},
     {NULL, 0, NULL, NULL, 0},
 };
 
 const struct command command_service_add = {
     .name = "service add",
     .area = "Services",
-    .synopsis = "NAME --san URI --role R... [--purpose P...]",
+    .synopsis = "NAME --san URI --role R... [--purpose P...] [--organisation O] [--country CC] [--not-for-profit]",
     .summary = "make a service known",
     .help =
         "Makes a service known: which certificate it comes with, which roles it has, which purposes it may claim.\n"

@@ -15,13 +15,16 @@ struct question {
     struct {
         bool known; /* a registered service that is not revoked */
         const char *name;
-        uint32_t roles;    /* mask */
-        uint32_t purposes; /* mask */
+        uint32_t roles;                     /* mask */
+        uint32_t purposes;                  /* mask */
+        const char *organisation, *country; /* NULL or "": not known */
+        bool not_for_profit;
     } service;
 
     struct {
         bool known; /* exists and is not shredded */
         bool opted_out;
+        bool in_care;                  /* of the service, now */
         const struct consent *consent; /* the version in force; NULL if none was ever given or all is withdrawn */
     } subject;
 
@@ -38,9 +41,10 @@ struct question {
 
     struct {
         bool known, revoked;
-        bool for_project;                 /* it is an approval of the purpose's project */
-        bool for_dataset;                 /* it covers the file's dataset */
-        bool for_purpose;                 /* it covers the purpose's disease and uses, if there are any */
+        bool for_project; /* it is an approval of the purpose's project */
+        bool for_dataset; /* it covers the file's dataset */
+        bool for_purpose; /* it covers the purpose's disease and uses, if there are any */
+        bool non_commercial;
         uint64_t valid_from, valid_until; /* seconds since 1970; 0: no bound */
     } approval;                           /* the one that the purpose names */
 

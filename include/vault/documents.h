@@ -84,7 +84,7 @@ bool names_are_good(const char *list, size_t most);
 bool file_name_is_good(const char *name);
 
 enum findings { FINDINGS_NONE = 0, FINDINGS_ACTIONABLE = 1, FINDINGS_ALL = 2 };
-enum { CONSENT_TERMS = 32, CONSENT_DISEASES = 8, DISEASE_SIZE = 64 };
+enum { CONSENT_TERMS = 32, CONSENT_DISEASES = 8, DISEASE_SIZE = 64, CONSENT_ONLY = 512, CONSENT_NAMES = 8 };
 
 #define FIELDS_consent(F, R)                                                                                           \
     F(R, STR, subject, NAME_MAX_SIZE)                                                                                  \
@@ -96,9 +96,10 @@ enum { CONSENT_TERMS = 32, CONSENT_DISEASES = 8, DISEASE_SIZE = 64 };
     F(R, STR, diseases, CONSENT_DISEASES *(DISEASE_SIZE + 1) - 1) /* of DUO:0000007: ascending, with commas */         \
     F(R, U8, findings, 0)                                         /* enum findings */                                  \
     F(R, U8, recontact, 0)                                                                                             \
-    F(R, U64, expires, 0) /* seconds since 1970; 0: never */                                                           \
-    F(R, U64, custody_until,                                                                                           \
-      0) /* seconds since 1970: a custodian signed, until the patient decides alone; the first of a day; 0: did not */
+    F(R, U64, expires, 0)       /* seconds since 1970; 0: never */                                                     \
+    F(R, U64, custody_until, 0) /* a custodian signed, until the patient decides alone: seconds, a day; 0: did not */  \
+    F(R, STR, only, CONSENT_ONLY) /* "c:DK,o:NAME,p:NAME,s:NAME", ascending: see only_kind() */                        \
+    F(R, U64, research_until, 0)  /* of DUO:0000025: seconds since 1970, the first of a day; 0: not stated */
 DECLARE_RECORD(consent);
 /* Copies the document from one record that embeds FIELDS_consent to another. */
 #define CONSENT_COPY(to, from)                                                                                         \
@@ -115,6 +116,8 @@ DECLARE_RECORD(consent);
         (to)->recontact = (from)->recontact;                                                                           \
         (to)->expires = (from)->expires;                                                                               \
         (to)->custody_until = (from)->custody_until;                                                                   \
+        COPY_ARRAY((to)->only, (from)->only);                                                                          \
+        (to)->research_until = (from)->research_until;                                                                 \
     } while (0)
 /* Every field in range, date real, terms ascending. VAULT_E_FORMAT, with the field's name in *ret_field (static). */
 int consent_check(const struct consent *c, const char **ret_field);
@@ -123,8 +126,15 @@ uint32_t consent_term(const struct consent *c, size_t i);
 /* Whether `after` permits anything that `before` does not; *ret_field is then the member that does (static). Research
  * under other terms counts as wider where that cannot be told from the lists alone. */
 bool consent_widens(const struct consent *before, const struct consent *after, const char **ret_field);
-/* DUO numbers that more is known of here: without restriction, disease-specific (has diseases), general research. */
-enum { DUO_NRES = 4, DUO_DS = 7, DUO_GRU = 42 };
+/* DUO numbers that more is known of here: without restriction, disease-specific (has diseases), general research; those
+ * of which the consent says which or until when: geographic, time limit, user-, project- and institution-specific. */
+enum { DUO_NRES = 4, DUO_DS = 7, DUO_GRU = 42, DUO_GS = 22, DUO_TS = 25, DUO_US = 26, DUO_PS = 27, DUO_IS = 28 };
+/* The kind of the items of `only` that belong to a term: 'c', 's', 'p', 'o'; 0: it has none. */
+char only_kind(uint32_t term);
+/* Whether `only` has an item of this kind; of this name, unless that is NULL. */
+bool only_has(const char *only, char kind, const char *name);
+/* Two capital letters. */
+bool country_is_good(const char *code);
 
 enum effect { EFFECT_PERMIT, EFFECT_FORBID, EFFECT_OBLIGE };
 
@@ -143,6 +153,8 @@ enum condition {
     CONDITION_NO_RECONTACT,      /* consent refuses to be contacted again */
     CONDITION_BREAK_GLASS,       /* the purpose is treatment, and states an emergency */
     CONDITION_CUSTODY_OVER,      /* a custodian gave the consent, and the patient decides alone by now */
+    CONDITION_CARE_RELATION,     /* the subject is in the care of the service now */
+    CONDITION_NO_CARE_RELATION,  /* the opposite */
     CONDITION_COUNT
 };
 const char *condition_name(unsigned condition);

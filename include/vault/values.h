@@ -92,9 +92,19 @@ enum turning { TURN_NONE = 0, TURN_UNDER_WAY = 1, TURN_INCOMPLETE = 2 };
     F(R, U64, shredded, 0)   /* when; 0: not. Its keys are gone then */                                                \
     F(R, U32, shreds, 0)     /* number of the last shred_value */                                                      \
     F(R, U32, consent, 0)    /* version in force; 0: none was given */                                                 \
-    F(R, U64, current, 0)    /* number of the record that made consent and opt-out what they are */                    \
-    F(R, U64, files, 0)
+    F(R, U64, current, 0)    /* number of the record that made consent, opt-out and care what they are */              \
+    F(R, U64, files, 0)                                                                                                \
+    F(R, U64, care, 0) /* number of the record that last changed in whose care it is; 0: none did */
 DECLARE_RECORD(subject_value);
+
+enum { CARE_MOST = 32 };
+
+/* In whose care a subject is (registers/care.c). */
+#define FIELDS_care_value(F, R)                                                                                        \
+    F(R, U64, record, 0) /* as in the subject */                                                                       \
+    F(R, BYTES, entries,                                                                                               \
+      CARE_MOST *(NAME_MAX_SIZE + 18)) /* STR service, u64 since, u64 until (seconds; 0: none), each */
+DECLARE_RECORD(care_value);
 
 /* Sealed by its wrap, and stored as it is. */
 #define FIELDS_subject_key_value(F, R)                                                                                 \
@@ -118,6 +128,9 @@ DECLARE_RECORD(consent_value);
     F(R, STR, san, SAN_MAX_SIZE)                                                                                       \
     F(R, U32, roles, 0)                                                                                                \
     F(R, U32, purposes, 0)                                                                                             \
+    F(R, STR, organisation, NAME_MAX_SIZE) /* empty: not known */                                                      \
+    F(R, STR, country, 2)                  /* likewise */                                                              \
+    F(R, U8, not_for_profit, 0)                                                                                        \
     F(R, U64, added, 0)                                                                                                \
     F(R, U64, current, 0) /* number of the record that made it what it is */                                           \
     F(R, U8, revoked, 0)
@@ -143,6 +156,7 @@ DECLARE_RECORD(project_value);
     F(R, STR, uses, 256)      /* comma-separated, DUO:0000031 to DUO:0000040; a purpose may name these; empty: none */ \
     F(R, U64, valid_from, 0)  /* seconds; 0: no bound */                                                               \
     F(R, U64, valid_until, 0)                                                                                          \
+    F(R, U8, non_commercial, 0)                                                                                        \
     F(R, U64, added, 0)                                                                                                \
     F(R, U64, current, 0) /* number of the record that made it what it is */                                           \
     F(R, U8, revoked, 0)

@@ -35,14 +35,21 @@ def of_purpose(p):
 
 
 def of_service(s):
-    return struct.pack("<B", s.known) + string(s.name) + struct.pack("<II", mask(s.roles, ROLES),
-                                                                     mask(s.purposes, PURPOSES))
+    return struct.pack("<B", s.known) + string(s.name) + string(s.organisation) + string(s.country) + struct.pack(
+        "<BII", s.not_for_profit, mask(s.roles, ROLES), mask(s.purposes, PURPOSES))
+
+
+def only(c):
+    """All that a consent names, each with the mark of its kind."""
+    marked = {"c": c.countries, "o": c.organisations, "p": c.projects, "s": c.services}
+    return ",".join(sorted(f"{mark}:{name}" for mark, names in marked.items() for name in names))
 
 
 def of_consent(c):
     terms = sorted(c.research)
-    return struct.pack("<BBBQQI", c.treatment, FINDINGS.index(c.findings), c.recontact, c.expires, c.custody_until,
-                       len(terms)) + struct.pack(f"<{len(terms)}I", *terms) + string(",".join(sorted(c.diseases)))
+    return struct.pack("<BBBQQ", c.treatment, FINDINGS.index(c.findings), c.recontact, c.expires, c.custody_until) + \
+        string(only(c)) + struct.pack(f"<QI{len(terms)}I", c.research_until, len(terms), *terms) + \
+        string(",".join(sorted(c.diseases)))
 
 
 def of_file(f):
@@ -54,7 +61,8 @@ def of_project(p):
 
 
 def of_approval(a):
-    return struct.pack("<BBBBBQQ", *a)
+    return struct.pack("<BBBBBBQQ", a.known, a.revoked, a.for_project, a.for_dataset, a.for_purpose, a.non_commercial,
+                       a.valid_from, a.valid_until)
 
 
 def of_rule(r):
@@ -113,7 +121,7 @@ class Input:
 
     def of_subject(self, s):
         consent = NOTHING if s.consent is None else self.consents.number(s.consent)
-        return struct.pack("<BBI", s.known, s.opted_out, consent)
+        return struct.pack("<BBBI", s.known, s.opted_out, s.in_care, consent)
 
     def add(self, q):
         action = ACTIONS.index(q.action) if q.action in ACTIONS else UNKNOWN_ACTION

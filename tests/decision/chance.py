@@ -19,15 +19,16 @@ DISEASES = read_diseases(DISEASES_TEXT)
 IN_TABLE = ("MONDO:1", "MONDO:11", "MONDO:12", "MONDO:111", "MONDO:1111", "ORPHA:2", "MONDO:8", "MONDO:9")
 NOT_IN_TABLE = ("MONDO:77", "MONDO:112", "mondo:1")
 
-# Every term of the document, and some that are in no ontology.
+# Every term of the document, and some that are in no ontology. Those of users say who may do research, and until when.
 DECIDABLE = (4, 42, 6, 7, 11, 15, 16, 21, 44)
-NOT_DECIDABLE = (18, 45, 46, 19, 20, 29, 22, 24, 25, 26, 27, 28, 12, 43)
+OF_USERS = (22, 25, 26, 27, 28, 45, 46, 18)
+NOT_DECIDABLE = (19, 20, 29, 24, 12, 43)
 NOT_IN_ONTOLOGY = (0, 1, 5, 31, 33, 9999999)
-TERMS = DECIDABLE + NOT_DECIDABLE + NOT_IN_ONTOLOGY
+TERMS = DECIDABLE + OF_USERS + NOT_DECIDABLE + NOT_IN_ONTOLOGY
 USES = tuple(range(31, 41))
 
 NOW = 1_000_000
-GRANTS = ("consent-treatment", "consent-research", "project-open", "approval-valid", "break-glass")
+GRANTS = ("consent-treatment", "consent-research", "project-open", "approval-valid", "break-glass", "care-relation")
 SAID = frozenset({"findings-refused", "no-recontact", "custody-over"})
 LOOKS = frozenset({"read", "list", "metadata"})
 TAKES = tuple(c for c in CONDITIONS if c not in GRANTS + ("findings-limited",))
@@ -35,6 +36,10 @@ DATASETS = ("", "D1", "D2")
 TAGS = ((), ("a",), ("a", "b"), ("ab",), ("b", "a-b"))
 RULES_AT_ONCE, OBLIGATIONS = 12, 8
 PROJECTS, SERVICES = ("P1", "P2", "P22"), ("S1", "S2", "S22", "P1")
+COUNTRIES, ORGANISATIONS = ("DK", "SE", "KD"), ("O1", "O11", "S1", "s:S1", "c:DK")
+# What a consent says beside a term: names that begin alike, or are those of another kind with its mark.
+BESIDE = {22: ("countries", COUNTRIES + ("NO",)), 26: ("services", SERVICES + ("S", "o:O1")),
+          27: ("projects", PROJECTS + ("P", "s:S1")), 28: ("organisations", ORGANISATIONS + ("O", "DK"))}
 BUDGETS, BUDGET_MOST = 16, 2**53 - 1
 # Whose budgets can be, and over which time: those of a project are for research.
 SLOTS = tuple((purpose, per, period) for purpose in PURPOSES[1:] for per in PERS for period in PERIODS
@@ -67,21 +72,31 @@ def a_service(r):
     if r.random() < 0.1:
         return Service(False, name=r.choice(SERVICES))
     roles = r.choice((frozenset(ROLES), frozenset({"reader"}), some(r, ROLES, 2)))
-    return Service(True, roles, r.choice((frozenset(PURPOSES[1:]), some(r, PURPOSES[1:], 2))), r.choice(SERVICES))
+    return Service(True, roles, r.choice((frozenset(PURPOSES[1:]), some(r, PURPOSES[1:], 2))), r.choice(SERVICES),
+                   r.choice(("", "O1", "O1") + ORGANISATIONS), r.choice(("", "DK", "DK") + COUNTRIES), r.random() < 0.7)
+
+
+def beside(r, terms):
+    """What a consent to these terms says beside them; now and then it does not."""
+    said = {field: tuple(r.sample(names, r.choice((1, 2, 4)))) for term, (field, names) in BESIDE.items()
+            if term in terms and r.random() < 0.9}
+    return {**said, "research_until": around(r)} if 25 in terms else said
 
 
 def a_consent(r):
     terms = r.choice(((), (4,), (42,), tuple(r.sample(DECIDABLE, 1)), tuple(r.sample(DECIDABLE, 2)),
+                      tuple(r.sample(OF_USERS, 1)), tuple(r.sample(OF_USERS, 2)), tuple(r.sample(OF_USERS, 4)),
                       tuple(r.sample(TERMS, 1)), tuple(r.sample(TERMS, 3)), tuple(r.sample(TERMS, len(TERMS)))))
     diseases = tuple(r.sample(IN_TABLE + NOT_IN_TABLE, r.choice((1, 1, 2, 8)))) if 7 in terms else ()
     findings = r.choice(("none", "actionable", "all"))
-    return Consent(r.random() < 0.7, terms, diseases, findings, r.random() < 0.5, around(r), around(r))
+    return Consent(r.random() < 0.7, terms, diseases, findings, r.random() < 0.5, around(r), around(r),
+                   **beside(r, terms))
 
 
 def a_subject(r):
     if r.random() < 0.05:
         return Subject(False)
-    return Subject(True, r.random() < 0.15, None if r.random() < 0.1 else a_consent(r))
+    return Subject(True, r.random() < 0.15, None if r.random() < 0.1 else a_consent(r), r.random() < 0.6)
 
 
 def a_file(r):
@@ -98,7 +113,8 @@ def an_approval(r, purpose):
     if purpose.approval == "" or r.random() < 0.1:
         return Approval(False)
     for_project = purpose.project != "" and r.random() < 0.9
-    return Approval(True, r.random() < 0.1, for_project, r.random() < 0.9, r.random() < 0.9, around(r), around(r))
+    return Approval(True, r.random() < 0.1, for_project, r.random() < 0.9, r.random() < 0.9, around(r), around(r),
+                    r.random() < 0.7)
 
 
 def forbiddable(conditions, actions):
@@ -159,7 +175,8 @@ def generous(r):
     """Rules that permit, so that budgets come to speak."""
     reader = Rule("reader", "permit", LOOKS, frozenset(PURPOSES))
     glass = Rule("glass", "permit", LOOKS, frozenset({"treatment"}), conditions=frozenset({"break-glass"}))
-    return r.choice(([reader], [reader, glass]))
+    care = Rule("care", "permit", LOOKS, frozenset({"treatment"}), conditions=frozenset({"care-relation"}))
+    return r.choice(([reader], [reader, glass], [care, glass]))
 
 
 def a_policy(r):
@@ -173,18 +190,29 @@ def a_policy(r):
     return Policy(tuple(rules), r.choice((0, 0, 1, 7)), budgets(r))
 
 
+def to_users(r):
+    """Consents with terms of users, of which one has all and names some of those who ask."""
+    yield Consent(True, OF_USERS, countries=("DK", "SE"), services=("P1", "S2"), projects=("P2", "P22"),
+                  organisations=("O1",), research_until=NOW + 1)
+    for _ in range(10):
+        terms = tuple(r.sample(OF_USERS, 3))
+        yield Consent(True, terms, **beside(r, terms))
+
+
 def fair_questions(r, parts):
-    """Reads that little but a budget stands against: it is asked last, and by chance alone hardly ever."""
+    """Reads that little but a budget or a term of users stands against: by chance alone there are hardly any."""
     policies = [Policy(tuple(generous(r)), 0, budgets(r)) for _ in range(40)]
-    services = [Service(True, frozenset(ROLES), frozenset(PURPOSES[1:]), name) for name in SERVICES]
-    consents = Consent(True, (4,)), Consent(False, (42,), custody_until=NOW + 1)
-    subjects = [Subject(True, False, consent) for consent in consents]
+    services = [Service(True, frozenset(ROLES), frozenset(PURPOSES[1:]), name, *facts) for name in SERVICES
+                for facts in ((), ("O1", "DK", True))]
+    consents = [Consent(True, (4,)), Consent(False, (42,), custody_until=NOW + 1)] * 6 + list(to_users(r))
+    subjects = [Subject(True, False, consent, in_care) for consent in consents for in_care in (False, True)]
     purposes = [Purpose("treatment"), Purpose("treatment", emergency=True),
                 *(Purpose("research", project, "A1") for project in PROJECTS)]
-    project, approval = Project(True, True, True), Approval(True, False, True, True, True)
+    project = Project(True, True, True)
+    approvals = [Approval(True, False, True, True, True, non_commercial=n) for n in (False, True)]
     while True:
         q = Question(NOW, "read", r.choice(purposes), r.choice(services), r.choice(subjects), File(True), project,
-                     approval, r.choice(policies), None, NOW, r.choice(parts["use"]))
+                     r.choice(approvals), r.choice(policies), None, NOW, r.choice(parts["use"]))
         changed = r.choice(("subject", "service", "file", "policy", "action"))
         yield q._replace(**{changed: r.choice(parts[changed])}) if r.random() < 0.3 else q
 

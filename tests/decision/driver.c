@@ -3,13 +3,14 @@
  *   u32 size, the table of diseases as text (size 0: none)
  *   nine lists, each u32 count and its entries, which later ones and the questions name by their place:
  *     purposes    u8 kind, STR project, STR approval, STR disease, u32 uses, u8 emergency
- *     services    u8 known, STR name, u32 roles, u32 purposes
- *     consents    u8 treatment, u8 findings, u8 recontact, u64 expires, u64 custody until, u32 count, u32 each term,
- *                 STR diseases
- *     subjects    u8 known, u8 opted out, u32 consent (NOTHING: none)
+ *     services    u8 known, STR name, STR organisation, STR country, u8 not for profit, u32 roles, u32 purposes
+ *     consents    u8 treatment, u8 findings, u8 recontact, u64 expires, u64 custody until, STR only,
+ *                 u64 research until, u32 count, u32 each term, STR diseases
+ *     subjects    u8 known, u8 opted out, u8 in care, u32 consent (NOTHING: none)
  *     files       u8 known, STR dataset, STR tags
  *     projects    u8 known, u8 open, u8 member
- *     approvals   u8 known, u8 revoked, u8 for project, u8 for dataset, u8 for purpose, u64 valid from, u64 valid until
+ *     approvals   u8 known, u8 revoked, u8 for project, u8 for dataset, u8 for purpose, u8 non-commercial,
+ *                 u64 valid from, u64 valid until
  *     policies    u32 size, the binary form of docs/format-documents.md
  *     uses        u64 bytes, files, subjects, of each period from day to ever, of the project and then of the service
  *   to the end, questions: u64 time, u64 day of the register of opt-outs, u32 action, u32 purpose, service, subject,
@@ -106,8 +107,8 @@ static void read_purposes(struct reader *r) {
 }
 
 struct service {
-    bool known;
-    char name[NAME_MAX_SIZE + 1];
+    bool known, not_for_profit;
+    char name[NAME_MAX_SIZE + 1], organisation[NAME_MAX_SIZE + 1], country[3];
     uint32_t roles, purposes;
 };
 
@@ -116,6 +117,9 @@ static void read_services(struct reader *r) {
     for (size_t i = 0; i < world.services.count; i++, s++) {
         s->known = read_u8(r) != 0;
         read_string(r, s->name, sizeof(s->name));
+        read_string(r, s->organisation, sizeof(s->organisation));
+        read_string(r, s->country, sizeof(s->country));
+        s->not_for_profit = read_u8(r) != 0;
         s->roles = read_u32(r);
         s->purposes = read_u32(r);
     }
@@ -136,6 +140,8 @@ static void read_consents(struct reader *r) {
         c->recontact = read_u8(r);
         c->expires = read_u64(r);
         c->custody_until = read_u64(r);
+        read_string(r, c->only, sizeof(c->only));
+        c->research_until = read_u64(r);
         read_terms(r, c);
         read_string(r, c->diseases, sizeof(c->diseases));
     }
@@ -146,6 +152,7 @@ static void read_subjects(struct reader *r) {
     for (size_t i = 0; i < world.subjects.count; i++, q++) {
         q->subject.known = read_u8(r) != 0;
         q->subject.opted_out = read_u8(r) != 0;
+        q->subject.in_care = read_u8(r) != 0;
         uint32_t consent = read_u32(r);
         if (consent != NOTHING)
             q->subject.consent = (const struct consent *)world.consents.entries + place(&world.consents, consent);
@@ -183,6 +190,7 @@ static void read_approvals(struct reader *r) {
         q->approval.for_project = read_u8(r) != 0;
         q->approval.for_dataset = read_u8(r) != 0;
         q->approval.for_purpose = read_u8(r) != 0;
+        q->approval.non_commercial = read_u8(r) != 0;
         q->approval.valid_from = read_u64(r);
         q->approval.valid_until = read_u64(r);
     }
@@ -219,6 +227,9 @@ static void take_service(struct reader *r, struct question *q) {
     const struct service *s = (const struct service *)world.services.entries + place(&world.services, read_u32(r));
     q->service.known = s->known;
     q->service.name = s->name;
+    q->service.organisation = s->organisation;
+    q->service.country = s->country[0] != '\0' ? s->country : NULL; /* both "" and NULL are not known */
+    q->service.not_for_profit = s->not_for_profit;
     q->service.roles = s->roles;
     q->service.purposes = s->purposes;
 }

@@ -9,7 +9,7 @@ ROLES = ("depositor", "reader", "registrar", "auditor", "custodian", "operator")
 PURPOSES = ("none", "treatment", "research")
 CONDITIONS = ("consent-treatment", "consent-research", "no-consent", "opted-out", "project-open", "no-project",
               "approval-valid", "no-approval", "findings-limited", "findings-refused", "no-recontact", "break-glass",
-              "custody-over")
+              "custody-over", "care-relation", "no-care-relation")
 PERS = ("project", "service")
 PERIODS = ("day", "month", "year", "ever")
 
@@ -32,6 +32,9 @@ class Service(NamedTuple):
     roles: frozenset = frozenset()
     purposes: frozenset = frozenset()
     name: str = "S1"
+    organisation: str = ""  # what is not known is ""
+    country: str = ""
+    not_for_profit: bool = False
 
 
 class Consent(NamedTuple):
@@ -42,12 +45,18 @@ class Consent(NamedTuple):
     recontact: bool = False
     expires: int = 0  # 0: never
     custody_until: int = 0  # 0: the patient signed
+    countries: tuple = ()  # beside the term that asks for them; empty: it does not say
+    organisations: tuple = ()
+    projects: tuple = ()
+    services: tuple = ()
+    research_until: int = 0  # 0: it does not say
 
 
 class Subject(NamedTuple):
     known: bool
     opted_out: bool = False
     consent: Optional[Consent] = None  # the one in force
+    in_care: bool = False  # of the service that asks, now
 
 
 class File(NamedTuple):
@@ -70,6 +79,7 @@ class Approval(NamedTuple):
     for_purpose: bool = False
     valid_from: int = 0  # 0: no bound
     valid_until: int = 0
+    non_commercial: bool = False
 
 
 class Rule(NamedTuple):
@@ -155,6 +165,8 @@ def is_kind(diseases, disease, of):
 NO_RESTRICTION, GENERAL_USE, ETHICS_APPROVAL = 4, 42, 21
 HEALTH, DISEASE_SPECIFIC, ANCESTRY_ONLY = 6, 7, 11
 NO_METHODS, GENETIC_ONLY, NO_ANCESTRY = 15, 16, 44
+GEOGRAPHIC, TIME_LIMIT, USER, PROJECT, INSTITUTION = 22, 25, 26, 27, 28
+NOT_FOR_PROFIT, NON_COMMERCIAL, NEITHER_PROFIT_NOR_COMMERCE = 45, 46, 18
 USE_METHODS, USE_ANCESTRY, USE_BIOMEDICAL, USE_GENETIC, USE_DRUGS, USE_DISEASES = 31, 33, 37, 38, 39, 40
 
 
@@ -185,8 +197,64 @@ def disease_is_consented(q):
     return purpose.disease != "" and any(is_kind(q.diseases, purpose.disease, d) for d in consent.diseases)
 
 
+# Who is asked about, and whom the consent names.
+NAMED = {
+    GEOGRAPHIC: lambda q, consent: (q.service.country, consent.countries),
+    USER: lambda q, consent: (q.service.name, consent.services),
+    PROJECT: lambda q, consent: (q.purpose.project, consent.projects),
+    INSTITUTION: lambda q, consent: (q.service.organisation, consent.organisations),
+}
+
+
+def is_one_of(name, names):
+    """What is not known is none of them."""
+    return name != "" and name in names
+
+
+def against_users(q, term):
+    name, names = NAMED[term](q, q.subject.consent)
+    if not names:
+        return {"consent-not-decidable"}
+    return set() if is_one_of(name, names) else {"consent-other-user"}
+
+
+def research_is_over(consent, now):
+    """At the first second of the day."""
+    return now >= consent.research_until
+
+
+def against_time(q):
+    consent = q.subject.consent
+    if consent.research_until == 0:
+        return {"consent-not-decidable"}
+    return {"consent-research-over"} if research_is_over(consent, q.time) else set()
+
+
+def is_not_for_profit(q):
+    return q.service.not_for_profit
+
+
+def is_non_commercial(q):
+    return q.approval.non_commercial
+
+
+def against_profit(q, term):
+    rules = set()
+    if term != NON_COMMERCIAL and not is_not_for_profit(q):
+        rules.add("consent-other-user")
+    if term != NOT_FOR_PROFIT and not is_non_commercial(q):
+        rules.add("consent-other-use")
+    return rules
+
+
 def against_research(q, term):
     """The rules by which this term of the consent does not permit this research."""
+    if term in NAMED:
+        return against_users(q, term)
+    if term == TIME_LIMIT:
+        return against_time(q)
+    if term in (NOT_FOR_PROFIT, NON_COMMERCIAL, NEITHER_PROFIT_NOR_COMMERCE):
+        return against_profit(q, term)
     if term not in USE_FITS:
         return {"consent-not-decidable"}
     rules = set() if USE_FITS[term](q.purpose) else {"consent-other-use"}
@@ -209,7 +277,8 @@ NEEDS_PERMIT = {"deposit"} | LOOKS
 
 CONCERNS_PATIENT = {"subject-unknown", "file-unknown", "consent-none", "consent-expired", "consent-outgrown",
                     "consent-refuses-treatment", "consent-refuses-research", "consent-not-decidable",
-                    "consent-other-use", "consent-other-disease", "opted-out", "approval-other-dataset"}
+                    "consent-other-use", "consent-other-user", "consent-research-over", "consent-other-disease",
+                    "opted-out", "approval-other-dataset"}
 BUILT_IN = CONCERNS_PATIENT | {
     "action-unknown", "service-unknown", "role-missing", "purpose-missing", "purpose-not-allowed-to-service",
     "project-missing", "project-unknown", "project-closed", "project-not-member", "approval-missing",
@@ -358,11 +427,17 @@ def holds_of_consent(q, condition):
     return consent.findings == {"findings-limited": "actionable", "findings-refused": "none"}[condition]
 
 
+def is_in_care(q):
+    return q.subject.in_care
+
+
 def condition_holds(q, condition):
     if condition == "no-consent":
         return consent_in_force(q) is None
     if condition == "opted-out":
         return q.subject.opted_out
+    if condition in ("care-relation", "no-care-relation"):
+        return is_in_care(q) == (condition == "care-relation")
     if condition == "break-glass":
         return q.purpose.kind == "treatment" and q.purpose.emergency
     if condition in ("project-open", "no-project"):
@@ -406,7 +481,8 @@ def concern_of(rule):
 
 REPORTED_BY = {"consent-treatment": {"consent-none", "consent-expired", "consent-refuses-treatment"},
                "consent-research": {"consent-none", "consent-expired", "consent-outgrown", "consent-refuses-research",
-                                    "consent-not-decidable", "consent-other-use", "consent-other-disease"},
+                                    "consent-not-decidable", "consent-other-use", "consent-other-user",
+                                    "consent-research-over", "consent-other-disease"},
                "project-open": {"project-missing", "project-unknown", "project-closed", "project-not-member"},
                "approval-valid": {"approval-missing", "approval-unknown", "approval-revoked", "approval-not-yet",
                                   "approval-over", "approval-other-project", "approval-other-use",
@@ -420,7 +496,7 @@ def is_reported(q, missing, reported):
 
 
 def another_could(q, missing):
-    """Whether another consent or another file has what is missing here."""
+    """Whether another consent or another file, which can be another patient's, has what is missing here."""
     if missing in ("project-open", "break-glass"):
         return False
     if missing == "approval-valid":

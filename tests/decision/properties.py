@@ -64,8 +64,39 @@ def term_added(q, r):
     if not consent or not consent.research or not more or len(consent.research) >= 32:
         return None
     term = r.choice(more)
-    diseases = r.choice(world.CONSENTED) if term == 7 else consent.diseases
-    return with_consent(q, research=consent.research + (term,), diseases=diseases)
+    said = {"diseases": r.choice(world.CONSENTED)} if term == 7 else r.choice([{}, *world.NAMED.get(term, ())])
+    return with_consent(q, research=consent.research + (term,), **said)
+
+
+def fewer_named(q, r):
+    """Down to nobody: what is not said is not decidable, and does not mean all."""
+    consent = q.subject.consent
+    fields = [f for f in ("countries", "organisations", "projects", "services") if consent and getattr(consent, f)]
+    if not fields:
+        return None
+    field = r.choice(fields)
+    names = getattr(consent, field)
+    return with_consent(q, **{field: tuple(r.sample(names, r.randrange(len(names))))})
+
+
+def research_ends_sooner(q, r):
+    until = q.subject.consent.research_until if q.subject.consent else 0
+    return with_consent(q, research_until=r.choice((0, until - 1, until // 2))) if until else None
+
+
+def care_ended(q, r):
+    return q.subject.in_care and q._replace(subject=q.subject._replace(in_care=False))
+
+
+def less_known_of_service(q, r):
+    known = {field: value for field, value in (("country", ""), ("organisation", ""), ("not_for_profit", False))
+             if getattr(q.service, field) != value}
+    lost = chance.some(r, sorted(known), 3)
+    return q._replace(service=q.service._replace(**{field: known[field] for field in lost})) if lost else None
+
+
+def approval_commercial(q, r):
+    return q.approval.non_commercial and q._replace(approval=q.approval._replace(non_commercial=False))
 
 
 def findings_narrowed(q, r):
@@ -136,7 +167,10 @@ TAKEN_AWAY = {"the day comes from which the patient decides alone": outgrown, "m
               "the consent ends": consent_ended, "the approval is revoked": approval_revoked,
               "the approval ends": approval_ended, "the project is closed": project_closed,
               "the service is no member any more": member_no_more, "the service is revoked": service_revoked,
-              "a term is added to a consent": term_added,
+              "a term is added to a consent": term_added, "a consent names fewer": fewer_named,
+              "the time for research ends sooner": research_ends_sooner, "the care ends": care_ended,
+              "a service has no country, organisation or mark any more": less_known_of_service,
+              "the approval is for commercial use too": approval_commercial,
               "fewer findings are wanted": findings_narrowed, "no contact is wanted": recontact_refused, "a rule that forbids is added": forbid_added}
 
 
@@ -152,7 +186,12 @@ def reordered(q, r):
 
 OTHER_SUBJECTS = [Subject(False), Subject(True), Subject(True, True), Subject(True, False, Consent()),
                   Subject(True, False, Consent(True, (4,), (), "all", True)),
-                  Subject(True, False, Consent(True, (18,), (), "actionable", True, 1)),
+                  Subject(True, False, None, True), Subject(True, False, Consent(True, (4,), (), "all", True), True),
+                  Subject(True, False, Consent(True, (12,), (), "actionable", True, 1), True),
+                  Subject(True, False, Consent(True, (22, 26), countries=("DK", "NO"), services=("S1", "S2"))),
+                  Subject(True, False, Consent(True, (18, 25), research_until=chance.NOW + 1), True),
+                  Subject(True, False, Consent(True, (27, 46), projects=("P1",)), True),
+                  Subject(True, False, Consent(True, (25, 28), organisations=("O2",), research_until=chance.NOW)),
                   Subject(True, False, Consent(True, (4,), (), "all", True, 0, 1)),
                   Subject(True, True, Consent(False, (6, 11), (), "none", False)),
                   Subject(True, False, Consent(True, (7, 16, 44), ("MONDO:11",), "none", True))]

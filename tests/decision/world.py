@@ -2,8 +2,8 @@
 world says why the ones that it holds still cannot matter to those that it varies."""
 import itertools
 
-from chance import (DATASETS, DECIDABLE, DISEASES, GRANTS, NOT_DECIDABLE, NOT_IN_ONTOLOGY, NOW, SLOTS, TAGS, TAKES,
-                    TERMS, USES, forbiddable)
+from chance import (DATASETS, DECIDABLE, DISEASES, GRANTS, NOT_DECIDABLE, NOT_IN_ONTOLOGY, NOW, OF_USERS, SLOTS, TAGS,
+                    TAKES, TERMS, USES, forbiddable)
 from oracle import (ACTIONS, CONDITIONS, DAY, NO_USE, PERIODS, PERS, PURPOSES, ROLES, Approval, Budget, Consent, Count,
                     File, Policy, Project, Purpose, Question, Rule, Service, Subject)
 
@@ -78,15 +78,17 @@ PLAIN = [None, Policy(()), DENMARK, PERMIT_ALL, Policy((BARE, rule("never", "for
          Policy((BARE, rule("always", "oblige")))]
 BOTH_NEEDED = Policy((rule("all", "permit", GRANTS), rule("some", "permit", ["project-open", "approval-valid"])))
 PURPOSE_BOUND = Policy((Rule("for-treatment", "permit", SETTABLE, frozenset({"treatment"})),))
-CONDITIONAL = list(conditional()) + [BOTH_NEEDED, PURPOSE_BOUND]
+OWN_PATIENTS = Policy((rule("own", "permit", ["care-relation", "consent-treatment"]),
+                       rule("glass", "permit", ["break-glass"])))
+CONDITIONAL = list(conditional()) + [BOTH_NEEDED, PURPOSE_BOUND, OWN_PATIENTS]
 FILES_TOLD_APART, ROLES_TOLD_APART, TIMES_TOLD_APART = list(about_files()), list(about_roles()), list(about_times())
 
 # --- What stands still in a world is what nothing is against ---
 
-SERVICE = Service(True, frozenset(ROLES), frozenset({"treatment", "research"}))
+SERVICE = Service(True, frozenset(ROLES), frozenset({"treatment", "research"}), "S1", "O1", "DK", True)
 FILE = File(True, "D1", ("a",))
 PROJECT = Project(True, True, True)
-APPROVAL = Approval(True, False, True, True, True, 1, NOW + 1)
+APPROVAL = Approval(True, False, True, True, True, 1, NOW + 1, True)
 UNNAMED_PROJECT, UNNAMED_APPROVAL = Project(False), Approval(False)
 CONSENT = Consent(True, (4,), findings="actionable", recontact=True)
 SUBJECT = Subject(True, False, CONSENT)
@@ -141,24 +143,123 @@ def one_term():
 def two_terms():
     """The same with every pair, and with long lists: a term can only add to what another has against the research. And
     under another policy and other actions."""
-    pairs = list(itertools.combinations(sorted(TERMS), 2)) + [DECIDABLE, NOT_DECIDABLE, NOT_IN_ONTOLOGY, TERMS]
+    pairs = list(itertools.combinations(sorted(TERMS), 2)) + [DECIDABLE, OF_USERS, NOT_DECIDABLE, NOT_IN_ONTOLOGY,
+                                                              TERMS]
     return {"action": LOOKS, "subject": list(consents_to(pairs)), "purpose": ASKED_FOR, "diseases": [DISEASES, None],
             "policy": [DENMARK]}
 
 
 def terms_elsewhere():
     """Where no rule asks for a consent, only a policy's condition can: other actions and purposes."""
-    one = list(consents_to([(), *((t,) for t in TERMS), (4, 6), (4, 18), (16, 44)]))
+    one = list(consents_to([(), *((t,) for t in TERMS), (4, 6), (4, 12), (16, 44)]))
     purposes = ASKED_FOR[::3] + OTHER_PURPOSES
     return {"action": [a for a in ALL_ACTIONS if a not in LOOKS] + ["read"], "subject": one, "purpose": purposes,
             "policy": [RESEARCH_POLICY]}
+
+
+# --- Who does the research, and until when ---
+
+# Names that begin alike, and those of another kind with its mark, are not those of who asks.
+NAMED = {22: [{"countries": c} for c in (("DK",), ("KD", "NO"), ("NO", "DK"))],
+         26: [{"services": s} for s in (("S1",), ("S", "S11", "o:O1"), ("S2", "S1", "A"))],
+         27: [{"projects": p} for p in (("P1",), ("P", "P11", "s:S1"), ("P2", "P1", "A"))],
+         28: [{"organisations": o} for o in (("O1",), ("O", "O11", "s:S1", "c:DK"), ("O2", "O1", "A"))],
+         25: [{"research_until": NOW + by} for by in (-1, 0, 1)]}
+
+
+def said_beside(terms):
+    """All that a consent can say beside these terms, that it does not say it first."""
+    for said in itertools.product(*([{}] + NAMED.get(term, []) for term in terms)):
+        yield {field: value for each in said for field, value in each.items()}
+
+
+def consents_to_users(lists):
+    for terms in lists:
+        yield from (Subject(True, False, Consent(True, terms, ("MONDO:11",) if 7 in terms else (), "all", True, **said))
+                    for said in said_beside(terms))
+
+
+ONE_USER = [(term,) for term in OF_USERS]
+# What a service is: all that a consent can ask for, each of it not, or not known, or of another kind.
+USERS = [SERVICE, SERVICE._replace(country=""), SERVICE._replace(country="NO"), SERVICE._replace(organisation=""),
+         SERVICE._replace(organisation="O2"), SERVICE._replace(organisation="S1", name="O1"),
+         SERVICE._replace(not_for_profit=False), SERVICE._replace(name="S2"), Service(False),
+         Service(False, *SERVICE[1:])]
+COMMERCIAL = APPROVAL._replace(non_commercial=False)
+
+
+def users():
+    """Each term of users and each pair of them, with all that a consent says beside them, against who asks. Other terms
+    only add to what these have against the research: users_beside()."""
+    pairs = list(itertools.combinations(OF_USERS, 2))
+    purposes = [RESEARCH, Purpose("research", "P2", "A1"), Purpose("research", "s:S1", "A1", uses=frozenset({33})),
+                *OTHER_PURPOSES]
+    return {"subject": list(consents_to_users(ONE_USER + pairs)), "service": USERS, "approval": [APPROVAL, COMMERCIAL],
+            "purpose": purposes, "policy": [RESEARCH_POLICY]}
+
+
+def users_beside():
+    """Terms of users beside other terms, in longer lists, in a consent that is over in another way, and of those who
+    opted out; and where no rule asks for a consent, only a policy's condition can."""
+    lists = [*ONE_USER, *((t, more) for t in OF_USERS for more in (4, 12)), (7, 25), (11, 22), (6, 46)]
+    subjects = list(consents_to_users(lists))
+    whole = Consent(True, OF_USERS, (), "all", True, countries=("DK",), services=("S1",), projects=("P1",),
+                    organisations=("O1",), research_until=NOW + 1)
+    subjects += [Subject(True, out, whole._replace(expires=expires, custody_until=custody, research_until=until))
+                 for out in (False, True) for expires in (0, NOW, NOW + 1) for custody in (0, NOW, NOW + 1)
+                 for until in (0, NOW, NOW + 1)]
+    subjects += [Subject(True), *(Subject(True, False, whole._replace(**{field: ()}))
+                                  for field in ("countries", "services", "projects", "organisations"))]
+    no_research = Policy((rule("other", "permit", ["consent-research"], dataset="D2"),
+                          rule("none", "forbid", ["no-consent"])))
+    return {"action": ALL_ACTIONS, "subject": subjects, "service": [SERVICE, Service(True, *SERVICE[1:3])],
+            "approval": [APPROVAL, COMMERCIAL], "purpose": [RESEARCH, *OTHER_PURPOSES],
+            "policy": [None, DENMARK, RESEARCH_POLICY, no_research]}
+
+
+def users_unnamed():
+    """Where the purpose names no project or no approval, or one that is not there: nobody is meant by it."""
+    subjects = list(consents_to_users([*ONE_USER, (18, 27), (27, 46), (45, 46)]))
+    still = {"action": LOOKS + ("deposit",), "subject": subjects, "service": USERS,
+             "policy": [RESEARCH_POLICY, DENMARK]}
+    no_project, no_approval = {"project": [UNNAMED_PROJECT]}, {"approval": [UNNAMED_APPROVAL]}
+    faulty = [APPROVAL._replace(for_project=False, non_commercial=n) for n in (False, True)]
+    return [{**still, **no_project, "purpose": [Purpose("research", "", "A1")], "approval": faulty},
+            {**still, **no_project, "purpose": [RESEARCH], "approval": faulty},
+            {**still, **no_approval, "purpose": [RESEARCH, Purpose("research", "P1", "")]},
+            {**still, **no_project, **no_approval, "purpose": [Purpose("research")]}]
+
+
+def care():
+    """Who is in the care of the service, under policies that ask for it in each effect, alone and with what a consent
+    says, beside an emergency and beside a rule about files: for what no-permit says of whom."""
+    own, others = ["care-relation"], ["no-care-relation"]
+    glass, forbid = rule("glass", "permit", ["break-glass"]), rule("others", "forbid", others)
+    treat = rule("treat", "permit", ["consent-treatment"])
+    policies = [None, DENMARK, PERMIT_ALL, OWN_PATIENTS,
+                *(Policy((rule("own", "permit", own + more),)) for more in
+                  ([], ["consent-treatment"], ["consent-research"], ["project-open"], ["break-glass"])),
+                Policy((rule("own", "permit", own), glass)), Policy((BARE, forbid)), Policy((treat, forbid)),
+                Policy((treat, glass, forbid)), Policy((BARE, rule("others", "forbid", others + ["no-consent"]))),
+                Policy((BARE, rule("others", "forbid", others, dataset="D2"))),
+                Policy((BARE, rule("ask", "oblige", own), rule("tell", "oblige", others))),
+                Policy((treat, glass, rule("tell", "oblige", others + ["break-glass"]), rule("ask", "oblige", own))),
+                Policy((rule("own", "permit", own, dataset="D2"), rule("tag", "permit", own, tag="a"))),
+                Policy((rule("own", "permit", own, roles=frozenset({"custodian"})),
+                        rule("d2", "permit", dataset="D2")))]
+    consents = [None, CONSENT, CONSENT._replace(treatment=False, research=(12,)), CONSENT._replace(expires=NOW)]
+    subjects = [Subject(False), *(Subject(True, out, consent, cared_for) for cared_for in (False, True)
+                                  for out, consent in [(True, CONSENT), *((False, c) for c in consents)])]
+    return {"action": ALL_ACTIONS, "purpose": OTHER_PURPOSES + [EMERGENCY, RESEARCH], "subject": subjects,
+            "service": [SERVICE, Service(False), Service(True, frozenset({"reader"}), frozenset({"treatment"}))],
+            "file": [FILE, File(False), File(True, "D2", ("b",))], "policy": policies}
 
 
 def subjects():
     yield Subject(False)
     for out in (False, True):
         yield Subject(True, out)
-        for values in itertools.product((False, True), ((), (4,), (18,), (6,), (11,), (4, 18, 6)),
+        for values in itertools.product((False, True), ((), (4,), (12,), (6,), (11,), (4, 12, 6)),
                                         ("none", "actionable", "all"), (False, True), (0, NOW + 1, NOW, NOW - 1)):
             treatment, research, findings, recontact, expires = values
             yield Subject(True, out, Consent(treatment, research, (), findings, recontact, expires))
@@ -216,7 +317,7 @@ def files():
     something or not: for what no-permit says of whom."""
     all_files = [File(False), *(File(True, d, t) for d in DATASETS for t in TAGS)]
     return {"action": ALL_ACTIONS, "file": all_files, "purpose": OTHER_PURPOSES + [RESEARCH],
-            "subject": [SUBJECT, Subject(True), Subject(True, False, Consent(False, (18,)))],
+            "subject": [SUBJECT, Subject(True), Subject(True, False, Consent(False, (12,)))],
             "approval": [APPROVAL, APPROVAL._replace(for_dataset=False), APPROVAL._replace(revoked=True)],
             "project": [PROJECT, Project(True, False, True)],
             "policy": [None, DENMARK, PERMIT_ALL] + FILES_TOLD_APART}
@@ -228,7 +329,7 @@ def meetings():
             "service": [SERVICE, Service(False), Service(True, frozenset(), SERVICE.purposes),
                         Service(True, SERVICE.roles)],
             "subject": [SUBJECT, Subject(False), Subject(True), Subject(True, True, CONSENT),
-                        Subject(True, False, CONSENT._replace(expires=NOW)), Subject(True, False, Consent(True, (18,))),
+                        Subject(True, False, CONSENT._replace(expires=NOW)), Subject(True, False, Consent(True, (12,))),
                         Subject(True, False, Consent(False, (11,)))],
             "file": [FILE, File(False), File(True, "D2", ("ab",))],
             "project": [PROJECT, Project(True, False, False)],
@@ -242,7 +343,7 @@ def registers():
     ages = [0, 1, NOW, NOW - 1, *(NOW - days * DAY + off for days in (1, 2, 7) for off in (-1, 0, 1))]
     bounds = [p._replace(register_days=days) for p in (DENMARK, PERMIT_ALL, Policy(())) for days in (0, 1, 2, 7)]
     return {"action": ALL_ACTIONS, "purpose": OTHER_PURPOSES + [RESEARCH, Purpose("research")], "register_of": ages,
-            "subject": [SUBJECT, Subject(True, True, CONSENT), Subject(True, False, Consent(True, (18,)))],
+            "subject": [SUBJECT, Subject(True, True, CONSENT), Subject(True, False, Consent(True, (12,)))],
             "service": [SERVICE, Service(False)], "policy": bounds + [None]}
 
 
@@ -278,7 +379,7 @@ def custody():
                 Policy((rule("glass", "permit", ["break-glass"]), rule("ask", "oblige", over + ["consent-research"])))]
     subjects = [Subject(True, False, Consent(treatment, terms, (), "actionable", True, expires, until))
                 for until in (0, 1, NOW - 1, NOW, NOW + 1) for expires in (0, NOW, NOW + 1)
-                for treatment in (False, True) for terms in ((), (4,), (18,), (11,))]
+                for treatment in (False, True) for terms in ((), (4,), (12,), (11,))]
     return {"action": ALL_ACTIONS, "purpose": OTHER_PURPOSES + [EMERGENCY, RESEARCH], "subject": subjects,
             "policy": policies}
 
@@ -340,7 +441,7 @@ def budgets_last():
             "service": [SERVICE, Service(False), Service(True, frozenset({"depositor"}), SERVICE.purposes)],
             "subject": [SUBJECT, Subject(False), Subject(True), Subject(True, True, CONSENT),
                         Subject(True, False, CONSENT._replace(treatment=False, expires=NOW)),
-                        Subject(True, False, CONSENT._replace(research=(18,), treatment=False)),
+                        Subject(True, False, CONSENT._replace(research=(12,), treatment=False)),
                         Subject(True, False, CONSENT._replace(custody_until=NOW))],
             "file": [FILE, File(False)], "approval": [APPROVAL, APPROVAL._replace(for_dataset=False)],
             "policy": [Policy(r, 0, EVERY_SLOT) for r in rules],
@@ -359,8 +460,9 @@ def spent_together():
 
 # Worlds that are always whole come first.
 WHOLE = {"one term": [one_term()], "emergencies": [emergencies()], "registers": [registers()],
-         "which bounds": [which_bounds()]}
-LARGE = {"two terms": [two_terms()], "terms elsewhere": [terms_elsewhere()], "consents": [consents()],
+         "which bounds": [which_bounds()], "users": [users()]}
+LARGE = {"two terms": [two_terms()], "terms elsewhere": [terms_elsewhere()], "users beside": [users_beside()],
+         "users unnamed": users_unnamed(), "care": [care()], "consents": [consents()],
          "services": [services()], "projects": [projects()], "unnamed": unnamed(), "files": [files()],
          "meetings": [meetings()], "custody": [custody()], "whose budgets": [whose_budgets()],
          "budgets last": [budgets_last()], "spent together": [spent_together()]}

@@ -17,7 +17,7 @@ static void decide_all(const struct policy *policy) {
             struct question q = {.action = (enum action)action,
                                  .purpose = &purpose,
                                  .service = {true, "s", UINT32_MAX, UINT32_MAX},
-                                 .subject = {true, false, &consent},
+                                 .subject = {.known = true, .consent = &consent},
                                  .file = {true, "D1", "a,b"},
                                  .policy = policy};
             decide(&q, &d);

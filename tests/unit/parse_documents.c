@@ -510,7 +510,7 @@ static void ask(const struct expected *e, struct decision *ret) {
         .action = e->action,
         .purpose = &purpose,
         .service = {true, "x", BIT(ROLE_READER) | BIT(ROLE_DEPOSITOR), BIT(PURPOSE_TREATMENT) | BIT(PURPOSE_RESEARCH)},
-        .subject = {true, e->opted_out, e->permits == NULL ? NULL : &consent},
+        .subject = {.known = true, .opted_out = e->opted_out, .consent = e->permits == NULL ? NULL : &consent},
         .file = {true, "", ""},
         .project = {true, true, true},
         .approval = {.known = true, .for_project = true, .for_dataset = true, .for_purpose = true},

@@ -52,6 +52,93 @@ static bool diseases_are_good(const struct consent *c) {
     return count <= CONSENT_DISEASES && (count > 0) == lists_term(c, DUO_DS);
 }
 
+/* ---- whom the research is limited to ---- */
+
+char only_kind(uint32_t term) {
+    switch (term) {
+    case DUO_GS: return 'c';
+    case DUO_IS: return 'o';
+    case DUO_PS: return 'p';
+    case DUO_US: return 's';
+    default: return 0;
+    }
+}
+
+static bool is_item(const char *at, size_t n, char kind, const char *name) {
+    return n > 2 && at[0] == kind && at[1] == ':' &&
+           (name == NULL || (strlen(name) == n - 2 && memcmp(at + 2, name, n - 2) == 0));
+}
+
+bool only_has(const char *only, char kind, const char *name) {
+    const char *at = NULL;
+    size_t n = 0;
+    while (list_next(only, &at, &n))
+        if (is_item(at, n, kind, name))
+            return true;
+    return false;
+}
+
+bool country_is_good(const char *code) {
+    return text_is_of(code, 2, LETTERS_UPPER) && strlen(code) == 2;
+}
+
+static bool item_is_good(const char *at, size_t n) {
+    char name[NAME_MAX_SIZE + 1];
+    if (n < 3 || n - 2 > NAME_MAX_SIZE || at[1] != ':')
+        return false;
+    copy_bytes(name, sizeof(name), at + 2, n - 2);
+    name[n - 2] = '\0';
+    return at[0] == 'c' ? country_is_good(name) : name_is_good(name);
+}
+
+/* The member that says of whom the item is; "": of nobody. */
+static const char *member_of(char kind) {
+    switch (kind) {
+    case 'c': return "permits.countries";
+    case 'o': return "permits.organisations";
+    case 'p': return "permits.projects";
+    default: return "permits.services";
+    }
+}
+
+static size_t count_of_kind(const char *only, char kind) {
+    const char *at = NULL;
+    size_t n = 0, count = 0;
+    while (list_next(only, &at, &n))
+        count += at[0] == kind;
+    return count;
+}
+
+/* Each kind with its term only, and not too many of it. */
+static const char *fault_of_kinds(const struct consent *c) {
+    static const uint32_t with_items[] = {DUO_GS, DUO_IS, DUO_PS, DUO_US};
+    for (size_t i = 0; i < COUNT_OF(with_items); i++) {
+        char kind = only_kind(with_items[i]);
+        size_t count = count_of_kind(c->only, kind);
+        if (count > CONSENT_NAMES || (count > 0 && !lists_term(c, with_items[i])))
+            return member_of(kind);
+    }
+    return NULL;
+}
+
+static const char *fault_of_only(const struct consent *c) {
+    const char *at = NULL, *before = NULL;
+    size_t n = 0, before_n = 0;
+    for (; list_next(c->only, &at, &n); before = at, before_n = n) {
+        if (n == 0 || strchr("cops", at[0]) == NULL || !item_is_good(at, n))
+            return member_of(n == 0 ? 's' : at[0]);
+        if (before != NULL && !ascend(before, before_n, at, n))
+            return member_of(at[0]);
+    }
+    return fault_of_kinds(c);
+}
+
+/* The first second of a day, or 0. */
+static bool day_is_good(uint64_t seconds) {
+    const uint64_t year_10000 = 253402300800, day = 86400;
+    return seconds < year_10000 && seconds % day == 0;
+}
+
 static bool evidence_is_good(const char *evidence) {
     static const char prefix[] = "sha-256:";
     if (evidence[0] == '\0')
@@ -61,7 +148,8 @@ static bool evidence_is_good(const char *evidence) {
 }
 
 static const char *consent_fault(const struct consent *c) {
-    const uint64_t year_10000 = 253402300800, day = 86400;
+    const uint64_t year_10000 = 253402300800;
+    const char *of_only = fault_of_only(c);
     int64_t seconds;
     if (!name_is_good(c->subject))
         return "subject";
@@ -77,13 +165,17 @@ static const char *consent_fault(const struct consent *c) {
         return "permits.research";
     if (!diseases_are_good(c))
         return "permits.diseases";
+    if (of_only != NULL)
+        return of_only;
+    if (!day_is_good(c->research_until) || (c->research_until != 0 && !lists_term(c, DUO_TS)))
+        return "permits.research_until";
     if (c->findings > FINDINGS_ALL)
         return "findings";
     if (c->recontact > 1)
         return "recontact";
     if (c->expires >= year_10000)
         return "expires";
-    return c->custody_until < year_10000 && c->custody_until % day == 0 ? NULL : "custody_until";
+    return day_is_good(c->custody_until) ? NULL : "custody_until";
 }
 
 int consent_check(const struct consent *c, const char **ret_field) {
@@ -112,16 +204,41 @@ static bool has_only_diseases_of(const struct consent *after, const struct conse
     return true;
 }
 
+/* Of one kind: none that is new. Who named nobody permitted nothing by that term. */
+static bool has_only_items_of(const struct consent *after, const struct consent *before, char kind) {
+    const char *at = NULL;
+    size_t n = 0;
+    while (list_next(after->only, &at, &n)) {
+        char name[NAME_MAX_SIZE + 1];
+        copy_bytes(name, sizeof(name), at + 2, n - 2);
+        name[n - 2] = '\0';
+        if (at[0] == kind && !only_has(before->only, kind, name))
+            return false;
+    }
+    return true;
+}
+
+/* What a term of both says beside its number. */
+static bool term_narrows(const struct consent *before, const struct consent *after, uint32_t term) {
+    if (term == DUO_DS)
+        return has_only_diseases_of(after, before);
+    if (term == DUO_TS)
+        return after->research_until <= before->research_until;
+    return only_kind(term) == 0 || has_only_items_of(after, before, only_kind(term));
+}
+
 /* Every term of a list must permit the research: it is narrower if no restriction has gone from it. */
 static bool research_narrows(const struct consent *before, const struct consent *after) {
     if (consent_terms(after) == 0)
         return true;
     for (size_t i = 0; i < consent_terms(before); i++) {
         uint32_t term = consent_term(before, i);
-        if (term != DUO_NRES && term != DUO_GRU && !lists_term(after, term))
+        if (term == DUO_NRES || term == DUO_GRU)
+            continue;
+        if (!lists_term(after, term) || !term_narrows(before, after, term))
             return false;
     }
-    return consent_terms(before) > 0 && (!lists_term(before, DUO_DS) || has_only_diseases_of(after, before));
+    return consent_terms(before) > 0;
 }
 
 /* Of two ends, where 0 is none. */

@@ -30,6 +30,8 @@ static const char *const conditions[CONDITION_COUNT] = {
     [CONDITION_NO_RECONTACT] = "no-recontact",
     [CONDITION_BREAK_GLASS] = "break-glass",
     [CONDITION_CUSTODY_OVER] = "custody-over",
+    [CONDITION_CARE_RELATION] = "care-relation",
+    [CONDITION_NO_CARE_RELATION] = "no-care-relation",
 };
 
 static const char *const pers[PER_COUNT] = {[PER_PROJECT] = "project", [PER_SERVICE] = "service"};

@@ -80,7 +80,7 @@ int policy_decode(struct policy *p, const uint8_t *from, size_t size) {
  * expiry, opt-out or revocation can ever turn a deny into a permit, whatever the policy. */
 #define CONDITIONS_THAT_GRANT                                                                                          \
     (BIT(CONDITION_CONSENT_TREATMENT) | BIT(CONDITION_CONSENT_RESEARCH) | BIT(CONDITION_PROJECT_OPEN) |                \
-     BIT(CONDITION_APPROVAL_VALID) | BIT(CONDITION_BREAK_GLASS))
+     BIT(CONDITION_APPROVAL_VALID) | BIT(CONDITION_BREAK_GLASS) | BIT(CONDITION_CARE_RELATION))
 
 /* Who wants to hear of actionable findings may narrow that to none: it must not be what forbids. */
 static const uint32_t conditions_of_no_forbid = CONDITIONS_THAT_GRANT | BIT(CONDITION_FINDINGS_LIMITED);

@@ -168,6 +168,16 @@ static unsigned connections_of(const struct monitor *m, const char *san) {
     return n;
 }
 
+void asker_fill(const struct service_value *s, struct asker *a) {
+    copy_string(a->name, sizeof(a->name), s->name);
+    a->known = s->revoked == 0;
+    a->roles = s->roles;
+    a->purposes = s->purposes;
+    copy_string(a->organisation, sizeof(a->organisation), s->organisation);
+    copy_string(a->country, sizeof(a->country), s->country);
+    a->not_for_profit = s->not_for_profit != 0;
+}
+
 static int remote_asker(struct monitor *m, const struct worker *w, struct asker *a) {
     struct san_value san;
     struct service_value s;
@@ -189,10 +199,7 @@ static int remote_asker(struct monitor *m, const struct worker *w, struct asker 
         result = VAULT_E_DAMAGED;
     if (result != VAULT_OK)
         return result;
-    copy_string(a->name, sizeof(a->name), s.name);
-    a->known = s.revoked == 0;
-    a->roles = s.roles;
-    a->purposes = s.purposes;
+    asker_fill(&s, a);
     a->limited = m->setup.service_limit > 0 && connections_of(m, w->san) > m->setup.service_limit;
     return VAULT_OK;
 }

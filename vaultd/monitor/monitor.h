@@ -44,6 +44,9 @@ struct asker {
     char address[64 + 1];
     uint32_t roles;
     uint32_t purposes;
+    char organisation[NAME_MAX_SIZE + 1]; /* "" if not known */
+    char country[2 + 1];                  /* likewise */
+    bool not_for_profit;
 };
 
 /* A worker process and its one client. */
@@ -533,6 +536,8 @@ int object_is_of_another(struct monitor *m, const uint8_t address[HASH_SIZE], co
 /* True if the comma-separated list holds the item. */
 bool list_holds(const char *list, const char *item);
 bool id_is_zero(const uint8_t id[ID_SIZE]);
+/* What the registry says of a service. */
+void asker_fill(const struct service_value *s, struct asker *a);
 /* Who is behind this worker. Faults of the index; an unknown service is 0 with known false. */
 int find_asker(struct monitor *m, const struct worker *w, struct asker *ret);
 /* Whether it has an administrative role: such may see what there is without a purpose, but no content. */
@@ -799,6 +804,7 @@ request_handler answer_file_list, answer_file_show, answer_inquire, answer_reque
 request_handler answer_status, answer_init, answer_unseal, answer_seal;
 request_handler answer_subject_add, answer_subject_change, answer_opt_outs, answer_subject_show, answer_subject_list;
 request_handler answer_consent_set, answer_consent_show, answer_consent_withdraw;
+request_handler answer_care_add, answer_care_end, answer_care_list;
 request_handler answer_service_add, answer_service_list, answer_service_show, answer_service_revoke;
 request_handler answer_project_add, answer_project_list, answer_project_close;
 request_handler answer_ethics_add, answer_ethics_list, answer_ethics_revoke;

@@ -6,8 +6,12 @@
 #include "refuse.h"
 #include "vault/result.h"
 
+enum only { ONLY_COUNTRIES, ONLY_ORGANISATIONS, ONLY_PROJECTS, ONLY_SERVICES, ONLY_COUNT };
+
 struct parse {
     struct consent consent;
+    const char *only[ONLY_COUNT][CONSENT_NAMES]; /* ascending; they live as long as the document */
+    size_t only_count[ONLY_COUNT];
     const char *subject;
     char *problem;
 };
@@ -141,15 +145,15 @@ static int get_research(struct parse *p, const json_t *list) {
     return VAULT_OK;
 }
 
-/* Puts a disease at its place among those before it. False if it is there already. */
-static bool insert_disease(const char **diseases, size_t count, const char *disease) {
+/* Puts a name at its place among those before it. False if it is there already. */
+static bool insert_name(const char **names, size_t count, const char *name) {
     size_t i = count;
-    for (; i > 0 && strcmp(diseases[i - 1], disease) >= 0; i--) {
-        if (strcmp(diseases[i - 1], disease) == 0)
+    for (; i > 0 && strcmp(names[i - 1], name) >= 0; i--) {
+        if (strcmp(names[i - 1], name) == 0)
             return false;
-        diseases[i] = diseases[i - 1];
+        names[i] = names[i - 1];
     }
-    diseases[i] = disease;
+    names[i] = name;
     return true;
 }
 
@@ -164,7 +168,7 @@ static int get_diseases(struct parse *p, const json_t *list) {
         const json_t *value = json_array_get(list, i);
         if (!json_is_string(value) || !disease_is_good(json_string_value(value), json_string_length(value)))
             return REFUSE(p, "permits.diseases[%zu]: not a disease (letters, a colon, digits)", i);
-        if (!insert_disease(diseases, i, json_string_value(value)))
+        if (!insert_name(diseases, i, json_string_value(value)))
             return REFUSE(p, "permits.diseases[%zu]: named twice", i);
     }
     struct writer w = writer_of(p->consent.diseases, sizeof(p->consent.diseases));
@@ -173,6 +177,62 @@ static int get_diseases(struct parse *p, const json_t *list) {
         write_u8(&w, i + 1 < count ? ',' : 0);
     }
     return w.bad ? REFUSE(p, "permits.diseases: too long") : VAULT_OK;
+}
+
+/* Of one kind; put together when all of them are there. */
+static int get_names(struct parse *p, const char *member, enum only kind, const json_t *list) {
+    size_t count = json_array_size(list);
+    if (!json_is_array(list) || count == 0 || count > CONSENT_NAMES)
+        return REFUSE(p, "permits.%s: not a list of 1 to %d", member, CONSENT_NAMES);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *value = json_array_get(list, i);
+        const char *name = json_string_value(value);
+        bool good = name != NULL && strlen(name) == json_string_length(value) &&
+                    (kind == ONLY_COUNTRIES ? country_is_good(name) : name_is_good(name));
+        if (!good)
+            return REFUSE(p, "permits.%s[%zu]: %s", member, i,
+                          kind == ONLY_COUNTRIES ? "not a code of two capital letters"
+                                                 : "not 1 to 128 characters of [A-Za-z0-9._:@-]");
+        if (!insert_name(p->only[kind], i, name))
+            return REFUSE(p, "permits.%s[%zu]: named twice", member, i);
+    }
+    p->only_count[kind] = count;
+    return VAULT_OK;
+}
+
+static int get_countries(struct parse *p, const json_t *list) {
+    return get_names(p, "countries", ONLY_COUNTRIES, list);
+}
+
+static int get_organisations(struct parse *p, const json_t *list) {
+    return get_names(p, "organisations", ONLY_ORGANISATIONS, list);
+}
+
+static int get_projects(struct parse *p, const json_t *list) {
+    return get_names(p, "projects", ONLY_PROJECTS, list);
+}
+
+static int get_services(struct parse *p, const json_t *list) {
+    return get_names(p, "services", ONLY_SERVICES, list);
+}
+
+static int get_research_until(struct parse *p, const json_t *value) {
+    return get_day(p, "permits.research_until", value, &p->consent.research_until);
+}
+
+/* In the order of their letters, which is that of their bytes. */
+static int put_only(struct parse *p) {
+    static const char letters[ONLY_COUNT] = {'c', 'o', 'p', 's'};
+    struct writer w = writer_of(p->consent.only, sizeof(p->consent.only) - 1);
+    for (unsigned kind = 0; kind < ONLY_COUNT; kind++)
+        for (size_t i = 0; i < p->only_count[kind]; i++) {
+            if (w.used > 0)
+                write_u8(&w, ',');
+            write_u8(&w, (uint8_t)letters[kind]);
+            write_u8(&w, ':');
+            write_bytes(&w, p->only[kind][i], strlen(p->only[kind][i]));
+        }
+    return w.bad ? REFUSE(p, "permits: countries, organisations, projects and services are too long") : VAULT_OK;
 }
 
 struct member {
@@ -210,10 +270,16 @@ static int get_permits(struct parse *p, const json_t *value) {
     static const struct member members[] = {{"treatment", false, get_treatment},
                                             {"research", false, get_research},
                                             {"diseases", false, get_diseases},
+                                            {"countries", false, get_countries},
+                                            {"organisations", false, get_organisations},
+                                            {"projects", false, get_projects},
+                                            {"services", false, get_services},
+                                            {"research_until", false, get_research_until},
                                             {NULL, false, NULL}};
     if (!json_is_object(value))
         return REFUSE(p, "permits: not an object");
-    return get_members(p, "permits.", value, members);
+    int result = get_members(p, "permits.", value, members);
+    return result == VAULT_OK ? put_only(p) : result;
 }
 
 /* What consent_check asks of a field, in words. */
@@ -225,6 +291,11 @@ static const char *demand_on(const char *field) {
         {"form", "not 1 to 32 characters of [A-Za-z0-9._:@-]"},
         {"evidence", "not \"sha-256:\" and 64 lower-case hex digits"},
         {"permits.diseases", "with DUO:0000007 (disease-specific) in permits.research, and only there"},
+        {"permits.countries", "with DUO:0000022 (geographic) in permits.research, and only there"},
+        {"permits.organisations", "with DUO:0000028 (institution-specific) in permits.research, and only there"},
+        {"permits.projects", "with DUO:0000027 (project-specific) in permits.research, and only there"},
+        {"permits.services", "with DUO:0000026 (user-specific) in permits.research, and only there"},
+        {"permits.research_until", "with DUO:0000025 (time limit) in permits.research, and only there"},
     };
     for (size_t i = 0; i < sizeof(demands) / sizeof(demands[0]); i++)
         if (strcmp(demands[i].field, field) == 0)

@@ -41,11 +41,23 @@ static const struct member consent_withdraw[] = {
     STR(msg_consent_withdraw, FROM_PATH, "subject", MEMBER_NAME, MUST, subject),
     FIELD(msg_consent_withdraw, FROM_QUERY, "purpose", MEMBER_PURPOSE_KIND, 0, purpose),
 };
+static const struct member care_add[] = {
+    STR(msg_care_add, FROM_PATH, "subject", MEMBER_NAME, MUST, subject),
+    STR(msg_care_add, FROM_PATH, "service", MEMBER_NAME, MUST, service),
+    FIELD(msg_care_add, FROM_BODY, "until", MEMBER_DATE, 0, until),
+};
+static const struct member care_end[] = {
+    STR(msg_care_end, FROM_PATH, "subject", MEMBER_NAME, MUST, subject),
+    STR(msg_care_end, FROM_PATH, "service", MEMBER_NAME, MUST, service),
+};
 static const struct member service_add[] = {
     STR(msg_service_add, FROM_BODY, "name", MEMBER_NAME, MUST, name),
     STR(msg_service_add, FROM_BODY, "san", MEMBER_TEXT, MUST, san),
     FIELD(msg_service_add, FROM_BODY, "roles", MEMBER_ROLES, MUST, roles),
     FIELD(msg_service_add, FROM_BODY, "purposes", MEMBER_PURPOSES, 0, purposes),
+    STR(msg_service_add, FROM_BODY, "organisation", MEMBER_NAME, 0, organisation),
+    STR(msg_service_add, FROM_BODY, "country", MEMBER_TEXT, 0, country),
+    FIELD(msg_service_add, FROM_BODY, "not_for_profit", MEMBER_BOOL, 0, not_for_profit),
 };
 /* Every message that is a name and nothing else has it at the same place. */
 static const struct member named[] = {
@@ -64,6 +76,7 @@ static const struct member ethics_add[] = {
     STR(msg_ethics_add, FROM_BODY, "uses", MEMBER_NAMES, 0, uses),
     FIELD(msg_ethics_add, FROM_BODY, "from", MEMBER_DATE, 0, valid_from),
     FIELD(msg_ethics_add, FROM_BODY, "until", MEMBER_DATE, 0, valid_until),
+    FIELD(msg_ethics_add, FROM_BODY, "non_commercial", MEMBER_BOOL, 0, non_commercial),
 };
 static const struct member inquire[] = {
     FIELD(msg_inquire, FROM_BODY, "file", MEMBER_ID, 0, file),
@@ -127,9 +140,6 @@ static const struct member restore[] = {
 static const struct member restore_confirm[] = {
     STR(msg_restore_confirm, FROM_BODY, "statement", MEMBER_TEXT, MUST, statement),
     STR(msg_restore_confirm, FROM_BODY, "checkpoint", MEMBER_TEXT, 0, checkpoint),
-};
-static const struct member budget_list[] = {
-    STR(msg_budget_list, FROM_QUERY, "cursor", MEMBER_TEXT, 0, cursor),
 };
 static const struct member review_list[] = {
     STR(msg_review_list, FROM_QUERY, "cursor", MEMBER_TEXT, 0, cursor),
@@ -226,6 +236,10 @@ const struct route routes[] = {
     {"PUT", "/v1/consents/{subject}", serve_consent, MSG_consent_set, BODY_RAW, NO_MEMBERS},
     {"DELETE", "/v1/consents/{subject}", serve_relay, MSG_consent_withdraw, BODY_NONE, MEMBERS(consent_withdraw)},
 
+    {"GET", "/v1/subjects/{subject}/care", serve_relay, MSG_care_list, BODY_NONE, MEMBERS(subject_show)},
+    {"PUT", "/v1/subjects/{subject}/care/{service}", serve_relay, MSG_care_add, BODY_JSON, MEMBERS(care_add)},
+    {"DELETE", "/v1/subjects/{subject}/care/{service}", serve_relay, MSG_care_end, BODY_NONE, MEMBERS(care_end)},
+
     {"GET", "/v1/services", serve_relay, MSG_service_list, BODY_NONE, MEMBERS(list)},
     {"POST", "/v1/services", serve_relay, MSG_service_add, BODY_JSON, MEMBERS(service_add)},
     {"GET", "/v1/services/{name}", serve_relay, MSG_service_show, BODY_NONE, MEMBERS(named)},
@@ -241,7 +255,7 @@ const struct route routes[] = {
 
     {"GET", "/v1/policy", serve_relay, MSG_policy_show, BODY_NONE, NO_MEMBERS},
     {"PUT", "/v1/policy", serve_policy, MSG_policy_load, BODY_RAW, NO_MEMBERS},
-    {"GET", "/v1/budgets", serve_relay, MSG_budget_list, BODY_NONE, MEMBERS(budget_list)},
+    {"GET", "/v1/budgets", serve_relay, MSG_budget_list, BODY_NONE, MEMBERS(list)},
     {"GET", "/v1/reviews", serve_relay, MSG_review_list, BODY_NONE, MEMBERS(review_list)},
     {"POST", "/v1/reviews/{record}/close", serve_relay, MSG_review_close, BODY_JSON, MEMBERS(review_close)},
     {"GET", "/v1/decisions/{seq}", serve_relay, MSG_policy_replay, BODY_NONE, MEMBERS(policy_replay)},

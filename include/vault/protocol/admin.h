@@ -54,9 +54,21 @@ enum { OPT_OUTS = 32 };
     F(R, STR, subject, NAME_MAX_SIZE)                                                                                  \
     F(R, U8, purpose, 0) /* enum purpose_kind; PURPOSE_NONE: all */
 
+#define FIELDS_care_add(F, R)                                                                                          \
+    F(R, STR, subject, NAME_MAX_SIZE)                                                                                  \
+    F(R, STR, service, NAME_MAX_SIZE)                                                                                  \
+    F(R, U64, until, 0) /* seconds since 1970; 0: until it is ended */
+/* Answered when the last byte of every stream that it ends has gone. */
+#define FIELDS_care_end(F, R)                                                                                          \
+    F(R, STR, subject, NAME_MAX_SIZE)                                                                                  \
+    F(R, STR, service, NAME_MAX_SIZE)
+#define FIELDS_care_list(F, R) F(R, STR, subject, NAME_MAX_SIZE)
+
 #define FIELDS_service_add(F, R)                                                                                       \
     FIELDS_name_part(F, R) F(R, STR, san, SAN_MAX_SIZE) F(R, U32, roles, 0) /* 1 << enum role */                       \
-        F(R, U32, purposes, 0)                                              /* 1 << enum purpose_kind */
+        F(R, U32, purposes, 0)                                              /* 1 << enum purpose_kind */               \
+        F(R, STR, organisation, NAME_MAX_SIZE)                              /* whose it is; empty: not known */        \
+        F(R, STR, country, 2) F(R, U8, not_for_profit, 0)                   /* where, and what that is */
 #define FIELDS_service_list(F, R) FIELDS_cursor_part(F, R)
 #define FIELDS_service_show(F, R) FIELDS_name_part(F, R)
 #define FIELDS_service_revoke(F, R) FIELDS_name_part(F, R)
@@ -73,7 +85,8 @@ enum { OPT_OUTS = 32 };
         F(R, STR, diseases, 1024) /* comma-separated; that a purpose may name, with their kinds */                     \
         F(R, STR, uses, 256)      /* comma-separated; that a purpose may name */                                       \
         F(R, U64, valid_from, 0)  /* seconds since 1970; 0: no bound */                                                \
-        F(R, U64, valid_until, 0) /* seconds since 1970; 0: no bound */
+        F(R, U64, valid_until, 0) /* seconds since 1970; 0: no bound */                                                \
+        F(R, U8, non_commercial, 0)
 #define FIELDS_ethics_list(F, R) FIELDS_cursor_part(F, R)
 #define FIELDS_ethics_revoke(F, R) FIELDS_name_part(F, R)
 
@@ -193,6 +206,9 @@ enum { OPT_OUTS = 32 };
     M(review_list, 0x0556, 0)                                                                                          \
     M(review_close, 0x0557, 0)                                                                                         \
     M(budget_list, 0x0558, 0)                                                                                          \
+    M(care_add, 0x0559, 0)                                                                                             \
+    M(care_end, 0x055a, 0)                                                                                             \
+    M(care_list, 0x055b, 0)                                                                                            \
     M(key_list, 0x0518, 0)                                                                                             \
     M(key_rotate, 0x0519, 0)                                                                                           \
     M(key_jobs, 0x051a, 0)                                                                                             \

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "budgets.h"
+#include "vaultd/monitor/registers/care.h"
 #include "vault/result.h"
 
 /* 0 for what is there and what is not; only faults pass. */
@@ -17,8 +18,9 @@ static int look_up_subject(struct monitor *m, const char *name, struct inquiry *
         return result;
     q->subject.known = i->subject.shredded == 0; /* for whoever asks it is as if it never was */
     q->subject.opted_out = i->subject.opt_out != 0;
-    if (i->subject.consent == 0)
-        return VAULT_OK;
+    result = care_is_given(m, &i->subject, q->service.name, q->time, &q->subject.in_care);
+    if (result != VAULT_OK || i->subject.consent == 0)
+        return result;
     result = find_consent(m, name, i->subject.consent, &i->consent);
     if (result != VAULT_OK)
         return result;
@@ -103,6 +105,7 @@ static int look_up_approval(struct monitor *m, const struct inquiry_wanted *want
         q->approval.for_project = strcmp(i->ethics.project, wanted->purpose->project) == 0;
         q->approval.for_dataset = i->ethics.datasets[0] == '\0' || list_holds(i->ethics.datasets, q->file.dataset);
         q->approval.for_purpose = covers_purpose(m, &i->ethics, wanted->purpose);
+        q->approval.non_commercial = i->ethics.non_commercial != 0;
         q->approval.valid_from = i->ethics.valid_from;
         q->approval.valid_until = i->ethics.valid_until;
     }
@@ -135,6 +138,9 @@ int inquire(struct monitor *m, const struct inquiry_wanted *wanted, struct inqui
     q.service.name = wanted->asker->name;
     q.service.roles = wanted->asker->roles;
     q.service.purposes = wanted->asker->purposes;
+    q.service.organisation = wanted->asker->organisation;
+    q.service.country = wanted->asker->country;
+    q.service.not_for_profit = wanted->asker->not_for_profit;
     *ret = (struct inquiry){0};
     if (m->policy_damaged)
         return VAULT_E_DAMAGED;

@@ -19,8 +19,10 @@ static const struct member {
     {"service_known", FLAG, offsetof(struct question, service.known)},
     {"roles", NUMBER, offsetof(struct question, service.roles)},
     {"purposes", NUMBER, offsetof(struct question, service.purposes)},
+    {"not_for_profit", FLAG, offsetof(struct question, service.not_for_profit)},
     {"subject_known", FLAG, offsetof(struct question, subject.known)},
     {"opted_out", FLAG, offsetof(struct question, subject.opted_out)},
+    {"in_care", FLAG, offsetof(struct question, subject.in_care)},
     {"file_known", FLAG, offsetof(struct question, file.known)},
     {"project_known", FLAG, offsetof(struct question, project.known)},
     {"project_open", FLAG, offsetof(struct question, project.open)},
@@ -30,6 +32,7 @@ static const struct member {
     {"approval_for_project", FLAG, offsetof(struct question, approval.for_project)},
     {"approval_for_dataset", FLAG, offsetof(struct question, approval.for_dataset)},
     {"approval_for_purpose", FLAG, offsetof(struct question, approval.for_purpose)},
+    {"approval_non_commercial", FLAG, offsetof(struct question, approval.non_commercial)},
     {"approval_from", WIDE_NUMBER, offsetof(struct question, approval.valid_from)},
     {"approval_until", WIDE_NUMBER, offsetof(struct question, approval.valid_until)},
     {"opt_outs_of", WIDE_NUMBER, offsetof(struct question, opt_outs_of)},
@@ -87,6 +90,8 @@ json_t *asked_json(const struct monitor *m, const struct question *q) {
     add_number(asked, "break_glass", q->purpose->emergency[0] != '\0');
     add_text(asked, "action", action_name(q->action));
     add_text(asked, "service", q->service.name);
+    add_text(asked, "organisation", q->service.organisation);
+    add_text(asked, "country", q->service.country);
     add_text(asked, "purpose", purpose_name(q->purpose->purpose));
     add_text(asked, "project", q->purpose->project);
     add_text(asked, "approval", q->purpose->approval);
@@ -149,6 +154,8 @@ static bool take_question(const json_t *asked, struct replay *r) {
     q->action = (enum action)action;
     q->purpose = &r->purpose;
     q->service.name = text_of(asked, "service");
+    q->service.organisation = text_of(asked, "organisation");
+    q->service.country = text_of(asked, "country");
     q->file.dataset = text_of(asked, "dataset");
     q->file.tags = text_of(asked, "tags");
     r->policy = (uint32_t)json_integer_value(json_object_get(asked, "policy_version"));

@@ -110,8 +110,8 @@ static int service_of(struct request *q, const char *name, struct asker *ret) {
     int result = find_service(q->monitor, name, &s);
     if (result != VAULT_OK)
         return result;
-    *ret = (struct asker){.known = s.revoked == 0, .roles = s.roles, .purposes = s.purposes};
-    copy_string(ret->name, sizeof(ret->name), s.name);
+    *ret = (struct asker){0};
+    asker_fill(&s, ret);
     return VAULT_OK;
 }
 

@@ -143,6 +143,8 @@ static int move_subject(const struct move *v) {
         result = move_all(v, DB_CONSENTS, NAME_SUBJECT);
     if (result == VAULT_OK)
         result = move_all(v, DB_SHREDS, NAME_SUBJECT);
+    if (result == VAULT_OK)
+        result = move_all(v, DB_CARE, NAME_SUBJECT);
     return result == VAULT_OK ? move_named(v, DB_CHAINS, NAME_CHAIN_SUBJECT, v->owner, NULL) : result;
 }
 

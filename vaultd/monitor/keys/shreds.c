@@ -5,6 +5,7 @@
 #include "escrow.h"
 #include "jobs.h"
 #include "vaultd/monitor/pending.h"
+#include "vaultd/monitor/registers/care.h"
 #include "ring.h"
 #include "subject_keys.h"
 #include "vault/log.h"
@@ -145,6 +146,9 @@ static int shred_subject(struct request *q, struct subject_value *s) {
     struct shred_value v;
     json_t *shreds = NULL;
     int result = subject_keys_forget(m, s, true);
+    if (result != VAULT_OK)
+        return result;
+    result = care_forget(m, s);
     if (result != VAULT_OK)
         return result;
     s->shredded = monitor_time(m);

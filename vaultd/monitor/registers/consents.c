@@ -18,15 +18,34 @@ static json_t *terms_json(const struct consent_value *c) {
     return terms;
 }
 
+/* Those of one kind; NULL: none. */
+static json_t *only_json(const struct consent_value *c, char kind) {
+    const char *at = NULL;
+    size_t n = 0;
+    json_t *list = json_array();
+    while (list_next(c->only, &at, &n))
+        if (at[0] == kind)
+            json_array_append_new(list, json_stringn(at + 2, n - 2));
+    if (json_array_size(list) > 0)
+        return list;
+    json_decref(list);
+    return NULL;
+}
+
+static json_t *permits_json(const struct consent_value *c) {
+    return json_pack("{s:b, s:o, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*}", "treatment", c->treatment != 0, "research",
+                     terms_json(c), "diseases", c->diseases[0] == '\0' ? NULL : json_list(c->diseases), "countries",
+                     only_json(c, 'c'), "organisations", only_json(c, 'o'), "projects", only_json(c, 'p'), "services",
+                     only_json(c, 's'), "research_until", c->research_until == 0 ? NULL : json_day(c->research_until));
+}
+
 static json_t *consent_json(const struct consent_value *c, uint32_t in_force) {
     const char *state = c->version != in_force ? "superseded" : c->withdrawn != 0 ? "withdrawn" : "in force";
-    return json_pack("{s:i, s:o, s:s, s:s, s:s, s:s, s:s?, s:{s:b, s:o, s:o*}, s:s, s:b, s:o, s:o}", "version",
-                     (int)c->version, "recorded", json_time(c->recorded), "state", state, "subject", c->subject,
-                     "signed", c->signed_on, "form", c->form, "evidence", c->evidence[0] == '\0' ? NULL : c->evidence,
-                     "permits", "treatment", c->treatment != 0, "research", terms_json(c), "diseases",
-                     c->diseases[0] == '\0' ? NULL : json_list(c->diseases), "findings", findings_name(c->findings),
-                     "recontact", c->recontact != 0, "expires", json_day(c->expires), "custody_until",
-                     json_day(c->custody_until));
+    return json_pack("{s:i, s:o, s:s, s:s, s:s, s:s, s:s?, s:o, s:s, s:b, s:o, s:o}", "version", (int)c->version,
+                     "recorded", json_time(c->recorded), "state", state, "subject", c->subject, "signed", c->signed_on,
+                     "form", c->form, "evidence", c->evidence[0] == '\0' ? NULL : c->evidence, "permits",
+                     permits_json(c), "findings", findings_name(c->findings), "recontact", c->recontact != 0, "expires",
+                     json_day(c->expires), "custody_until", json_day(c->custody_until));
 }
 
 /* Stores the next version and makes it the one in force. */
@@ -188,7 +207,8 @@ int answer_consent_withdraw(struct request *q) {
     }
     if (w->purpose != PURPOSE_TREATMENT) {
         value.research_size = 0;
-        value.diseases[0] = '\0';
+        value.diseases[0] = value.only[0] = '\0';
+        value.research_until = 0;
         value.withdrawn |= WITHDRAWN_RESEARCH;
     }
     bring_to_today(q->monitor, &value);

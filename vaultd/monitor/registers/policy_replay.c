@@ -192,7 +192,8 @@ static void prepare(struct monitor *m, const struct policy *p, unsigned purpose,
         copy_string(c->purpose.approval, sizeof(c->purpose.approval), "any");
     }
     q.service.known = q.file.known = q.project.known = q.project.open = q.project.member = q.approval.known = true;
-    q.approval.for_project = q.approval.for_dataset = q.approval.for_purpose = true;
+    q.approval.for_project = q.approval.for_dataset = q.approval.for_purpose = q.approval.non_commercial = true;
+    q.service.not_for_profit = true;
     q.service.name = q.file.dataset = q.file.tags = "";
     q.service.roles = 1u << ROLE_READER;
     q.service.purposes = 1u << purpose;

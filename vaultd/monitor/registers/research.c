@@ -14,10 +14,10 @@ static json_t *project_json(struct request *q, const void *record) {
 static json_t *ethics_json(struct request *q, const void *record) {
     const struct ethics_value *e = record;
     (void)q;
-    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "name", e->name, "project", e->project,
+    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:b}", "name", e->name, "project", e->project,
                      "datasets", json_list(e->datasets), "diseases", json_list(e->diseases), "uses", json_list(e->uses),
-                     "from", json_day(e->valid_from), "until", json_day(e->valid_until), "added", json_time(e->added),
-                     "revoked", e->revoked != 0);
+                     "non_commercial", e->non_commercial != 0, "from", json_day(e->valid_from), "until",
+                     json_day(e->valid_until), "added", json_time(e->added), "revoked", e->revoked != 0);
 }
 
 /* VAULT_NOT_FOUND if a service of the list is not registered. */
@@ -117,6 +117,8 @@ int answer_ethics_add(struct request *q) {
     const char *fault = fault_of_lists(a);
     if (fault != NULL)
         return refuse(q, "ethics.add", NULL, 400, "malformed", fault);
+    if (a->non_commercial > 1)
+        return refuse(q, "ethics.add", NULL, 400, "malformed", "'non_commercial' is malformed.");
     if (a->valid_until != 0 && a->valid_until <= a->valid_from)
         return refuse(q, "ethics.add", NULL, 400, "malformed", "'until' must be after 'from'.");
     int result = find_ethics(q->monitor, a->name, &e);
@@ -130,6 +132,7 @@ int answer_ethics_add(struct request *q) {
         return result;
     e = (struct ethics_value){
         .valid_from = a->valid_from, .valid_until = a->valid_until, .added = monitor_time(q->monitor)};
+    e.non_commercial = a->non_commercial;
     copy_string(e.name, sizeof(e.name), a->name);
     copy_string(e.project, sizeof(e.project), a->project);
     copy_string(e.datasets, sizeof(e.datasets), a->datasets);

@@ -7,10 +7,12 @@
 static json_t *service_json(struct request *q, const void *record) {
     const struct service_value *s = record;
     (void)q;
-    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:b}", "name", s->name, "san", s->san, "roles",
+    return json_pack("{s:s, s:s, s:o, s:o, s:s?, s:s?, s:b, s:o, s:b}", "name", s->name, "san", s->san, "roles",
                      json_mask(s->roles, role_name, ROLE_COUNT), "purposes",
-                     json_mask(s->purposes, purpose_name, PURPOSE_RESEARCH + 1), "added", json_time(s->added),
-                     "revoked", s->revoked != 0);
+                     json_mask(s->purposes, purpose_name, PURPOSE_RESEARCH + 1), "organisation",
+                     s->organisation[0] == '\0' ? NULL : s->organisation, "country",
+                     s->country[0] == '\0' ? NULL : s->country, "not_for_profit", s->not_for_profit != 0, "added",
+                     json_time(s->added), "revoked", s->revoked != 0);
 }
 
 enum {
@@ -33,6 +35,12 @@ static const char *field_at_fault(const struct msg_service_add *a) {
         return "A reader needs at least one purpose.";
     if ((a->roles & 1u << ROLE_READER) == 0 && a->purposes != 0)
         return "Only a reader has purposes.";
+    if (a->organisation[0] != '\0' && !name_is_good(a->organisation))
+        return "The organisation's name is malformed.";
+    if (a->country[0] != '\0' && !country_is_good(a->country))
+        return "The country is not a code of two capital letters.";
+    if (a->not_for_profit > 1)
+        return "Whether it is for profit is malformed.";
     return NULL;
 }
 
@@ -82,6 +90,9 @@ int answer_service_add(struct request *q) {
     s = (struct service_value){.roles = a->roles, .purposes = a->purposes, .added = monitor_time(m)};
     copy_string(s.name, sizeof(s.name), a->name);
     copy_string(s.san, sizeof(s.san), a->san);
+    copy_string(s.organisation, sizeof(s.organisation), a->organisation);
+    copy_string(s.country, sizeof(s.country), a->country);
+    s.not_for_profit = a->not_for_profit;
     copy_string(v.name, sizeof(v.name), a->name);
     if (result == VAULT_OK)
         result = san_store(m, s.san, &v);

@@ -14,10 +14,11 @@ enum said { IS_THERE = 1, OPTED_OUT_OF_RESEARCH = 2, CONSENTED = 4, TREATMENT = 
 /* Of the subject under one hash; the hash is keyed, so that half of it tells them apart. */
 struct standing {
     uint8_t subject[KEY];
-    uint64_t terms;   /* bit n: DUO number n; TERM_OTHER: one beyond, of which nothing can be decided here */
-    uint64_t expires; /* seconds since 1970; 0: never */
-    char *diseases;   /* NULL: none; owned */
-    uint32_t custody; /* days since 1970-01-01: a custodian gave the consent, until then; 0: did not */
+    uint64_t terms;          /* bit n: DUO number n; TERM_OTHER: one beyond, of which nothing can be decided here */
+    uint64_t expires;        /* seconds since 1970; 0: never */
+    char *named;             /* the consent's diseases and `only`, each with its NUL; NULL: neither; owned */
+    uint32_t custody;        /* days since 1970-01-01: a custodian gave the consent, until then; 0: did not */
+    uint32_t research_until; /* likewise; 0: not stated */
     uint8_t state, said, findings;
 };
 
@@ -42,15 +43,24 @@ static size_t place_of(const struct standings *s, const uint8_t subject[KEY]) {
     return at;
 }
 
+/* The second of the two texts. */
+static const char *named_only(const char *named) {
+    return named + strlen(named) + 1;
+}
+
+static size_t named_size(const char *named) {
+    return named == NULL ? 0 : strlen(named) + 1 + strlen(named_only(named)) + 1;
+}
+
 static void forget_said(struct standings *s, struct standing *e, enum entry_state state) {
     if (e->state == KNOWN)
         s->known--;
-    if (e->diseases != NULL) {
-        s->named -= strlen(e->diseases) + 1;
-        wipe(e->diseases, strlen(e->diseases));
-        free(e->diseases);
+    if (e->named != NULL) {
+        s->named -= named_size(e->named);
+        wipe(e->named, named_size(e->named));
+        free(e->named);
     }
-    e->diseases = NULL;
+    e->named = NULL;
     e->state = (uint8_t)state;
 }
 
@@ -96,6 +106,21 @@ static struct standing *entry_of(struct standings *s, const uint8_t subject[KEY]
 
 /* ---- what the index says ---- */
 
+/* False: there is no memory. */
+static bool copy_named(const struct consent_value *c, char **ret) {
+    size_t diseases = strlen(c->diseases) + 1, only = strlen(c->only) + 1;
+    *ret = NULL;
+    if (diseases + only == 2)
+        return true;
+    char *named = malloc(diseases + only);
+    if (named == NULL)
+        return false;
+    copy_bytes(named, diseases + only, c->diseases, diseases);
+    copy_bytes(named + diseases, only, c->only, only);
+    *ret = named;
+    return true;
+}
+
 /* In few bytes what a decision asks of a consent. False: there is no memory. */
 static bool compress(const struct consent_value *c, struct standing *e) {
     struct reader r = reader_of(c->research, c->research_size);
@@ -105,10 +130,10 @@ static bool compress(const struct consent_value *c, struct standing *e) {
     }
     e->expires = c->expires;
     e->custody = (uint32_t)(c->custody_until / DAY);
+    e->research_until = (uint32_t)(c->research_until / DAY);
     e->findings = c->findings;
     e->said |= CONSENTED | (c->treatment != 0 ? TREATMENT : 0) | (c->recontact != 0 ? RECONTACT : 0);
-    e->diseases = c->diseases[0] == '\0' ? NULL : strdup(c->diseases);
-    return c->diseases[0] == '\0' || e->diseases != NULL;
+    return copy_named(c, &e->named);
 }
 
 static int read_consent(struct monitor *m, const uint8_t subject[HASH_SIZE], uint32_t version, struct standing *e) {
@@ -140,7 +165,7 @@ static void replace(struct standings *s, struct standing *e, const struct standi
     forget_said(s, e, STALE);
     *e = *with;
     s->known++;
-    s->named += e->diseases == NULL ? 0 : strlen(e->diseases) + 1;
+    s->named += named_size(e->named);
 }
 
 /* Reads a stale entry. Faults leave it so: whoever asks looks into the index, and finds the same there. */
@@ -150,21 +175,21 @@ static int refresh(struct monitor *m, const uint8_t subject[HASH_SIZE], struct s
     if (result == VAULT_OK)
         replace(m->standings, e, &now);
     else
-        free(now.diseases);
+        free(now.named);
     if (result == VAULT_NOT_FOUND)
         forget_said(m->standings, e, GONE);
     return result;
 }
 
-/* But for which diseases it names. */
+/* But for whom and which diseases it names. */
 static bool say_the_same(const struct standing *a, const struct standing *b) {
-    return a->terms == b->terms && a->expires == b->expires && a->custody == b->custody && a->said == b->said &&
-           a->findings == b->findings;
+    return a->terms == b->terms && a->expires == b->expires && a->custody == b->custody &&
+           a->research_until == b->research_until && a->said == b->said && a->findings == b->findings;
 }
 
 static bool are_same(const struct standing *a, const struct standing *b) {
-    bool named = a->diseases != NULL && b->diseases != NULL;
-    return say_the_same(a, b) && (named ? strcmp(a->diseases, b->diseases) == 0 : a->diseases == b->diseases);
+    size_t size = named_size(a->named);
+    return say_the_same(a, b) && size == named_size(b->named) && (size == 0 || memcmp(a->named, b->named, size) == 0);
 }
 
 /* ---- its life ---- */
@@ -267,7 +292,7 @@ static int compare(struct monitor *m, const uint8_t subject[HASH_SIZE], struct s
         m->standings->differing++;
         replace(m->standings, e, &now);
     } else
-        free(now.diseases);
+        free(now.named);
     return result;
 }
 
@@ -343,11 +368,14 @@ static void decompress(const struct standing *e, struct consent *to) {
     to->findings = e->findings;
     to->expires = e->expires;
     to->custody_until = (uint64_t)e->custody * DAY;
-    copy_string(to->diseases, sizeof(to->diseases), e->diseases == NULL ? "" : e->diseases);
+    to->research_until = (uint64_t)e->research_until * DAY;
+    copy_string(to->diseases, sizeof(to->diseases), e->named == NULL ? "" : e->named);
+    copy_string(to->only, sizeof(to->only), e->named == NULL ? "" : named_only(e->named));
 }
 
 static void say(const struct standing *e, struct question *q, struct consent *room) {
     q->subject.known = (e->said & IS_THERE) != 0;
+    q->subject.in_care = true; /* it is not known here: whoever may be is not passed over */
     q->subject.opted_out = (e->said & OPTED_OUT_OF_RESEARCH) != 0;
     q->subject.consent = (e->said & CONSENTED) != 0 ? room : NULL;
     if (q->subject.consent != NULL)
@@ -373,12 +401,12 @@ uint64_t standings_count(const struct monitor *m) {
 enum { ALIKE = 4096, ALIKE_MOST = ALIKE / 4 * 3 };
 
 struct alike {
-    struct standing like; /* borrows its diseases */
+    struct standing like; /* borrows what it names */
     uint64_t count;       /* 0: an empty place */
 };
 
 static bool is_like(const struct standing *a, const struct standing *b) {
-    return say_the_same(a, b) && (a->diseases == NULL) == (b->diseases == NULL);
+    return say_the_same(a, b) && (a->named == NULL) == (b->named == NULL);
 }
 
 static struct alike *find_alike(struct alike *all, const struct standing *e) {
@@ -413,6 +441,8 @@ void standings_each(const struct monitor *m, uint64_t time, standings_visit *vis
             continue;
         e.expires = e.expires != 0 && e.expires <= time;
         e.custody = e.custody != 0 && (uint64_t)e.custody * DAY <= time;
+        if (e.research_until != 0)
+            e.research_until = (uint64_t)e.research_until * DAY <= time ? 1 : UINT32_MAX;
         struct alike *a = find_alike(all, &e);
         if (a->count++ != 0)
             continue;
