@@ -72,8 +72,14 @@ static void add_obligation(struct decision *d, const char *obligation) {
         d->obligations[d->obligation_count++] = obligation;
 }
 
+/* Where glass is broken, what a consent says forbids no more than its refusal does: else a withdrawal could permit. */
+static bool forbids(const struct deciding *s, const struct policy_rule *r) {
+    bool of_consent = (r->conditions & CONDITIONS_OF_CONSENT) != 0;
+    return r->effect == EFFECT_FORBID && !(of_consent && s->facts.glass_broken);
+}
+
 static void apply_rule(struct deciding *s, const struct policy_rule *r) {
-    give_reason(s, r->id, r->text, concern_of(r), r->effect == EFFECT_FORBID);
+    give_reason(s, r->id, r->text, concern_of(r), forbids(s, r));
     if (r->effect == EFFECT_OBLIGE)
         add_obligation(s->d, r->obligation);
 }

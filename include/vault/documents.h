@@ -157,6 +157,9 @@ enum condition {
     CONDITION_NO_CARE_RELATION,  /* the opposite */
     CONDITION_COUNT
 };
+/* What a consent says beside what it permits: it ends with the consent. */
+#define CONDITIONS_OF_CONSENT                                                                                          \
+    (1u << CONDITION_FINDINGS_REFUSED | 1u << CONDITION_NO_RECONTACT | 1u << CONDITION_CUSTODY_OVER)
 const char *condition_name(unsigned condition);
 int condition_from_name(const char *name);
 
@@ -186,7 +189,7 @@ int budget_period_from_name(const char *name);
 /* Days from 1970-01-01 to the first of the period that the time (seconds since 1970) is in; 0 for PERIOD_EVER. */
 uint32_t period_begin(unsigned period, uint64_t seconds);
 
-#define BUDGET_MOST ((UINT64_C(1) << 53) - 1)
+#define BUDGET_MOST ((UINT64_C(1) << 53) - 2) /* one more is a number that a record can hold */
 #define FIELDS_policy_budget(F, R)                                                                                     \
     F(R, STR, id, 64)      /* as of a rule */                                                                          \
     F(R, STR, text, 200)   /* likewise */                                                                              \

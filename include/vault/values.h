@@ -10,7 +10,7 @@
 
 enum { INDEX_FORMAT = 8 };
 
-enum { PENDING_MOST = 64, PENDING_DETAIL = 1280 };
+enum { PENDING_MOST = 64, PENDING_DETAIL = 1792 };
 enum { ESCROWS_MOST = 32, ESCROW_STATEMENT = 300 };
 
 enum meta_intent {

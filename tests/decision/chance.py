@@ -40,7 +40,7 @@ COUNTRIES, ORGANISATIONS = ("DK", "SE", "KD"), ("O1", "O11", "S1", "s:S1", "c:DK
 # What a consent says beside a term: names that begin alike, or are those of another kind with its mark.
 BESIDE = {22: ("countries", COUNTRIES + ("NO",)), 26: ("services", SERVICES + ("S", "o:O1")),
           27: ("projects", PROJECTS + ("P", "s:S1")), 28: ("organisations", ORGANISATIONS + ("O", "DK"))}
-BUDGETS, BUDGET_MOST = 16, 2**53 - 1
+BUDGETS, BUDGET_MOST = 16, 2**53 - 2
 # Whose budgets can be, and over which time: those of a project are for research.
 SLOTS = tuple((purpose, per, period) for purpose in PURPOSES[1:] for per in PERS for period in PERIODS
               if per == "service" or purpose == "research")
@@ -195,7 +195,7 @@ def to_users(r):
     yield Consent(True, OF_USERS, countries=("DK", "SE"), services=("P1", "S2"), projects=("P2", "P22"),
                   organisations=("O1",), research_until=NOW + 1)
     for _ in range(10):
-        terms = tuple(r.sample(OF_USERS, 3))
+        terms = tuple(r.sample(OF_USERS, r.randint(1, 3)))
         yield Consent(True, terms, **beside(r, terms))
 
 
@@ -203,7 +203,7 @@ def fair_questions(r, parts):
     """Reads that little but a budget or a term of users stands against: by chance alone there are hardly any."""
     policies = [Policy(tuple(generous(r)), 0, budgets(r)) for _ in range(40)]
     services = [Service(True, frozenset(ROLES), frozenset(PURPOSES[1:]), name, *facts) for name in SERVICES
-                for facts in ((), ("O1", "DK", True))]
+                for facts in ((), ("O1", "DK", True), ("O11", "KD", False))]
     consents = [Consent(True, (4,)), Consent(False, (42,), custody_until=NOW + 1)] * 6 + list(to_users(r))
     subjects = [Subject(True, False, consent, in_care) for consent in consents for in_care in (False, True)]
     purposes = [Purpose("treatment"), Purpose("treatment", emergency=True),

@@ -516,6 +516,7 @@ def no_permit(q, reported):
 # --- Breaking glass ---
 
 UNDER_GLASS = {"consent-none", "consent-expired", "consent-refuses-treatment"}
+SAID_IN_FORCE = {"findings-refused", "no-recontact", "custody-over"}
 
 
 def glass_is_broken(q):
@@ -525,6 +526,11 @@ def glass_is_broken(q):
 def under_broken_glass(q):
     """What is told beside the permit, and not against it."""
     return built_in(q) & UNDER_GLASS if glass_is_broken(q) else set()
+
+
+def stands_against(q, forbid):
+    """Broken glass passes over what follows from what the consent says."""
+    return not (forbid.conditions & SAID_IN_FORCE and glass_is_broken(q))
 
 
 # --- Budgets ---
@@ -554,7 +560,7 @@ def spent(q):
 def reasons_against(q):
     rules = built_in(q) - under_broken_glass(q)
     reasons = {Reason(r, True, PATIENT if r in CONCERNS_PATIENT else SERVICE) for r in rules}
-    reasons |= {Reason(r.id, True, concern_of(r)) for r in holding(q, "forbid")}
+    reasons |= {Reason(r.id, True, concern_of(r)) for r in holding(q, "forbid") if stands_against(q, r)}
     if q.action in NEEDS_PERMIT:
         if q.policy is None:
             reasons.add(Reason("no-policy", True, SERVICE))
@@ -570,6 +576,7 @@ def decide(q):
     against = reasons_against(q)
     obliges = holding(q, "oblige")
     beside = {Reason(r.id, False, concern_of(r)) for r in holding(q, "permit") + obliges}
+    beside |= {Reason(r.id, False, concern_of(r)) for r in holding(q, "forbid") if not stands_against(q, r)}
     beside |= {Reason(r, False, PATIENT) for r in under_broken_glass(q)}
     if not against:
         over = spent(q)

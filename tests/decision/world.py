@@ -354,14 +354,20 @@ def emergencies():
         broken = rule("glass", "permit", ["break-glass", *more])
         policies += [Policy((broken,)), Policy((broken, rule("no", "forbid"))), Policy((BARE, broken)),
                      Policy((broken, rule("no", "forbid", ["no-consent"]), rule("duty", "oblige", ["break-glass"])))]
+    glass = rule("glass", "permit", ["break-glass"])
     policies += [Policy((rule("glass", "permit", ["break-glass"], dataset="D2"),)),
                  Policy((rule("glass", "permit", ["break-glass"], tag="a"), rule("duty", "oblige", ["no-consent"]))),
                  Policy((rule("glass", "permit", ["break-glass"], roles=frozenset({"custodian"})),))]
+    for said in ("findings-refused", "no-recontact", "custody-over"):
+        policies.append(Policy((BARE, glass, rule("no", "forbid", [said]), rule("too", "forbid", [said, "no-project"]),
+                                rule("out", "forbid", [said, "opted-out"]))))
     purposes = [Purpose("treatment", emergency=True), Purpose("treatment"), RESEARCH]
     return {"action": ALL_ACTIONS, "purpose": purposes, "policy": policies,
             "subject": [SUBJECT, Subject(False), Subject(True), Subject(True, True), Subject(True, True, CONSENT._replace(treatment=False)),
                         Subject(True, False, CONSENT._replace(treatment=False, expires=NOW)),
-                        Subject(True, False, CONSENT._replace(expires=NOW))],
+                        Subject(True, False, CONSENT._replace(expires=NOW)),
+                        *(Subject(True, False, Consent(True, (4,), (), "none", False, expires, NOW))
+                          for expires in (0, NOW))],
             "service": [SERVICE, Service(False), Service(True, frozenset({"reader"}), SERVICE.purposes),
                         Service(True, frozenset(ROLES), frozenset({"research"}))],
             "file": [FILE, File(False), File(True, "D2", ("b",))]}

@@ -543,7 +543,7 @@ void withdraw_request(struct peer *p, const char *subject) {
     copy_string(q->consent_withdraw.subject, sizeof(q->consent_withdraw.subject), subject);
 }
 
-void open_request(struct peer *p, const uint8_t file[ID_SIZE], uint8_t purpose) {
+struct message *open_request(struct peer *p, const uint8_t file[ID_SIZE], uint8_t purpose) {
     struct message *q = request(p, MSG_open);
     q->open.action = OPEN_READ;
     COPY_ARRAY(q->open.file, file);
@@ -552,6 +552,7 @@ void open_request(struct peer *p, const uint8_t file[ID_SIZE], uint8_t purpose) 
         copy_string(q->open.project, sizeof(q->open.project), "P1");
         copy_string(q->open.approval, sizeof(q->open.approval), "A1");
     }
+    return q;
 }
 
 struct msg_grant open_file(struct peer *p, const uint8_t file[ID_SIZE]) {

@@ -135,7 +135,7 @@ void make_service(const char *name, uint32_t roles, uint32_t purposes);
 void load_policy(const char *name);
 /* Fills a consent_withdraw request. */
 void withdraw_request(struct peer *p, const char *subject);
-void open_request(struct peer *p, const uint8_t file[ID_SIZE], uint8_t purpose);
+struct message *open_request(struct peer *p, const uint8_t file[ID_SIZE], uint8_t purpose);
 /* Opens and expects a grant. */
 struct msg_grant open_file(struct peer *p, const uint8_t file[ID_SIZE]);
 

@@ -85,14 +85,11 @@ int policy_decode(struct policy *p, const uint8_t *from, size_t size) {
 /* Who wants to hear of actionable findings may narrow that to none: it must not be what forbids. */
 static const uint32_t conditions_of_no_forbid = CONDITIONS_THAT_GRANT | BIT(CONDITION_FINDINGS_LIMITED);
 
-/* What a consent says beside what it permits. A forbid that follows from it ends with the consent: so it may only be
- * about what ends with the consent, too. */
-static const uint32_t conditions_of_consent =
-    BIT(CONDITION_FINDINGS_REFUSED) | BIT(CONDITION_NO_RECONTACT) | BIT(CONDITION_CUSTODY_OVER);
+/* A forbid that follows from what a consent says ends with it: so it may only be about what ends with it, too. */
 static const uint32_t actions_with_consent = BIT(ACTION_READ) | BIT(ACTION_LIST) | BIT(ACTION_METADATA);
 
 static bool ends_with_consent(const struct policy_rule *r) {
-    return (r->conditions & conditions_of_consent) != 0 && (r->actions & ~actions_with_consent) != 0;
+    return (r->conditions & CONDITIONS_OF_CONSENT) != 0 && (r->actions & ~actions_with_consent) != 0;
 }
 
 static bool conditions_are_good(const struct policy_rule *r) {

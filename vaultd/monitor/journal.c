@@ -194,6 +194,12 @@ static bool breaks_glass(const struct event *e) {
            e->question->purpose->emergency[0] != '\0';
 }
 
+/* It told something of a patient: as an inquiry does, and a denial that says that all else would permit. Such a one is
+ * not summed up with others. */
+static bool tells(const struct event *e) {
+    return e->tells || (e->decision != NULL && e->decision->over_budget);
+}
+
 int journal(struct monitor *m, const struct event *e, uint64_t *ret_seq) {
     static char line[RECORD_LINE_MAX];
     struct chain subject = {0};
@@ -203,7 +209,7 @@ int journal(struct monitor *m, const struct event *e, uint64_t *ret_seq) {
     uint8_t leaf[MERKLE_HASH];
     size_t length = 0;
     fill(m, e, &texts, &r);
-    if (e->asker != NULL && strcmp(e->outcome, "denied") == 0 && !e->tells && !denials_admit(m, e->asker)) {
+    if (e->asker != NULL && strcmp(e->outcome, "denied") == 0 && !tells(e) && !denials_admit(m, e->asker)) {
         if (ret_seq != NULL)
             *ret_seq = NO_SEQ;
         return VAULT_OK;

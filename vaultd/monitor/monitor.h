@@ -80,7 +80,10 @@ struct grant {
     struct purpose purpose;
     uint32_t chunks;
     uint8_t blob[ID_SIZE];
-    uint64_t expected;    /* plaintext bytes that it was decided for: more is decided anew */
+    uint8_t *seen;                      /* bit n: manifest page n was handed out; owned, of a grant in the list */
+    struct open_reads *sums[PER_COUNT]; /* that it is in (access/budgets.h) */
+    uint64_t summed;                    /* what it is there with */
+    uint64_t expected;                  /* plaintext bytes that it was decided for: more is decided anew */
     uint64_t handed_out;  /* never more than that: plaintext bytes of the manifest pages given, each time counted: the
                              upper bound */
     bool ended_in_batch;  /* ENDING, and not yet durable: a dropped batch makes it live again */
@@ -93,8 +96,10 @@ struct grant {
 };
 
 /* How far what is over has been removed from the budgets' counts (access/budgets.h). */
+struct open_reads;
 struct budgets {
-    uint32_t looked_on; /* days since 1970-01-01: nothing is left of periods that were over then */
+    struct open_reads *open; /* sums over the reads that are open */
+    uint32_t looked_on;      /* days since 1970-01-01: nothing is left of periods that were over then */
     uint8_t cursor[INDEX_KEY_MAX];
     size_t cursor_size;
 };
@@ -597,6 +602,8 @@ struct inquiry_wanted {
     const uint8_t *file; /* ID_SIZE or NULL */
     const char *subject, *name;
     const struct extent *extent; /* what is to be read of the file that is opened; NULL: nothing new */
+    bool goes_on;                /* it is open: counted where it is */
+    const struct policy *policy; /* NULL: the one in force */
     bool is_deposit, subject_only;
     const char *dataset, *tags; /* of a deposit */
 };

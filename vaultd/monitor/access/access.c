@@ -110,11 +110,14 @@ static int close_live(struct monitor *m, struct grant *g, const struct msg_grant
 static int close_it(struct request *q, const struct msg_grant_close *c) {
     struct monitor *m = q->monitor;
     struct grant *g = grant_find(m, q->worker, c->grant);
-    int result = g != NULL && g->state == GRANT_LIVE ? close_live(m, g, c) : VAULT_OK;
-    if (result == VAULT_OK && g != NULL && g->state == GRANT_LIVE)
+    bool live = g != NULL && g->state == GRANT_LIVE && !g->closed_in_batch;
+    int result = live ? close_live(m, g, c) : VAULT_OK;
+    if (result == VAULT_OK && live) {
         g->closed_in_batch = true; /* gone once that is durable */
-    else if (result == VAULT_OK && g != NULL && !g->ended_in_batch)
+        budgets_follow(g);
+    } else if (result == VAULT_OK && g != NULL && !g->ended_in_batch && !g->closed_in_batch) {
         grant_drop(m, g); /* it was ended before; closing it says that nothing of it runs any more */
+    }
     return result;
 }
 
@@ -219,19 +222,46 @@ static int page_load(struct monitor *m, const struct grant *g, uint32_t number, 
     return result == VAULT_NOT_FOUND || result == VAULT_E_FORMAT ? VAULT_E_DAMAGED : result;
 }
 
-/* A grant that goes beyond what it was decided for is decided again, before it gets more. */
-static int admit_page(struct request *q, struct grant *g, const struct manifest_page *page, bool *ret_permitted) {
+static void expect(struct grant *g, uint64_t bytes) {
+    g->expected = bytes;
+    budgets_follow(g);
+}
+
+/* Decided as if it were given, and given only then. */
+static int admit_more(struct monitor *m, struct grant *g, uint64_t sum, bool *ret_permitted) {
+    uint64_t before = g->expected;
+    expect(g, sum);
+    int result = grant_decide_more(m, g, ret_permitted);
+    if (result != VAULT_OK || !*ret_permitted)
+        expect(g, before);
+    return result;
+}
+
+/* A grant that goes beyond what it was decided for is decided again, before it gets more. A page that it has had gives
+ * its worker nothing new. */
+static int admit_page(struct monitor *m, struct grant *g, uint32_t number, const struct manifest_page *page,
+                      bool *ret_permitted) {
+    uint8_t bit = (uint8_t)(1u << number % 8);
     uint64_t sum = g->handed_out;
+    *ret_permitted = true;
+    if ((g->seen[number / 8] & bit) != 0)
+        return VAULT_OK;
     for (size_t n = 0; n < page->count; n++)
         sum += object_plain(page->chunks[n].length);
-    *ret_permitted = true;
-    if (sum > g->expected) {
-        g->expected = sum;
-        int result = grant_decide_more(q->monitor, g, ret_permitted);
-        if (result != VAULT_OK || !*ret_permitted)
-            return result;
-    }
+    int result = sum > g->expected ? admit_more(m, g, sum, ret_permitted) : VAULT_OK;
+    if (result != VAULT_OK || !*ret_permitted)
+        return result;
+    g->seen[number / 8] |= bit;
     g->handed_out = sum;
+    return VAULT_OK;
+}
+
+static int refuse_page(struct request *q, const struct grant *g) {
+    if (g->state == GRANT_ENDING)
+        return refuse(q, "page_get", g->value.subject, 403, "no-longer-permitted",
+                      "More was asked for than is permitted now.");
+    answer_problem(q->monitor, q->worker, q->message, 503, NO_SEQ, q->id, "not-recorded",
+                   "More was asked for than is permitted now, and that could not be recorded.");
     return VAULT_OK;
 }
 
@@ -241,19 +271,19 @@ int answer_page_get(struct request *q) {
     struct monitor *m = q->monitor;
     uint32_t number = q->message->page_get.page;
     struct grant *g = grant_find(m, q->worker, q->message->page_get.grant);
-    if (g == NULL || g->state != GRANT_LIVE || number >= (g->chunks + PAGE_CHUNKS - 1) / PAGE_CHUNKS)
+    if (g == NULL || g->state != GRANT_LIVE || g->closed_in_batch ||
+        number >= (g->chunks + PAGE_CHUNKS - 1) / PAGE_CHUNKS)
         return refuse(q, "page_get", NULL, 403, "not-granted", "Nothing of this kind was granted on this connection.");
     q->subject = g->value.subject;
     q->file = g->value.file;
     bool permitted = false;
     int result = page_load(m, g, number, &value, &page);
     if (result == VAULT_OK)
-        result = admit_page(q, g, &page, &permitted);
+        result = admit_page(m, g, number, &page, &permitted);
     if (result != VAULT_OK)
         return result;
     if (!permitted)
-        return refuse(q, "page_get", g->value.subject, 403, "no-longer-permitted",
-                      "More was asked for than is permitted now.");
+        return refuse_page(q, g);
     struct message *reply = malloc(sizeof(*reply));
     if (reply == NULL)
         return VAULT_E_MEMORY;

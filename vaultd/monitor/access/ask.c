@@ -120,7 +120,11 @@ static int look_up_use(struct monitor *m, const struct inquiry_wanted *wanted, s
         return VAULT_OK;
     if (wanted->extent != NULL)
         i->expected = bytes_expected(i->file.size, wanted->extent);
-    return budgets_use(m, &s, i->file_known ? i->file.file : NULL, i->subject.id, i->expected, q->use);
+    struct one_more more = {.file = i->file_known ? i->file.file : NULL,
+                            .subject = i->subject.id,
+                            .bytes = i->expected,
+                            .counted = wanted->goes_on};
+    return budgets_use(m, q->policy, &s, &more, q->use);
 }
 
 const struct policy *policy_in_force(const struct monitor *m) {
@@ -133,7 +137,7 @@ int inquire(struct monitor *m, const struct inquiry_wanted *wanted, struct inqui
                          .purpose = wanted->purpose,
                          .opt_outs_of = m->meta.opt_outs_of,
                          .diseases = m->disease_table.diseases,
-                         .policy = policy_in_force(m)};
+                         .policy = wanted->policy != NULL ? wanted->policy : policy_in_force(m)};
     q.service.known = wanted->asker->known;
     q.service.name = wanted->asker->name;
     q.service.roles = wanted->asker->roles;

@@ -1,9 +1,11 @@
 #include "budgets.h"
 
 #include <sodium.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "listing.h"
+#include "vault/log.h"
 #include "vault/result.h"
 
 enum { KIND = HASH_SIZE, PERIOD = KIND + 1, BEGIN = PERIOD + 1, BUDGET_KEY = BEGIN + 4, MARK_KEY = 2 * ID_SIZE };
@@ -48,8 +50,8 @@ static int count_store(struct monitor *m, const struct count *c) {
 
 typedef int count_visit(struct monitor *m, struct count *c, void *context);
 
-static int each_count(struct monitor *m, const struct spender *s, count_visit *visit, void *context) {
-    const struct policy *p = policy_in_force(m);
+static int each_count(struct monitor *m, const struct policy *p, const struct spender *s, count_visit *visit,
+                      void *context) {
     int result = VAULT_OK;
     for (unsigned i = 0; p != NULL && p->budget_count > 0 && i < PER_COUNT * PERIOD_COUNT && result == VAULT_OK; i++) {
         struct count c = {.per = i / PERIOD_COUNT, .period = i % PERIOD_COUNT};
@@ -81,45 +83,109 @@ static int is_new(struct monitor *m, const struct count *c, const uint8_t *what,
     return result == VAULT_NOT_FOUND ? VAULT_OK : result;
 }
 
-/* ---- what has been used ---- */
+/* ---- what open reads may still come to ---- */
 
-/* What open reads may come to. Those that have their closing record are counted. */
-static uint64_t bytes_of_open(const struct monitor *m, unsigned purpose, const struct count *c) {
-    uint64_t bytes = 0;
-    for (const struct grant *g = m->grants; g != NULL; g = g->next) {
-        const char *name = c->per == PER_PROJECT ? g->purpose.project : g->value.service;
-        if (g->state == GRANT_ENDING || g->closed_in_batch || g->purpose.purpose != purpose ||
-            strcmp(name, c->name) != 0)
-            continue;
-        bytes += g->expected;
-    }
-    return bytes;
-}
-
-struct one_more {
-    const struct spender *spender;
-    const uint8_t *file, *subject;
+struct open_reads {
+    struct open_reads *next;
+    uint8_t purpose, per;
+    unsigned reads;
     uint64_t bytes;
-    struct use (*use)[PERIOD_COUNT];
+    char name[NAME_MAX_SIZE + 1];
 };
 
-static int add_use(struct monitor *m, struct count *c, void *context) {
-    const struct one_more *o = context;
-    uint64_t file = 0, subject = 0;
-    int result = is_new(m, c, o->file, &file);
+static struct open_reads *find_open(const struct monitor *m, unsigned purpose, unsigned per, const char *name) {
+    struct open_reads *o = m->budgets.open;
+    while (o != NULL && !(o->purpose == purpose && o->per == per && strcmp(o->name, name) == 0))
+        o = o->next;
+    return o;
+}
+
+static uint64_t bytes_of_open(const struct monitor *m, unsigned purpose, unsigned per, const char *name) {
+    const struct open_reads *o = find_open(m, purpose, per, name);
+    return o == NULL ? 0 : o->bytes;
+}
+
+static int enter_one(struct monitor *m, struct grant *g, unsigned per, const char *name) {
+    struct open_reads *o = find_open(m, g->purpose.purpose, per, name);
+    if (o == NULL) {
+        o = calloc(1, sizeof(*o));
+        if (o == NULL)
+            return VAULT_E_MEMORY;
+        *o = (struct open_reads){.next = m->budgets.open, .purpose = g->purpose.purpose, .per = (uint8_t)per};
+        copy_string(o->name, sizeof(o->name), name);
+        m->budgets.open = o;
+    }
+    o->reads++;
+    g->sums[per] = o;
+    return VAULT_OK;
+}
+
+int budgets_enter(struct monitor *m, struct grant *g) {
+    g->summed = 0;
+    int result = enter_one(m, g, PER_SERVICE, g->value.service);
     if (result == VAULT_OK)
-        result = is_new(m, c, o->subject, &subject);
-    o->use[c->per][c->period] =
-        (struct use){.bytes = c->value.bytes + bytes_of_open(m, o->spender->purpose->purpose, c) + o->bytes,
-                     .files = c->value.files + file,
-                     .subjects = c->value.subjects + subject};
+        result = enter_one(m, g, PER_PROJECT, g->purpose.project);
+    if (result == VAULT_OK)
+        budgets_follow(g);
+    else
+        budgets_leave(m, g);
     return result;
 }
 
-int budgets_use(struct monitor *m, const struct spender *s, const uint8_t *file, const uint8_t *subject, uint64_t bytes,
+void budgets_follow(struct grant *g) {
+    uint64_t now = g->state == GRANT_ENDING || g->closed_in_batch ? 0 : g->expected;
+    for (unsigned per = 0; per < PER_COUNT; per++)
+        if (g->sums[per] != NULL)
+            g->sums[per]->bytes += now - g->summed; /* modulo 2^64, also downwards */
+    g->summed = now;
+}
+
+void budgets_leave(struct monitor *m, struct grant *g) {
+    for (unsigned per = 0; per < PER_COUNT; per++) {
+        struct open_reads *o = g->sums[per], **at = &m->budgets.open;
+        g->sums[per] = NULL;
+        if (o == NULL)
+            continue;
+        o->bytes -= g->summed;
+        if (--o->reads > 0)
+            continue;
+        while (*at != o)
+            at = &(*at)->next;
+        *at = o->next;
+        free(o);
+    }
+}
+
+/* ---- what has been used ---- */
+
+struct using {
+    const struct one_more *more;
+    unsigned purpose;
+    struct use(*use)[PERIOD_COUNT];
+};
+
+/* What a record may hold, and always more than any budget. */
+static uint64_t bounded(uint64_t sum) {
+    return sum > BUDGET_MOST ? BUDGET_MOST + 1 : sum;
+}
+
+static int add_use(struct monitor *m, struct count *c, void *context) {
+    const struct using *u = context;
+    uint64_t file = 0, subject = 0;
+    int result = u->more->counted ? VAULT_OK : is_new(m, c, u->more->file, &file);
+    if (result == VAULT_OK && !u->more->counted)
+        result = is_new(m, c, u->more->subject, &subject);
+    uint64_t open = bounded(bytes_of_open(m, u->purpose, c->per, c->name));
+    u->use[c->per][c->period] = (struct use){.bytes = bounded(c->value.bytes + open + bounded(u->more->bytes)),
+                                             .files = bounded(c->value.files + file),
+                                             .subjects = bounded(c->value.subjects + subject)};
+    return result;
+}
+
+int budgets_use(struct monitor *m, const struct policy *p, const struct spender *s, const struct one_more *more,
                 struct use ret[PER_COUNT][PERIOD_COUNT]) {
-    struct one_more o = {.spender = s, .file = file, .subject = subject, .bytes = bytes, .use = ret};
-    return each_count(m, s, add_use, &o);
+    struct using u = {.more = more, .purpose = s->purpose->purpose, .use = ret};
+    return each_count(m, p, s, add_use, &u);
 }
 
 uint64_t bytes_expected(uint64_t size, const struct extent *e) {
@@ -147,27 +213,27 @@ static int mark(struct monitor *m, const struct count *c, const uint8_t *what, u
 }
 
 static int add_marks(struct monitor *m, struct count *c, void *context) {
-    const struct one_more *o = context;
-    int result = mark(m, c, o->file, &c->value.files);
+    const struct one_more *more = context;
+    int result = mark(m, c, more->file, &c->value.files);
     if (result == VAULT_OK)
-        result = mark(m, c, o->subject, &c->value.subjects);
+        result = mark(m, c, more->subject, &c->value.subjects);
     return result == VAULT_OK ? count_store(m, c) : result;
 }
 
 int budgets_count(struct monitor *m, const struct spender *s, const uint8_t *file, const uint8_t *subject) {
-    struct one_more o = {.file = file, .subject = subject};
-    return each_count(m, s, add_marks, &o);
+    struct one_more more = {.file = file, .subject = subject};
+    return each_count(m, policy_in_force(m), s, add_marks, &more);
 }
 
 static int add_bytes(struct monitor *m, struct count *c, void *context) {
     const uint64_t *bytes = context;
     uint64_t sum = c->value.bytes + *bytes;
-    c->value.bytes = sum < BUDGET_MOST ? sum : BUDGET_MOST;
+    c->value.bytes = bounded(sum);
     return count_store(m, c);
 }
 
 int budgets_spend(struct monitor *m, const struct spender *s, uint64_t bytes) {
-    return bytes == 0 ? VAULT_OK : each_count(m, s, add_bytes, &bytes);
+    return bytes == 0 ? VAULT_OK : each_count(m, policy_in_force(m), s, add_bytes, &bytes);
 }
 
 /* ---- what is over goes ---- */
@@ -212,7 +278,8 @@ static int remove_next(struct monitor *m, struct budgets *b) {
     bool over = false, gone = true;
     int result = walk_on(m, b, &over, &v);
     if (result == VAULT_NOT_FOUND) {
-        *b = (struct budgets){.looked_on = today(m)};
+        b->looked_on = today(m);
+        b->cursor_size = 0;
         return VAULT_OK;
     }
     if (result == VAULT_OK && over)
@@ -221,15 +288,21 @@ static int remove_next(struct monitor *m, struct budgets *b) {
         result = remove_some(m, b->cursor, &v, &gone);
     if (!gone)
         *b = before; /* the rest of it next */
+    if (result != VAULT_OK)
+        b->looked_on = today(m); /* a bad page must not take others' answers with it, turn after turn */
     return result;
 }
 
 int budgets_step(struct monitor *m, bool *ret_more) {
     if (m->seal != SEAL_UNSEALED || m->index == NULL || m->budgets.looked_on == today(m))
         return VAULT_OK;
+    uint64_t changes = index_changes(m->index);
     int result = remove_next(m, &m->budgets);
-    *ret_more = result == VAULT_OK && m->budgets.looked_on != today(m);
-    return result;
+    *ret_more = m->budgets.looked_on != today(m);
+    if (result == VAULT_OK || index_changes(m->index) != changes)
+        return result;
+    log_error("budgets: what is over cannot be removed today result=\"%s\"", vault_result_name(result));
+    return VAULT_OK;
 }
 
 /* ---- for people ---- */
@@ -244,9 +317,8 @@ static json_t *budget_json(struct request *q, const void *record) {
     const struct policy *p = policy_in_force(q->monitor);
     const struct policy_budget *b = p == NULL ? NULL : policy_budget_of(p, v->purpose, v->per, v->period, v->name);
     const struct policy_budget *most = b == NULL ? &none : b;
-    struct count c = {.per = v->per, .name = v->name};
     bool over = is_over(q->monitor, v);
-    uint64_t open = over ? 0 : bytes_of_open(q->monitor, v->purpose, &c);
+    uint64_t open = over ? 0 : bounded(bytes_of_open(q->monitor, v->purpose, v->per, v->name));
     return json_pack("{s:s?, s:s, s:s, s:s, s:s, s:o, s:b, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "budget",
                      b == NULL ? NULL : b->id, "purpose", purpose_name(v->purpose), "per", budget_per_name(v->per),
                      "name", v->name, "period", budget_period_name(v->period), "begins",

@@ -26,6 +26,17 @@ unsigned grants_of(const struct monitor *m, uint64_t worker) {
     return n;
 }
 
+/* Its pages, and its part in what is open. */
+static int open_for_budgets(struct monitor *m, struct grant *g) {
+    g->seen = calloc(1, g->chunks / PAGE_CHUNKS / 8 + 1);
+    int result = g->seen == NULL ? VAULT_E_MEMORY : budgets_enter(m, g);
+    if (result != VAULT_OK) {
+        free(g->seen);
+        g->seen = NULL;
+    }
+    return result;
+}
+
 bool grants_need(const struct monitor *m, const uint8_t blob[ID_SIZE]) {
     for (const struct grant *g = m->grants; g != NULL; g = g->next)
         if (memcmp(g->blob, blob, ID_SIZE) == 0)
@@ -43,6 +54,11 @@ int grant_add(struct monitor *m, const struct grant *g) {
         return result;
     }
     *copy = *g;
+    result = open_for_budgets(m, copy);
+    if (result != VAULT_OK) {
+        free(copy);
+        return result;
+    }
     copy->state = GRANT_PENDING;
     copy->decided_at = loop_now_ms();
     copy->next = m->grants;
@@ -57,6 +73,8 @@ void grant_drop(struct monitor *m, struct grant *g) {
     if (*at == NULL)
         return;
     *at = g->next;
+    budgets_leave(m, g);
+    free(g->seen);
     free(g);
     m->removal_wanted |= m->removal_waits;
 }
@@ -93,15 +111,15 @@ int grant_is_permitted(struct monitor *m, const struct grant *g, const struct po
     if (g->value.rekey != 0)
         return rekey_goes_on(m, g, ret_permitted);
     int result = w == NULL ? VAULT_OK : find_asker(m, w, &asker);
-    struct inquiry_wanted wanted = {
-        .asker = &asker, .action = ACTION_READ, .purpose = &g->purpose, .file = g->value.file};
+    struct inquiry_wanted wanted = {.asker = &asker,
+                                    .action = ACTION_READ,
+                                    .purpose = &g->purpose,
+                                    .file = g->value.file,
+                                    .goes_on = true,
+                                    .policy = p};
     bool aside = false;
     if (result == VAULT_OK)
         result = inquire(m, &wanted, &i);
-    if (result == VAULT_OK && p != i.question.policy) {
-        i.question.policy = p;
-        decide(&i.question, &i.decision);
-    }
     if (result == VAULT_OK)
         result = failure_is_aside(m, g->blob, &aside);
     if (result == VAULT_E_DAMAGED) { /* what cannot be looked up any more is not permitted any more */
@@ -139,6 +157,7 @@ static int end_grant(struct monitor *m, struct grant *g, const struct grant_filt
     if (result != VAULT_OK)
         return result;
     g->state = GRANT_ENDING;
+    budgets_follow(g);
     g->ended = ++m->ended;
     g->ended_in_batch = true;
     g->force_at = 0;
@@ -158,10 +177,10 @@ static int decide_one(struct monitor *m, struct grant *g, const struct grant_fil
 
 int grant_decide_more(struct monitor *m, struct grant *g, bool *ret_permitted) {
     struct grant_filter filter = {.cause = "more was asked for than is permitted now"};
-    unsigned ended = 0;
-    int result = decide_one(m, g, &filter, &ended);
-    *ret_permitted = ended == 0;
-    return result;
+    int result = grant_is_permitted(m, g, policy_in_force(m), ret_permitted);
+    if (result != VAULT_OK || *ret_permitted || m->space.state == SPACE_NONE)
+        return result; /* what cannot be recorded ends nothing, and gives nothing */
+    return end_grant(m, g, &filter);
 }
 
 int grants_decide_again(struct monitor *m, const struct grant_filter *filter, unsigned *ret_ended) {
@@ -253,6 +272,7 @@ void grants_dropped(struct monitor *m) {
         if (g->ended_in_batch)
             g->state = GRANT_LIVE;
         g->ended_in_batch = g->closed_in_batch = false;
+        budgets_follow(g);
     }
 }
 
@@ -326,6 +346,7 @@ int grants_of_gone_worker(struct monitor *m, uint64_t worker) {
         if (result != VAULT_OK)
             return result; /* tried again by the clock */
         g->closed_in_batch = true;
+        budgets_follow(g);
     }
     return VAULT_OK;
 }

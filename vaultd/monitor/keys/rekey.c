@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "shreds.h"
+#include "vaultd/monitor/access/budgets.h"
 #include "vaultd/monitor/care/failures.h"
 #include "subject_keys.h"
 #include "vault/log.h"
@@ -411,6 +412,7 @@ static int close_file(struct request *q, struct grant *g, bool done, uint32_t nu
     if (result != VAULT_OK)
         return result;
     g->closed_in_batch = true; /* gone once that is durable */
+    budgets_follow(g);
     answer_done(q->monitor, q->worker, q->message);
     return VAULT_OK;
 }

@@ -189,10 +189,10 @@ int answer_care_end(struct request *q) {
         return refuse(q, "care.end", s.subject, 404, "no-care", "The patient is not in the care of this service.");
     drop(&c, e);
     result = put_in_force(q, &s, &c, &ended);
-    return result == VAULT_OK
-               ? administer(q, "care.end", s.subject, 'U', a->service, 200,
-                            json_pack("{s:s, s:s, s:i}", "subject", s.subject, "service", a->service, "ended", (int)ended))
-               : result;
+    return result == VAULT_OK ? administer(q, "care.end", s.subject, 'U', a->service, 200,
+                                           json_pack("{s:s, s:s, s:i}", "subject", s.subject, "service", a->service,
+                                                     "ended", (int)ended))
+                              : result;
 }
 
 int answer_care_list(struct request *q) {

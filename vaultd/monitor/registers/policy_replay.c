@@ -307,6 +307,7 @@ static bool say_for_later(struct monitor *m, const struct policy *p, char *to, s
 }
 
 int policy_changes(struct monitor *m, const struct policy *p, char ret[CHANGES_TEXT]) {
+    enum { BUDGETS_TEXT = 400 };
     struct changes c = {0};
     int result = ask_for_records(m, p, &c);
     if (result == VAULT_OK)
@@ -317,6 +318,9 @@ int policy_changes(struct monitor *m, const struct policy *p, char ret[CHANGES_T
         return result;
     size_t used = strlen(ret);
     if (!say_for_patients(m, p, ret + used, CHANGES_TEXT - used))
+        return VAULT_E_STATE;
+    used += strlen(ret + used);
+    if (!budget_changes(policy_in_force(m), p, ret + used, BUDGETS_TEXT))
         return VAULT_E_STATE;
     used += strlen(ret + used);
     return say_for_later(m, p, ret + used, CHANGES_TEXT - used) ? VAULT_OK : VAULT_E_STATE;
