@@ -23,22 +23,33 @@ def vault(tmp_path_factory):
     table.write_text(TABLE)
     with running_vault(settings={"diseases": str(table)}) as vault:
         listed = [*(("--disease", d) for d in DISEASES.values()), *(("--use", f"DUO:{n:07}") for n in range(31, 41))]
-        vault.ctl("ethics", "add", "A2", "--project", "P1", *(word for pair in listed for word in pair))
+        scene.subprocess.run([str(ROOT / "scripts" / "test-pki"), str(vault.folder / "pki"), "danish"], check=True,
+                             capture_output=True)
+        vault.ctl("service", "add", "danish", "--san", "urn:vault:service:danish", "--role", "reader", "--purpose", "research",
+                  "--organisation", "hospital", "--country", "DK", "--not-for-profit")
+        vault.ctl("project", "add", "P2", "--service", "danish")
+        vault.ctl("ethics", "add", "A2", "--project", "P2", *(word for pair in listed for word in pair))
         vault.ctl("subject", "add", "S-1")
         scene.deposit(vault, "S-1", "a.cram", b"content")
         yield vault
 
 
+SAID = {"c": {"diseases": [DISEASES["cancer"]]}, "DK": {"countries": ["NO", "DK"]}, "SE": {"countries": ["SE"]},
+        "past": {"research_until": "2020-01-01"}, "hospital": {"organisations": ["hospital"]}, "other": {"organisations": ["other"]}}
+
+
 def sign(vault, consent):
-    terms = [f"DUO:{int(term):07}" for term in consent.split() if term.isdigit()]
-    permits = {"research": terms, **({"diseases": [DISEASES["cancer"]]} if "c" in consent.split() else {})}
+    words = consent.split()
+    permits = {"research": [f"DUO:{int(term):07}" for term in words if term.isdigit()]}
+    for word in words:
+        permits.update(SAID.get(word, {}))
     document = {"subject": "S-1", "signed": scene.today(), "form": "1", "permits": permits}
     vault.ctl("consent", "set", "S-1", "-", input=json.dumps(document).encode())
 
 
 def purpose(disease, uses):
     """NP says nothing that the vault's purposes have a word for."""
-    said = 'research;project="P1";approval="A2"' + (f';disease="{DISEASES[disease]}"' if disease else "")
+    said = 'research;project="P2";approval="A2"' + (f';disease="{DISEASES[disease]}"' if disease else "")
     return said + (f';uses="DUO:{int(uses):07}"' if uses.isdigit() else "")
 
 
@@ -46,7 +57,7 @@ def purpose(disease, uses):
 def test_the_row_is_what_the_vault_decides(vault, row):
     consent, disease, uses, verdict, reason = row
     sign(vault, consent)
-    found = vault.ctl("policy", "explain", "--service", "research", "--purpose", purpose(disease, uses), "--file", "S-1/a.cram")
+    found = vault.ctl("policy", "explain", "--service", "danish", "--purpose", purpose(disease, uses), "--file", "S-1/a.cram")
     against = [r["rule"] for r in found["reasons"] if r["against"]]
     assert (found["verdict"], against) == (verdict, [reason] if reason else [])
 

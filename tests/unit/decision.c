@@ -246,6 +246,7 @@ struct duo_case {
 #define OTHER_USE "consent-other-use"
 #define OTHER_DISEASE "consent-other-disease"
 #define NOT_DECIDABLE "consent-not-decidable"
+#define OTHER_USER "consent-other-user"
 
 static const struct duo_case duo_cases[] = {
     {{4}, "", {0}, NULL},
@@ -283,9 +284,10 @@ static const struct duo_case duo_cases[] = {
     {{42, 44}, "", {37}, NULL},
     {{42, 44}, "M:9", {0}, OTHER_USE},
     {{42, 44}, "", {33}, OTHER_USE},
-    {{45}, "", {0}, NOT_DECIDABLE},
-    {{42, 45}, "", {0}, NOT_DECIDABLE},
-    {{4, 42, 46}, "", {0}, NOT_DECIDABLE},
+    {{45}, "", {0}, OTHER_USER},
+    {{42, 45}, "", {0}, OTHER_USER},
+    {{4, 42, 46}, "", {0}, OTHER_USE},
+    {{42, 43}, "", {0}, NOT_DECIDABLE},
     {{42, 9999999}, "", {0}, NOT_DECIDABLE},
 };
 
@@ -320,7 +322,7 @@ static void terms_permit_what_the_ontology_says(void **state) {
 
 static void term_that_no_code_knows_is_left_to_a_person(void **state) {
     (void)state;
-    static const uint32_t known[] = {4, 6, 7, 11, 15, 16, 21, 42, 44};
+    static const uint32_t known[] = {4, 6, 7, 11, 15, 16, 18, 21, 42, 44, 45, 46};
     struct world w;
     struct decision d;
     for (uint32_t term = 1, k = 0; term < 100; term++) {
@@ -337,11 +339,163 @@ static void term_that_no_code_knows_is_left_to_a_person(void **state) {
     }
 }
 
+/* What a term says of who may do the research, with what the consent says beside it. */
+static const struct who_case {
+    uint32_t term;
+    const char *only;
+    uint64_t until;
+    const char *rule; /* NULL: it is permitted to "lab" of "hospital" in DK, not for profit, for P1 */
+} who_cases[] = {
+    {22, "", 0, NOT_DECIDABLE},
+    {22, "c:DK", 0, NULL},
+    {22, "c:NO,c:SE", 0, OTHER_USER},
+    {22, "c:DK,o:other", 0, NULL},
+    {22, "o:hospital", 0, NOT_DECIDABLE}, /* of another term */
+    {28, "", 0, NOT_DECIDABLE},
+    {28, "o:hospital", 0, NULL},
+    {28, "o:hospital2", 0, OTHER_USER},
+    {28, "o:hos", 0, OTHER_USER},
+    {27, "p:P1,p:P2", 0, NULL},
+    {27, "p:P2", 0, OTHER_USER},
+    {27, "s:P1", 0, NOT_DECIDABLE},
+    {26, "s:lab", 0, NULL},
+    {26, "s:lab2", 0, OTHER_USER},
+    {25, "", 0, NOT_DECIDABLE},
+    {25, "", NOW + 1, NULL},
+    {25, "", NOW, "consent-research-over"},
+    {25, "", 1, "consent-research-over"},
+    {18, "", 0, NULL},
+    {45, "", 0, NULL},
+    {46, "", 0, NULL},
+};
+
+static void set_who(struct world *w, const struct who_case *c) {
+    set_research(w);
+    set_terms(w, (const uint32_t[]){c->term, 42}, 2);
+    copy_string(w->consent.only, sizeof(w->consent.only), c->only);
+    w->consent.research_until = c->until;
+    w->q.service.organisation = "hospital";
+    w->q.service.country = "DK";
+    w->q.service.not_for_profit = w->q.approval.non_commercial = true;
+}
+
+static void consent_may_name_who_does_the_research(void **state) {
+    (void)state;
+    struct world w;
+    struct decision d;
+    for (size_t i = 0; i < COUNT_OF(who_cases); i++) {
+        const struct who_case *c = &who_cases[i];
+        set_who(&w, c);
+        decide(&w.q, &d);
+        if ((d.verdict == VERDICT_PERMIT) != (c->rule == NULL) || count_against(&d) != (c->rule != NULL))
+            fail_msg("case %zu: %s", i, d.reasons[0].rule);
+        if (c->rule != NULL)
+            denies(&w, c->rule, CONCERN_PATIENT);
+        w.purpose = (struct purpose){.purpose = PURPOSE_TREATMENT};
+        decide(&w.q, &d);
+        assert_int_equal(d.verdict, VERDICT_PERMIT);
+    }
+}
+
+static void nothing_is_known_of_who_does_it(struct world *w) {
+    w->q.service.organisation = w->q.service.country = NULL;
+}
+static void not_for_nothing(struct world *w) {
+    w->q.service.not_for_profit = false;
+}
+static void commercial(struct world *w) {
+    w->q.approval.non_commercial = false;
+}
+
+static void what_is_not_known_of_who_does_it_is_not_so(void **state) {
+    (void)state;
+    static const struct {
+        struct who_case who;
+        void (*change)(struct world *w);
+    } cases[] = {
+        {{22, "c:DK", 0, OTHER_USER}, nothing_is_known_of_who_does_it},
+        {{28, "o:hospital", 0, OTHER_USER}, nothing_is_known_of_who_does_it},
+        {{45, "", 0, OTHER_USER}, not_for_nothing},
+        {{18, "", 0, OTHER_USER}, not_for_nothing},
+        {{18, "", 0, OTHER_USE}, commercial},
+        {{46, "", 0, OTHER_USE}, commercial},
+        {{27, "p:P1", 0, OTHER_USER}, project_unnamed},
+    };
+    struct world w;
+    struct decision d;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        set_who(&w, &cases[i].who);
+        cases[i].change(&w);
+        decide(&w.q, &d);
+        assert_int_equal(d.verdict, VERDICT_DENY);
+        assert_non_null(reason_of(&d, cases[i].who.rule));
+    }
+}
+
+static void policy_may_ask_for_a_relation_of_care(void **state) {
+    (void)state;
+    struct world w;
+    struct decision d;
+    start_policy();
+    add_rule("care", EFFECT_PERMIT, CONTENT, BIT(PURPOSE_TREATMENT),
+             BIT(CONDITION_CONSENT_TREATMENT) | BIT(CONDITION_CARE_RELATION));
+    add_rule("strangers", EFFECT_FORBID, BIT(ACTION_LIST), BIT(PURPOSE_TREATMENT), BIT(CONDITION_NO_CARE_RELATION));
+    add_rule("emergency", EFFECT_PERMIT, CONTENT, BIT(PURPOSE_TREATMENT), BIT(CONDITION_BREAK_GLASS));
+    check_policy();
+    for (unsigned care = 0; care < 2; care++) {
+        set_research(&w);
+        w.purpose = (struct purpose){.purpose = PURPOSE_TREATMENT};
+        w.q.subject.in_care = care;
+        decide(&w.q, &d);
+        assert_int_equal(d.verdict, care ? VERDICT_PERMIT : VERDICT_DENY);
+        const struct reason *r = reason_of(&d, "no-permit");
+        assert_true(care || (r != NULL && r->concern == CONCERN_PATIENT)); /* as of somebody who is not there */
+        w.q.action = ACTION_LIST;
+        decide(&w.q, &d);
+        assert_int_equal(reason_of(&d, "strangers") != NULL, !care);
+        w.q.action = ACTION_READ;
+        copy_string(w.purpose.emergency, sizeof(w.purpose.emergency), "bleeding");
+        decide(&w.q, &d);
+        assert_int_equal(d.verdict, VERDICT_PERMIT);
+    }
+    set_usual_policy(NULL);
+}
+
+/* In an emergency a forbid that ends with the consent is none: else a withdrawal would permit. */
+static void withdrawal_does_not_permit_an_emergency(void **state) {
+    (void)state;
+    static const unsigned said[] = {CONDITION_FINDINGS_REFUSED, CONDITION_NO_RECONTACT, CONDITION_CUSTODY_OVER};
+    struct world w;
+    struct decision d;
+    for (size_t i = 0; i < COUNT_OF(said); i++) {
+        set_usual_policy(NULL);
+        add_rule("emergency", EFFECT_PERMIT, CONTENT, BIT(PURPOSE_TREATMENT), BIT(CONDITION_BREAK_GLASS));
+        add_rule("said", EFFECT_FORBID, CONTENT, BIT(PURPOSE_TREATMENT), BIT(said[i]));
+        check_policy();
+        set_research(&w);
+        w.purpose = (struct purpose){.purpose = PURPOSE_TREATMENT};
+        w.consent.findings = FINDINGS_NONE;
+        w.consent.recontact = 0;
+        w.consent.custody_until = NOW;
+        decide(&w.q, &d);
+        assert_int_equal(d.verdict, VERDICT_DENY);
+        assert_true(reason_of(&d, "said")->against);
+        copy_string(w.purpose.emergency, sizeof(w.purpose.emergency), "bleeding");
+        decide(&w.q, &d);
+        assert_int_equal(d.verdict, VERDICT_PERMIT);
+        assert_false(reason_of(&d, "said")->against);
+        no_consent(&w);
+        decide(&w.q, &d);
+        assert_int_equal(d.verdict, VERDICT_PERMIT);
+    }
+    set_usual_policy(NULL);
+}
+
 /* The holes of DUOS V4: general research, and a request that only says that it is not for profit, on disease-specific
  * data; and modifiers that nobody reads. */
 static void holes_of_duos_are_denied(void **state) {
     (void)state;
-    static const struct duo_case holes[] = {{{7}, "", {0}, OTHER_DISEASE},      {{6, 45}, "M:1", {0}, NOT_DECIDABLE},
+    static const struct duo_case holes[] = {{{7}, "", {0}, OTHER_DISEASE},      {{6, 45}, "M:1", {0}, OTHER_USER},
                                             {{20, 42}, "", {0}, NOT_DECIDABLE}, {{22, 42}, "", {0}, NOT_DECIDABLE},
                                             {{24, 42}, "", {0}, NOT_DECIDABLE}, {{16, 42}, "", {0}, OTHER_USE}};
     struct world w;
@@ -917,6 +1071,10 @@ int main(void) {
         cmocka_unit_test(read_beyond_a_budget_is_denied),
         cmocka_unit_test(budget_is_silent_where_anything_else_stands_against_it),
         cmocka_unit_test(emergency_passes_over_a_budget),
+        cmocka_unit_test(consent_may_name_who_does_the_research),
+        cmocka_unit_test(what_is_not_known_of_who_does_it_is_not_so),
+        cmocka_unit_test(policy_may_ask_for_a_relation_of_care),
+        cmocka_unit_test(withdrawal_does_not_permit_an_emergency),
         cmocka_unit_test(more_reasons_and_obligations_than_there_is_room_for_change_no_verdict),
         cmocka_unit_test(file_that_is_not_there_is_of_no_dataset),
     };

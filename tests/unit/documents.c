@@ -214,6 +214,35 @@ static void consent_check_names_each_field(void **state) {
         copy_string(c.diseases, sizeof(c.diseases), diseases[i]);
         consent_faults_are_named("permits.diseases", c), c = good;
     }
+    static const struct {
+        uint32_t term;
+        const char *only, *field;
+    } onlys[] = {{22, "c:dk", "permits.countries"},
+                 {22, "c:DNK", "permits.countries"},
+                 {22, "c:DK,c:DK", "permits.countries"},
+                 {22, "c:SE,c:DK", "permits.countries"},
+                 {28, "o:", "permits.organisations"},
+                 {28, "o:a b", "permits.organisations"},
+                 {28, "o:b,c:DK", "permits.countries"},
+                 {27, "p", "permits.projects"},
+                 {27, "p:a,", "permits.services"},
+                 {26, "s:a,,s:b", "permits.services"},
+                 {26, "x:a", "permits.services"},
+                 {26, "s/a", "permits.services"},
+                 {22, "p:P1", "permits.projects"},
+                 {26, "o:a", "permits.organisations"},
+                 {26, "s:1,s:2,s:3,s:4,s:5,s:6,s:7,s:8,s:9", "permits.services"}};
+    for (size_t i = 0; i < sizeof(onlys) / sizeof(onlys[0]); i++) {
+        set_terms(&c, &onlys[i].term, 1);
+        copy_string(c.only, sizeof(c.only), onlys[i].only);
+        consent_faults_are_named(onlys[i].field, c), c = good;
+    }
+    set_terms(&c, (const uint32_t[]){22, 26, 27, 28}, 4);
+    copy_string(c.only, sizeof(c.only), "c:DK,c:SE,o:a,p:P1,s:lab");
+    assert_int_equal(consent_check(&c, &field), VAULT_OK);
+    c = good, c.research_until = 86400, consent_faults_are_named("permits.research_until", c);
+    set_terms(&c, (const uint32_t[]){25}, 1), assert_int_equal(consent_check(&c, &field), VAULT_OK);
+    c.research_until = 86401, consent_faults_are_named("permits.research_until", c), c = good;
     set_terms(&c, (const uint32_t[]){42, 4}, 2), consent_faults_are_named("permits.research", c);
     set_terms(&c, (const uint32_t[]){42, 42}, 2), consent_faults_are_named("permits.research", c);
     set_terms(&c, (const uint32_t[]){0}, 1), consent_faults_are_named("permits.research", c);
@@ -255,6 +284,42 @@ static void wider_research_is_told_from_narrower(void **state) {
             assert_string_equal(field, "permits.research");
         else
             assert_null(field);
+    }
+}
+
+static void fewer_who_may_do_the_research_are_narrower(void **state) {
+    (void)state;
+    static const struct {
+        uint32_t before[3], after[3];
+        const char *only_before, *only_after;
+        uint64_t until_before, until_after;
+        bool widens;
+    } cases[] = {
+        {{22}, {22}, "c:DK,c:SE", "c:DK", 0, 0, false},
+        {{22}, {22}, "c:DK", "c:DK,c:SE", 0, 0, true},
+        {{22}, {22}, "", "c:DK", 0, 0, true}, /* nobody knew where, and nothing was permitted */
+        {{22}, {22}, "c:DK", "", 0, 0, false},
+        {{22}, {42}, "c:DK", "", 0, 0, true},
+        {{42}, {22, 42}, "", "c:DK", 0, 0, false},
+        {{22}, {22, 28}, "c:DK", "c:DK,o:a", 0, 0, false},
+        {{28}, {22, 28}, "o:a", "c:DK,o:b", 0, 0, true},
+        {{26}, {26}, "s:lab", "s:lab2", 0, 0, true},
+        {{27}, {27}, "p:P1,p:P2", "p:P2", 0, 0, false},
+        {{25}, {25}, "", "", 10, 9, false},
+        {{25}, {25}, "", "", 9, 10, true},
+        {{25}, {25}, "", "", 0, 10, true},
+        {{25}, {25}, "", "", 10, 0, false},
+        {{42}, {25, 42}, "", "", 0, 10, false},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct consent before = consent_to(cases[i].before, ""), after = consent_to(cases[i].after, "");
+        const char *field = "none";
+        copy_string(before.only, sizeof(before.only), cases[i].only_before);
+        copy_string(after.only, sizeof(after.only), cases[i].only_after);
+        before.research_until = cases[i].until_before;
+        after.research_until = cases[i].until_after;
+        if (consent_widens(&before, &after, &field) != cases[i].widens)
+            fail_msg("case %zu", i);
     }
 }
 
@@ -531,7 +596,7 @@ static void policy_refuses_permits_by_lack_and_forbids_by_consent(void **state) 
     for (unsigned condition = 0; condition < CONDITION_COUNT; condition++) {
         bool grants = condition == CONDITION_CONSENT_TREATMENT || condition == CONDITION_CONSENT_RESEARCH ||
                       condition == CONDITION_PROJECT_OPEN || condition == CONDITION_APPROVAL_VALID ||
-                      condition == CONDITION_BREAK_GLASS;
+                      condition == CONDITION_BREAK_GLASS || condition == CONDITION_CARE_RELATION;
         b->policy.rules[1].effect = grants ? EFFECT_FORBID : EFFECT_PERMIT;
         b->policy.rules[1].conditions = 1u << condition;
         policy_faults_are_named(b, 1, "conditions");
@@ -612,6 +677,7 @@ int main(void) {
         cmocka_unit_test(consent_check_names_each_field),
         cmocka_unit_test(wider_research_is_told_from_narrower),
         cmocka_unit_test(wider_is_told_of_every_field),
+        cmocka_unit_test(fewer_who_may_do_the_research_are_narrower),
         cmocka_unit_test(consent_survives_its_encoding),
         cmocka_unit_test(policy_survives_its_encoding),
         cmocka_unit_test(policy_decode_refuses_short_long_and_newer),
