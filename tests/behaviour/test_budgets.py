@@ -180,6 +180,24 @@ def test_a_lower_budget_ends_what_is_beyond_it(vault):
     assert closed["detail"] == "the policy was changed"
 
 
+def test_who_approves_a_policy_is_told_what_becomes_of_budgets(vault):
+    load(vault, budget("patients", subjects=500), budget("month", period="month", bytes=100), budget("gone", period="day", files=9))
+    asked = vault.ctl("policy", "load", "-", input=(DENMARK + "budgets:\n" + budget("patients", subjects=10_000, files=3) + budget(
+        "month", period="month", bytes=100, names="[P9]") + budget("new", period="year", files=1)).encode())
+    assert ("; budgets: gone goes, patients files any to 3, patients subjects 500 to 10000, month has other names, new comes"
+            in asked["detail"])
+    vault.ctl("pending", "refuse", asked["pending"])
+    load(vault, budget("patients", subjects=500))
+    deposit(vault, "S-1", "large", SMALL * 4)
+    with open_read(vault, "S-1", "large") as (_, answer):
+        assert answer.status == 200
+        many = "".join(budget(f"a-budget-with-a-long-name-number-{n}", period=p, per=per, files=1)
+                       for n, (p, per) in enumerate((p, per) for p in ("day", "month", "year") for per in ("project", "service")))
+        asked = vault.ctl("policy", "load", "-", input=(DENMARK + "budgets:\n" + budget("few", bytes=1) + many).encode())
+        assert "1 of 1 open reads would end" in asked["detail"], "what is open is counted under the other policy, too"
+        assert "few comes" in asked["detail"] and "patients goes" in asked["detail"]
+
+
 def test_an_emergency_is_counted_and_passes(vault):
     load(vault, budget("clinic-day", purpose="treatment", per="service", period="day", subjects=1))
     assert read(vault, "S-1", TREATMENT, "clinic").status == 200
