@@ -84,7 +84,6 @@ enum turning { TURN_NONE = 0, TURN_UNDER_WAY = 1, TURN_INCOMPLETE = 2 };
 
 #define FIELDS_subject_value(F, R)                                                                                     \
     F(R, STR, subject, NAME_MAX_SIZE)                                                                                  \
-    F(R, FIXED, id, ID_SIZE) /* random, and no name key moves it */                                                    \
     F(R, U64, added, 0)                                                                                                \
     F(R, U8, opt_out, 0)                                                                                               \
     F(R, U32, key_number, 0) /* which key of this subject is in use, from 1; while turning also the one before */      \
@@ -94,7 +93,8 @@ enum turning { TURN_NONE = 0, TURN_UNDER_WAY = 1, TURN_INCOMPLETE = 2 };
     F(R, U32, consent, 0)    /* version in force; 0: none was given */                                                 \
     F(R, U64, current, 0)    /* number of the record that made consent, opt-out and care what they are */              \
     F(R, U64, files, 0)                                                                                                \
-    F(R, U64, care, 0) /* number of the record that last changed in whose care it is; 0: none did */
+    F(R, U64, care, 0)       /* number of the record that last changed in whose care it is; 0: none did */             \
+    F(R, FIXED, id, ID_SIZE) /* random, and no name key moves it */
 DECLARE_RECORD(subject_value);
 
 enum { CARE_MOST = 32 };

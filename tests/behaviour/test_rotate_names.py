@@ -14,11 +14,15 @@ import pytest
 import index_tools
 import memory_scan
 import scene
-from vault_under_test import BUILT, programs_with, running_vault
+from vault_under_test import BUILT, ROOT, programs_with, running_vault
 
 MANY = 4_000
 CONTENT = os.urandom(300_000)
 JSON = {"Content-Type": "application/json"}
+BUDGETS = """budgets:
+  - {id: project, purpose: research, per: project, period: ever, files: 1000000, text: Many.}
+  - {id: service, purpose: research, per: service, period: ever, files: 1000000, text: Many.}
+"""
 SUBJECT, FILE, DATASET, SERVICE, SAN, PROJECT, ETHICS, OF_SUBJECT, OF_SERVICE = range(1, 10)
 
 
@@ -29,6 +33,10 @@ def vault():
         for subject in ("S-1", "S-2", "S-3"):
             scene.add_patient(vault, subject)
             scene.deposit(vault, subject, "a.cram", CONTENT, dataset="D-1")
+            vault.ctl("care", "add", subject, "--service", "clinic")
+        scene.administer(vault, "policy", "load", "-", input=((ROOT / "policies" / "denmark.yaml").read_text() + BUDGETS).encode())
+        assert scene.Read(vault, "S-1", "a.cram", scene.RESEARCH, "research").whole
+        assert {b["per"] for b in vault.ctl("policy", "budgets")["budgets"]} == {"project", "service"}
         scene.stop(vault)
         subprocess.run([BUILT / "fill_subjects", vault.state, vault.folder / "twin", vault.folder / "root.key", str(MANY)],
                        check=True, timeout=300)

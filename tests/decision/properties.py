@@ -12,6 +12,7 @@ import world
 from oracle import Consent, Count, File, Subject
 
 EVERY_SHORT, EVERY_LONG = 97, 17  # of a world's questions: primes
+EVERY_OF_USERS = 7  # where little is permitted to begin with
 RANDOM_SHORT, RANDOM_LONG = 5_000, 100_000
 
 # --- What is taken away: each gives None where there is nothing to take ---
@@ -251,6 +252,7 @@ def questions(short, seed):
     for parts in [*world.WHOLE.values(), *world.LARGE.values()]:
         for dimensions in parts:
             yield from world.combine(dimensions, every)
+    yield from world.combine(world.users(), EVERY_OF_USERS)
     yield from chance.random_questions(f"{seed}-properties", RANDOM_SHORT if short else RANDOM_LONG)
 
 
