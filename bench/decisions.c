@@ -72,7 +72,7 @@ int main(int argc, char **argv) {
     set_terms(&consents[2], DUO_DS, 21);
     struct question q = {.time = 1800000000,
                          .action = ACTION_READ,
-                         .service = {true, "lab", BIT(ROLE_READER), EITHER},
+                         .service = {.known = true, .name = "lab", .roles = BIT(ROLE_READER), .purposes = EITHER},
                          .subject = {.known = true},
                          .file = {true, "D1", "wgs,germline"},
                          .project = {true, true, true},

@@ -16,7 +16,7 @@ static void decide_all(const struct policy *policy) {
             struct purpose purpose = {.purpose = kind};
             struct question q = {.action = (enum action)action,
                                  .purpose = &purpose,
-                                 .service = {true, "s", UINT32_MAX, UINT32_MAX},
+                                 .service = {.known = true, .name = "s", .roles = UINT32_MAX, .purposes = UINT32_MAX},
                                  .subject = {.known = true, .consent = &consent},
                                  .file = {true, "D1", "a,b"},
                                  .policy = policy};
