@@ -65,6 +65,11 @@ PLANTS = {
     "only a step up is looked at": ("is_kind", one_step, "one term"),
     "a budget is spent before it is": ("is_spent", spent_before, "which bounds"),
     "the budget for all is everybody's": ("budget_of", for_all, "whose budgets"),
+    "who is known to be nowhere is everywhere": ("is_one_of", lambda name, names: name == "" or name in names, "users"),
+    "research goes on for a second": ("research_is_over", lambda c, now: now > c.research_until, "users"),
+    "everybody is in care": ("is_in_care", lambda q: True, "care"),
+    "what is not for profit is not commercial": ("is_non_commercial", lambda q: q.service.not_for_profit, "users"),
+    "a consent forbids an emergency": ("stands_against", lambda q, forbid: True, "emergencies"),
     "a child is one for a second more": ("is_outgrown", lambda c, now: c.custody_until != 0 and now > c.custody_until, "custody"),
 }
 
