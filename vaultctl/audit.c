@@ -113,6 +113,25 @@ static int run_checkpoint(struct call *c) {
     return outcome;
 }
 
+static int run_proof(struct call *c) {
+    json_t *document;
+    uint64_t seq = 0;
+    const char *path = option_text(c, "output");
+    if (!number_parse(c->words[0], INT64_MAX, &seq))
+        return fail(c, OUTCOME_USAGE, "'%s' is no number of a record (the Audit-Seq of an answer)", c->words[0]);
+    int outcome = ask_json(c, "GET", format_text("/v1/audit/proofs/%llu", (unsigned long long)seq), NULL, &document);
+    char *text = outcome == OUTCOME_DONE ? json_dumps(document, JSON_SORT_KEYS | JSON_INDENT(1)) : NULL;
+    if (outcome == OUTCOME_DONE && text == NULL)
+        outcome = fail(c, OUTCOME_FAILED, "out of memory");
+    if (outcome == OUTCOME_DONE && path != NULL)
+        outcome = save(c, path, text);
+    if (outcome == OUTCOME_DONE && !print_json(c, document) && path == NULL)
+        puts(text);
+    free(text);
+    json_decref(document);
+    return outcome;
+}
+
 static const struct option tail_options[] = {
     {"count", 'n', "N", "how many records (20, without it)", 0},
     {NULL, 0, NULL, NULL, 0},
@@ -120,6 +139,26 @@ static const struct option tail_options[] = {
 static const struct option checkpoint_options[] = {
     {"output", 'o', "PATH", "write the checkpoint here", 0},
     {NULL, 0, NULL, NULL, 0},
+};
+
+static const struct option proof_options[] = {
+    {"output", 'o', "PATH", "write the proof here", 0},
+    {NULL, 0, NULL, NULL, 0},
+};
+
+const struct command command_audit_proof = {
+    .name = "audit proof",
+    .area = "Audit",
+    .synopsis = "SEQ [-o FILE]",
+    .summary = "that a record of one's own is in the log",
+    .help =
+        "Fetches the proof that the record of one's own access is in the log: its hash, the way to the signed head,\n"
+        "and that head. It says nothing of what the record holds. 'audit verify' checks it, without a vault, and\n"
+        "with --record also that it is the proof of a record that an auditor shows.",
+    .example = "  vaultctl audit proof 4711 -o access-4711.proof",
+    .options = proof_options,
+    .words = 1,
+    .run = run_proof,
 };
 
 const struct command command_audit_tail = {

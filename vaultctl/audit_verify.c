@@ -2,13 +2,16 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "commands.h"
 #include "files.h"
 #include "output.h"
 #include "names.h"
+#include "request.h"
 #include "vault/audit_export.h"
+#include "vault/audit_proof.h"
 #include "vault/result.h"
 
 enum { KEY_FILE_MAX = 4096 };
@@ -33,6 +36,11 @@ static int take_key(struct call *c, char **ret) {
     }
     *ret = vkey;
     return OUTCOME_DONE;
+}
+
+static bool is_regular_file(const char *path) {
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
 static int check_paths(struct call *c) {
@@ -102,22 +110,77 @@ static int tell(struct call *c, const struct audit_report *report, int result) {
     return fail(c, OUTCOME_INTEGRITY, "'%s' does not verify: %s", c->words[0], problem);
 }
 
-static int run_verify(struct call *c) {
+static json_t *proof_document(const struct audit_proof *p, int result) {
+    json_t *document = json_pack("{s:b, s:I, s:I, s:s}", "verified", result == VAULT_OK, "seq", (json_int_t)p->seq,
+                                 "tree_size", (json_int_t)p->tree.size, "origin", p->tree.origin);
+    if (result != VAULT_OK)
+        json_object_set_new(document, "problem", json_string(p->problem));
+    return document;
+}
+
+static int tell_proof(struct call *c, const struct audit_proof *p, int result) {
+    json_t *document = proof_document(p, result);
+    bool printed = print_json(c, document);
+    json_decref(document);
+    if (result != VAULT_OK)
+        return fail(c, OUTCOME_INTEGRITY, "'%s' does not verify: %s", c->words[0], p->problem);
+    if (!printed) {
+        puts("verified");
+        print_line(stdout, "origin     ", p->tree.origin);
+        printf("record     %llu\ntree size  %llu\n", (unsigned long long)p->seq, (unsigned long long)p->tree.size);
+        puts(option_given(c, "record") ? "the proof is of the record that was given"
+                                       : "such a record is in the log; what it holds is not in its proof");
+    }
+    return OUTCOME_DONE;
+}
+
+/* The line of a record, with or without its newline. */
+static int read_record(struct call *c, char **ret, size_t *ret_size) {
+    int outcome = read_at_most(c, option_text(c, "record"), 1, OUTCOME_FAILED, ret, ret_size);
+    if (outcome == OUTCOME_DONE && *ret_size > 0 && (*ret)[*ret_size - 1] == '\n')
+        --*ret_size;
+    return outcome;
+}
+
+/* A file: the proof of one record. */
+static int verify_proof(struct call *c, const char *vkey) {
+    struct audit_proof p;
+    char *text = NULL, *record = NULL;
+    size_t size = 0, record_size = 0;
+    int outcome = read_at_most(c, c->words[0], 1, OUTCOME_FAILED, &text, &size);
+    if (outcome == OUTCOME_DONE && option_given(c, "record"))
+        outcome = read_record(c, &record, &record_size);
+    if (outcome == OUTCOME_DONE)
+        outcome = tell_proof(c, &p, audit_proof_verify(text, size, vkey, record, record_size, &p));
+    free(record);
+    free(text);
+    return outcome;
+}
+
+static int verify_folder(struct call *c, const char *vkey) {
     struct audit_report report = {.records = 0};
+    int result = audit_verify(c->words[0], vkey, option_text(c, "checkpoint"), &report);
+    return result == VAULT_E_MEMORY ? fail(c, OUTCOME_FAILED, "out of memory") : tell(c, &report, result);
+}
+
+static int run_verify(struct call *c) {
     char *vkey = NULL;
+    bool file = is_regular_file(c->words[0]);
+    if (option_given(c, file ? "checkpoint" : "record"))
+        return fail(c, OUTCOME_USAGE,
+                    "--checkpoint goes with the folder of an export, --record with the proof of a record");
     int outcome = take_key(c, &vkey);
     if (outcome == OUTCOME_DONE)
         outcome = check_paths(c);
-    if (outcome == OUTCOME_DONE) {
-        int result = audit_verify(c->words[0], vkey, option_text(c, "checkpoint"), &report);
-        outcome = result == VAULT_E_MEMORY ? fail(c, OUTCOME_FAILED, "out of memory") : tell(c, &report, result);
-    }
+    if (outcome == OUTCOME_DONE)
+        outcome = file ? verify_proof(c, vkey) : verify_folder(c, vkey);
     free(vkey);
     return outcome;
 }
 
 static const struct option options[] = {
     {"checkpoint", 0, "FILE", "a checkpoint kept outside the vault: the export must not fall behind it", 0},
+    {"record", 0, "FILE", "the record that a proof is to be of: its line, as in an export", 0},
     {"key", 0, "VKEY", "the verifier key of the vault's audit, or @FILE holding it", OPTION_REQUIRED},
     {NULL, 0, NULL, NULL, 0},
 };
@@ -125,10 +188,11 @@ static const struct option options[] = {
 const struct command command_audit_verify = {
     .name = "audit verify",
     .area = "Audit",
-    .synopsis = "PATH [--checkpoint FILE] --key VKEY",
-    .summary = "check an export, without a vault",
+    .synopsis = "PATH [--checkpoint FILE | --record FILE] --key VKEY",
+    .summary = "check an export, or the proof of a record, without a vault",
     .help =
-        "Checks the export in folder PATH against the verifier key, which must come from somewhere else than the\n"
+        "Checks the export in folder PATH, or the proof of a record in the file PATH, against the verifier key, which "
+        "must come from somewhere else than the\n"
         "export: nothing in it is trusted instead. Needs no vault. Exit status 6 if it does not verify.\n"
         "A key that was changed since is followed to the one in force by the records of the changes, if they are in\n"
         "the export. --key means the verifier key here, not a TLS key.",

@@ -59,6 +59,7 @@ const struct command *const all_commands[] = {
     &command_review_list,
     &command_review_close,
     &command_audit_tail,
+    &command_audit_proof,
     &command_audit_checkpoint,
     &command_audit_export,
     &command_audit_verify,

@@ -3,7 +3,6 @@
 
 #include <signal.h>
 #include <sodium.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "vault/log.h"
@@ -159,16 +158,6 @@ static void worker_that_takes_more_than_was_decided_is_ended(void **state) {
     turns_for(40);
     assert_int_equal(supervisor_heard().killed, 1);
     assert_int_equal(audit_count("\"read.close\"", "\"revoked\"", "more was asked for", NULL), 1);
-}
-
-static void turn_without_writing(void) {
-    struct rlimit old, none;
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
-    none = old;
-    none.rlim_cur = 0;
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
-    turn();
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
 }
 
 /* Its end cannot be recorded; it gets nothing for that. */

@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <sodium.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "vault/log.h"
@@ -161,17 +160,11 @@ static void second_approval_of_the_same_destruction_is_refused(void **state) {
 }
 
 static void copy_whose_note_is_not_durable_is_not_given_out(void **state) {
-    struct rlimit old, none;
     (void)state;
     make_escrow();
     escrow_request(&root);
     send_now(&root);
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
-    none = old;
-    none.rlim_cur = 0;
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
-    turn();
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    turn_without_writing();
     struct message *answer = received(&root);
     assert_int_equal(status_of(answer), 503);
     assert_false(says(answer, "keyring\""));

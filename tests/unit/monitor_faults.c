@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "vault/log.h"
@@ -26,17 +25,6 @@ static int fault_tear_down(void **state) {
     close(clinic.channel);
     close(depositor.channel);
     return rig_tear_down(state);
-}
-
-/* A turn in which nothing can be written to any file. */
-static void turn_without_writing(void) {
-    struct rlimit old, none;
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
-    none = old;
-    none.rlim_cur = 0;
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
-    turn();
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
 }
 
 static void subject_request(struct peer *p, const char *subject) {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -167,6 +168,16 @@ bool rig_start_unsealed(void) {
 void turn(void) {
     bool more = true; /* do not wait */
     assert_int_equal(monitor_turn(&m, &more), VAULT_OK);
+}
+
+void turn_without_writing(void) {
+    struct rlimit old, none;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    none = old;
+    none.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    turn();
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
 }
 
 void turns(unsigned n) {

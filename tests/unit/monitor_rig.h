@@ -45,6 +45,8 @@ void rig_stop(void);
 /* One turn that does not wait. */
 void turn(void);
 void turns(unsigned n);
+/* One in which nothing can be written to any file: main ignores SIGXFSZ. */
+void turn_without_writing(void);
 /* Turns until `ms` milliseconds have gone. */
 void turns_for(unsigned ms);
 

@@ -5,6 +5,7 @@
 #ifndef AUDIT_EXPORT_INTERNAL_H
 #define AUDIT_EXPORT_INTERNAL_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -61,6 +62,10 @@ struct export_proof {
 /* Parses a line of records.jsonl and checks its canonical form. VAULT_E_FORMAT, VAULT_E_MEMORY, with *ret_fault. */
 int export_record_parse(const char *line, size_t n, const uint8_t name_key[NAME_KEY], struct export_record *ret,
                         const char **ret_fault);
+/* A member "seq"; base64 of a hash; a list of those. False: it is none. */
+bool export_seq_get(const json_t *object, uint64_t *ret);
+bool export_hash_get(const json_t *value, uint8_t ret[MERKLE_HASH]);
+bool export_hashes_get(const json_t *list, struct export_proof *ret);
 /* Parses a line of proofs.jsonl. VAULT_E_FORMAT, VAULT_E_MEMORY, with *ret_fault. */
 int export_proof_parse(const char *line, size_t n, struct export_proof *ret, const char **ret_fault);
 

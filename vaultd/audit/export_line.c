@@ -173,7 +173,7 @@ int export_record_parse(const char *line, size_t n, const uint8_t name_key[NAME_
 
 /* Base64 of a hash. The decoder of OpenSSL is eight times faster than libsodium's, but lenient: only text that it would
  * write itself is accepted. */
-static bool get_hash(const json_t *value, uint8_t ret[MERKLE_HASH]) {
+bool export_hash_get(const json_t *value, uint8_t ret[MERKLE_HASH]) {
     uint8_t bytes[HASH_TEXT / 4 * 3];
     unsigned char again[HASH_TEXT + 1];
     const unsigned char *text = (const unsigned char *)json_string_value(value);
@@ -185,16 +185,23 @@ static bool get_hash(const json_t *value, uint8_t ret[MERKLE_HASH]) {
     return true;
 }
 
-static bool get_proof(const json_t *object, struct export_proof *p) {
-    const json_t *proof = json_object_get(object, "proof");
-    p->count = json_array_size(proof);
-    if (!get_number(object, "seq", &p->seq) || !json_is_array(proof) || p->count > MERKLE_PROOF_MAX ||
-        json_object_size(object) != 2)
+bool export_hashes_get(const json_t *list, struct export_proof *p) {
+    p->count = json_array_size(list);
+    if (!json_is_array(list) || p->count > MERKLE_PROOF_MAX)
         return false;
     for (size_t i = 0; i < p->count; i++)
-        if (!get_hash(json_array_get(proof, i), p->hashes[i]))
+        if (!export_hash_get(json_array_get(list, i), p->hashes[i]))
             return false;
     return true;
+}
+
+bool export_seq_get(const json_t *object, uint64_t *ret) {
+    return get_number(object, "seq", ret);
+}
+
+static bool get_proof(const json_t *object, struct export_proof *p) {
+    return json_object_size(object) == 2 && export_seq_get(object, &p->seq) &&
+           export_hashes_get(json_object_get(object, "proof"), p);
 }
 
 int export_proof_parse(const char *line, size_t n, struct export_proof *ret, const char **ret_fault) {

@@ -108,13 +108,15 @@ static int record_text(struct monitor *m, uint64_t seq, uint64_t tree, struct wr
     return VAULT_OK;
 }
 
-static json_t *proof_json(uint64_t seq, uint8_t (*proof)[MERKLE_HASH], size_t count) {
+static json_t *hash_json(const uint8_t hash[MERKLE_HASH]) {
     char text[sodium_base64_ENCODED_LEN(MERKLE_HASH, sodium_base64_VARIANT_ORIGINAL)];
+    return json_string(sodium_bin2base64(text, sizeof(text), hash, MERKLE_HASH, sodium_base64_VARIANT_ORIGINAL));
+}
+
+static json_t *proof_json(uint64_t seq, uint8_t (*proof)[MERKLE_HASH], size_t count) {
     json_t *hashes = json_array();
-    for (size_t i = 0; i < count; i++) {
-        sodium_bin2base64(text, sizeof(text), proof[i], MERKLE_HASH, sodium_base64_VARIANT_ORIGINAL);
-        json_array_append_new(hashes, json_string(text));
-    }
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(hashes, hash_json(proof[i]));
     return json_pack("{s:I, s:o}", "seq", (json_int_t)seq, "proof", hashes);
 }
 
@@ -195,4 +197,60 @@ int answer_audit_tail(struct request *q) {
     int result = journal(m, &e, NULL);
     uint64_t size = m->tree.size;
     return result == VAULT_OK ? answer_block(q, size > count ? size - count : 0, size, size, record_text) : result;
+}
+
+/* ---- that one's own record is there ---- */
+
+/* Whether the record is of what this asker did; an auditor may ask about all. */
+static int is_own(struct request *q, uint64_t seq, bool *ret) {
+    static char line[RECORD_LINE_MAX];
+    uint8_t key[8];
+    size_t n = 0;
+    *ret = false;
+    if (seq >= q->monitor->tree.size)
+        return VAULT_OK;
+    put_be64(key, seq);
+    int result = index_get(q->monitor->index, DB_RECORDS, key, sizeof(key), line, sizeof(line), &n);
+    if (result != VAULT_OK)
+        return result == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : result;
+    json_t *record = json_loadb(line, n, 0, NULL);
+    const char *service = json_string_value(json_object_get(json_object_get(record, "service"), "name"));
+    *ret = (q->asker.roles & 1u << ROLE_AUDITOR) != 0 || (service != NULL && strcmp(service, q->asker.name) == 0);
+    result = record == NULL ? VAULT_E_DAMAGED : VAULT_OK;
+    json_decref(record);
+    return result;
+}
+
+static int prove(struct monitor *m, uint64_t seq, json_t **ret) {
+    struct merkle_store store = {.context = m, .get = node_get};
+    uint8_t proof[MERKLE_PROOF_MAX][MERKLE_HASH], leaf[MERKLE_HASH];
+    char note[CHECKPOINT_TEXT_MAX], vkey[CHECKPOINT_VKEY_MAX];
+    size_t count = 0;
+    int result = node_get(m, 0, seq, leaf);
+    if (result == VAULT_OK)
+        result = merkle_inclusion(&store, seq, m->tree.size, proof, &count);
+    if (result == VAULT_OK)
+        result = sign(m, note, vkey);
+    if (result != VAULT_OK)
+        return result;
+    *ret = proof_json(seq, proof, count);
+    json_object_set_new(*ret, "leaf", hash_json(leaf));
+    json_object_set_new(*ret, "checkpoint", json_string(note));
+    return VAULT_OK;
+}
+
+/* The record itself has reasons that are not the service's to know. */
+int answer_audit_proof(struct request *q) {
+    uint64_t seq = q->message->audit_proof.seq;
+    bool own = false;
+    json_t *answer = NULL;
+    int result = is_own(q, seq, &own);
+    if (result == VAULT_OK && !own)
+        return refuse(q, "audit.proof", NULL, 404, "no-such-record",
+                      "There is no record of this number that is yours.");
+    if (result == VAULT_OK)
+        result = prove(q->monitor, seq, &answer);
+    if (result == VAULT_OK)
+        answer_json(q->monitor, q->worker, q->message, 200, NO_SEQ, q->id, answer);
+    return result;
 }

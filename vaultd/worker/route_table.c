@@ -151,6 +151,9 @@ static const struct member review_close[] = {
 static const struct member policy_replay[] = {
     FIELD(msg_policy_replay, FROM_PATH, "seq", MEMBER_U64, MUST, seq),
 };
+static const struct member audit_proof[] = {
+    FIELD(msg_audit_proof, FROM_PATH, "seq", MEMBER_U64, MUST, seq),
+};
 static const struct member audit_tail[] = {
     FIELD(msg_audit_tail, FROM_QUERY, "count", MEMBER_U32, 0, count),
 };
@@ -293,6 +296,7 @@ const struct route routes[] = {
     {"GET", "/v1/audit/checkpoint", serve_relay, MSG_audit_checkpoint, BODY_NONE, NO_MEMBERS},
     {"POST", "/v1/audit/exports", serve_relay, MSG_audit_export, BODY_JSON, MEMBERS(audit_export)},
     {"GET", "/v1/audit/records", serve_audit_range, MSG_audit_records, BODY_NONE, MEMBERS(audit_records)},
+    {"GET", "/v1/audit/proofs/{seq}", serve_relay, MSG_audit_proof, BODY_NONE, MEMBERS(audit_proof)},
     {"GET", "/v1/audit/proofs", serve_audit_range, MSG_audit_proofs, BODY_NONE, MEMBERS(audit_proofs)},
 
     {"GET", "/v1/files", serve_relay, MSG_file_list, BODY_NONE, MEMBERS(file_list)},

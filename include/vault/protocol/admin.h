@@ -154,6 +154,8 @@ enum { OPT_OUTS = 32 };
     F(R, STR, statement, 512)                                                                                          \
     F(R, STR, checkpoint, 2732)
 
+/* That one's own record is in the log, without the record. Answer: {"seq", "leaf", "proof", "checkpoint"}. */
+#define FIELDS_audit_proof(F, R) F(R, U64, seq, 0)
 /* Answer: block. */
 #define FIELDS_audit_tail(F, R) F(R, U32, count, 0) /* up to 100 */
 #define FIELDS_audit_checkpoint(F, R) FIELDS_nothing(F, R)
@@ -209,6 +211,7 @@ enum { OPT_OUTS = 32 };
     M(care_add, 0x0559, 0)                                                                                             \
     M(care_end, 0x055a, 0)                                                                                             \
     M(care_list, 0x055b, 0)                                                                                            \
+    M(audit_proof, 0x055c, 0)                                                                                          \
     M(key_list, 0x0518, 0)                                                                                             \
     M(key_rotate, 0x0519, 0)                                                                                           \
     M(key_jobs, 0x051a, 0)                                                                                             \
