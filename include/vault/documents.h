@@ -133,6 +133,10 @@ enum { DUO_NRES = 4, DUO_DS = 7, DUO_GRU = 42, DUO_GS = 22, DUO_TS = 25, DUO_US 
 char only_kind(uint32_t term);
 /* Whether `only` has an item of this kind; of this name, unless that is NULL. */
 bool only_has(const char *only, char kind, const char *name);
+/* The first second of a day before the year 10000, or 0. */
+bool day_is_good(uint64_t seconds);
+/* A second before the year 10000. */
+bool second_is_good(uint64_t seconds);
 /* Two capital letters. */
 bool country_is_good(const char *code);
 

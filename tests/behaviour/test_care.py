@@ -107,6 +107,13 @@ def test_a_shredded_patient_is_in_nobody_s_care(vault):
     vault.ctl("care", "add", "S-gone", "--service", "clinic", expect=1)
 
 
+def test_who_approves_a_policy_is_told_what_it_means_for_care(vault):
+    asked = vault.ctl("policy", "load", "-", input=DENMARK.encode())
+    assert "treatment newly denied for 0 and permitted for 0, research" in asked["detail"]
+    assert "; by who has them not in care: treatment newly denied for 0 and permitted for 3" in asked["detail"]
+    vault.ctl("pending", "refuse", asked["pending"])
+
+
 # ---- who may do research ----
 
 @pytest.fixture(scope="module")
@@ -117,6 +124,8 @@ def labs(vault):
         shown = vault.ctl("service", "add", name, "--san", f"urn:vault:service:{name}", "--role", "reader", "--purpose", "research",
                           *options)
         assert shown["not_for_profit"] is (name == "danish")
+    stated = next(r for r in records(vault) if r["event"] == "service.add" and r["detail"].startswith("danish "))
+    assert stated["detail"] == "danish urn:vault:service:danish, of hospital in DK, not for profit"
     vault.ctl("project", "add", "P2", "--service", "danish", "--service", "unknown")
     vault.ctl("ethics", "add", "A2", "--project", "P2")
     vault.ctl("ethics", "add", "A3", "--project", "P2", "--non-commercial")
@@ -157,5 +166,7 @@ def test_non_commercial_use_is_what_the_approval_says(labs):
 
 
 def test_what_is_wrong_with_a_service_s_facts_is_told(labs):
-    for options in (("--country", "Denmark"), ("--country", "dk"), ("--organisation", "a b")):
+    known = ("--organisation", "o")
+    for options in ((*known, "--country", "Denmark"), (*known, "--country", "dk"), ("--organisation", "a b"), ("--country", "DK"),
+                    ("--not-for-profit",)):
         labs.ctl("service", "add", "x", "--san", "urn:vault:service:x", "--role", "reader", "--purpose", "research", *options, expect=2)

@@ -182,6 +182,7 @@ class Library:
         self.learn("approval", ["ethics", "names"], "ethics", "add", "A-index", "--project", "P-index")
         self.learn("policy", ["policies"], "policy", "load", ROOT / "policies" / "denmark.yaml")
         self.learn("file", ["files", "file-names", "blobs", "pages"], "deposit")
+        self.learn("care", ["care"], "care", "add", INDEX_SUBJECT, "--service", "probe")
         scene.stop(vault)
         self.pristine, self.headers = index_tools.dump(self.index)
         shutil.copytree(self.index, vault.folder / "pristine")
@@ -273,6 +274,20 @@ def test_damage_of_the_index_is_told_and_not_served(library, database, name, tmp
     whole = read_is_whole(library.vault)
     scene.stop(library.vault)
     assert got == EXPECTED[database, name] and whole
+
+
+@pytest.mark.parametrize("attack", [FLIP, REMOVE])
+def test_damage_of_care_is_nobody_s_care_until_it_is_stated_again(library, attack):
+    """It can only deny: what needs no care goes on."""
+    vault = library.vault
+    library.open_with(library.damaged("care", "care", attack))
+    try:
+        assert read_is_whole(vault) and vault.ctl("care", "list", INDEX_SUBJECT)["care"] == []
+        assert "care: in whose care a patient is cannot be read" in (vault.folder / "vaultd.log").read_text()
+        vault.ctl("care", "add", INDEX_SUBJECT, "--service", "probe")
+        assert [c["service"] for c in vault.ctl("care", "list", INDEX_SUBJECT)["care"]] == ["probe"]
+    finally:
+        scene.stop(vault)
 
 
 @pytest.mark.parametrize("attack", [FLIP, REMOVE, EXCHANGE])

@@ -133,12 +133,6 @@ static const char *fault_of_only(const struct consent *c) {
     return fault_of_kinds(c);
 }
 
-/* The first second of a day, or 0. */
-static bool day_is_good(uint64_t seconds) {
-    const uint64_t year_10000 = 253402300800, day = 86400;
-    return seconds < year_10000 && seconds % day == 0;
-}
-
 static bool evidence_is_good(const char *evidence) {
     static const char prefix[] = "sha-256:";
     if (evidence[0] == '\0')
@@ -148,7 +142,6 @@ static bool evidence_is_good(const char *evidence) {
 }
 
 static const char *consent_fault(const struct consent *c) {
-    const uint64_t year_10000 = 253402300800;
     const char *of_only = fault_of_only(c);
     int64_t seconds;
     if (!name_is_good(c->subject))
@@ -173,7 +166,7 @@ static const char *consent_fault(const struct consent *c) {
         return "findings";
     if (c->recontact > 1)
         return "recontact";
-    if (c->expires >= year_10000)
+    if (!second_is_good(c->expires))
         return "expires";
     return day_is_good(c->custody_until) ? NULL : "custody_until";
 }

@@ -74,6 +74,15 @@ void time_text(uint64_t microseconds, char to[28]) {
                   (unsigned)(microseconds % 1000000));
 }
 
+bool second_is_good(uint64_t seconds) {
+    const uint64_t year_10000 = 253402300800;
+    return seconds < year_10000;
+}
+
+bool day_is_good(uint64_t seconds) {
+    return second_is_good(seconds) && seconds % 86400 == 0;
+}
+
 uint32_t period_begin(unsigned period, uint64_t seconds) {
     const uint64_t last = 253402300799; /* as of time_text */
     int64_t days = (int64_t)((seconds < last ? seconds : last) / 86400);

@@ -134,7 +134,9 @@ static const char *rule_fault(const struct policy_rule *r) {
         return "dataset";
     if (!tag_is_good(r->tag))
         return "tag";
-    if (r->until != 0 && r->until <= r->from)
+    if (!second_is_good(r->from))
+        return "from";
+    if (!second_is_good(r->until) || (r->until != 0 && r->until <= r->from))
         return "until";
     return obligation_is_good(r) ? NULL : "obligation";
 }

@@ -84,8 +84,7 @@ struct grant {
     struct open_reads *sums[PER_COUNT]; /* that it is in (access/budgets.h) */
     uint64_t summed;                    /* what it is there with */
     uint64_t expected;                  /* plaintext bytes that it was decided for: more is decided anew */
-    uint64_t handed_out;  /* never more than that: plaintext bytes of the manifest pages given, each time counted: the
-                             upper bound */
+    uint64_t handed_out;  /* never more than that: of the manifest pages given, each once: the upper bound */
     bool ended_in_batch;  /* ENDING, and not yet durable: a dropped batch makes it live again */
     uint64_t decided_at;  /* loop_now_ms of its last decision */
     uint64_t force_at;    /* ENDING: when to have the worker killed (loop_now_ms), 0: asked already */

@@ -161,17 +161,23 @@ int answer_pending_list(struct request *q) {
     static struct pending_value p;
     struct monitor *m = q->monitor;
     json_t *list = json_array();
+    size_t bytes = 0;
+    unsigned shown = 0;
     for (unsigned i = 0; i < waiting(m); i++) {
         int result = load(m, nth(m, i), &p);
         if (result != VAULT_OK && result != VAULT_E_DAMAGED) {
             json_decref(list);
             return result;
         }
-        json_array_append_new(list, result == VAULT_OK ? pending_json(&p)
-                                                       : json_pack("{s:i, s:s}", "pending", (int)nth(m, i), "what",
-                                                                   "its entry is damaged"));
+        if (!json_append_fitting(list, &bytes,
+                                 result == VAULT_OK ? pending_json(&p)
+                                                    : json_pack("{s:i, s:s}", "pending", (int)nth(m, i), "what",
+                                                                "its entry is damaged")))
+            break;
+        shown++;
     }
-    return administer(q, "pending.list", NULL, 'R', NULL, 200, json_pack("{s:o}", "pending", list));
+    return administer(q, "pending.list", NULL, 'R', NULL, 200,
+                      json_pack("{s:o, s:i}", "pending", list, "more", (int)(waiting(m) - shown)));
 }
 
 static bool is_host(const char *name) {

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "vault/log.h"
 #include "vault/result.h"
 
 /* One service of a subject. */
@@ -51,6 +52,16 @@ static int care_store(struct monitor *m, struct subject_value *s, const struct c
     return index_put_record(m->index, DB_CARE, key, HASH_SIZE, &layout_care_value, &v);
 }
 
+/* What is damaged is nobody's care, which can only deny; the next statement is stored in its place. */
+static int care_load_or_none(struct monitor *m, const struct subject_value *s, struct care *ret) {
+    int result = care_load(m, s, ret);
+    if (result != VAULT_E_DAMAGED)
+        return result;
+    log_error("care: in whose care a patient is cannot be read; nobody's counts until that is stated again");
+    ret->count = 0;
+    return VAULT_OK;
+}
+
 static struct care_entry *entry_of(struct care *c, const char *service) {
     for (size_t i = 0; i < c->count; i++)
         if (strcmp(c->entries[i].service, service) == 0)
@@ -75,7 +86,7 @@ static void drop_what_is_over(struct care *c, uint64_t time) {
 
 int care_is_given(struct monitor *m, const struct subject_value *s, const char *service, uint64_t time, bool *ret) {
     static struct care c;
-    int result = care_load(m, s, &c);
+    int result = care_load_or_none(m, s, &c);
     const struct care_entry *e = result == VAULT_OK ? entry_of(&c, service) : NULL;
     *ret = e != NULL && !is_over(e, time);
     return result;
@@ -111,7 +122,7 @@ static int find(struct request *q, const char *event, const char *subject, struc
     if (result == VAULT_OK && s->shredded != 0)
         return refuse(q, event, s->subject, 409, "shredded", "The subject was shredded.");
     if (result == VAULT_OK)
-        result = care_load(q->monitor, s, c);
+        result = care_load_or_none(q->monitor, s, c);
     *ret_answered = false;
     return result;
 }
@@ -166,7 +177,7 @@ int answer_care_add(struct request *q) {
     int result = find(q, "care.add", a->subject, &s, &c, &answered);
     if (answered || result != VAULT_OK)
         return result;
-    if (a->until != 0 && a->until <= now_of(q->monitor))
+    if (!day_is_good(a->until) || (a->until != 0 && a->until <= now_of(q->monitor)))
         return refuse(q, "care.add", s.subject, 400, "malformed", "'until' must be a day that is yet to come.");
     result = find_service(q->monitor, a->service, &service);
     if (result == VAULT_NOT_FOUND || (result == VAULT_OK && service.revoked != 0))

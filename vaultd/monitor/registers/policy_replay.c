@@ -172,8 +172,8 @@ struct comparison {
 };
 
 struct patients {
-    uint64_t count;
-    struct comparison treatment, research;
+    uint64_t count, naming; /* all; those whose consent names who may do research, which is not asked */
+    struct comparison treatment, stranger, research; /* by who has them in care, and by who has not */
 };
 
 /* A read of a file without dataset or tags, by a service that may act for the purpose, with all that the purpose needs:
@@ -188,7 +188,8 @@ static void prepare(struct monitor *m, const struct policy *p, unsigned purpose,
     *c = (struct comparison){0};
     c->purpose.purpose = (uint8_t)purpose;
     if (purpose == PURPOSE_RESEARCH) {
-        copy_string(c->purpose.project, sizeof(c->purpose.project), "any");
+        copy_string(c->purpose.project, sizeof(c->purpose.project),
+                    "any"); /* consents that name projects are left out */
         copy_string(c->purpose.approval, sizeof(c->purpose.approval), "any");
     }
     q.service.known = q.file.known = q.project.known = q.project.open = q.project.member = q.approval.known = true;
@@ -218,28 +219,51 @@ static void visit_patients(void *context, const struct question *of, uint64_t co
     struct patients *p = context;
     if (!of->subject.known)
         return;
+    bool names = of->subject.consent != NULL && of->subject.consent->only[0] != '\0';
+    struct question stranger = *of;
+    stranger.subject.in_care = false;
     p->count += count;
+    p->naming += names ? count : 0;
     compare_patients(&p->treatment, of, count);
-    compare_patients(&p->research, of, count);
+    compare_patients(&p->stranger, &stranger, count);
+    if (!names)
+        compare_patients(&p->research, of, count);
+}
+
+/* Where care makes a difference; what is not asked. */
+static bool say_beside(const struct patients *p, char *to, size_t size) {
+    char stranger[160] = "", naming[96] = "";
+    bool differ = p->stranger.denied != p->treatment.denied || p->stranger.permitted != p->treatment.permitted;
+    if (differ &&
+        !format_string(stranger, sizeof(stranger),
+                       "; by who has them not in care: treatment newly denied for %llu and permitted for %llu",
+                       (unsigned long long)p->stranger.denied, (unsigned long long)p->stranger.permitted))
+        return false;
+    if (p->naming > 0 && !format_string(naming, sizeof(naming), "; %llu consents name who may do research: not asked",
+                                        (unsigned long long)p->naming))
+        return false;
+    return format_string(to, size, "%s%s", stranger, naming);
 }
 
 static bool say_for_patients(struct monitor *m, const struct policy *new, char *to, size_t size) {
     static struct patients p;
-    char unread[64] = "";
-    p.count = 0;
+    char unread[64] = "", beside[260];
+    p.count = p.naming = 0;
     prepare(m, new, PURPOSE_TREATMENT, &p.treatment);
+    prepare(m, new, PURPOSE_TREATMENT, &p.stranger);
     prepare(m, new, PURPOSE_RESEARCH, &p.research);
     standings_each(m, p.treatment.then.time, visit_patients, &p);
     if (m->meta.subjects > standings_count(m))
         (void)format_string(unread, sizeof(unread), " (%llu more are not read)",
                             (unsigned long long)(m->meta.subjects - standings_count(m)));
-    return format_string(
-        to, size,
-        "; of %llu patients%s, for a file without dataset and tags: treatment newly denied for %llu and "
-        "permitted for %llu, research newly denied for %llu and permitted for %llu",
-        (unsigned long long)p.count, unread, (unsigned long long)p.treatment.denied,
-        (unsigned long long)p.treatment.permitted, (unsigned long long)p.research.denied,
-        (unsigned long long)p.research.permitted);
+    return say_beside(&p, beside, sizeof(beside)) &&
+           format_string(
+               to, size,
+               "; of %llu patients%s, for a file without dataset and tags: treatment newly denied for %llu and "
+               "permitted for %llu, research newly denied for %llu and permitted for %llu%s",
+               (unsigned long long)p.count, unread, (unsigned long long)p.treatment.denied,
+               (unsigned long long)p.treatment.permitted, (unsigned long long)p.research.denied,
+               (unsigned long long)p.research.permitted, beside);
 }
 
 /* ---- in words ---- */
@@ -320,7 +344,8 @@ int policy_changes(struct monitor *m, const struct policy *p, char ret[CHANGES_T
     if (!say_for_patients(m, p, ret + used, CHANGES_TEXT - used))
         return VAULT_E_STATE;
     used += strlen(ret + used);
-    if (!budget_changes(policy_in_force(m), p, ret + used, BUDGETS_TEXT))
+    size_t room = CHANGES_TEXT - used < BUDGETS_TEXT ? CHANGES_TEXT - used : BUDGETS_TEXT;
+    if (!budget_changes(policy_in_force(m), p, ret + used, room))
         return VAULT_E_STATE;
     used += strlen(ret + used);
     return say_for_later(m, p, ret + used, CHANGES_TEXT - used) ? VAULT_OK : VAULT_E_STATE;

@@ -119,6 +119,8 @@ int answer_ethics_add(struct request *q) {
         return refuse(q, "ethics.add", NULL, 400, "malformed", fault);
     if (a->non_commercial > 1)
         return refuse(q, "ethics.add", NULL, 400, "malformed", "'non_commercial' is malformed.");
+    if (!second_is_good(a->valid_from) || !second_is_good(a->valid_until))
+        return refuse(q, "ethics.add", NULL, 400, "malformed", "'from' or 'until' is beyond the year 9999.");
     if (a->valid_until != 0 && a->valid_until <= a->valid_from)
         return refuse(q, "ethics.add", NULL, 400, "malformed", "'until' must be after 'from'.");
     int result = find_ethics(q->monitor, a->name, &e);
@@ -138,8 +140,12 @@ int answer_ethics_add(struct request *q) {
     copy_string(e.datasets, sizeof(e.datasets), a->datasets);
     copy_string(e.diseases, sizeof(e.diseases), a->diseases);
     copy_string(e.uses, sizeof(e.uses), a->uses);
+    char detail[2 * NAME_MAX_SIZE + 48];
     result = ethics_make_current(q->monitor, &e);
-    return result == VAULT_OK ? administer(q, "ethics.add", NULL, 'C', e.name, 201, ethics_json(q, &e)) : result;
+    if (!format_string(detail, sizeof(detail), "%s for project %s%s", e.name, e.project,
+                       e.non_commercial != 0 ? ", non-commercial use" : ""))
+        return VAULT_E_STATE;
+    return result == VAULT_OK ? administer(q, "ethics.add", NULL, 'C', detail, 201, ethics_json(q, &e)) : result;
 }
 
 int answer_ethics_list(struct request *q) {

@@ -41,6 +41,8 @@ static const char *field_at_fault(const struct msg_service_add *a) {
         return "The country is not a code of two capital letters.";
     if (a->not_for_profit > 1)
         return "Whether it is for profit is malformed.";
+    if (a->organisation[0] == '\0' && (a->country[0] != '\0' || a->not_for_profit != 0))
+        return "A country, or that it is not for profit, is said of an organisation.";
     return NULL;
 }
 
@@ -68,6 +70,14 @@ static int ask_for_approval(struct request *q) {
                : VAULT_E_STATE;
 }
 
+/* What decides who may do research is in the record that states it. */
+static bool describe(const struct msg_service_add *a, char *to, size_t size) {
+    bool known = a->organisation[0] != '\0';
+    return format_string(to, size, "%s %s%s%s%s%s%s", a->name, a->san, known ? ", of " : "", a->organisation,
+                         a->country[0] != '\0' ? " in " : "", a->country,
+                         a->not_for_profit != 0 ? ", not for profit" : "");
+}
+
 int answer_service_add(struct request *q) {
     static struct service_value s;
     const struct msg_service_add *a = &q->message->service_add;
@@ -75,7 +85,7 @@ int answer_service_add(struct request *q) {
     struct san_value v = {0};
     uint8_t san[HASH_SIZE];
     bool exists = false;
-    char detail[NAME_MAX_SIZE + SAN_MAX_SIZE + 16];
+    char detail[2 * NAME_MAX_SIZE + SAN_MAX_SIZE + 64];
     const char *fault = field_at_fault(a);
     if (fault != NULL)
         return refuse(q, "service.add", NULL, 400, "malformed", fault);
@@ -83,7 +93,7 @@ int answer_service_add(struct request *q) {
     int result = taken(m, a, san, &exists);
     if (result == VAULT_OK && exists)
         return refuse(q, "service.add", NULL, 409, "exists", "The name or the SAN belongs to a service already.");
-    if (!format_string(detail, sizeof(detail), "%s %s", a->name, a->san))
+    if (!describe(a, detail, sizeof(detail)))
         return VAULT_E_STATE;
     if (result == VAULT_OK && (a->roles & ADMINISTRATIVE) != 0 && pending_needed(q))
         return ask_for_approval(q);

@@ -1,8 +1,8 @@
 /* What each patient has said, in the monitor's memory, so that a list for a purpose passes over who refuses it without
  * a look into the index. It permits nothing: whom it does not refuse is decided by the index (ask.c).
  *
- * 56 bytes for each subject, in a table of which three quarters are used at the most, and up to 520 more for the
- * diseases of a consent that names some. A table that is too small is made twice as large at once; one that is made
+ * 56 bytes for each subject, in a table of which three quarters are used at the most, and up to 1,033 more
+ * for what a consent names. A table that is too small is made twice as large at once; one that is made
  * when the vault is opened has room for those who are there then. Filled when the vault is opened, in slices beside
  * everything else; what is not in it yet is read when it is asked for. Each change of a subject or a consent makes what
  * is here of it stale, and so does the end of a batch that was dropped; it is read again when it is asked for, or after
