@@ -1,5 +1,5 @@
-/* The audit taken out, so that others can verify it: a folder with records, their proofs and the checkpoint. It is
- * written under another name and gets its own when it is complete. */
+/* The audit taken out, so that others can verify it: a folder with records, their proofs and the checkpoint, or, for
+ * those who only read it, a table. It is written under another name and gets its own when it is complete. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -8,9 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "audit_csv.h"
 #include "commands.h"
 #include "files.h"
 #include "request.h"
+#include "vault/documents.h"
 #include "vault/result.h"
 
 static const char *const part_names[] = {"records.jsonl", "proofs.jsonl", "checkpoint"};
@@ -20,6 +22,9 @@ struct export {
     const char *path; /* as asked for, without slashes at the end; owned */
     char *folder;     /* the temporary one; NULL once it has its name */
     uint64_t from, to, size;
+    char *base; /* path of the resource that has the lines: of all records, or of one subject's or service's; owned */
+    bool all;
+    uint64_t count;                /* lines that came */
     const char *checkpoint, *vkey; /* from the answer */
 };
 
@@ -27,6 +32,7 @@ struct export {
 struct lines {
     struct output out;
     uint64_t count;
+    struct csv *table; /* NULL: they are written as they are */
 };
 
 static bool take_lines(void *context, const void *bytes, size_t n) {
@@ -34,27 +40,81 @@ static bool take_lines(void *context, const void *bytes, size_t n) {
     const char *at = bytes;
     for (size_t i = 0; i < n; i++)
         l->count += at[i] == '\n';
-    return output_write(&l->out, bytes, n);
+    return l->table != NULL ? csv_take(l->table, bytes, n) : output_write(&l->out, bytes, n);
+}
+
+/* `--from` and `--to`: the number of a record, or a day. */
+static int add_bound(struct call *c, json_t *body, const char *option, const char *by_time) {
+    const char *text = option_text(c, option);
+    uint64_t number = 0;
+    int64_t seconds;
+    if (text == NULL)
+        return OUTCOME_DONE;
+    if (date_parse(text, &seconds))
+        json_object_set_new(body, by_time, json_string(text));
+    else if (number_parse(text, INT64_MAX, &number))
+        json_object_set_new(body, option, json_integer((json_int_t)number));
+    else
+        return fail(c, OUTCOME_USAGE, "--%s '%s' is no record number and no day (YYYY-MM-DD)", option, text);
+    return OUTCOME_DONE;
+}
+
+/* The size that a checkpoint states, which is the number of the first record that it does not cover. Only where to
+ * begin is taken from it. */
+static int add_checkpoint(struct call *c, json_t *body) {
+    const char *path = option_text(c, "since-checkpoint");
+    char *note = NULL;
+    size_t size = 0;
+    uint64_t number = 0;
+    if (path == NULL)
+        return OUTCOME_DONE;
+    if (option_given(c, "from"))
+        return fail(c, OUTCOME_USAGE, "--from and --since-checkpoint do not go together");
+    int outcome = read_at_most(c, path, 1, OUTCOME_FAILED, &note, &size);
+    if (outcome != OUTCOME_DONE)
+        return outcome;
+    char *line = strchr(note, '\n');
+    char *end = line == NULL ? NULL : strchr(line + 1, '\n');
+    if (end != NULL)
+        *end = '\0';
+    if (end == NULL || !number_parse(line + 1, INT64_MAX, &number))
+        outcome = fail(c, OUTCOME_FAILED, "'%s' is no checkpoint", path);
+    else
+        json_object_set_new(body, "from", json_integer((json_int_t)number));
+    free(note);
+    return outcome;
+}
+
+static int fill_body(struct call *c, json_t *body) {
+    static const char *const names[] = {"subject", "service"};
+    int outcome = add_bound(c, body, "from", "since");
+    if (outcome == OUTCOME_DONE)
+        outcome = add_bound(c, body, "to", "until");
+    if (outcome == OUTCOME_DONE)
+        outcome = add_checkpoint(c, body);
+    for (size_t i = 0; i < 2; i++)
+        if (option_given(c, names[i]))
+            json_object_set_new(body, names[i], json_string(option_text(c, names[i])));
+    if (outcome == OUTCOME_DONE && option_given(c, "subject") && option_given(c, "service"))
+        return fail(c, OUTCOME_USAGE, "--subject and --service do not go together");
+    return outcome;
+}
+
+static bool is_table(const struct call *c) {
+    return strcmp(option_text(c, "format"), "csv") == 0;
 }
 
 static int parse_options(struct call *c, json_t **ret) {
-    static const char *const bounds[] = {"from", "to"};
     const char *format = option_text(c, "format");
-    if (strcmp(format, "jsonl") != 0)
-        return fail(c, OUTCOME_USAGE, "--format '%s' is unknown: this release writes jsonl", format);
-    json_t *body = json_pack("{s:s}", "format", "jsonl");
-    for (size_t i = 0; i < 2; i++) {
-        const char *text = option_text(c, bounds[i]);
-        uint64_t value = 0;
-        if (text != NULL && !number_parse(text, INT64_MAX, &value)) {
-            json_decref(body);
-            return fail(c, OUTCOME_USAGE, "--%s '%s' is no record number", bounds[i], text);
-        }
-        if (text != NULL)
-            json_object_set_new(body, bounds[i], json_integer((json_int_t)value));
-    }
-    *ret = body;
-    return OUTCOME_DONE;
+    if (strcmp(format, "jsonl") != 0 && !is_table(c))
+        return fail(c, OUTCOME_USAGE, "--format '%s' is unknown: this release writes jsonl and csv", format);
+    json_t *body = json_pack("{s:s}", "format", format);
+    int outcome = fill_body(c, body);
+    if (outcome == OUTCOME_DONE)
+        *ret = body;
+    else
+        json_decref(body);
+    return outcome;
 }
 
 /* The target must not exist, or be an empty folder: found out before the vault records an export. */
@@ -95,7 +155,7 @@ static char *part_path(const struct export *e, size_t part) {
 static int fetch_lines(struct call *c, const struct export *e, const char *name, struct lines *l) {
     struct progress p = progress_of(name, "B");
     struct http_answer a;
-    char *path = format_text("/v1/audit/%s?from=%llu&to=%llu&tree=%llu", name, (unsigned long long)e->from,
+    char *path = format_text("%s/%s?from=%llu&to=%llu&tree=%llu", e->base, name, (unsigned long long)e->from,
                              (unsigned long long)e->to, (unsigned long long)e->size);
     struct http_request r = {
         .method = "GET", .path = path, .upload_size = -1, .sink = take_lines, .context = l, .progress = &p};
@@ -106,16 +166,19 @@ static int fetch_lines(struct call *c, const struct export *e, const char *name,
         outcome = fail(c, OUTCOME_FAILED, "cannot write '%s': %s", l->out.path, strerror(l->out.error));
     else if (outcome != OUTCOME_DONE && !told)
         outcome = fail_answer(c, (enum outcome)outcome, &a);
-    else if (outcome == OUTCOME_DONE && l->count != e->to - e->from)
+    else if (outcome == OUTCOME_DONE && e->all && l->count != e->to - e->from)
         outcome = fail(c, OUTCOME_FAILED, "%llu %s came for %llu records", (unsigned long long)l->count, name,
                        (unsigned long long)(e->to - e->from));
+    else if (outcome == OUTCOME_DONE && l->count == 0)
+        outcome = fail(c, OUTCOME_FAILED, "there are no such records from %llu to before %llu",
+                       (unsigned long long)e->from, (unsigned long long)e->to);
     answer_clear(&a);
     free(path);
     return outcome;
 }
 
 /* One file of the folder: what `name` tells of the audit, or the checkpoint if it is NULL. */
-static int write_part(struct call *c, const struct export *e, size_t part, const char *name) {
+static int write_part(struct call *c, struct export *e, size_t part, const char *name) {
     struct lines l = {.count = 0};
     char *path = part_path(e, part);
     int outcome = OUTCOME_DONE;
@@ -129,6 +192,26 @@ static int write_part(struct call *c, const struct export *e, size_t part, const
         outcome = fail(c, OUTCOME_FAILED, "cannot write '%s': %s", path, strerror(errno));
     output_close(&l.out);
     free(path);
+    e->count = name != NULL ? l.count : e->count;
+    return outcome;
+}
+
+/* A table, in one file. */
+static int write_table(struct call *c, struct export *e) {
+    struct csv table = {.out = NULL};
+    struct lines l = {.table = &table};
+    int outcome = OUTCOME_DONE;
+    if (output_open(&l.out, e->path) != VAULT_OK || !csv_begin(&table, &l.out))
+        outcome = fail(c, OUTCOME_FAILED, "cannot write '%s': %s", e->path, strerror(errno));
+    else
+        outcome = fetch_lines(c, e, "records", &l);
+    bool whole = csv_end(&table);
+    if (outcome == OUTCOME_DONE && !whole)
+        outcome = fail(c, OUTCOME_FAILED, "the answer to GET %s/records holds a line that is no record", e->base);
+    if (outcome == OUTCOME_DONE && output_keep(&l.out) != VAULT_OK)
+        outcome = fail(c, OUTCOME_FAILED, "cannot write '%s': %s", e->path, strerror(errno));
+    output_close(&l.out);
+    e->count = l.count;
     return outcome;
 }
 
@@ -176,9 +259,13 @@ static bool take_number(const json_t *document, const char *name, uint64_t *ret)
     return true;
 }
 
-static void print_summary(const struct export *e) {
-    printf("exported      %llu records (%llu to before %llu) of a log of %llu\n", (unsigned long long)(e->to - e->from),
+static void print_summary(const struct export *e, bool table) {
+    printf("exported      %llu records (%llu to before %llu) of a log of %llu\n", (unsigned long long)e->count,
            (unsigned long long)e->from, (unsigned long long)e->to, (unsigned long long)e->size);
+    if (table) {
+        puts("A table proves nothing. For somebody who must be shown, export jsonl.");
+        return;
+    }
     print_line(stdout, "verifier key  ", e->vkey);
     puts("Whoever verifies the export must have the verifier key from elsewhere, not from the export's sender.");
 }
@@ -190,13 +277,22 @@ static int take_export(struct call *c, struct export *e, json_t *document) {
         !take_number(document, "size", &e->size) || e->from > e->to || e->to > e->size || e->checkpoint == NULL ||
         e->vkey == NULL)
         return fail(c, OUTCOME_FAILED, "the answer to POST /v1/audit/exports is not what it should be");
-    int outcome = write_export(c, e);
+    int outcome = is_table(c) ? write_table(c, e) : write_export(c, e);
     if (outcome != OUTCOME_DONE)
         return outcome;
     json_object_set_new(document, "path", json_string(e->path));
+    json_object_set_new(document, "records", json_integer((json_int_t)e->count));
     if (!print_json(c, document))
-        print_summary(e);
+        print_summary(e, is_table(c));
     return OUTCOME_DONE;
+}
+
+static char *base_of(const struct call *c) {
+    if (option_given(c, "subject"))
+        return resource("/v1/audit/subjects", option_text(c, "subject"));
+    if (option_given(c, "service"))
+        return resource("/v1/audit/services", option_text(c, "service"));
+    return format_text("/v1/audit");
 }
 
 static int run_export(struct call *c) {
@@ -210,8 +306,9 @@ static int run_export(struct call *c) {
     while (n > 1 && target[n - 1] == '/')
         n--;
     char *path = format_text("%.*s", (int)n, target);
-    struct export e = {.path = path};
-    outcome = check_target(c, path);
+    struct export e = {
+        .path = path, .base = base_of(c), .all = !option_given(c, "subject") && !option_given(c, "service")};
+    outcome = is_table(c) ? (int)OUTCOME_DONE : check_target(c, path);
     if (outcome == OUTCOME_DONE)
         outcome = ask_json(c, "POST", format_text("/v1/audit/exports"), body, &document);
     else
@@ -219,25 +316,33 @@ static int run_export(struct call *c) {
     if (outcome == OUTCOME_DONE)
         outcome = take_export(c, &e, document);
     json_decref(document);
+    free(e.base);
     free(path);
     return outcome;
 }
 
 static const struct option options[] = {
-    {"from", 0, "N", "first record (0, without it)", 0},
-    {"to", 0, "N", "record after the last (all, without it)", 0},
-    {"format", 0, "FORMAT", "jsonl", OPTION_REQUIRED},
-    {"output", 'o', "PATH", "folder to make; must not exist, or be empty", OPTION_REQUIRED},
+    {"from", 0, "N", "first record (0, without it), or the day from which on", 0},
+    {"to", 0, "N", "record after the last (all, without it), or the day before which", 0},
+    {"since-checkpoint", 0, "FILE", "what came after this checkpoint", 0},
+    {"subject", 0, "S", "only the records about this patient", 0},
+    {"service", 0, "S", "only what this service did", 0},
+    {"format", 0, "FORMAT", "jsonl, with proofs, or csv", OPTION_REQUIRED},
+    {"output", 'o', "PATH", "folder to make, which must not exist or be empty; csv: a file", OPTION_REQUIRED},
     {NULL, 0, NULL, NULL, 0},
 };
 
 const struct command command_audit_export = {
     .name = "audit export",
     .area = "Audit",
-    .synopsis = "[--from N] [--to N] --format jsonl -o PATH",
+    .synopsis =
+        "[--from N|DAY] [--to N|DAY] [--since-checkpoint FILE] [--subject S | --service S] --format FORMAT -o PATH",
     .summary = "take the audit out, with proofs",
-    .help = "Writes records.jsonl, proofs.jsonl and checkpoint to the folder PATH, which appears when it is complete.\n"
-            "The export is itself recorded. 'audit verify' checks it anywhere.",
+    .help =
+        "Writes records.jsonl, proofs.jsonl and checkpoint to the folder PATH, which appears when it is complete.\n"
+        "The export is itself recorded. 'audit verify' checks it anywhere. Of one patient or one service it holds all\n"
+        "records of their chain from the first to the last of them: one that is left out shows.\n"
+        "With --format csv PATH is a table, which proves nothing.",
     .example = "  vaultctl audit export --format jsonl -o export-2026-11",
     .options = options,
     .run = run_export,

@@ -53,6 +53,7 @@ enum index_db {
     DB_BUDGETS,      /* hash of a project or service ‖ u8 purpose ‖ u8 period ‖ be32 first day -> budget_value */
     DB_BUDGET_MARKS, /* id of a budget_value ‖ file id or id of a subject -> mark_value: it is counted */
     DB_CARE,         /* hash of the subject -> care_value */
+    DB_LINKS,        /* be64 number of a record -> link_value */
     DB_COUNT
 };
 

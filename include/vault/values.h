@@ -410,8 +410,15 @@ enum { LOCAL_NAME = 16 };
     F(R, U64, count, 0)          /* records so far */                                                                  \
     F(R, U64, current, 0)        /* as in the value of the subject or service */                                       \
     F(R, FIXED, last, HASH_SIZE) /* leaf hash of the last */                                                           \
+    F(R, U64, end, 0)            /* number of the last + 1; 0: there is none */                                        \
     F(R, STR, local, LOCAL_NAME) /* whose it is, if an administrator's on the Unix socket: no value else says so */
 DECLARE_RECORD(chain_value);
+
+/* Of a record: the one before it in its subject's and in its service's chain, number + 1; 0: there is none. */
+#define FIELDS_link_value(F, R)                                                                                        \
+    F(R, U64, subject, 0)                                                                                              \
+    F(R, U64, service, 0)
+DECLARE_RECORD(link_value);
 
 enum { VKEY_TEXT = 319, SIGNATURE_SIZE = 64 };
 

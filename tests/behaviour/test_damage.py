@@ -6,7 +6,9 @@ damage, and works again once the damage is undone.
 import os
 import random
 import shutil
+import struct
 import subprocess
+import sys
 
 import pytest
 
@@ -304,5 +306,27 @@ def test_damage_of_the_audit_is_told_and_not_exported(library, database, attack,
         assert any(r["outcome"] == "failed" for r in
                    scene.records(library.vault, len(library.pristine["records"])))
         assert read_is_whole(library.vault)
+    finally:
+        scene.stop(library.vault)
+
+
+@pytest.mark.parametrize("attack", [FLIP, REMOVE, EXCHANGE])
+def test_damage_of_the_links_is_told_or_shows_in_the_export(library, attack, tmp_path):
+    """They only say where a chain goes on: an export that was led astray does not verify."""
+    library.open_with(None)
+    of_subject = [r["seq"] for r in scene.records(library.vault) if r.get("subject") == INDEX_SUBJECT]
+    vkey = library.vault.ctl("audit", "checkpoint")["vkey"]
+    scene.stop(library.vault)
+    library.values["links", "any"] = struct.pack(">Q", of_subject[len(of_subject) // 2]).hex()
+    library.open_with(library.damaged("links", "any", attack))
+    try:
+        try:
+            library.vault.ctl("audit", "export", "--format", "jsonl", "--subject", INDEX_SUBJECT, "-o", tmp_path / "s", expect=6)
+            assert not (tmp_path / "s").exists()
+        except AssertionError:
+            assert attack == EXCHANGE and "gave 0" in str(sys.exc_info()[1])
+            library.vault.ctl("audit", "verify", tmp_path / "s", "--key", vkey, expect=6)
+        library.vault.ctl("audit", "export", "--format", "jsonl", "-o", tmp_path / "all")
+        assert library.vault.ctl("audit", "verify", tmp_path / "all", "--key", vkey)["whole"]
     finally:
         scene.stop(library.vault)

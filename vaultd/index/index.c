@@ -25,7 +25,7 @@ static const char *const db_names[DB_COUNT] = {
     "files",        "file-names", "subject-files", "dataset-files", "blobs",   "pages",    "uploads", "upload-objects",
     "grants",       "requests",   "jobs",          "chains",        "records", "nodes",    "objects", "names",
     "pending",      "shreds",     "removed",       "retired",       "escrows", "failures", "backups", "held",
-    "subject-keys", "reviews",    "budgets",       "budget-marks",  "care"};
+    "subject-keys", "reviews",    "budgets",       "budget-marks",  "care",    "links"};
 
 const char *index_db_name(enum index_db db) {
     return db_names[db];

@@ -30,6 +30,7 @@ DEFINE_LAYOUT(scrub_value);
 DEFINE_LAYOUT(review_value);
 DEFINE_LAYOUT(budget_value);
 DEFINE_LAYOUT(care_value);
+DEFINE_LAYOUT(link_value);
 DEFINE_LAYOUT(name_value);
 DEFINE_LAYOUT(chain_value);
 DEFINE_LAYOUT(audit_key_value);

@@ -29,6 +29,12 @@ static int sign(struct monitor *m, char note[CHECKPOINT_TEXT_MAX], char vkey[CHE
     return result == VAULT_OK ? audit_key_vkey(m, vkey) : result;
 }
 
+static int chain_load(struct monitor *m, enum name_kind kind, const char *name, struct chain_value *ret) {
+    uint8_t key[HASH_SIZE];
+    name_hash(m, kind, name, NULL, key);
+    return index_get_record(m->index, DB_CHAINS, key, HASH_SIZE, &layout_chain_value, ret);
+}
+
 int log_root(struct monitor *m, uint64_t size, uint8_t ret[MERKLE_HASH]) {
     struct merkle_store store = {.context = m, .get = node_get};
     return merkle_root(&store, size, ret);
@@ -59,34 +65,128 @@ int answer_audit_checkpoint(struct request *q) {
     return result;
 }
 
+/* The record's line, as it is stored. */
+static int load_line(struct monitor *m, uint64_t seq, char line[RECORD_LINE_MAX], size_t *ret_n) {
+    uint8_t key[8];
+    put_be64(key, seq);
+    int result = index_get(m->index, DB_RECORDS, key, sizeof(key), line, RECORD_LINE_MAX, ret_n);
+    return result == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : result;
+}
+
+static int is_before(struct monitor *m, uint64_t seq, const char time[28], bool *ret) {
+    static char line[RECORD_LINE_MAX];
+    size_t n = 0;
+    int result = load_line(m, seq, line, &n);
+    if (result != VAULT_OK)
+        return result;
+    json_t *record = json_loadb(line, n, 0, NULL);
+    const char *its = json_string_value(json_object_get(record, "time"));
+    result = its == NULL ? VAULT_E_DAMAGED : VAULT_OK;
+    *ret = its != NULL && strcmp(its, time) < 0;
+    json_decref(record);
+    return result;
+}
+
+/* The number of the first record that is not before this second. Times ascend. */
+static int first_since(struct monitor *m, uint64_t seconds, uint64_t *ret) {
+    char time[28];
+    uint64_t low = 0, high = m->tree.size;
+    time_text(seconds * 1000000, time);
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        bool before = false;
+        int result = is_before(m, middle, time, &before);
+        if (result != VAULT_OK)
+            return result;
+        if (before)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    *ret = low;
+    return VAULT_OK;
+}
+
+struct range {
+    uint64_t from, to;
+};
+
+/* By number and by time, up to the export's own record. */
+static int range_of(struct monitor *m, const struct msg_audit_export *x, struct range *ret) {
+    struct range by_time = {.to = m->tree.size + 1};
+    int result = x->since == 0 ? VAULT_OK : first_since(m, x->since, &by_time.from);
+    if (result == VAULT_OK && x->until != 0 && x->until * 1000000 <= monitor_time(m))
+        result = first_since(m, x->until, &by_time.to);
+    ret->from = x->from > by_time.from ? x->from : by_time.from;
+    ret->to = x->to != 0 && x->to < by_time.to ? x->to : by_time.to;
+    return result;
+}
+
+/* What is exported, for its record: who has all of a chain knows how many records it had then, and the last of them. */
+static int describe_export(struct monitor *m, const struct msg_audit_export *x, const struct range *r, char *to,
+                           size_t size) {
+    bool of_subject = x->subject[0] != '\0';
+    const char *name = of_subject ? x->subject : x->service;
+    char chain[NAME_MAX_SIZE + 160] = "", last[2 * HASH_SIZE + 1];
+    struct chain_value v = {0};
+    if (name[0] != '\0') {
+        int result = chain_load(m, of_subject ? NAME_CHAIN_SUBJECT : NAME_CHAIN_SERVICE, name, &v);
+        if (result != VAULT_OK)
+            return result;
+        hex_encode(last, sizeof(last), v.last, HASH_SIZE);
+        if (!format_string(chain, sizeof(chain), " of %s %s, whose chain had %llu, the last %s",
+                           of_subject ? "subject" : "service", name, (unsigned long long)v.count, last))
+            return VAULT_E_STATE;
+    }
+    return format_string(to, size, "records %llu to %llu%s, %s", (unsigned long long)r->from,
+                         (unsigned long long)(r->to - 1), chain, x->format)
+               ? VAULT_OK
+               : VAULT_E_STATE;
+}
+
+/* NULL: nothing. */
+static const char *fault_of_export(const struct monitor *m, const struct msg_audit_export *x, const struct range *r) {
+    if (strcmp(x->format, "jsonl") != 0 && strcmp(x->format, "csv") != 0)
+        return "The format must be jsonl or csv.";
+    if (x->subject[0] != '\0' && x->service[0] != '\0')
+        return "It is of a subject or of a service, not of both.";
+    return r->from >= r->to || r->to > m->tree.size + 1 ? "There are no records from 'from' to 'to'." : NULL;
+}
+
 int answer_audit_export(struct request *q) {
     const struct msg_audit_export *x = &q->message->audit_export;
     struct monitor *m = q->monitor;
     char note[CHECKPOINT_TEXT_MAX];
     char vkey[CHECKPOINT_VKEY_MAX];
-    char detail[128];
+    char detail[NAME_MAX_SIZE + 300];
     uint64_t seq = NO_SEQ;
-    uint64_t to = x->to == 0 ? m->tree.size + 1 : x->to;
-    if (strcmp(x->format, "jsonl") != 0)
-        return refuse(q, "audit.export", NULL, 400, "malformed", "The format must be jsonl.");
-    if (x->from >= to || to > m->tree.size + 1)
-        return refuse(q, "audit.export", NULL, 400, "malformed", "There are no records from 'from' to 'to'.");
-    if (!format_string(detail, sizeof(detail), "records %llu to %llu, jsonl", (unsigned long long)x->from,
-                       (unsigned long long)(to - 1)))
-        return VAULT_E_STATE;
+    struct range r;
+    if (!second_is_good(x->since) || !second_is_good(x->until))
+        return refuse(q, "audit.export", NULL, 400, "malformed", "'since' or 'until' is beyond the year 9999.");
+    int result = range_of(m, x, &r);
+    const char *fault = result == VAULT_OK ? fault_of_export(m, x, &r) : NULL;
+    if (fault != NULL)
+        return refuse(q, "audit.export", NULL, 400, "malformed", fault);
+    if (result == VAULT_OK)
+        result = describe_export(m, x, &r, detail, sizeof(detail));
+    if (result == VAULT_NOT_FOUND)
+        return refuse(q, "audit.export", NULL, 404, "no-such-chain", "There is no such subject or service.");
+    if (result != VAULT_OK)
+        return result;
     struct event e = {.name = "audit.export",
                       .outcome = "done",
                       .asker = &q->asker,
+                      .subject = x->subject,
                       .request = q->id,
                       .action = 'E',
                       .detail = detail,
                       .state = REQUEST_ENDED};
-    int result = journal(m, &e, &seq);
+    result = journal(m, &e, &seq);
     if (result == VAULT_OK)
         result = sign(m, note, vkey);
     if (result == VAULT_OK)
         answer_json(m, q->worker, q->message, 201, seq, q->id,
-                    json_pack("{s:I, s:I, s:I, s:s, s:s}", "from", (json_int_t)x->from, "to", (json_int_t)to, "size",
+                    json_pack("{s:I, s:I, s:I, s:s, s:s}", "from", (json_int_t)r.from, "to", (json_int_t)r.to, "size",
                               (json_int_t)m->tree.size, "checkpoint", note, "vkey", vkey));
     return result;
 }
@@ -96,13 +196,11 @@ typedef int block_line(struct monitor *m, uint64_t seq, uint64_t tree, struct wr
 
 static int record_text(struct monitor *m, uint64_t seq, uint64_t tree, struct writer *w) {
     static char line[RECORD_LINE_MAX];
-    uint8_t key[8];
     size_t n = 0;
     (void)tree;
-    put_be64(key, seq);
-    int result = index_get(m->index, DB_RECORDS, key, sizeof(key), line, sizeof(line), &n);
+    int result = load_line(m, seq, line, &n);
     if (result != VAULT_OK)
-        return result == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : result;
+        return result;
     write_bytes(w, line, n);
     write_u8(w, '\n');
     return VAULT_OK;
@@ -182,6 +280,65 @@ int answer_audit_proofs(struct request *q) {
     return answer_block(q, p->from, p->to, p->tree, proof_text);
 }
 
+/* ---- the records of one subject or service ---- */
+
+enum { CHAIN_BLOCK = 2048 };
+
+/* Where the chain goes on before record number `end - 1`. */
+static int link_before(struct monitor *m, bool of_subject, uint64_t end, uint64_t *ret) {
+    struct link_value v;
+    uint8_t key[8];
+    put_be64(key, end - 1);
+    int result = index_get_record(m->index, DB_LINKS, key, sizeof(key), &layout_link_value, &v);
+    if (result != VAULT_OK)
+        return result == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : result;
+    uint64_t before = of_subject ? v.subject : v.service;
+    *ret = before;
+    return before < end ? VAULT_OK : VAULT_E_DAMAGED;
+}
+
+/* Numbers from `end - 1` down, as many as fit, that are in the range. */
+static int fill_numbers(struct monitor *m, const struct msg_audit_chain *c, uint64_t end, struct msg_block *b) {
+    struct writer w = writer_of(b->bytes, sizeof(b->bytes));
+    bool of_subject = c->subject[0] != '\0';
+    int result = VAULT_OK;
+    for (unsigned n = 0; n < CHAIN_BLOCK && end > c->from && result == VAULT_OK; n++) {
+        uint8_t number[8];
+        put_be64(number, end - 1);
+        if (end <= c->to)
+            write_bytes(&w, number, sizeof(number));
+        result = link_before(m, of_subject, end, &end);
+    }
+    b->bytes_size = (uint32_t)w.used;
+    b->next = end > c->from ? end : 0;
+    return result;
+}
+
+int answer_audit_chain(struct request *q) {
+    const struct msg_audit_chain *c = &q->message->audit_chain;
+    struct monitor *m = q->monitor;
+    struct chain_value v = {.end = c->before};
+    bool of_subject = c->subject[0] != '\0';
+    if (of_subject == (c->service[0] != '\0') || c->before > m->tree.size)
+        return refuse(q, "audit.read", NULL, 400, "malformed", "There are no such records.");
+    int result = c->before != 0 ? VAULT_OK
+                                : chain_load(m, of_subject ? NAME_CHAIN_SUBJECT : NAME_CHAIN_SERVICE,
+                                             of_subject ? c->subject : c->service, &v);
+    if (result == VAULT_NOT_FOUND)
+        return refuse(q, "audit.read", NULL, 404, "no-such-chain", "There is no such subject or service.");
+    if (result != VAULT_OK)
+        return result;
+    struct message *reply = malloc(sizeof(*reply));
+    if (reply == NULL)
+        return VAULT_E_MEMORY;
+    message_init(reply, MSG_block, q->message->id);
+    result = fill_numbers(m, c, v.end, &reply->block);
+    if (result == VAULT_OK)
+        batch_reply(m, q->worker, reply);
+    free(reply);
+    return result;
+}
+
 int answer_audit_tail(struct request *q) {
     enum { TAIL_MAX = 100 };
     struct monitor *m = q->monitor;
@@ -204,15 +361,13 @@ int answer_audit_tail(struct request *q) {
 /* Whether the record is of what this asker did; an auditor may ask about all. */
 static int is_own(struct request *q, uint64_t seq, bool *ret) {
     static char line[RECORD_LINE_MAX];
-    uint8_t key[8];
     size_t n = 0;
     *ret = false;
     if (seq >= q->monitor->tree.size)
         return VAULT_OK;
-    put_be64(key, seq);
-    int result = index_get(q->monitor->index, DB_RECORDS, key, sizeof(key), line, sizeof(line), &n);
+    int result = load_line(q->monitor, seq, line, &n);
     if (result != VAULT_OK)
-        return result == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : result;
+        return result;
     json_t *record = json_loadb(line, n, 0, NULL);
     const char *service = json_string_value(json_object_get(json_object_get(record, "service"), "name"));
     *ret = (q->asker.roles & 1u << ROLE_AUDITOR) != 0 || (service != NULL && strcmp(service, q->asker.name) == 0);

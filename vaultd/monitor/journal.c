@@ -43,12 +43,15 @@ static int node_put(void *context, unsigned level, uint64_t index, const uint8_t
     return index_put(m->index, DB_NODES, key, sizeof(key), hash, MERKLE_HASH);
 }
 
-static int append(struct monitor *m, const char *line, size_t length, uint8_t ret_leaf[MERKLE_HASH]) {
+static int append(struct monitor *m, const char *line, size_t length, const struct link_value *before,
+                  uint8_t ret_leaf[MERKLE_HASH]) {
     struct merkle_store store = {.context = m, .get = edge_get, .put = node_put};
     uint8_t key[8];
     put_be64(key, m->tree.size);
     merkle_leaf(line, length, ret_leaf);
     int result = index_put(m->index, DB_RECORDS, key, sizeof(key), line, length);
+    if (result == VAULT_OK)
+        result = index_put_record(m->index, DB_LINKS, key, sizeof(key), &layout_link_value, before);
     if (result == VAULT_OK)
         result = merkle_append(&store, m->tree.size, ret_leaf);
     if (result == VAULT_OK)
@@ -86,10 +89,11 @@ static int chain_open(struct monitor *m, enum name_kind kind, const char *name, 
     return result;
 }
 
-static int chain_advance(struct monitor *m, struct chain *c, const uint8_t leaf[MERKLE_HASH]) {
+static int chain_advance(struct monitor *m, struct chain *c, uint64_t seq, const uint8_t leaf[MERKLE_HASH]) {
     if (!c->used)
         return VAULT_OK;
     c->value.count++;
+    c->value.end = seq + 1;
     COPY_ARRAY(c->value.last, leaf);
     return index_put_record(m->index, DB_CHAINS, c->key, HASH_SIZE, &layout_chain_value, &c->value);
 }
@@ -221,11 +225,11 @@ int journal(struct monitor *m, const struct event *e, uint64_t *ret_seq) {
     if (result == VAULT_OK)
         result = line_of(m, e, &r, line, &length);
     if (result == VAULT_OK)
-        result = append(m, line, length, leaf);
+        result = append(m, line, length, &(struct link_value){subject.value.end, service.value.end}, leaf);
     if (result == VAULT_OK)
-        result = chain_advance(m, &subject, leaf);
+        result = chain_advance(m, &subject, r.seq, leaf);
     if (result == VAULT_OK)
-        result = chain_advance(m, &service, leaf);
+        result = chain_advance(m, &service, r.seq, leaf);
     if (result == VAULT_OK)
         result = remember_request(m, e, &r);
     if (result == VAULT_OK && breaks_glass(e))

@@ -160,7 +160,23 @@ static const struct member audit_tail[] = {
 static const struct member audit_export[] = {
     FIELD(msg_audit_export, FROM_BODY, "from", MEMBER_U64, 0, from),
     FIELD(msg_audit_export, FROM_BODY, "to", MEMBER_U64, 0, to),
+    FIELD(msg_audit_export, FROM_BODY, "since", MEMBER_DATE, 0, since),
+    FIELD(msg_audit_export, FROM_BODY, "until", MEMBER_DATE, 0, until),
+    STR(msg_audit_export, FROM_BODY, "subject", MEMBER_NAME, 0, subject),
+    STR(msg_audit_export, FROM_BODY, "service", MEMBER_TEXT, 0, service),
     STR(msg_audit_export, FROM_BODY, "format", MEMBER_TEXT, MUST, format),
+};
+#define CHAIN_PART                                                                                                     \
+    FIELD(msg_audit_chain, FROM_QUERY, "from", MEMBER_U64, MUST, from),                                                \
+        FIELD(msg_audit_chain, FROM_QUERY, "to", MEMBER_U64, MUST, to),                                                \
+        FIELD(msg_audit_chain, FROM_QUERY, "tree", MEMBER_U64, MUST, before)
+static const struct member audit_of_subject[] = {
+    STR(msg_audit_chain, FROM_PATH, "subject", MEMBER_NAME, MUST, subject),
+    CHAIN_PART,
+};
+static const struct member audit_of_service[] = {
+    STR(msg_audit_chain, FROM_PATH, "service", MEMBER_TEXT, MUST, service),
+    CHAIN_PART,
 };
 static const struct member audit_records[] = {
     FIELD(msg_audit_records, FROM_QUERY, "from", MEMBER_U64, MUST, from),
@@ -295,6 +311,14 @@ const struct route routes[] = {
     {"GET", "/v1/audit/tail", serve_audit_tail, MSG_audit_tail, BODY_NONE, MEMBERS(audit_tail)},
     {"GET", "/v1/audit/checkpoint", serve_relay, MSG_audit_checkpoint, BODY_NONE, NO_MEMBERS},
     {"POST", "/v1/audit/exports", serve_relay, MSG_audit_export, BODY_JSON, MEMBERS(audit_export)},
+    {"GET", "/v1/audit/subjects/{subject}/records", serve_audit_chain, MSG_audit_chain, BODY_NONE,
+     MEMBERS(audit_of_subject)},
+    {"GET", "/v1/audit/subjects/{subject}/proofs", serve_audit_chain_proofs, MSG_audit_chain, BODY_NONE,
+     MEMBERS(audit_of_subject)},
+    {"GET", "/v1/audit/services/{service}/records", serve_audit_chain, MSG_audit_chain, BODY_NONE,
+     MEMBERS(audit_of_service)},
+    {"GET", "/v1/audit/services/{service}/proofs", serve_audit_chain_proofs, MSG_audit_chain, BODY_NONE,
+     MEMBERS(audit_of_service)},
     {"GET", "/v1/audit/records", serve_audit_range, MSG_audit_records, BODY_NONE, MEMBERS(audit_records)},
     {"GET", "/v1/audit/proofs/{seq}", serve_relay, MSG_audit_proof, BODY_NONE, MEMBERS(audit_proof)},
     {"GET", "/v1/audit/proofs", serve_audit_range, MSG_audit_proofs, BODY_NONE, MEMBERS(audit_proofs)},

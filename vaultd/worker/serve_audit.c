@@ -1,4 +1,5 @@
 /* Audit lines: one block as it is, or many in the chunked coding. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "ask.h"
@@ -49,12 +50,12 @@ _Static_assert(offsetof(struct msg_audit_records, from) == offsetof(struct msg_a
                "records and proofs are asked for alike");
 
 /* Sends the block in w->reply and all behind it. VAULT_DENIED: the monitor stopped in the middle. */
-static int send_blocks(struct exchange *x, struct msg_audit_records *range) {
+static int send_blocks(struct exchange *x, enum message_type type, struct msg_audit_records *range) {
     int result = send_block(x);
     uint64_t next = next_start(x->w, range->from, range->to);
     while (result == VAULT_OK && next != 0) {
         range->from = next;
-        ask_start(x->w, x->route->type);
+        ask_start(x->w, type);
         x->w->request.audit_records = *range;
         result = ask(x->w, MSG_block);
         if (result == VAULT_OK)
@@ -62,24 +63,117 @@ static int send_blocks(struct exchange *x, struct msg_audit_records *range) {
         if (result == VAULT_OK)
             next = next_start(x->w, range->from, range->to);
     }
-    return result == VAULT_OK ? connection_write(x->w, "0\r\n\r\n", 5) : result;
+    return result;
+}
+
+static int start_lines(struct exchange *x) {
+    struct reply r;
+    reply_start(&r, x, 200);
+    reply_field(&r, "Content-Type", "application/jsonl");
+    reply_field(&r, "Transfer-Encoding", "chunked");
+    return reply_send_head(x, &r);
+}
+
+static int end_lines(struct exchange *x, int result) {
+    if (result == VAULT_OK)
+        return connection_write(x->w, "0\r\n\r\n", 5);
+    if (result != VAULT_DENIED)
+        return result;
+    stream_abort(&x->w->stream); /* the client must not take it for whole */
+    return VAULT_E_CLOSED;
 }
 
 int serve_audit_range(struct exchange *x) {
     struct msg_audit_records range = x->w->request.audit_records;
-    struct reply r;
     if (ask(x->w, MSG_block) != VAULT_OK)
         return reply_relay(x);
-    reply_start(&r, x, 200);
-    reply_field(&r, "Content-Type", "application/jsonl");
-    reply_field(&r, "Transfer-Encoding", "chunked");
-    int result = reply_send_head(x, &r);
+    int result = start_lines(x);
     if (result != VAULT_OK || x->head_only)
         return result;
-    result = send_blocks(x, &range);
-    if (result == VAULT_DENIED) {
-        stream_abort(&x->w->stream); /* the client must not take it for whole */
-        return VAULT_E_CLOSED;
+    return end_lines(x, send_blocks(x, x->route->type, &range));
+}
+
+/* ---- of one subject or service ---- */
+
+/* The numbers of its records, the last first. */
+struct numbers {
+    uint64_t *of; /* owned */
+    size_t count, room;
+};
+
+static int take_numbers(struct numbers *n, const struct msg_block *b) {
+    size_t more = b->bytes_size / sizeof(uint64_t);
+    if (n->count + more > n->room) {
+        size_t room = n->room * 2 + more;
+        uint64_t *of = realloc(n->of, room * sizeof(*of));
+        if (of == NULL)
+            return VAULT_E_MEMORY;
+        n->of = of;
+        n->room = room;
+    }
+    for (size_t i = 0; i < more; i++)
+        n->of[n->count++] = get_be64(b->bytes + i * sizeof(uint64_t));
+    return VAULT_OK;
+}
+
+/* VAULT_DENIED: w->reply is to be relayed. */
+static int ask_numbers(struct worker *w, const struct msg_audit_chain *wanted, struct numbers *n) {
+    struct msg_audit_chain c = *wanted;
+    for (c.before = 0;; c.before = w->reply.block.next) {
+        ask_start(w, MSG_audit_chain);
+        w->request.audit_chain = c;
+        int result = ask(w, MSG_block);
+        if (result == VAULT_OK)
+            result = take_numbers(n, &w->reply.block);
+        if (result != VAULT_OK || w->reply.block.next == 0)
+            return result;
+        if (c.before != 0 && w->reply.block.next >= c.before)
+            worker_fault(w, "a chain of audit records that leads nowhere", VAULT_E_PROTOCOL);
+    }
+}
+
+/* Those that follow one another are asked for at once. */
+static int send_numbered(struct exchange *x, enum message_type type, const struct numbers *n, uint64_t tree) {
+    int result = VAULT_OK;
+    for (size_t left = n->count; left > 0 && result == VAULT_OK;) {
+        struct msg_audit_records range = {.from = n->of[left - 1], .to = n->of[left - 1], .tree = tree};
+        while (left > 0 && n->of[left - 1] == range.to) {
+            range.to++;
+            left--;
+        }
+        ask_start(x->w, type);
+        x->w->request.audit_records = range;
+        result = ask(x->w, MSG_block);
+        if (result == VAULT_OK)
+            result = send_blocks(x, type, &range);
     }
     return result;
+}
+
+static int send_chain(struct exchange *x, enum message_type type, const struct numbers *n, uint64_t tree) {
+    int result = start_lines(x);
+    return result != VAULT_OK || x->head_only ? result : end_lines(x, send_numbered(x, type, n, tree));
+}
+
+static int serve_chain(struct exchange *x, enum message_type type) {
+    struct msg_audit_chain wanted = x->w->request.audit_chain;
+    struct numbers n = {0};
+    uint64_t tree = wanted.before;
+    int result = ask_numbers(x->w, &wanted, &n);
+    if (result == VAULT_OK)
+        result = send_chain(x, type, &n, tree);
+    else if (result == VAULT_DENIED)
+        result = reply_relay(x);
+    else
+        result = reply_refusal(x, 413, "too-many", "more records than can be sent at once: ask for a part of them");
+    free(n.of);
+    return result;
+}
+
+int serve_audit_chain(struct exchange *x) {
+    return serve_chain(x, MSG_audit_records);
+}
+
+int serve_audit_chain_proofs(struct exchange *x) {
+    return serve_chain(x, MSG_audit_proofs);
 }

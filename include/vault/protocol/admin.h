@@ -162,9 +162,21 @@ enum { OPT_OUTS = 32 };
 /* Records the export and fixes its tree. Answer: {"from", "to", "size", "checkpoint", "vkey"}; the export's own record
  * is number size - 1. */
 #define FIELDS_audit_export(F, R)                                                                                      \
-    F(R, U64, from, 0) /* first record number */                                                                       \
-    F(R, U64, to, 0)   /* one past the last; 0: up to the export's own record */                                       \
+    F(R, U64, from, 0)                /* first record number */                                                        \
+    F(R, U64, to, 0)                  /* one past the last; 0: up to the export's own record */                        \
+    F(R, U64, since, 0)               /* seconds since 1970: no record before; 0: no bound */                          \
+    F(R, U64, until, 0)               /* nor from then on; 0: no bound */                                              \
+    F(R, STR, subject, NAME_MAX_SIZE) /* of this one only; empty: of all */                                            \
+    F(R, STR, service, NAME_MAX_SIZE)                                                                                  \
     F(R, STR, format, 16)
+/* The numbers of the records of one subject or one service, the last first, be64 each. Answer: block; its `next` is
+ * `before` for those that go on; 0: these were all. */
+#define FIELDS_audit_chain(F, R)                                                                                       \
+    F(R, STR, subject, NAME_MAX_SIZE) /* one of the two */                                                             \
+    F(R, STR, service, NAME_MAX_SIZE)                                                                                  \
+    F(R, U64, from, 0) /* no number below */                                                                           \
+    F(R, U64, to, 0)   /* nor from here on */                                                                          \
+    F(R, U64, before, 0)
 /* Answer: block. Lines `[from, ...)` with their newlines, as many whole ones as fit. `size` fixes the tree. */
 #define FIELDS_audit_records(F, R)                                                                                     \
     F(R, U64, from, 0)                                                                                                 \
@@ -212,6 +224,7 @@ enum { OPT_OUTS = 32 };
     M(care_end, 0x055a, 0)                                                                                             \
     M(care_list, 0x055b, 0)                                                                                            \
     M(audit_proof, 0x055c, 0)                                                                                          \
+    M(audit_chain, 0x055d, 0)                                                                                          \
     M(key_list, 0x0518, 0)                                                                                             \
     M(key_rotate, 0x0519, 0)                                                                                           \
     M(key_jobs, 0x051a, 0)                                                                                             \

@@ -1,0 +1,146 @@
+"""Exports of a part of the audit: of a patient, of a service, of a time, since a checkpoint; and as a table. Of one chain nothing can
+be left out unseen."""
+import csv
+import hashlib
+import json
+import subprocess
+import time
+
+import pytest
+
+import scene
+from scene import RESEARCH, TREATMENT, add_patient, deposit, file_path, records
+from vault_under_test import ROOT, running_vault
+
+READS = 60
+
+
+@pytest.fixture(scope="module")
+def vault():
+    with running_vault() as v:
+        for subject in ("S-1", "S-2"):
+            add_patient(v, subject)
+            deposit(v, subject, "a.cram", b"A" * 1000)
+        for n in range(READS):
+            for subject, purpose, cert in (("S-1", TREATMENT, "clinic"), ("S-2", RESEARCH, "research"), ("S-9", TREATMENT, "clinic")):
+                v.http("GET", file_path(subject, "a.cram"), cert=cert, headers={"Purpose": purpose})
+        yield v
+
+
+def export(vault, path, *options, expect=0):
+    return vault.ctl("audit", "export", "--format", "jsonl", "-o", path, *options, expect=expect)
+
+
+def verify(vault, path, expect=0):
+    vkey = vault.ctl("audit", "checkpoint")["vkey"]
+    report = vault.ctl("audit", "verify", path, "--key", vkey, expect=expect)
+    if expect == 0:
+        done = subprocess.run(["/usr/bin/python3", str(ROOT / "tests" / "verify_audit.py"), str(path), vkey], capture_output=True,
+                              text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+    return report
+
+
+def lines(path):
+    return [json.loads(line) for line in (path / "records.jsonl").read_bytes().splitlines()]
+
+
+def test_an_export_of_a_patient_has_all_of_their_chain_and_nobody_else(vault, tmp_path):
+    summary = export(vault, tmp_path / "s", "--subject", "S-1")
+    verify(vault, tmp_path / "s")
+    found = lines(tmp_path / "s")
+    assert {r["subject"] for r in found} == {"S-1"} and len(found) == summary["records"] > 2 * READS
+    assert [r["chain"]["subject"]["n"] for r in found] == list(range(len(found)))
+    everything = [r["seq"] for r in records(vault) if r.get("subject") == "S-1"]
+    assert [r["seq"] for r in found] == everything
+    own = found[-1]
+    assert own["event"] == "audit.export", "the export is a record of the patient's, too"
+    before = (tmp_path / "s" / "records.jsonl").read_bytes().splitlines()[-2]
+    assert own["detail"].startswith("records 0 to ") and own["detail"].endswith(
+        f" of subject S-1, whose chain had {len(found) - 1}, the last {hashlib.sha256(bytes([0]) + before).hexdigest()}, jsonl")
+
+
+def test_an_export_of_a_service_has_all_that_it_did(vault, tmp_path):
+    export(vault, tmp_path / "s", "--service", "clinic")
+    verify(vault, tmp_path / "s")
+    assert {r["service"]["name"] for r in lines(tmp_path / "s")} == {"clinic"}
+    export(vault, tmp_path / "root", "--service", "unix:0")
+    verify(vault, tmp_path / "root")
+    middle = lines(tmp_path / "s")[READS]["seq"]
+    export(vault, tmp_path / "part", "--service", "clinic", "--from", middle, "--to", middle + 40)
+    verify(vault, tmp_path / "part")
+    part = lines(tmp_path / "part")
+    assert part[0]["seq"] == middle and part[-1]["seq"] < middle + 40
+
+
+@pytest.mark.parametrize("left_out", [0, 7, -2])
+def test_a_record_that_is_left_out_of_a_chain_shows(vault, tmp_path, left_out):
+    export(vault, tmp_path / "s", "--subject", "S-1")
+    for name in ("records.jsonl", "proofs.jsonl"):
+        kept = (tmp_path / "s" / name).read_bytes().splitlines(keepends=True)
+        del kept[left_out]
+        (tmp_path / "s" / name).write_bytes(b"".join(kept))
+    if left_out == 0:  # a part that begins later is one, and says so
+        assert verify(vault, tmp_path / "s")["whole"] is False
+        assert lines(tmp_path / "s")[0]["chain"]["subject"]["n"] == 1
+    else:
+        verify(vault, tmp_path / "s", expect=6)
+
+
+def test_since_a_checkpoint_and_by_days(vault, tmp_path):
+    kept = tmp_path / "checkpoint"
+    vault.ctl("audit", "checkpoint", "-o", kept)
+    size = int(kept.read_text().split("\n")[1])
+    vault.http("GET", file_path("S-1", "a.cram"), cert="clinic", headers={"Purpose": TREATMENT})
+    export(vault, tmp_path / "since", "--since-checkpoint", kept)
+    vkey = vault.ctl("audit", "checkpoint")["vkey"]
+    assert vault.ctl("audit", "verify", tmp_path / "since", "--key", vkey, "--checkpoint", kept)["verified"]
+    assert lines(tmp_path / "since")[0]["seq"] == size
+    today, tomorrow = (time.strftime("%Y-%m-%d", time.gmtime(time.time() + days * 86400)) for days in (0, 1))
+    export(vault, tmp_path / "today", "--from", today, "--to", tomorrow)
+    assert all(r["time"].startswith(today) for r in lines(tmp_path / "today"))
+    verify(vault, tmp_path / "today")
+    first = records(vault)[0]["time"][:10]
+    if first == today:
+        assert lines(tmp_path / "today")[0]["seq"] == 0
+    export(vault, tmp_path / "never", "--to", "2020-01-01", expect=2)
+    export(vault, tmp_path / "later", "--from", tomorrow)  # its own record is the only one
+    assert len(lines(tmp_path / "later")) == 1
+
+
+def test_what_there_is_not_is_refused(vault, tmp_path):
+    export(vault, tmp_path / "x", "--subject", "S-404", expect=4)
+    export(vault, tmp_path / "x", "--service", "nobody", expect=4)
+    export(vault, tmp_path / "x", "--subject", "S-1", "--service", "clinic", expect=2)
+    export(vault, tmp_path / "x", "--from", "soon", expect=2)
+    export(vault, tmp_path / "x", "--since-checkpoint", tmp_path, expect=1)
+    (tmp_path / "no").write_text("no checkpoint")
+    export(vault, tmp_path / "x", "--since-checkpoint", tmp_path / "no", expect=1)
+    export(vault, tmp_path / "x", "--service", "depositor", "--from", records(vault)[-1]["seq"], expect=1)
+    assert not (tmp_path / "x").exists()
+    assert vault.http("GET", "/v1/audit/subjects/S-1/records?from=0&to=9&tree=9", cert="clinic").status == 403
+    assert vault.http("GET", "/v1/audit/subjects/S-404/records?from=0&to=9&tree=9").status == 404
+    assert vault.http("GET", "/v1/audit/subjects/S-1/records?from=0").status == 400
+
+
+def test_a_table_is_one_and_no_cell_is_a_formula(vault, tmp_path):
+    hostile = '=cmd|"/c calc"!A1'
+    vault.http("GET", file_path("S-1", "a.cram"), cert="clinic", headers={"Purpose": f'treatment;break-glass="@SUM(1+1)"'})
+    vault.ctl("project", "add", "-P-formula", "--title", hostile, "--service", "research", expect=2)
+    vault.ctl("subject", "add", "@S-formula")
+    vault.ctl("service", "add", "+lab", "--san", "urn:x:1", "--role", "depositor", expect=2)
+    summary = vault.ctl("audit", "export", "--format", "csv", "-o", tmp_path / "table.csv")
+    with (tmp_path / "table.csv").open(newline="") as table:
+        rows = list(csv.reader(table))
+    assert rows[0][:4] == ["seq", "time", "event", "outcome"] and len(rows) == summary["records"] + 1
+    assert {len(row) for row in rows} == {len(rows[0])}
+    assert not any(cell[:1] in "=+-@\t\r" for row in rows for cell in row if cell)
+    by_seq = {r["seq"]: r for r in records(vault)}
+    for row in rows[1:]:
+        cells, record = dict(zip(rows[0], row)), by_seq[int(row[0])]
+        assert cells["event"] == record["event"] and cells["subject"].lstrip("'") == record.get("subject", "")
+        assert cells["rules"] == " ".join(r["rule"] for r in record.get("reasons", []))
+    assert any(row[rows[0].index("subject")] == "'@S-formula" for row in rows)
+    table = vault.ctl("audit", "export", "--format", "csv", "--subject", "S-2", "-o", tmp_path / "s.csv", json=False)
+    assert b"proves nothing" in table and (tmp_path / "s.csv").read_text().count("S-2") > READS
+    vault.ctl("audit", "export", "--format", "xml", "-o", tmp_path / "x", expect=2)
