@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Verifies an exported audit folder: verify_audit.py EXPORT_FOLDER VKEY. Written from docs/format-audit.md alone."""
+"""Verifies an exported audit folder: verify_audit.py EXPORT_FOLDER VKEY [EARLIER_CHECKPOINT]. Written from docs/format-audit.md alone."""
 import base64, hashlib, json, pathlib, sys
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -73,12 +73,26 @@ def root_of(leaf, index, size, proof):
         return sha256(b"\1" + root_of(leaf, index, split, proof[:-1]) + proof[-1])
     return sha256(b"\1" + proof[-1] + root_of(leaf, index - split, size - split, proof[:-1]))
 
-def verify(folder, vkey):
+def root_of_all(leaves):
+    """RFC 6962 2.1."""
+    if len(leaves) < 2:
+        return leaves[0] if leaves else sha256(b"")
+    split = 1 << (len(leaves) - 1).bit_length() - 1
+    return sha256(b"\1" + root_of_all(leaves[:split]) + root_of_all(leaves[split:]))
+
+def check_earlier(note, vkey, size, leaves):
+    """The log extends what was signed before; shown by an export that has its beginning."""
+    old, root = read_checkpoint(note, vkey)
+    require(old <= size, f"the log was cut: it had {old} records, and has {size}")
+    require(old <= len(leaves), "the export does not hold what the earlier checkpoint covers")
+    require(root_of_all(leaves[:old]) == root, f"the log was rewritten: its first {old} records are others")
+
+def verify(folder, vkey, earlier=None):
     lines, proofs = ((folder / name).read_bytes().split(b"\n") for name in ("records.jsonl", "proofs.jsonl"))
     vkey = followed(lines, vkey)
     size, root = read_checkpoint((folder / "checkpoint").read_text(encoding="utf-8"), vkey)
     require(lines.pop() == b"" and proofs.pop() == b"" and (lines or size == 0), "a file is empty or was cut short")
-    last, before, gapless = None, {}, {"log", "subject", "service"}
+    last, before, gapless, leaves = None, {}, {"log", "subject", "service"}, []
     for number, line in enumerate(lines, 1):
         try:
             record, leaf, proof = json.loads(line), sha256(b"\0" + line), json.loads(proofs[number - 1])
@@ -102,13 +116,16 @@ def verify(folder, vkey):
                     before[chain, name] = (link["n"], leaf.hex())
             require(gapless, "a record before it is missing")
             last = record["seq"]
+            leaves += [leaf] if last == len(leaves) else []
         except (ValueError, LookupError, TypeError, AttributeError, InvalidSignature) as error:
             raise ValueError(f"line {number}: {error}") from error
     require(len(proofs) == len(lines), f"line {len(lines) + 1}: it is missing, its proof is there")
+    if earlier:
+        check_earlier(earlier.read_text(encoding="utf-8"), vkey, size, leaves)
     return f"good: {len(lines)} records of a log of {size}, without a gap by " + " and ".join(sorted(gapless))
 
 if __name__ == "__main__":
     try:
-        print(verify(pathlib.Path(sys.argv[1]), sys.argv[2]))
+        print(verify(pathlib.Path(sys.argv[1]), sys.argv[2], pathlib.Path(sys.argv[3]) if sys.argv[3:] else None))
     except (ValueError, LookupError, OSError, InvalidSignature) as problem:
         sys.exit(f"not a good export: {problem or type(problem).__name__}")

@@ -1,0 +1,237 @@
+"""What can be done to a log and to what is exported of it, each done, and each noticed by three verifiers: vaultctl, a program in
+Python, and one in Go that uses the packages of Go's own transparency log. vaultctl names the first bad line.
+
+AUDIT_RECORDS: how many records the log has."""
+import base64
+import concurrent.futures
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+import scene
+from scene import TREATMENT, add_patient, deposit
+from vault_under_test import ROOT, running_vault
+
+RECORDS, CLIENTS = int(os.environ.get("AUDIT_RECORDS", "2000")), 16
+VAULTCTL, PYTHON, GO = "vaultctl", "Python", "Go"
+
+
+@pytest.fixture(scope="module")
+def go_verifier(tmp_path_factory):
+    """Built without any network."""
+    program = tmp_path_factory.mktemp("go") / "verify"
+    environment = {**os.environ, "GO111MODULE": "off", "GOPATH": "/usr/share/gocode", "GOFLAGS": "", "CGO_ENABLED": "0",
+                   "GOCACHE": str(program.parent / "cache"), "HOME": str(program.parent)}
+    subprocess.run(["go", "build", "-o", program, ROOT / "tests" / "verify_go" / "verify.go"], check=True, env=environment, timeout=300)
+    return program
+
+
+def fill(vault, count):
+    def client(n):
+        connection = vault.connect("clinic")
+        for _ in range(count // CLIENTS):
+            connection.request("POST", "/v1/decisions", json.dumps({"subject": f"S-{n % 3}", "purpose": TREATMENT}),
+                               {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            assert answer.read() and answer.status == 200, answer.status
+        connection.close()
+    with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
+        list(pool.map(client, range(CLIENTS)))
+
+
+class Log:
+    """A vault's log at three moments: an old copy of its state, a checkpoint noted since, and what there is now."""
+
+    def __init__(self, vault, folder):
+        self.vault, self.folder = vault, folder
+        for n in range(3):
+            add_patient(vault, f"S-{n}")
+            deposit(vault, f"S-{n}", "a.cram", b"A" * 100)
+        fill(vault, RECORDS // 2)
+        scene.stop(vault)
+        subprocess.run(["cp", "-a", vault.state, folder / "old"], check=True)
+        self.start()
+        fill(vault, RECORDS // 2)
+        self.noted = folder / "noted"
+        vault.ctl("audit", "checkpoint", "-o", self.noted)
+        self.vkey = vault.ctl("audit", "checkpoint")["vkey"]
+        self.whole = self.export("whole")
+        self.subject = self.export("subject", "--subject", "S-1")
+
+    def start(self):
+        scene.start(self.vault)
+        scene.wait_for(lambda: scene.seal_state(self.vault) == "unsealed", "it serves")
+
+    def export(self, name, *options):
+        self.vault.ctl("audit", "export", "--format", "jsonl", "-o", self.folder / name, *options)
+        return self.folder / name
+
+    def roll_back(self):
+        """The state of before is put in the place of what there is, and lives on."""
+        scene.stop(self.vault)
+        shutil.rmtree(self.vault.state)
+        subprocess.run(["cp", "-a", self.folder / "old", self.vault.state], check=True)
+        self.start()
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory):
+    with running_vault() as vault:
+        yield Log(vault, tmp_path_factory.mktemp("log"))
+
+
+def verdicts(log, go_verifier, path, *earlier):
+    """Of each verifier: None if it takes it, else what it says."""
+    found = {}
+    vaultctl = log.vault.env["PATH"].split(":")[0] + "/vaultctl"
+    commands = {VAULTCTL: [vaultctl, "audit", "verify", path, "--key", log.vkey, *(("--checkpoint", earlier[0]) if earlier else ())],
+                PYTHON: ["/usr/bin/python3", ROOT / "tests" / "verify_audit.py", path, log.vkey, *earlier],
+                GO: [go_verifier, path, log.vkey, *earlier]}
+    for name, command in commands.items():
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=600)
+        found[name] = None if done.returncode == 0 else done.stderr
+    return found
+
+
+def copy_of(path, tmp_path):
+    return shutil.copytree(path, tmp_path / "export")
+
+
+def change(path, edit):
+    """Both files of lines, edited alike."""
+    for name in ("records.jsonl", "proofs.jsonl"):
+        lines = (path / name).read_bytes().splitlines(keepends=True)
+        edit(lines, name)
+        (path / name).write_bytes(b"".join(lines))
+
+
+AT = 500
+
+
+def changed(lines, name):
+    if name == "records.jsonl":
+        assert b'"clinic"' in lines[AT]
+        lines[AT] = lines[AT].replace(b'"clinic"', b'"cliniq"', 1)
+
+
+def deleted(lines, name):
+    del lines[AT]
+
+
+def inserted(lines, name):
+    lines.insert(AT, lines[AT - 1])
+
+
+def invented(lines, name):
+    if name == "records.jsonl":
+        lines[AT] = lines[AT].replace(b'"permitted"', b'"denied"', 1)
+
+
+def reordered(lines, name):
+    lines[AT], lines[AT + 1] = lines[AT + 1], lines[AT]
+
+
+def cut_in_a_line(lines, name):
+    if name == "records.jsonl":
+        lines[-1] = lines[-1][:-20]
+
+
+def cut_of_records(lines, name):
+    if name == "records.jsonl":
+        del lines[-1]
+
+
+ATTACKS = {f.__name__: (f, line) for f, line in (
+    (changed, AT + 1), (deleted, AT + 1), (inserted, AT + 1), (invented, AT + 1), (reordered, AT + 1), (cut_in_a_line, None),
+    (cut_of_records, None))}
+
+
+def test_what_was_not_attacked_is_good(log, go_verifier):
+    for path in (log.whole, log.subject):
+        assert verdicts(log, go_verifier, path) == {VAULTCTL: None, PYTHON: None, GO: None}
+    assert verdicts(log, go_verifier, log.whole, log.noted) == {VAULTCTL: None, PYTHON: None, GO: None}
+    assert len((log.whole / "records.jsonl").read_bytes().splitlines()) >= RECORDS
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_an_export_that_was_altered_is_refused_at_its_first_bad_line(log, go_verifier, attack, tmp_path):
+    edit, line = ATTACKS[attack]
+    path = copy_of(log.whole, tmp_path)
+    change(path, edit)
+    found = verdicts(log, go_verifier, path)
+    assert all(found.values()), found
+    line = line or len((log.whole / "records.jsonl").read_bytes().splitlines())
+    assert f"line {line}" in found[VAULTCTL] and (attack == "cut_in_a_line" or f"line {line}" in found[PYTHON]), found
+
+
+@pytest.mark.parametrize("at", [1, -2])
+def test_a_record_left_out_of_an_export_of_a_patient_is_refused(log, go_verifier, at, tmp_path):
+    path = copy_of(log.subject, tmp_path)
+    count = len((path / "records.jsonl").read_bytes().splitlines())
+
+    def edit(lines, name):
+        del lines[at]
+    change(path, edit)
+    found = verdicts(log, go_verifier, path)
+    assert all(found.values()) and f"line {at % count + 1}" in found[VAULTCTL], found
+
+
+def test_an_export_cut_at_its_end_is_no_whole_one(log, go_verifier, tmp_path):
+    """What is left is a good export of less, and says so."""
+    path = copy_of(log.whole, tmp_path)
+
+    def edit(lines, name):
+        del lines[-100:]
+    change(path, edit)
+    report = log.vault.ctl("audit", "verify", path, "--key", log.vkey)
+    assert report["whole"] is False and report["records"] < report["tree_size"]
+    said = subprocess.run([str(go_verifier), str(path), log.vkey], capture_output=True, text=True, check=True).stdout
+    assert "whole false" in said
+
+
+def sign(seed, name, size, root):
+    """A checkpoint by another key under the same name."""
+    key = Ed25519PrivateKey.from_private_bytes(seed)
+    public = b"\1" + key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    key_id = hashlib.sha256(name.encode() + b"\n" + public).digest()[:4]
+    body = f"{name}\n{size}\n{root}\n"
+    signature = base64.b64encode(key_id + key.sign(body.encode())).decode()
+    return f"{body}\n\u2014 {name} {signature}\n"
+
+
+def test_a_checkpoint_signed_by_another_key_is_refused(log, go_verifier, tmp_path):
+    path = copy_of(log.whole, tmp_path)
+    name, size, root = (path / "checkpoint").read_text().split("\n")[:3]
+    (path / "checkpoint").write_text(sign(bytes(range(32)), name, size, root))
+    assert all(verdicts(log, go_verifier, path).values())
+    # With the id of the right key on it.
+    body, line = sign(bytes(range(32)), name, size, root).split("\n\n")
+    forged = base64.b64decode(line.split(" ")[2])
+    forged = bytes.fromhex(log.vkey.split("+")[1]) + forged[4:]
+    (path / "checkpoint").write_text(f"{body}\n\n\u2014 {name} {base64.b64encode(forged).decode()}\n")
+    assert all(verdicts(log, go_verifier, path).values())
+
+
+def test_a_log_that_was_rolled_back_cut_or_forked_shows_against_a_noted_checkpoint(log, go_verifier, tmp_path):
+    log.roll_back()
+    shorter = log.export("shorter")
+    assert verdicts(log, go_verifier, shorter) == {VAULTCTL: None, PYTHON: None, GO: None}, "by itself it is a good log"
+    found = verdicts(log, go_verifier, shorter, log.noted)
+    assert all("the log was cut" in said for said in found.values()), found
+    size = int(log.noted.read_text().split("\n")[1])
+    there = log.vault.http("GET", "/v1/status").json()["records"]
+    fill(log.vault, (size - there + CLIENTS) // CLIENTS * CLIENTS)
+    longer = log.export("longer")
+    found = verdicts(log, go_verifier, longer, log.noted)
+    assert all("the log was rewritten" in said for said in found.values()), found
+    # Two checkpoints of one size: the other is signed, and of the same log.
+    fork = tmp_path / "fork"
+    log.vault.ctl("audit", "checkpoint", "-o", fork)
+    pair = [json.dumps(p.read_text().split("\n")[0]) for p in (fork, log.noted)]
+    assert pair[0] == pair[1] and fork.read_text() != log.noted.read_text()

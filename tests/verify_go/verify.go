@@ -1,0 +1,240 @@
+// Verifies an exported audit folder with the packages that verify Go's own transparency log:
+//
+//	verify EXPORT_FOLDER VKEY [EARLIER_CHECKPOINT]
+//
+// Written from docs/format-audit.md alone. It knows no change of the key.
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+type head struct {
+	size int64
+	root tlog.Hash
+}
+
+type link struct {
+	N    int64  `json:"n"`
+	Prev string `json:"prev"`
+}
+
+type record struct {
+	Seq     int64                 `json:"seq"`
+	Subject string                `json:"subject"`
+	Service struct{ Name string } `json:"service"`
+	Chain   map[string]link       `json:"chain"`
+}
+
+type proof struct {
+	Seq   int64    `json:"seq"`
+	Proof []string `json:"proof"`
+}
+
+func must(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "not a good export:", err)
+		os.Exit(1)
+	}
+}
+
+func toHash(text string) (hash tlog.Hash, err error) {
+	bytes, err := base64.StdEncoding.Strict().DecodeString(text)
+	if err == nil && len(bytes) != sha256.Size {
+		err = fmt.Errorf("a hash of %d bytes", len(bytes))
+	}
+	copy(hash[:], bytes)
+	return hash, err
+}
+
+// What the log signed.
+func readHead(path, vkey string) (h head, err error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return h, err
+	}
+	verifier, err := note.NewVerifier(vkey)
+	if err != nil {
+		return h, err
+	}
+	signed, err := note.Open(text, note.VerifierList(verifier))
+	if err != nil {
+		return h, err
+	}
+	lines := strings.Split(signed.Text, "\n")
+	if len(lines) != 4 || lines[0] != verifier.Name() || lines[3] != "" {
+		return h, fmt.Errorf("%s is no checkpoint of this log", path)
+	}
+	h.size, err = strconv.ParseInt(lines[1], 10, 64)
+	if err == nil && strconv.FormatInt(h.size, 10) != lines[1] {
+		err = fmt.Errorf("a size that is written otherwise")
+	}
+	if err == nil {
+		h.root, err = toHash(lines[2])
+	}
+	return h, err
+}
+
+func readLines(path string) ([][]byte, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > 0 && text[len(text)-1] != '\n' {
+		return nil, fmt.Errorf("%s was cut short", path)
+	}
+	lines := bytes.Split(text, []byte("\n"))
+	return lines[:len(lines)-1], nil
+}
+
+func checkProof(line, text []byte, seq int64, h head) error {
+	var p proof
+	if err := json.Unmarshal(text, &p); err != nil {
+		return err
+	}
+	var hashes tlog.RecordProof
+	for _, text := range p.Proof {
+		hash, err := toHash(text)
+		if err != nil {
+			return err
+		}
+		hashes = append(hashes, hash)
+	}
+	if p.Seq != seq {
+		return fmt.Errorf("its proof is of another record")
+	}
+	return tlog.CheckRecord(hashes, h.size, h.root, seq, tlog.RecordHash(line))
+}
+
+// What the export has without a gap: the log, one subject's chain, one service's.
+type coverage struct {
+	log, subject, service bool
+	last                  int64
+	links                 map[string]link
+}
+
+func (c *coverage) take(r record, leaf tlog.Hash, first bool) error {
+	if !first && r.Seq <= c.last {
+		return fmt.Errorf("it is out of order")
+	}
+	c.log = c.log && (first || r.Seq == c.last+1)
+	for kind, name := range map[string]string{"subject": r.Subject, "service": r.Service.Name} {
+		l, there := r.Chain[kind]
+		before, known := c.links[kind+" "+name]
+		whole := there && (first || known && l.N == before.N+1)
+		c.subject = c.subject && (kind != "subject" || whole)
+		c.service = c.service && (kind != "service" || whole)
+		if there && (l.N == 0) != (l.Prev == strings.Repeat("0", 64)) {
+			return fmt.Errorf("its %s chain starts wrongly", kind)
+		}
+		if there && known && (l.N <= before.N || l.N == before.N+1 && l.Prev != before.Prev) {
+			return fmt.Errorf("it breaks its %s chain", kind)
+		}
+		if there {
+			c.links[kind+" "+name] = link{l.N, hex.EncodeToString(leaf[:])}
+		}
+	}
+	c.last = r.Seq
+	if !c.log && !c.subject && !c.service {
+		return fmt.Errorf("a record before it is missing")
+	}
+	return nil
+}
+
+// The tree of the records so far, as tlog keeps it.
+type tree []tlog.Hash
+
+func (t *tree) ReadHashes(indexes []int64) (hashes []tlog.Hash, err error) {
+	for _, i := range indexes {
+		if i >= int64(len(*t)) {
+			return nil, fmt.Errorf("the export does not hold all records")
+		}
+		hashes = append(hashes, (*t)[i])
+	}
+	return hashes, nil
+}
+
+func (t *tree) add(seq int64, line []byte) error {
+	hashes, err := tlog.StoredHashes(seq, line, t)
+	*t = append(*t, hashes...)
+	return err
+}
+
+func (t *tree) extends(earlier head) error {
+	root, err := tlog.TreeHash(earlier.size, t)
+	if err == nil && root != earlier.root {
+		err = fmt.Errorf("the log was rewritten: its first %d records are others", earlier.size)
+	}
+	return err
+}
+
+func verify(folder, vkey string) (h head, kept tree, count int, c coverage, err error) {
+	h, err = readHead(filepath.Join(folder, "checkpoint"), vkey)
+	if err != nil {
+		return
+	}
+	lines, err := readLines(filepath.Join(folder, "records.jsonl"))
+	if err != nil {
+		return
+	}
+	proofs, err := readLines(filepath.Join(folder, "proofs.jsonl"))
+	if err != nil {
+		return
+	}
+	c = coverage{true, true, true, 0, map[string]link{}}
+	for i, line := range lines {
+		var r record
+		err = json.Unmarshal(line, &r)
+		if err == nil && i >= len(proofs) {
+			err = fmt.Errorf("it has no proof")
+		}
+		if err == nil {
+			err = checkProof(line, proofs[i], r.Seq, h)
+		}
+		if err == nil {
+			err = c.take(r, tlog.RecordHash(line), i == 0)
+		}
+		if err == nil && c.log && r.Seq == int64(i) {
+			err = kept.add(r.Seq, line)
+		}
+		if err != nil {
+			err = fmt.Errorf("line %d: %w", i+1, err)
+			return
+		}
+	}
+	if len(proofs) != len(lines) || len(lines) == 0 && h.size > 0 {
+		err = fmt.Errorf("line %d: it is missing, its proof is there", len(lines)+1)
+	}
+	return h, kept, len(lines), c, err
+}
+
+func main() {
+	if len(os.Args) != 3 && len(os.Args) != 4 {
+		fmt.Fprintln(os.Stderr, "usage: verify EXPORT_FOLDER VKEY [EARLIER_CHECKPOINT]")
+		os.Exit(2)
+	}
+	h, kept, count, c, err := verify(os.Args[1], os.Args[2])
+	must(err)
+	if len(os.Args) == 4 {
+		earlier, err := readHead(os.Args[3], os.Args[2])
+		must(err)
+		if earlier.size > h.size {
+			must(fmt.Errorf("the log was cut: it had %d records, and has %d", earlier.size, h.size))
+		}
+		must(kept.extends(earlier))
+	}
+	fmt.Printf("good: %d records of a log of %d, whole %v, without a gap by log %v, subject %v, service %v\n", count, h.size,
+		int64(count) == h.size, c.log, c.subject, c.service)
+}
