@@ -3,20 +3,24 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "audit_csv.h"
+#include "audit_report.h"
+#include "audit_tiles.h"
 #include "commands.h"
 #include "files.h"
 #include "request.h"
+#include "vault/checkpoint.h"
 #include "vault/documents.h"
 #include "vault/result.h"
 
+enum part { RECORDS, PROOFS, CHECKPOINT };
 static const char *const part_names[] = {"records.jsonl", "proofs.jsonl", "checkpoint"};
-enum { PARTS = sizeof(part_names) / sizeof(part_names[0]) };
 
 struct export {
     const char *path; /* as asked for, without slashes at the end; owned */
@@ -32,7 +36,8 @@ struct export {
 struct lines {
     struct output out;
     uint64_t count;
-    struct csv *table; /* NULL: they are written as they are */
+    struct csv *table;   /* or, where there are none, */
+    struct tiles *tiles; /* they are written as they are */
 };
 
 static bool take_lines(void *context, const void *bytes, size_t n) {
@@ -40,7 +45,9 @@ static bool take_lines(void *context, const void *bytes, size_t n) {
     const char *at = bytes;
     for (size_t i = 0; i < n; i++)
         l->count += at[i] == '\n';
-    return l->table != NULL ? csv_take(l->table, bytes, n) : output_write(&l->out, bytes, n);
+    if (l->table != NULL)
+        return csv_take(l->table, bytes, n);
+    return l->tiles != NULL ? tiles_take(l->tiles, bytes, n) : output_write(&l->out, bytes, n);
 }
 
 /* `--from` and `--to`: the number of a record, or a day. */
@@ -104,10 +111,29 @@ static bool is_table(const struct call *c) {
     return strcmp(option_text(c, "format"), "csv") == 0;
 }
 
+static bool is_tiles(const struct call *c) {
+    return strcmp(option_text(c, "format"), "tiles") == 0;
+}
+
+static bool is_of_a_part(const struct call *c) {
+    return option_given(c, "from") || option_given(c, "to") || option_given(c, "since-checkpoint") ||
+           option_given(c, "subject") || option_given(c, "service");
+}
+
+/* For the patient, beside what proves it. */
+static bool is_report(const struct call *c) {
+    return strcmp(option_text(c, "format"), "report") == 0;
+}
+
 static int parse_options(struct call *c, json_t **ret) {
     const char *format = option_text(c, "format");
-    if (strcmp(format, "jsonl") != 0 && !is_table(c))
-        return fail(c, OUTCOME_USAGE, "--format '%s' is unknown: this release writes jsonl and csv", format);
+    if (strcmp(format, "jsonl") != 0 && !is_table(c) && !is_report(c) && !is_tiles(c))
+        return fail(c, OUTCOME_USAGE, "--format '%s' is unknown: this release writes jsonl, csv, report and tiles",
+                    format);
+    if (is_tiles(c) && is_of_a_part(c))
+        return fail(c, OUTCOME_USAGE, "--format tiles is of the whole log");
+    if (is_report(c) && !option_given(c, "subject"))
+        return fail(c, OUTCOME_USAGE, "--format report is about one patient: --subject is needed");
     json_t *body = json_pack("{s:s}", "format", format);
     int outcome = fill_body(c, body);
     if (outcome == OUTCOME_DONE)
@@ -230,23 +256,75 @@ static int give_name(struct call *c, struct export *e) {
     return outcome;
 }
 
+/* The log's name is the first line of its checkpoint. */
+static int write_report(struct call *c, const struct export *e) {
+    char *origin = format_text("%.*s", (int)strcspn(e->checkpoint, "\n"), e->checkpoint);
+    struct report r = {.folder = e->folder, .subject = option_text(c, "subject"), .origin = origin, .size = e->size};
+    char *path = NULL;
+    int result = report_write(&r, &path), outcome = OUTCOME_DONE;
+    if (result == VAULT_E_IO)
+        outcome = fail(c, OUTCOME_FAILED, "cannot write '%s': %s", path, strerror(errno));
+    else if (result != VAULT_OK)
+        outcome = fail(c, OUTCOME_FAILED, "the report cannot be written: %s", vault_result_name(result));
+    free(path);
+    free(origin);
+    return outcome;
+}
+
+/* They must give the root that the log signed. */
+static int end_tiles(struct call *c, const struct export *e, struct tiles *t) {
+    struct checkpoint head;
+    uint8_t root[MERKLE_HASH];
+    uint64_t size = 0;
+    if (!tiles_end(t, &size, root))
+        return fail(c, OUTCOME_FAILED, "cannot write '%s': %s", e->folder, strerror(errno));
+    if (checkpoint_verify(e->checkpoint, e->vkey, &head) != VAULT_OK || head.size != size ||
+        memcmp(head.root, root, MERKLE_HASH) != 0)
+        return fail(c, OUTCOME_INTEGRITY, "the records that came are not those that the log has signed");
+    return OUTCOME_DONE;
+}
+
+static int write_tiles(struct call *c, struct export *e) {
+    struct lines l = {.tiles = tiles_begin(e->folder)};
+    int outcome = l.tiles == NULL ? fail(c, OUTCOME_FAILED, "out of memory") : (int)OUTCOME_DONE;
+    l.out.path = e->folder; /* for what goes wrong */
+    if (outcome == OUTCOME_DONE)
+        outcome = fetch_lines(c, e, "records", &l);
+    if (outcome == OUTCOME_DONE)
+        outcome = end_tiles(c, e, l.tiles);
+    tiles_free(l.tiles);
+    if (outcome == OUTCOME_DONE)
+        outcome = write_part(c, e, CHECKPOINT, NULL);
+    e->count = l.count;
+    return outcome;
+}
+
+static int write_lines(struct call *c, struct export *e) {
+    int outcome = write_part(c, e, RECORDS, "records");
+    if (outcome == OUTCOME_DONE)
+        outcome = write_part(c, e, PROOFS, "proofs");
+    if (outcome == OUTCOME_DONE)
+        outcome = write_part(c, e, CHECKPOINT, NULL);
+    return outcome == OUTCOME_DONE && is_report(c) ? write_report(c, e) : outcome;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at) {
+    (void)st;
+    (void)type;
+    (void)at;
+    (void)remove(path); /* what is left is left, under a name that tells */
+    return 0;
+}
+
 static int write_export(struct call *c, struct export *e) {
+    enum { OPEN_FOLDERS = 16 };
     int outcome = make_folder(c, e);
     if (outcome == OUTCOME_DONE)
-        outcome = write_part(c, e, 0, "records");
-    if (outcome == OUTCOME_DONE)
-        outcome = write_part(c, e, 1, "proofs");
-    if (outcome == OUTCOME_DONE)
-        outcome = write_part(c, e, 2, NULL);
+        outcome = is_tiles(c) ? write_tiles(c, e) : write_lines(c, e);
     if (outcome == OUTCOME_DONE)
         outcome = give_name(c, e);
-    for (size_t part = 0; e->folder != NULL && part < PARTS; part++) {
-        char *path = part_path(e, part);
-        (void)unlink(path);
-        free(path);
-    }
     if (e->folder != NULL)
-        (void)rmdir(e->folder);
+        (void)nftw(e->folder, remove_one, OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS);
     free(e->folder);
     return outcome;
 }
@@ -327,7 +405,7 @@ static const struct option options[] = {
     {"since-checkpoint", 0, "FILE", "what came after this checkpoint", 0},
     {"subject", 0, "S", "only the records about this patient", 0},
     {"service", 0, "S", "only what this service did", 0},
-    {"format", 0, "FORMAT", "jsonl, with proofs, or csv", OPTION_REQUIRED},
+    {"format", 0, "FORMAT", "jsonl, with proofs; csv; report, for the patient; or tiles", OPTION_REQUIRED},
     {"output", 'o', "PATH", "folder to make, which must not exist or be empty; csv: a file", OPTION_REQUIRED},
     {NULL, 0, NULL, NULL, 0},
 };
@@ -342,7 +420,11 @@ const struct command command_audit_export = {
         "Writes records.jsonl, proofs.jsonl and checkpoint to the folder PATH, which appears when it is complete.\n"
         "The export is itself recorded. 'audit verify' checks it anywhere. Of one patient or one service it holds all\n"
         "records of their chain from the first to the last of them: one that is left out shows.\n"
-        "With --format csv PATH is a table, which proves nothing.",
+        "With --format csv PATH is a table, which proves nothing. With --format report, of one patient, report.txt "
+        "says\n"
+        "in plain words what is on record, and minlog.json has it in the shape of MinLog, beside what proves it.\n"
+        "With --format tiles PATH is a static tree of C2SP tlog-tiles of the whole log, which any web server can "
+        "offer.",
     .example = "  vaultctl audit export --format jsonl -o export-2026-11",
     .options = options,
     .run = run_export,

@@ -1,5 +1,6 @@
 """Exports of a part of the audit: of a patient, of a service, of a time, since a checkpoint; and as a table. Of one chain nothing can
 be left out unseen."""
+import base64
 import csv
 import hashlib
 import json
@@ -144,3 +145,75 @@ def test_a_table_is_one_and_no_cell_is_a_formula(vault, tmp_path):
     table = vault.ctl("audit", "export", "--format", "csv", "--subject", "S-2", "-o", tmp_path / "s.csv", json=False)
     assert b"proves nothing" in table and (tmp_path / "s.csv").read_text().count("S-2") > READS
     vault.ctl("audit", "export", "--format", "xml", "-o", tmp_path / "x", expect=2)
+
+
+def test_the_patient_s_report_tells_everything_and_of_nobody_else(vault, tmp_path):
+    vault.http("GET", file_path("S-2", "a.cram"), cert="clinic", headers={"Purpose": 'treatment;break-glass="bleeding"'})
+    vault.http("GET", file_path("S-2", "a.cram"), cert="research", headers={"Purpose": 'research;project="P1"'})
+    summary = vault.ctl("audit", "export", "--format", "report", "--subject", "S-2", "-o", tmp_path / "report")
+    verify(vault, tmp_path / "report")
+    text = (tmp_path / "report" / "report.txt").read_text()
+    found = lines(tmp_path / "report")
+    for r in found:
+        who = r["service"]["name"] if ":" not in r["service"]["name"] else "the vault's administrator"
+        line = next(line for line in text.splitlines() if line.startswith(f"{r['time'][:10]} {r['time'][11:19]}  {who} "))
+        assert r["event"] not in line or "." not in r["event"], f"{r['event']} is told in no words"
+    assert sum(line[:4].isdigit() and line[4] == "-" for line in text.splitlines()) == len(found) == summary["records"]
+    assert "S-1" not in text and "S-9" not in text
+    assert f"research: {sum(r['event'] == 'read' and r['outcome'] == 'permitted' and r['service']['name'] == 'research' for r in found)}\n" in text
+    assert "Read in an emergency, which an auditor looks at: 1\n" in text and 'for treatment (break-glass "bleeding")' in text
+    assert 'for research (project "P1", approval "A1"): permitted' in text
+    assert "Research needs an ethics approval, and the purpose names none." in text
+    minlog = json.loads((tmp_path / "report" / "minlog.json").read_text())
+    seen = [r for r in found if r["event"] in ("read", "metadata", "list", "deposit", "inquiry")]
+    assert [m["FromDateTime"] for m in minlog] == [r["time"] for r in seen]
+    assert {m["PersonIdentifier"] for m in minlog} == {"S-2"} and {m["Criticality"] for m in minlog} == {"normal", "denied", "emergency"}
+    assert {"Source", "Activity", "Reason", "UserPersonName", "UserRole", "OrganisationName"} <= set(minlog[0])
+    vault.ctl("audit", "export", "--format", "report", "-o", tmp_path / "x", expect=2)
+
+
+def tile_name(n):
+    """C2SP tlog-tiles, from docs/format-audit.md."""
+    groups = [f"{n % 1000:03}"]
+    while n := n // 1000:
+        groups.insert(0, f"x{n % 1000:03}")
+    return "/".join(groups)
+
+
+def read_tile(folder, kind, n, width):
+    return (folder / "tile" / kind / (tile_name(n) + (f".p/{width}" if width < 256 else ""))).read_bytes()
+
+
+def root_of_tree(hashes):
+    if len(hashes) == 1:
+        return hashes[0]
+    split = 1 << (len(hashes) - 1).bit_length() - 1
+    return hashlib.sha256(b"\1" + root_of_tree(hashes[:split]) + root_of_tree(hashes[split:])).digest()
+
+
+def test_tiles_are_the_whole_log_and_give_its_root(vault, tmp_path):
+    for n in range(520 - len(records(vault))):
+        vault.http("POST", "/v1/decisions", b'{"subject":"S-1","purpose":"treatment"}', {"Content-Type": "application/json"}, cert="clinic")
+    vault.ctl("audit", "export", "--format", "tiles", "-o", tmp_path / "tiles")
+    folder, everything = tmp_path / "tiles", []
+    size, root = (folder / "checkpoint").read_text().split("\n")[1:3]
+    size, leaves, lines_of_log = int(size), [], []
+    assert size > 512, "more than two tiles"
+    for n in range(-(-size // 256)):
+        width = min(256, size - 256 * n)
+        tile, entries = read_tile(folder, "0", n, width), read_tile(folder, "entries", n, width)
+        leaves += [tile[i:i + 32] for i in range(0, len(tile), 32)]
+        while entries:
+            length = int.from_bytes(entries[:2], "big")
+            lines_of_log.append(entries[2:2 + length])
+            entries = entries[2 + length:]
+    assert [hashlib.sha256(b"\0" + line).digest() for line in lines_of_log] == leaves and len(leaves) == size
+    assert base64.b64encode(root_of_tree(leaves)).decode() == root
+    full = size // 256
+    above = read_tile(folder, "1", 0, full)
+    assert [above[i:i + 32] for i in range(0, len(above), 32)] == [root_of_tree(leaves[256 * n:256 * n + 256]) for n in range(full)]
+    assert [json.loads(line) for line in lines_of_log] == records(vault)[:size]
+    everything = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    assert len(everything) == 1 + 2 * -(-size // 256) + 1
+    vault.ctl("audit", "export", "--format", "tiles", "--subject", "S-1", "-o", tmp_path / "x", expect=2)
+    assert not list(tmp_path.glob(".*")), "nothing is left beside it"

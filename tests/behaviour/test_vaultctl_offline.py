@@ -90,7 +90,7 @@ def test_help_of_every_command_has_an_example():
     (["get", "S/f", "--purpose", "treatment\nX: y"], "--purpose"),
     (["put", "x", "--subject", "S\x01"], "--subject"), (["put", "x"], "--subject"), (["subject", "change", "S"], "--opt-out"),
     (["policy", "explain", "--purpose", "treatment"], "--file"), (["key", "rotate", "moon"], "moon"),
-    (["audit", "export", "--format", "csv", "-o", "x"], "csv"), (["audit", "tail", "-n", "none"], "-n"),
+    (["audit", "export", "--format", "xml", "-o", "x"], "xml"), (["audit", "tail", "-n", "none"], "-n"),
     (["audit", "verify", "x", "--key", "nonsense"], "--key"), (["--socket", "/s", "--url", "https://x", "status"], "--url"),
     (["--url", "http://x", "status"], "--url"), ([], "command"), (["subject"], "subject"),
 ])
