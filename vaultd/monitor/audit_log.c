@@ -274,6 +274,43 @@ static int answer_block(struct request *q, uint64_t from, uint64_t to, uint64_t 
     return result;
 }
 
+/* Of those that are asked for by number. */
+static int fill_lines(struct monitor *m, const struct msg_audit_lines *l, struct msg_block *b) {
+    struct writer w = writer_of(b->bytes, sizeof(b->bytes));
+    size_t count = l->numbers_size / sizeof(uint64_t);
+    for (b->next = 0; b->next < count; b->next++) {
+        size_t before = w.used;
+        uint64_t seq = get_be64(l->numbers + b->next * sizeof(uint64_t));
+        if (seq >= l->tree)
+            return VAULT_DENIED;
+        int result = l->proofs != 0 ? proof_text(m, seq, l->tree, &w) : record_text(m, seq, l->tree, &w);
+        if (result != VAULT_OK)
+            return result;
+        if (w.bad) {
+            w.used = before;
+            break;
+        }
+    }
+    b->bytes_size = (uint32_t)w.used;
+    return VAULT_OK;
+}
+
+int answer_audit_lines(struct request *q) {
+    const struct msg_audit_lines *l = &q->message->audit_lines;
+    if (l->numbers_size % sizeof(uint64_t) != 0 || l->tree > q->monitor->tree.size)
+        return refuse(q, "audit.read", NULL, 400, "malformed", "There are no such records.");
+    struct message *reply = malloc(sizeof(*reply));
+    if (reply == NULL)
+        return VAULT_E_MEMORY;
+    message_init(reply, MSG_block, q->message->id);
+    int result = fill_lines(q->monitor, l, &reply->block);
+    if (result == VAULT_OK)
+        batch_reply(q->monitor, q->worker, reply);
+    free(reply);
+    return result == VAULT_DENIED ? refuse(q, "audit.read", NULL, 400, "malformed", "There are no such records.")
+                                  : result;
+}
+
 int answer_audit_records(struct request *q) {
     const struct msg_audit_records *r = &q->message->audit_records;
     return answer_block(q, r->from, r->to, r->tree, record_text);

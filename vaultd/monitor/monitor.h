@@ -819,7 +819,7 @@ request_handler answer_budget_list;
 request_handler answer_review_list, answer_review_close;
 request_handler answer_key_list, answer_key_rotate, answer_key_jobs, answer_scrub, answer_scrub_show;
 request_handler answer_job_pause, answer_job_resume, answer_job_rate;
-request_handler answer_audit_proof, answer_audit_chain;
+request_handler answer_audit_proof, answer_audit_chain, answer_audit_lines;
 request_handler answer_audit_tail, answer_audit_checkpoint, answer_audit_export, answer_audit_records,
     answer_audit_proofs;
 request_handler answer_seal_change, answer_seal_confirm, answer_seal_drill, answer_seal_cancel;

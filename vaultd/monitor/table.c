@@ -105,6 +105,7 @@ static const struct entry table[] = {
     {MSG_audit_checkpoint, UNSEALED, RECORD, AUDITOR | OPERATOR, answer_audit_checkpoint},
     {MSG_audit_export, UNSEALED, RECORD, AUDITOR, answer_audit_export},
     {MSG_audit_chain, UNSEALED, NOTHING, AUDITOR, answer_audit_chain},
+    {MSG_audit_lines, UNSEALED, NOTHING, AUDITOR, answer_audit_lines},
     {MSG_audit_records, UNSEALED, NOTHING, AUDITOR, answer_audit_records},
     {MSG_audit_proofs, UNSEALED, NOTHING, AUDITOR, answer_audit_proofs},
 };

@@ -50,12 +50,12 @@ _Static_assert(offsetof(struct msg_audit_records, from) == offsetof(struct msg_a
                "records and proofs are asked for alike");
 
 /* Sends the block in w->reply and all behind it. VAULT_DENIED: the monitor stopped in the middle. */
-static int send_blocks(struct exchange *x, enum message_type type, struct msg_audit_records *range) {
+static int send_blocks(struct exchange *x, struct msg_audit_records *range) {
     int result = send_block(x);
     uint64_t next = next_start(x->w, range->from, range->to);
     while (result == VAULT_OK && next != 0) {
         range->from = next;
-        ask_start(x->w, type);
+        ask_start(x->w, x->route->type);
         x->w->request.audit_records = *range;
         result = ask(x->w, MSG_block);
         if (result == VAULT_OK)
@@ -90,7 +90,7 @@ int serve_audit_range(struct exchange *x) {
     int result = start_lines(x);
     if (result != VAULT_OK || x->head_only)
         return result;
-    return end_lines(x, send_blocks(x, x->route->type, &range));
+    return end_lines(x, send_blocks(x, &range));
 }
 
 /* ---- of one subject or service ---- */
@@ -132,36 +132,48 @@ static int ask_numbers(struct worker *w, const struct msg_audit_chain *wanted, s
     }
 }
 
-/* Those that follow one another are asked for at once. */
-static int send_numbered(struct exchange *x, enum message_type type, const struct numbers *n, uint64_t tree) {
+/* The next of them, the first first; as many as one request holds. */
+static void ask_for_next(struct worker *w, const struct numbers *n, size_t left, uint64_t tree, bool proofs) {
+    struct msg_audit_lines *l = &w->request.audit_lines;
+    ask_start(w, MSG_audit_lines);
+    struct writer numbers = writer_of(l->numbers, sizeof(l->numbers));
+    for (; left > 0 && numbers.used + sizeof(uint64_t) <= sizeof(l->numbers); left--) {
+        uint8_t number[sizeof(uint64_t)];
+        put_be64(number, n->of[left - 1]);
+        write_bytes(&numbers, number, sizeof(number));
+    }
+    l->numbers_size = (uint32_t)numbers.used;
+    l->tree = tree;
+    l->proofs = proofs;
+}
+
+static int send_numbered(struct exchange *x, bool proofs, const struct numbers *n, uint64_t tree) {
     int result = VAULT_OK;
     for (size_t left = n->count; left > 0 && result == VAULT_OK;) {
-        struct msg_audit_records range = {.from = n->of[left - 1], .to = n->of[left - 1], .tree = tree};
-        while (left > 0 && n->of[left - 1] == range.to) {
-            range.to++;
-            left--;
-        }
-        ask_start(x->w, type);
-        x->w->request.audit_records = range;
+        ask_for_next(x->w, n, left, tree, proofs);
         result = ask(x->w, MSG_block);
+        uint64_t came = x->w->reply.block.next;
+        if (result == VAULT_OK && (came == 0 || came > left))
+            worker_fault(x->w, "a block of audit records that leads nowhere", VAULT_E_PROTOCOL);
         if (result == VAULT_OK)
-            result = send_blocks(x, type, &range);
+            result = send_block(x);
+        left -= result == VAULT_OK ? (size_t)came : 0;
     }
     return result;
 }
 
-static int send_chain(struct exchange *x, enum message_type type, const struct numbers *n, uint64_t tree) {
+static int send_chain(struct exchange *x, bool proofs, const struct numbers *n, uint64_t tree) {
     int result = start_lines(x);
-    return result != VAULT_OK || x->head_only ? result : end_lines(x, send_numbered(x, type, n, tree));
+    return result != VAULT_OK || x->head_only ? result : end_lines(x, send_numbered(x, proofs, n, tree));
 }
 
-static int serve_chain(struct exchange *x, enum message_type type) {
+static int serve_chain(struct exchange *x, bool proofs) {
     struct msg_audit_chain wanted = x->w->request.audit_chain;
     struct numbers n = {0};
     uint64_t tree = wanted.before;
     int result = ask_numbers(x->w, &wanted, &n);
     if (result == VAULT_OK)
-        result = send_chain(x, type, &n, tree);
+        result = send_chain(x, proofs, &n, tree);
     else if (result == VAULT_DENIED)
         result = reply_relay(x);
     else
@@ -171,9 +183,9 @@ static int serve_chain(struct exchange *x, enum message_type type) {
 }
 
 int serve_audit_chain(struct exchange *x) {
-    return serve_chain(x, MSG_audit_records);
+    return serve_chain(x, false);
 }
 
 int serve_audit_chain_proofs(struct exchange *x) {
-    return serve_chain(x, MSG_audit_proofs);
+    return serve_chain(x, true);
 }

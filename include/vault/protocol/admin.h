@@ -177,6 +177,12 @@ enum { OPT_OUTS = 32 };
     F(R, U64, from, 0) /* no number below */                                                                           \
     F(R, U64, to, 0)   /* nor from here on */                                                                          \
     F(R, U64, before, 0)
+/* Answer: block. Lines of the records (their proofs) of these numbers, as many whole ones as fit; `next` is how many.
+ */
+#define FIELDS_audit_lines(F, R)                                                                                       \
+    F(R, BYTES, numbers, 4096) /* be64 each */                                                                         \
+    F(R, U64, tree, 0)                                                                                                 \
+    F(R, U8, proofs, 0)
 /* Answer: block. Lines `[from, ...)` with their newlines, as many whole ones as fit. `size` fixes the tree. */
 #define FIELDS_audit_records(F, R)                                                                                     \
     F(R, U64, from, 0)                                                                                                 \
@@ -225,6 +231,7 @@ enum { OPT_OUTS = 32 };
     M(care_list, 0x055b, 0)                                                                                            \
     M(audit_proof, 0x055c, 0)                                                                                          \
     M(audit_chain, 0x055d, 0)                                                                                          \
+    M(audit_lines, 0x055e, 0)                                                                                          \
     M(key_list, 0x0518, 0)                                                                                             \
     M(key_rotate, 0x0519, 0)                                                                                           \
     M(key_jobs, 0x051a, 0)                                                                                             \
