@@ -76,7 +76,7 @@ class VaultDouble:
         self.server = Server(self.socket, Handler)
         self.server.answers = {}
         self.server.requests = []
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
     @property
     def requests(self):
