@@ -216,7 +216,7 @@ static void client_that_leaves_aborts_its_upload(void **state) {
 
 static void stalled_body_is_aborted_with_408(void **state) {
     (void)state;
-    struct peers *p = peers_start(0);
+    struct peers *p = peers_start_hasty(0);
     start_put_of(p, 10, "");
     say_text(p, "hello");
     expect_status(p, 408);

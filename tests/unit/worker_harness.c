@@ -62,13 +62,16 @@ static void make_file(struct peers *p, size_t size) {
     cipher_free(&c);
 }
 
-static _Noreturn void run_worker(int supervisor, int monitor, int store, int client) {
+/* A busy machine must not make a test of something else one of these. */
+static const struct msg_client patient = {.kind = PEER_UNIX, .head_ms = 30000, .idle_ms = 30000, .handshake_ms = 30000};
+static const struct msg_client hasty = {.kind = PEER_UNIX, .head_ms = 1000, .idle_ms = 2500, .handshake_ms = 1000};
+
+static _Noreturn void run_worker(int supervisor, int monitor, int store, int client, const struct msg_client *limits) {
     static struct worker w;
-    struct msg_client limits = {.head_ms = 1000, .idle_ms = 2500};
     if (worker_prepare(&w, supervisor, monitor, store) != VAULT_OK ||
-        stream_open_plain(client, limits.idle_ms, &w.stream) != VAULT_OK)
+        stream_open_plain(client, limits->idle_ms, &w.stream) != VAULT_OK)
         _exit(99);
-    worker_limits(&w, &limits);
+    worker_limits(&w, limits);
     worker_serve(&w);
     _exit(0);
 }
@@ -108,7 +111,7 @@ static struct peers *peers_new(size_t size) {
     return p;
 }
 
-struct peers *peers_start(size_t size) {
+static struct peers *start_with(size_t size, const struct msg_client *limits) {
     struct peers *p = peers_new(size);
     struct ends e = make_ends(p);
     p->child = fork();
@@ -119,10 +122,18 @@ struct peers *peers_start(size_t size) {
         close(p->store);
         close(p->client);
         close(p->gate);
-        run_worker(e.supervisor, e.monitor, e.store, e.client);
+        run_worker(e.supervisor, e.monitor, e.store, e.client, limits);
     }
     close_ends(&e);
     return p;
+}
+
+struct peers *peers_start(size_t size) {
+    return start_with(size, &patient);
+}
+
+struct peers *peers_start_hasty(size_t size) {
+    return start_with(size, &hasty);
 }
 
 /* A certificate that the gate could have: the worker wants it before it knows what kind its client is. */
@@ -150,7 +161,7 @@ static void send_certificate(struct peers *p) {
 
 static void send_client(struct peers *p, int client) {
     message_init(&p->m, MSG_client, 0);
-    p->m.client = (struct msg_client){.kind = PEER_UNIX, .head_ms = 1000, .idle_ms = 2500, .handshake_ms = 1000};
+    p->m.client = patient;
     p->m.fds[0] = client;
     p->m.fd_count = 1;
     check(channel_send(p->supervisor, &p->m) == VAULT_OK);

@@ -54,7 +54,7 @@ static void malformed_head_ends_the_connection(void **state) {
 
 static void slow_head_is_408(void **state) {
     (void)state;
-    struct peers *p = peers_start(100);
+    struct peers *p = peers_start_hasty(100);
     say_text(p, "GET /v1/status HTT");
     expect(p, 408, "request head");
     await_end(p);
@@ -63,7 +63,7 @@ static void slow_head_is_408(void **state) {
 
 static void idle_connection_ends_and_closes_its_grants(void **state) {
     (void)state;
-    struct peers *p = peers_start(100);
+    struct peers *p = peers_start_hasty(100);
     say_text(p, GET_A);
     expect(p, 206, "");
     await_end(p);
