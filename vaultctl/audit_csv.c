@@ -5,8 +5,7 @@
 
 #include "names.h"
 #include "output.h"
-#include "vault/buffer.h"
-#include "vault/record.h"
+#include "vault/result.h"
 
 /* A column's title and where a record has it; docs/format-audit.md. */
 static const char *const columns[][2] = {
@@ -32,8 +31,8 @@ static const char *const columns[][2] = {
 };
 enum { COLUMNS = sizeof(columns) / sizeof(columns[0]) };
 
-static bool put(struct csv *t, const char *text, size_t n) {
-    return output_write(t->out, text, n);
+static bool put(struct output *out, const char *text, size_t n) {
+    return output_write(out, text, n);
 }
 
 /* What begins like a formula is one for a spreadsheet, whoever wrote it. */
@@ -41,14 +40,14 @@ static bool is_formula(const char *text) {
     return text[0] != '\0' && strchr("=+-@\t\r", text[0]) != NULL;
 }
 
-static bool put_field(struct csv *t, const char *text) {
-    bool good = put(t, is_formula(text) ? "\"'" : "\"", is_formula(text) ? 2 : 1);
+static bool put_field(struct output *out, const char *text) {
+    bool good = put(out, is_formula(text) ? "\"'" : "\"", is_formula(text) ? 2 : 1);
     for (const char *at = text; good && *at != '\0';) {
         size_t n = strcspn(at, "\"");
-        good = put(t, at, n) && (at[n] == '\0' || put(t, "\"\"", 2));
+        good = put(out, at, n) && (at[n] == '\0' || put(out, "\"\"", 2));
         at += n + (at[n] == '"');
     }
-    return good && put(t, "\"", 1);
+    return good && put(out, "\"", 1);
 }
 
 /* The ids of the reasons' rules, with spaces. */
@@ -72,61 +71,28 @@ static char *field_text(const json_t *record, const char *path) {
     return value == NULL ? format_text("%s", "") : value_text(value);
 }
 
-static bool put_row(struct csv *t, const json_t *record) {
+static bool put_row(struct output *out, const json_t *record) {
     bool good = true;
     for (size_t i = 0; i < COLUMNS && good; i++) {
         char *text = field_text(record, columns[i][1]);
-        good = (i == 0 || put(t, ",", 1)) && put_field(t, text);
+        good = (i == 0 || put(out, ",", 1)) && put_field(out, text);
         free(text);
     }
-    return good && put(t, "\r\n", 2);
+    return good && put(out, "\r\n", 2);
 }
 
-bool csv_begin(struct csv *t, struct output *out) {
+int csv_begin(struct output *out) {
     bool good = true;
-    *t = (struct csv){.out = out};
     for (size_t i = 0; i < COLUMNS && good; i++)
-        good = (i == 0 || put(t, ",", 1)) && put_field(t, columns[i][0]);
-    return good && put(t, "\r\n", 2);
+        good = (i == 0 || put(out, ",", 1)) && put_field(out, columns[i][0]);
+    return good && put(out, "\r\n", 2) ? VAULT_OK : VAULT_E_IO;
 }
 
-static bool take_line(struct csv *t) {
-    json_t *record = json_loadb(t->line, t->size, JSON_REJECT_DUPLICATES, NULL);
-    t->bad = !json_is_object(record);
-    t->size = 0;
-    bool good = !t->bad && put_row(t, record);
+int csv_add(struct output *out, const char *line, size_t n) {
+    json_t *record = json_loadb(line, n, JSON_REJECT_DUPLICATES, NULL);
+    int result = json_is_object(record) ? VAULT_OK : VAULT_E_FORMAT;
+    if (result == VAULT_OK && !put_row(out, record))
+        result = VAULT_E_IO;
     json_decref(record);
-    return good;
-}
-
-static bool keep(struct csv *t, const char *bytes, size_t n) {
-    if (t->line == NULL) {
-        t->room = RECORD_LINE_MAX;
-        t->line = malloc(t->room);
-    }
-    t->bad = t->line == NULL || n > t->room - t->size;
-    if (t->bad || n == 0)
-        return !t->bad;
-    copy_bytes(t->line + t->size, t->room - t->size, bytes, n);
-    t->size += n;
-    return true;
-}
-
-bool csv_take(struct csv *t, const void *bytes, size_t n) {
-    const char *at = bytes, *end = at + n;
-    while (at < end) {
-        const char *newline = memchr(at, '\n', (size_t)(end - at));
-        const char *stop = newline == NULL ? end : newline;
-        if (!keep(t, at, (size_t)(stop - at)) || (newline != NULL && !take_line(t)))
-            return false;
-        at = newline == NULL ? end : newline + 1;
-    }
-    return true;
-}
-
-bool csv_end(struct csv *t) {
-    bool whole = !t->bad && t->size == 0;
-    free(t->line);
-    t->line = NULL;
-    return whole;
+    return result;
 }

@@ -15,8 +15,10 @@
 #include "commands.h"
 #include "files.h"
 #include "request.h"
+#include "vault/buffer.h"
 #include "vault/checkpoint.h"
 #include "vault/documents.h"
+#include "vault/record.h"
 #include "vault/result.h"
 
 enum part { RECORDS, PROOFS, CHECKPOINT };
@@ -36,18 +38,44 @@ struct export {
 struct lines {
     struct output out;
     uint64_t count;
-    struct csv *table;   /* or, where there are none, */
-    struct tiles *tiles; /* they are written as they are */
+    bool table;          /* each is made a row, or */
+    struct tiles *tiles; /* goes into them; without either */
+    char *line;          /* they are written as they come. The one under way, of RECORD_LINE_MAX bytes; owned */
+    size_t line_size;
+    bool malformed; /* one is no record */
 };
+
+static bool take_line(struct lines *l) {
+    int result = l->table ? csv_add(&l->out, l->line, l->line_size) : tiles_add(l->tiles, l->line, l->line_size);
+    if (result == VAULT_E_IO && l->out.error == 0)
+        l->out.error = errno;
+    l->malformed = result == VAULT_E_FORMAT;
+    l->line_size = 0;
+    return result == VAULT_OK;
+}
+
+/* Bytes of the line under way. */
+static bool keep(struct lines *l, const char *bytes, size_t n) {
+    l->malformed = n > RECORD_LINE_MAX - l->line_size;
+    if (!l->malformed && n > 0) {
+        copy_bytes(l->line + l->line_size, RECORD_LINE_MAX - l->line_size, bytes, n);
+        l->line_size += n;
+    }
+    return !l->malformed;
+}
 
 static bool take_lines(void *context, const void *bytes, size_t n) {
     struct lines *l = context;
-    const char *at = bytes;
-    for (size_t i = 0; i < n; i++)
-        l->count += at[i] == '\n';
-    if (l->table != NULL)
-        return csv_take(l->table, bytes, n);
-    return l->tiles != NULL ? tiles_take(l->tiles, bytes, n) : output_write(&l->out, bytes, n);
+    const char *at = bytes, *end = at + n;
+    while (at < end) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+        const char *stop = newline == NULL ? end : newline;
+        if (l->line != NULL && (!keep(l, at, (size_t)(stop - at)) || (newline != NULL && !take_line(l))))
+            return false;
+        l->count += newline != NULL;
+        at = newline == NULL ? end : newline + 1;
+    }
+    return l->line != NULL || output_write(&l->out, bytes, n);
 }
 
 /* `--from` and `--to`: the number of a record, or a day. */
@@ -188,7 +216,9 @@ static int fetch_lines(struct call *c, const struct export *e, const char *name,
     bool told;
     int outcome = exchange(c, &r, &a, &told);
     progress_end(&p);
-    if (a.sink_failed)
+    if (l->malformed || (outcome == OUTCOME_DONE && l->line_size > 0))
+        outcome = fail(c, OUTCOME_FAILED, "the answer to GET %s/%s holds a line that is no record", e->base, name);
+    else if (a.sink_failed)
         outcome = fail(c, OUTCOME_FAILED, "cannot write '%s': %s", l->out.path, strerror(l->out.error));
     else if (outcome != OUTCOME_DONE && !told)
         outcome = fail_answer(c, (enum outcome)outcome, &a);
@@ -224,19 +254,16 @@ static int write_part(struct call *c, struct export *e, size_t part, const char 
 
 /* A table, in one file. */
 static int write_table(struct call *c, struct export *e) {
-    struct csv table = {.out = NULL};
-    struct lines l = {.table = &table};
-    int outcome = OUTCOME_DONE;
-    if (output_open(&l.out, e->path) != VAULT_OK || !csv_begin(&table, &l.out))
+    struct lines l = {.out = {.fd = -1}, .table = true, .line = malloc(RECORD_LINE_MAX)};
+    int outcome = l.line == NULL ? fail(c, OUTCOME_FAILED, "out of memory") : (int)OUTCOME_DONE;
+    if (outcome == OUTCOME_DONE && (output_open(&l.out, e->path) != VAULT_OK || csv_begin(&l.out) != VAULT_OK))
         outcome = fail(c, OUTCOME_FAILED, "cannot write '%s': %s", e->path, strerror(errno));
-    else
+    if (outcome == OUTCOME_DONE)
         outcome = fetch_lines(c, e, "records", &l);
-    bool whole = csv_end(&table);
-    if (outcome == OUTCOME_DONE && !whole)
-        outcome = fail(c, OUTCOME_FAILED, "the answer to GET %s/records holds a line that is no record", e->base);
     if (outcome == OUTCOME_DONE && output_keep(&l.out) != VAULT_OK)
         outcome = fail(c, OUTCOME_FAILED, "cannot write '%s': %s", e->path, strerror(errno));
     output_close(&l.out);
+    free(l.line);
     e->count = l.count;
     return outcome;
 }
@@ -276,7 +303,7 @@ static int end_tiles(struct call *c, const struct export *e, struct tiles *t) {
     struct checkpoint head;
     uint8_t root[MERKLE_HASH];
     uint64_t size = 0;
-    if (!tiles_end(t, &size, root))
+    if (tiles_end(t, &size, root) != VAULT_OK)
         return fail(c, OUTCOME_FAILED, "cannot write '%s': %s", e->folder, strerror(errno));
     if (checkpoint_verify(e->checkpoint, e->vkey, &head) != VAULT_OK || head.size != size ||
         memcmp(head.root, root, MERKLE_HASH) != 0)
@@ -285,14 +312,15 @@ static int end_tiles(struct call *c, const struct export *e, struct tiles *t) {
 }
 
 static int write_tiles(struct call *c, struct export *e) {
-    struct lines l = {.tiles = tiles_begin(e->folder)};
-    int outcome = l.tiles == NULL ? fail(c, OUTCOME_FAILED, "out of memory") : (int)OUTCOME_DONE;
+    struct lines l = {.tiles = tiles_begin(e->folder), .line = malloc(RECORD_LINE_MAX)};
+    int outcome = l.tiles == NULL || l.line == NULL ? fail(c, OUTCOME_FAILED, "out of memory") : (int)OUTCOME_DONE;
     l.out.path = e->folder; /* for what goes wrong */
     if (outcome == OUTCOME_DONE)
         outcome = fetch_lines(c, e, "records", &l);
     if (outcome == OUTCOME_DONE)
         outcome = end_tiles(c, e, l.tiles);
     tiles_free(l.tiles);
+    free(l.line);
     if (outcome == OUTCOME_DONE)
         outcome = write_part(c, e, CHECKPOINT, NULL);
     e->count = l.count;

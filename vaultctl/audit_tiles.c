@@ -25,8 +25,6 @@ struct tiles {
     uint8_t
         entries[TILE_WIDTH * (2 + RECORD_LINE_MAX)]; /* of the tile of level 0 that is not full: u16 length ‖ line */
     size_t entries_size;
-    char line[RECORD_LINE_MAX];
-    size_t line_size;
 };
 
 struct tiles *tiles_begin(const char *folder) {
@@ -121,42 +119,25 @@ static bool add_hash(struct tiles *t, unsigned level, const uint8_t hash[MERKLE_
     return true;
 }
 
-static bool take_line(struct tiles *t) {
+int tiles_add(struct tiles *t, const char *line, size_t n) {
     uint8_t leaf[MERKLE_HASH];
     uint8_t *at = t->entries + t->entries_size;
-    size_t n = t->line_size;
+    if (n > RECORD_LINE_MAX)
+        return VAULT_E_FORMAT;
     at[0] = (uint8_t)(n >> 8);
     at[1] = (uint8_t)n;
-    copy_bytes(at + 2, RECORD_LINE_MAX, t->line, n);
+    copy_bytes(at + 2, RECORD_LINE_MAX, line, n);
     t->entries_size += 2 + n;
-    t->line_size = 0;
-    merkle_leaf(t->line, n, leaf);
+    merkle_leaf(line, n, leaf);
     merkle_fold_add(&t->fold, leaf);
-    return add_hash(t, 0, leaf);
+    return add_hash(t, 0, leaf) ? VAULT_OK : VAULT_E_IO;
 }
 
-bool tiles_take(struct tiles *t, const void *bytes, size_t n) {
-    const char *at = bytes, *end = at + n;
-    while (at < end) {
-        const char *newline = memchr(at, '\n', (size_t)(end - at));
-        size_t more = (size_t)((newline == NULL ? end : newline) - at);
-        errno = 0;
-        if (more > sizeof(t->line) - t->line_size)
-            return false;
-        copy_bytes(t->line + t->line_size, sizeof(t->line) - t->line_size, at, more);
-        t->line_size += more;
-        if (newline != NULL && !take_line(t))
-            return false;
-        at += more + (newline != NULL);
-    }
-    return true;
-}
-
-bool tiles_end(struct tiles *t, uint64_t *ret_size, uint8_t ret_root[MERKLE_HASH]) {
+int tiles_end(struct tiles *t, uint64_t *ret_size, uint8_t ret_root[MERKLE_HASH]) {
     bool good = t->levels[0].count == 0 || write_entries(t);
     for (unsigned level = 0; level < TILE_LEVELS && good; level++)
         good = t->levels[level].count == 0 || write_level(t, level);
     *ret_size = t->fold.size;
     merkle_fold_root(&t->fold, ret_root);
-    return good;
+    return good ? VAULT_OK : VAULT_E_IO;
 }

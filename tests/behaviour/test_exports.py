@@ -10,6 +10,7 @@ import time
 import pytest
 
 import scene
+import small_disk
 from scene import RESEARCH, TREATMENT, add_patient, deposit, file_path, records
 from vault_under_test import ROOT, running_vault
 
@@ -217,3 +218,16 @@ def test_tiles_are_the_whole_log_and_give_its_root(vault, tmp_path):
     assert len(everything) == 1 + 2 * -(-size // 256) + 1
     vault.ctl("audit", "export", "--format", "tiles", "--subject", "S-1", "-o", tmp_path / "x", expect=2)
     assert not list(tmp_path.glob(".*")), "nothing is left beside it"
+
+
+@pytest.mark.skipif(not small_disk.may_mount("tmpfs"), reason="no mounts here")
+@pytest.mark.parametrize("kind", ["csv", "tiles", "jsonl"])
+def test_a_full_disk_is_named_and_leaves_nothing(vault, tmp_path, kind):
+    place = tmp_path / "disk"
+    place.mkdir()
+    with small_disk.disk("tmpfs", place, 1), small_disk.Ballast(place) as ballast:
+        for leave in (8192, 65536):
+            ballast.fill(leave)
+            vault.ctl("audit", "export", "--format", kind, "-o", place / "x", expect=1)
+            assert "No space left on device" in vault.stderr
+            assert [path.name for path in place.iterdir()] == ["ballast"]

@@ -512,6 +512,19 @@ def test_incomplete_export_leaves_nothing(ask, vault, out):
     assert ask(*words).returncode == 5 and os.listdir(out) == []
 
 
+@pytest.mark.parametrize("kind", ["csv", "tiles"])
+def test_line_that_is_no_record_is_named(ask, vault, out, kind):
+    bodies = [b"{}\n" + b"[" * 40000 + b"\n", b"{}\n{}\n{}"]
+    if kind == "csv":
+        bodies += [b"{}\nnothing\n", b"{}\n[]\n"]
+    for body in bodies:
+        export_answers(vault)
+        vault.answers["GET", "/v1/audit/records?from=3&to=5&tree=9"] = Answer(body=body)
+        done = ask("audit", "export", "--format", kind, "-o", out / "e")
+        assert done.returncode == 1 and b"a line that is no record" in done.stderr, done.stderr
+        assert os.listdir(out) == []
+
+
 def test_verify_of_what_is_no_export_is_6(out):
     assert run("audit", "verify", out, "--key", VKEY).returncode == 6
     for name, text in (("records.jsonl", "{}\n"), ("proofs.jsonl", "\n"), ("checkpoint", "o\n0\nx\n\n— o AAAA\n")):
