@@ -73,16 +73,22 @@ static int load_line(struct monitor *m, uint64_t seq, char line[RECORD_LINE_MAX]
     return result == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : result;
 }
 
-static int is_before(struct monitor *m, uint64_t seq, const char time[28], bool *ret) {
+/* Owned by the caller. */
+static int load_record(struct monitor *m, uint64_t seq, json_t **ret) {
     static char line[RECORD_LINE_MAX];
     size_t n = 0;
     int result = load_line(m, seq, line, &n);
-    if (result != VAULT_OK)
-        return result;
-    json_t *record = json_loadb(line, n, 0, NULL);
+    *ret = result == VAULT_OK ? json_loadb(line, n, 0, NULL) : NULL;
+    return result == VAULT_OK && *ret == NULL ? VAULT_E_DAMAGED : result;
+}
+
+static int is_before(struct monitor *m, uint64_t seq, const char time[28], bool *ret) {
+    json_t *record;
+    int result = load_record(m, seq, &record);
     const char *its = json_string_value(json_object_get(record, "time"));
-    result = its == NULL ? VAULT_E_DAMAGED : VAULT_OK;
     *ret = its != NULL && strcmp(its, time) < 0;
+    if (result == VAULT_OK && its == NULL)
+        result = VAULT_E_DAMAGED;
     json_decref(record);
     return result;
 }
@@ -401,18 +407,14 @@ int answer_audit_tail(struct request *q) {
 
 /* Whether the record is of what this asker did; an auditor may ask about all. */
 static int is_own(struct request *q, uint64_t seq, bool *ret) {
-    static char line[RECORD_LINE_MAX];
-    size_t n = 0;
+    json_t *record;
     *ret = false;
     if (seq >= q->monitor->tree.size)
         return VAULT_OK;
-    int result = load_line(q->monitor, seq, line, &n);
-    if (result != VAULT_OK)
-        return result;
-    json_t *record = json_loadb(line, n, 0, NULL);
+    int result = load_record(q->monitor, seq, &record);
     const char *service = json_string_value(json_object_get(json_object_get(record, "service"), "name"));
-    *ret = (q->asker.roles & 1u << ROLE_AUDITOR) != 0 || (service != NULL && strcmp(service, q->asker.name) == 0);
-    result = record == NULL ? VAULT_E_DAMAGED : VAULT_OK;
+    *ret = result == VAULT_OK &&
+           ((q->asker.roles & 1u << ROLE_AUDITOR) != 0 || (service != NULL && strcmp(service, q->asker.name) == 0));
     json_decref(record);
     return result;
 }
