@@ -93,12 +93,13 @@ def measure_decisions(settings):
             for n in range(SMALL):
                 scene.deposit(vault, SUBJECT, f"small-{n}", b"small")
             fill(vault, subjects, 2, approvals)
-            times = [float(run(BUILT / "inquiries", vault.state, vault.folder / "twin", vault.folder / "root.key", subjects,
-                               approvals, DECISIONS)) for _ in range(settings.runs)]
+            times = [run(BUILT / "inquiries", vault.state, vault.folder / "twin", vault.folder / "root.key", subjects,
+                         approvals, DECISIONS).split() for _ in range(settings.runs)]
+            alone, vouched = (round(statistics.median(float(t) for t in of)) for of in zip(*times))
             start(vault)
             _, grant = waits_while(vault, lambda: time.sleep(10))
-            found.append({"subjects": subjects, "approvals": approvals, "nanoseconds": round(statistics.median(times)),
-                          "grant": grant})
+            found.append({"subjects": subjects, "approvals": approvals, "nanoseconds": alone,
+                          "vouched_nanoseconds": vouched, "grant": grant})
     return found
 
 
@@ -117,5 +118,6 @@ def show(found):
     first = found["decisions"][0]
     for d in found["decisions"]:
         print(f"{d['subjects']:,} subjects, {d['approvals']:,} approvals: one decision with its look-ups {d['nanoseconds']} ns "
-              f"({d['nanoseconds'] / first['nanoseconds']:.2f} of the first), a new grant {d['grant']['median_ms']} ms "
+              f"({d['nanoseconds'] / first['nanoseconds']:.2f} of the first), with the index's word for it "
+              f"{d['vouched_nanoseconds']} ns ({d['vouched_nanoseconds'] / first['vouched_nanoseconds']:.2f}), a new grant {d['grant']['median_ms']} ms "
               f"({d['grant']['median_ms'] / first['grant']['median_ms']:.2f})")

@@ -6,7 +6,7 @@
 
 #include "vault/log.h"
 #include "vault/result.h"
-#include "vaultd/monitor/registers/standings.h"
+#include "vaultd/monitor/access/ask.h"
 
 enum { SUBJECTS = 120, PURPOSES = 4 };
 
@@ -102,10 +102,19 @@ static bool are_equal(const struct decision *a, const struct decision *b) {
     return equal;
 }
 
+/* By the index: as if nothing were in memory. */
+static int inquire_anew(const struct inquiry_wanted *wanted, struct inquiry *ret) {
+    struct standings *kept = m.standings;
+    m.standings = NULL;
+    int result = inquire(&m, wanted, ret);
+    m.standings = kept;
+    return result;
+}
+
 /* The same decision with all its reasons, for this subject and every purpose, by memory and by the index. */
 static void expect_agreement(const char *subject) {
     static struct inquiry i, base;
-    static struct consent room;
+    static struct standing s;
     static struct decision ours;
     uint8_t hash[HASH_SIZE];
     name_hash(&m, NAME_SUBJECT, subject, NULL, hash);
@@ -114,10 +123,11 @@ static void expect_agreement(const char *subject) {
         struct asker a = {.known = true, .roles = 1u << ROLE_READER, .purposes = 6, .name = "research"};
         struct inquiry_wanted wanted = {
             .asker = &a, .action = ACTION_LIST, .purpose = &p, .subject = subject, .subject_only = true};
-        assert_int_equal(inquire(&m, &wanted, &i), VAULT_OK);
+        assert_int_equal(inquire_anew(&wanted, &i), VAULT_OK);
         wanted.subject = "";
         assert_int_equal(inquire(&m, &wanted, &base), VAULT_OK);
-        assert_true(standings_ask(&m, hash, &base.question, &room));
+        assert_true(standings_at(&m, hash, &s));
+        standing_tell(&s, &base.question);
         decide(&base.question, &ours);
         assert_true(are_equal(&ours, &i.decision));
     }
@@ -370,8 +380,7 @@ static void a_foreign_entry_ends_the_list(void **state) {
 /* The end of a batch that is dropped takes with it what was read in it. */
 static void a_dropped_batch_leaves_nothing(void **state) {
     static struct consent_value c;
-    static struct question q;
-    static struct consent room;
+    static struct standing s;
     uint8_t hash[HASH_SIZE];
     (void)state;
     make_subject("T-0");
@@ -381,12 +390,12 @@ static void a_dropped_batch_leaves_nothing(void **state) {
     name_hash(&m, NAME_SUBJECT, "T-0", NULL, hash);
     assert_int_equal(batch_begin(&m), VAULT_OK);
     assert_int_equal(consent_store(&m, &c), VAULT_OK);
-    assert_true(standings_ask(&m, hash, &q, &room));
-    assert_int_equal(consent_terms(&room), 0);
+    assert_true(standings_at(&m, hash, &s));
+    assert_int_equal(consent_terms(&s.consent), 0);
     batch_drop(&m, VAULT_E_IO);
     expect_agreement("T-0");
-    assert_true(standings_ask(&m, hash, &q, &room));
-    assert_int_equal(consent_terms(&room), 1);
+    assert_true(standings_at(&m, hash, &s));
+    assert_int_equal(consent_terms(&s.consent), 1);
 }
 
 /* ---- the comparison with the index ---- */
@@ -423,6 +432,107 @@ static void a_difference_is_found_and_mended(void **state) {
     expect_agreement("T-0");
 }
 
+/* ---- what leaves the vault ---- */
+
+static unsigned opened(struct peer *p, const char *subject, uint8_t action) {
+    static const uint8_t by_name[ID_SIZE];
+    struct message *q = open_request(p, by_name, PURPOSE_TREATMENT);
+    q->open.action = action;
+    copy_string(q->open.subject, sizeof(q->open.subject), subject);
+    copy_string(q->open.name, sizeof(q->open.name), "a.cram");
+    struct message *answer = ask(p);
+    return answer->type == MSG_grant ? 200 : status_of(answer);
+}
+
+static unsigned shown(struct peer *p, const char *subject) {
+    struct message *q = request(p, MSG_file_show);
+    q->file_show.purpose = PURPOSE_TREATMENT;
+    copy_string(q->file_show.subject, sizeof(q->file_show.subject), subject);
+    copy_string(q->file_show.name, sizeof(q->file_show.name), "a.cram");
+    return ask_status(p);
+}
+
+static unsigned listed_of(struct peer *p, const char *subject) {
+    char next[400];
+    size_t files = 0;
+    unsigned status = pages_of(p, subject, PURPOSE_TREATMENT, "", next, &files);
+    return status != 200 ? status : files > 0 ? 200 : 404;
+}
+
+static unsigned opens(const char *subject) {
+    return opened(&clinic, subject, OPEN_READ);
+}
+
+static unsigned asks_for_size(const char *subject) {
+    return opened(&clinic, subject, OPEN_HEAD);
+}
+
+static unsigned shows(const char *subject) {
+    return shown(&clinic, subject);
+}
+
+static unsigned lists(const char *subject) {
+    return listed_of(&clinic, subject);
+}
+
+/* The table believes that the patient permits treatment: it is told by the index, once, and then they agree. */
+static void a_wrong_entry_gives_nothing_out(void **state) {
+    static unsigned (*const ways[])(const char *) = {opens, asks_for_size, shows, lists};
+    uint8_t id[ID_SIZE];
+    (void)state;
+    for (unsigned n = 0; n < sizeof(ways) / sizeof(ways[0]); n++) {
+        const char *subject = numbered(n);
+        make_subject(subject);
+        set_consent(subject, true, true);
+        deposit_file(&depositor, subject, "a.cram", 100, 7, id);
+        assert_int_equal(ways[n](subject), 200);
+        change_behind_its_back(subject);
+        assert_int_equal(ways[n](subject), 500);
+        assert_int_equal(told("differing"), n + 1);
+        unsigned status = ways[n](subject);
+        assert_true(status == 403 || status == 404);
+    }
+}
+
+/* Nor is anything put in: whose subject is gone from the index has none. */
+static void a_subject_that_is_gone_takes_no_file(void **state) {
+    uint8_t key[HASH_SIZE];
+    (void)state;
+    make_subject("T-0");
+    expect_agreement("T-0");
+    name_hash(&m, NAME_SUBJECT, "T-0", NULL, key);
+    assert_int_equal(batch_begin(&m), VAULT_OK);
+    assert_int_equal(index_delete(m.index, DB_SUBJECTS, key, HASH_SIZE), VAULT_OK);
+    assert_int_equal(batch_finish(&m), VAULT_OK);
+    (void)create_request(&depositor, "T-0", "a.cram");
+    assert_int_equal(ask_status(&depositor), 500);
+}
+
+/* No value of the subject counts any more, and so nothing that is in memory of it. */
+static void who_is_disowned_is_forgotten(void **state) {
+    static struct standing s;
+    (void)state;
+    make_subject("T-0");
+    expect_agreement("T-0");
+    assert_int_equal(batch_begin(&m), VAULT_OK);
+    assert_int_equal(subject_disown(&m, "T-0"), VAULT_OK);
+    assert_int_equal(standings_find(&m, "T-0", &s), VAULT_E_DAMAGED);
+    assert_int_equal(batch_finish(&m), VAULT_OK);
+    assert_int_equal(standings_find(&m, "T-0", &s), VAULT_E_DAMAGED);
+}
+
+static void names_that_nobody_has_take_no_room(void **state) {
+    static struct standing s;
+    char name[32];
+    (void)state;
+    json_int_t before = told("bytes");
+    for (unsigned n = 0; n < 6000; n++) {
+        assert_true(format_string(name, sizeof(name), "nobody-%u", n));
+        assert_int_equal(standings_find(&m, name, &s), VAULT_NOT_FOUND);
+    }
+    assert_int_equal(told("bytes"), before);
+}
+
 static void nothing_is_kept_of_a_sealed_vault(void **state) {
     (void)state;
     assert_true(told("bytes") > 0);
@@ -449,15 +559,14 @@ static void it_is_filled_while_others_write(void **state) {
 
 /* What is gone makes room for what comes. */
 static void it_does_not_grow_by_what_is_gone(void **state) {
-    static struct question q;
-    static struct consent room;
+    static struct standing s;
     uint8_t hash[HASH_SIZE] = {0};
     (void)state;
     json_int_t before = told("bytes");
     for (uint32_t n = 0; n < 6000; n++) {
         put_be32(hash, n * 2654435761u);
         put_be32(hash + 4, n);
-        assert_false(standings_ask(&m, hash, &q, &room));
+        assert_false(standings_at(&m, hash, &s));
     }
     assert_int_equal(told("bytes"), before);
     expect_agreement("S-1");
@@ -495,6 +604,10 @@ int main(void) {
         VAULT(a_mark_that_is_gone_is_damage),
         VAULT(a_foreign_entry_ends_the_list),
         VAULT(it_grows),
+        VAULT(a_wrong_entry_gives_nothing_out),
+        VAULT(a_subject_that_is_gone_takes_no_file),
+        VAULT(who_is_disowned_is_forgotten),
+        VAULT(names_that_nobody_has_take_no_room),
     };
     log_start("test");
     if (secret_start() != VAULT_OK)

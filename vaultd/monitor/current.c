@@ -43,6 +43,9 @@ int subject_make_current(struct monitor *m, struct subject_value *s) {
 }
 
 int subject_disown(struct monitor *m, const char *subject) {
+    uint8_t key[HASH_SIZE];
+    name_hash(m, NAME_SUBJECT, subject, NULL, key);
+    standings_touch(m, key);
     return chain_vouch(m, NAME_CHAIN_SUBJECT, subject, m->tree.size);
 }
 

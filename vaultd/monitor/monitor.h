@@ -570,50 +570,6 @@ int project_make_current(struct monitor *m, struct project_value *p);
 int ethics_make_current(struct monitor *m, struct ethics_value *e);
 int policy_make_current(struct monitor *m, struct policy_value *p);
 
-/* ---- ask.c: decisions ---- */
-
-/* Everything a decision looked at; what `decision` points to lives here. */
-struct inquiry {
-    struct subject_value subject;
-    struct consent_value consent;
-    struct file_value file;
-    struct project_value project;
-    struct ethics_value ethics;
-    struct consent document; /* of the consent in force, as the decision sees it */
-    bool subject_known, file_known, has_consent;
-    uint64_t expected;        /* plaintext bytes of the pages that the wanted extent needs */
-    struct question question; /* as it was asked; it points into this, and to what the asking was given */
-    struct decision decision;
-};
-
-/* Which bytes of a file are asked for. */
-struct extent {
-    enum open_extent kind;
-    uint64_t from, to;
-};
-
-/* Gathers and decides. The file is looked up by id or name unless `dataset` is given (a deposit: the file to be). Where
- * the file is not known, subject_name says whose it would be. VAULT_OK with ret->decision, or faults of the index. */
-struct inquiry_wanted {
-    const struct asker *asker;
-    enum action action;
-    const struct purpose *purpose;
-    const uint8_t *file; /* ID_SIZE or NULL */
-    const char *subject, *name;
-    const struct extent *extent; /* what is to be read of the file that is opened; NULL: nothing new */
-    bool goes_on;                /* it is open: counted where it is */
-    const struct policy *policy; /* NULL: the one in force */
-    bool is_deposit, subject_only;
-    const char *dataset, *tags; /* of a deposit */
-};
-int inquire(struct monitor *m, const struct inquiry_wanted *wanted, struct inquiry *ret);
-/* NULL: none was loaded. */
-const struct policy *policy_in_force(const struct monitor *m);
-
-/* For administrative roles: {"permitted", "verdict", "reasons", "obligations"}, every reason with what it speaks for.
- */
-json_t *decision_json(const struct decision *d);
-
 /* ---- grants.c ---- */
 
 struct grant *grant_find(struct monitor *m, const struct worker *w, const uint8_t id[ID_SIZE]);

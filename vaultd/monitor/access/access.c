@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "budgets.h"
+#include "ask.h"
 #include "vaultd/monitor/care/failures.h"
 #include "vaultd/monitor/keys/subject_keys.h"
 #include "vault/log.h"
@@ -42,7 +42,7 @@ static int record_open(struct request *q, const struct inquiry *i, const char *p
                       .purpose = purpose,
                       .question = &i->question,
                       .decision = &i->decision,
-                      .consent = i->has_consent ? i->consent.version : 0,
+                      .consent = i->subject.version,
                       .detail = range,
                       .state = permitted && reads ? REQUEST_RUNNING : REQUEST_ENDED,
                       .status = permitted                 ? 0
@@ -132,6 +132,7 @@ static int close_for(struct request *q, const struct msg_open *o) {
 static int permit(struct request *q, const struct inquiry *i, const struct purpose *p, const char *purpose) {
     struct monitor *m = q->monitor;
     struct blob_value blob;
+    static struct subject_value s;
     CLEANUP_SECRET struct secret *key = NULL;
     uint64_t seq = NO_SEQ;
     bool reads = q->message->open.action == OPEN_READ, aside = false;
@@ -144,7 +145,9 @@ static int permit(struct request *q, const struct inquiry *i, const struct purpo
     if (result == VAULT_NOT_FOUND || (result == VAULT_OK && blob.size != i->file.size))
         result = VAULT_E_DAMAGED;
     if (result == VAULT_OK)
-        result = reads ? data_key(m, &i->subject, i->file.blob, &blob, &key) : secret_random(&key, SECRET_KEY_SIZE);
+        result = standings_vouch(m, i->subject.subject, &s);
+    if (result == VAULT_OK)
+        result = reads ? data_key(m, &s, i->file.blob, &blob, &key) : secret_random(&key, SECRET_KEY_SIZE);
     if (result == VAULT_OK)
         result = record_open(q, i, purpose, &seq);
     if (result != VAULT_OK)

@@ -1,6 +1,7 @@
+#include "ask.h"
+
 #include <string.h>
 
-#include "budgets.h"
 #include "vaultd/monitor/registers/care.h"
 #include "vault/result.h"
 
@@ -13,31 +14,21 @@ static int known_or_not(int result, bool *known) {
 static int look_up_subject(struct monitor *m, const char *name, struct inquiry *i, struct question *q) {
     if (name == NULL || name[0] == '\0')
         return VAULT_OK;
-    int result = known_or_not(find_subject(m, name, &i->subject), &i->subject_known);
+    int result = known_or_not(standings_find(m, name, &i->subject), &i->subject_known);
     if (result != VAULT_OK || !i->subject_known)
         return result;
-    q->subject.known = i->subject.shredded == 0; /* for whoever asks it is as if it never was */
-    q->subject.opted_out = i->subject.opt_out != 0;
-    result = care_is_given(m, &i->subject, q->service.name, q->time, &q->subject.in_care);
-    if (result != VAULT_OK || i->subject.consent == 0)
-        return result;
-    result = find_consent(m, name, i->subject.consent, &i->consent);
-    if (result != VAULT_OK)
-        return result;
-    i->has_consent = true;
-    CONSENT_COPY(&i->document, &i->consent);
-    q->subject.consent = &i->document;
-    return VAULT_OK;
+    standing_tell(&i->subject, q);
+    return care_is_given(m, name, i->subject.care, q->service.name, q->time, &q->subject.in_care);
 }
 
 /* A shredded subject has no files, whatever is left of them. */
 static int is_shredded(struct monitor *m, const char *subject, bool *ret) {
-    static struct subject_value s;
+    static struct standing s;
     *ret = false;
     if (subject == NULL || subject[0] == '\0')
         return VAULT_OK;
-    int result = find_subject(m, subject, &s);
-    *ret = result == VAULT_OK && s.shredded != 0;
+    int result = standings_find(m, subject, &s);
+    *ret = result == VAULT_OK && s.shredded;
     return result == VAULT_NOT_FOUND ? VAULT_OK : result;
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ask.h"
 #include "listing.h"
 #include "vault/log.h"
 #include "vault/result.h"

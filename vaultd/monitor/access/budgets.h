@@ -36,6 +36,12 @@ int budgets_enter(struct monitor *m, struct grant *g);
 void budgets_follow(struct grant *g);
 void budgets_leave(struct monitor *m, struct grant *g);
 
+/* Which bytes of a file are asked for. */
+struct extent {
+    enum open_extent kind;
+    uint64_t from, to;
+};
+
 /* The plaintext bytes of the manifest pages that a request for these bytes needs. */
 uint64_t bytes_expected(uint64_t size, const struct extent *e);
 

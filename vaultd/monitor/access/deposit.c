@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ask.h"
 #include "vaultd/monitor/keys/age.h"
 #include "vaultd/monitor/keys/subject_keys.h"
 #include "vault/result.h"
@@ -41,7 +42,7 @@ static int record_create(struct request *q, const struct inquiry *i, uint64_t *r
                       .action = 'C',
                       .question = &i->question,
                       .decision = &i->decision,
-                      .consent = i->has_consent ? i->consent.version : 0,
+                      .consent = i->subject.version,
                       .state = permitted ? REQUEST_RUNNING : REQUEST_ENDED,
                       .status = permitted ? 1 : 3};
     return journal(q->monitor, &e, ret_seq);
@@ -75,11 +76,14 @@ static void fill_upload(struct upload_value *u, const struct request *q) {
 
 static int permit(struct request *q, const struct inquiry *i) {
     static struct upload_value u;
+    static struct subject_value s;
     uint64_t seq = NO_SEQ;
     CLEANUP_SECRET struct secret *key = NULL;
     u = (struct upload_value){0};
     fill_upload(&u, q);
-    int result = upload_key(q->monitor, &i->subject, &u, &key);
+    int result = standings_vouch(q->monitor, i->subject.subject, &s);
+    if (result == VAULT_OK)
+        result = upload_key(q->monitor, &s, &u, &key);
     if (result == VAULT_OK)
         result = record_create(q, i, &seq);
     return result == VAULT_OK ? upload_begin(q, &u, seq, &key) : result;

@@ -1,8 +1,8 @@
 /* Lists of files: all, or those of one subject or dataset, as far as this caller may see them for this purpose. */
 #include <string.h>
 
+#include "ask.h"
 #include "listing.h"
-#include "vaultd/monitor/registers/standings.h"
 #include "vault/result.h"
 
 enum {
@@ -98,7 +98,7 @@ struct sight {
     struct request *q;
     const struct purpose *purpose;
     struct inquiry about;   /* of the one subject, or of nobody yet */
-    struct consent consent; /* of the subject that the walk is at */
+    struct standing at; /* the subject that the walk is at */
     bool from_start;        /* the walk met that one's list at its start */
     uint64_t met;           /* files of it since */
     uint64_t begun;         /* loop_now_ms */
@@ -124,21 +124,24 @@ static bool sees_all(const struct sight *s) {
 /* Whether the file belongs into this list, for this caller. */
 static int is_wanted(struct sight *s, const struct file_value *f, bool *ret) {
     static struct inquiry i;
+    static struct subject_value subject;
     const struct msg_file_list *l = &s->q->message->file_list;
     *ret = l->dataset[0] == '\0' || strcmp(f->dataset, l->dataset) == 0;
     if (!*ret || sees_all(s))
         return VAULT_OK;
     int result = look(s, f->file, NULL, &i);
     *ret = result == VAULT_OK && i.decision.verdict == VERDICT_PERMIT;
-    return result;
+    return *ret ? standings_vouch(s->q->monitor, i.subject.subject, &subject) : result;
 }
 
 /* Whether no file of the subject can be permitted, by what is in memory. */
 static bool is_passed_over(struct sight *s, const uint8_t subject[HASH_SIZE]) {
     static struct decision d;
     struct question *q = &s->about.question;
-    if (!standings_ask(s->q->monitor, subject, q, &s->consent))
+    if (!standings_at(s->q->monitor, subject, &s->at))
         return false;
+    standing_tell(&s->at, q);
+    q->subject.in_care = s->at.care != 0; /* whoever may be is not passed over */
     decide_any_file(q, &d);
     return d.verdict != VERDICT_PERMIT;
 }
@@ -284,7 +287,7 @@ static int answer_emergency_list(struct sight *s, json_t *answer) {
                       .purpose = purpose_text(s->purpose, text, sizeof(text)) ? text : NULL,
                       .question = &i->question,
                       .decision = &i->decision,
-                      .consent = i->has_consent ? i->consent.version : 0,
+                      .consent = i->subject.version,
                       .state = REQUEST_ENDED};
     if (result == VAULT_OK)
         result = journal(q->monitor, &e, &seq);

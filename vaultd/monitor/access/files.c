@@ -1,6 +1,7 @@
 /* File documents, inquiries, outcomes of requests, and what workers turned away. */
 #include <string.h>
 
+#include "ask.h"
 #include "vaultd/monitor/care/failures.h"
 #include "vault/result.h"
 
@@ -15,6 +16,7 @@ static json_t *document(const struct file_value *f, json_t *failures) {
 
 int answer_file_show(struct request *q) {
     static struct inquiry i;
+    static struct subject_value subject;
     const struct msg_file_show *s = &q->message->file_show;
     struct purpose p;
     char text[512];
@@ -47,10 +49,12 @@ int answer_file_show(struct request *q) {
                       .purpose = purpose_text(&p, text, sizeof(text)) ? text : NULL,
                       .question = &i.question,
                       .decision = administrator ? NULL : &i.decision,
-                      .consent = i.has_consent ? i.consent.version : 0,
+                      .consent = i.subject.version,
                       .state = REQUEST_ENDED,
                       .status = permitted ? 0 : 3};
     json_t *failures = NULL;
+    if (permitted && !administrator)
+        result = standings_vouch(q->monitor, i.subject.subject, &subject);
     if (administrator)
         result = failure_json(q->monitor, i.file.blob, &failures);
     if (result == VAULT_OK)
@@ -95,7 +99,7 @@ static json_t *inquiry_json(const struct request *q, const struct inquiry *i, bo
                          "obligations", obligations_json(d));
     json_t *answer = decision_json(d);
     json_object_set_new(answer, "policy", json_string(q->monitor->policy_hash));
-    json_object_set_new(answer, "consent", json_integer(i->has_consent ? (json_int_t)i->consent.version : 0));
+    json_object_set_new(answer, "consent", json_integer((json_int_t)i->subject.version));
     return answer;
 }
 
@@ -157,7 +161,7 @@ int answer_inquire(struct request *q) {
                       .purpose = text,
                       .question = &i.question,
                       .decision = &i.decision,
-                      .consent = i.has_consent ? i.consent.version : 0,
+                      .consent = i.subject.version,
                       .detail = n->service,
                       .state = REQUEST_ENDED,
                       .tells = true};

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "budgets.h"
+#include "ask.h"
 #include "vaultd/monitor/care/failures.h"
 #include "vaultd/monitor/keys/rekey.h"
 #include "vault/log.h"
@@ -106,6 +106,7 @@ int grant_close(struct monitor *m, struct grant *g, const char *outcome, uint64_
 
 int grant_is_permitted(struct monitor *m, const struct grant *g, const struct policy *p, bool *ret_permitted) {
     static struct inquiry i;
+    static struct subject_value s;
     struct asker asker = {0};
     const struct worker *w = worker_find(m, g->worker);
     if (g->value.rekey != 0)
@@ -120,6 +121,9 @@ int grant_is_permitted(struct monitor *m, const struct grant *g, const struct po
     bool aside = false;
     if (result == VAULT_OK)
         result = inquire(m, &wanted, &i);
+    bool permitted = result == VAULT_OK && i.decision.verdict == VERDICT_PERMIT;
+    if (permitted)
+        result = standings_vouch(m, i.subject.subject, &s);
     if (result == VAULT_OK)
         result = failure_is_aside(m, g->blob, &aside);
     if (result == VAULT_E_DAMAGED) { /* what cannot be looked up any more is not permitted any more */
@@ -127,7 +131,7 @@ int grant_is_permitted(struct monitor *m, const struct grant *g, const struct po
         return VAULT_OK;
     }
     if (result == VAULT_OK)
-        *ret_permitted = i.decision.verdict == VERDICT_PERMIT && !aside;
+        *ret_permitted = permitted && !aside;
     return result;
 }
 

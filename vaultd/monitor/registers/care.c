@@ -20,18 +20,19 @@ struct care {
 
 /* ---- the list of a subject: one value, which holds the number of the record that the subject's has, too ---- */
 
-static int care_load(struct monitor *m, const struct subject_value *s, struct care *ret) {
+/* `record` is the subject's `care`. */
+static int care_load(struct monitor *m, const char *subject, uint64_t record, struct care *ret) {
     static struct care_value v;
     uint8_t key[HASH_SIZE];
     ret->count = 0;
-    if (s->care == 0)
+    if (record == 0)
         return VAULT_OK;
-    name_hash(m, NAME_SUBJECT, s->subject, NULL, key);
+    name_hash(m, NAME_SUBJECT, subject, NULL, key);
     int result = index_get_record(m->index, DB_CARE, key, HASH_SIZE, &layout_care_value, &v);
     if (result != VAULT_OK)
         return result == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : result;
     struct reader r = reader_of(v.entries, v.entries_size);
-    bool good = v.record == s->care;
+    bool good = v.record == record;
     while (good && r.left > 0 && ret->count < CARE_MOST)
         good = layout_decode_next(&layout_care_entry, &r, &ret->entries[ret->count++]) == VAULT_OK;
     return good && r.left == 0 ? VAULT_OK : VAULT_E_DAMAGED;
@@ -53,8 +54,8 @@ static int care_store(struct monitor *m, struct subject_value *s, const struct c
 }
 
 /* What is damaged is nobody's care, which can only deny; the next statement is stored in its place. */
-static int care_load_or_none(struct monitor *m, const struct subject_value *s, struct care *ret) {
-    int result = care_load(m, s, ret);
+static int care_load_or_none(struct monitor *m, const char *subject, uint64_t record, struct care *ret) {
+    int result = care_load(m, subject, record, ret);
     if (result != VAULT_E_DAMAGED)
         return result;
     log_error("care: in whose care a patient is cannot be read; nobody's counts until that is stated again");
@@ -84,9 +85,10 @@ static void drop_what_is_over(struct care *c, uint64_t time) {
             drop(c, &c->entries[i - 1]);
 }
 
-int care_is_given(struct monitor *m, const struct subject_value *s, const char *service, uint64_t time, bool *ret) {
+int care_is_given(struct monitor *m, const char *subject, uint64_t record, const char *service, uint64_t time,
+                  bool *ret) {
     static struct care c;
-    int result = care_load_or_none(m, s, &c);
+    int result = care_load_or_none(m, subject, record, &c);
     const struct care_entry *e = result == VAULT_OK ? entry_of(&c, service) : NULL;
     *ret = e != NULL && !is_over(e, time);
     return result;
@@ -122,7 +124,7 @@ static int find(struct request *q, const char *event, const char *subject, struc
     if (result == VAULT_OK && s->shredded != 0)
         return refuse(q, event, s->subject, 409, "shredded", "The subject was shredded.");
     if (result == VAULT_OK)
-        result = care_load_or_none(q->monitor, s, c);
+        result = care_load_or_none(q->monitor, s->subject, s->care, c);
     *ret_answered = false;
     return result;
 }

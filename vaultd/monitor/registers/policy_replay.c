@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "standings.h"
+#include "vaultd/monitor/access/ask.h"
 #include "vaultd/monitor/access/asked.h"
 #include "vault/result.h"
 

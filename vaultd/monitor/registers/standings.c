@@ -9,21 +9,23 @@
 enum { KEY = 16, SMALLEST = 1024, TERM_OTHER = 63, SLICE_MS = 4, AT_ONCE = 64, DAY = 86400 };
 
 enum entry_state { UNUSED, STALE, KNOWN, GONE };
-enum said { IS_THERE = 1, OPTED_OUT_OF_RESEARCH = 2, CONSENTED = 4, TREATMENT = 8, RECONTACT = 16 };
+enum said { SHREDDED = 1, OPTED_OUT_OF_RESEARCH = 2, TREATMENT = 4, RECONTACT = 8 };
 
 /* Of the subject under one hash; the hash is keyed, so that half of it tells them apart. */
-struct standing {
-    uint8_t subject[KEY];
+struct entry {
+    uint8_t subject[KEY], id[ID_SIZE];
+    uint64_t current, care;  /* as in the subject's value */
     uint64_t terms;          /* bit n: DUO number n; TERM_OTHER: one beyond, of which nothing can be decided here */
     uint64_t expires;        /* seconds since 1970; 0: never */
     char *named;             /* the consent's diseases and `only`, each with its NUL; NULL: neither; owned */
     uint32_t custody;        /* days since 1970-01-01: a custodian gave the consent, until then; 0: did not */
     uint32_t research_until; /* likewise; 0: not stated */
+    uint32_t version;        /* of the consent in force; 0: none */
     uint8_t state, said, findings;
 };
 
 struct standings {
-    struct standing *entries;
+    struct entry *entries;
     size_t size, used; /* places, a power of two; those that are not UNUSED */
     uint64_t known, named, differing;
     bool walking, whole;
@@ -52,7 +54,7 @@ static size_t named_size(const char *named) {
     return named == NULL ? 0 : strlen(named) + 1 + strlen(named_only(named)) + 1;
 }
 
-static void forget_said(struct standings *s, struct standing *e, enum entry_state state) {
+static void forget_said(struct standings *s, struct entry *e, enum entry_state state) {
     if (e->state == KNOWN)
         s->known--;
     if (e->named != NULL) {
@@ -76,7 +78,7 @@ static int grow(struct standings *s) {
     if (bigger.entries == NULL)
         return VAULT_E_MEMORY;
     for (size_t i = 0; i < s->size; i++) {
-        const struct standing *e = &s->entries[i];
+        const struct entry *e = &s->entries[i];
         if (e->state != STALE && e->state != KNOWN)
             continue;
         bigger.entries[place_of(&bigger, e->subject)] = *e;
@@ -89,8 +91,8 @@ static int grow(struct standings *s) {
 }
 
 /* The subject's entry; a STALE one if there was none. NULL without memory. */
-static struct standing *entry_of(struct standings *s, const uint8_t subject[KEY]) {
-    struct standing *e = &s->entries[place_of(s, subject)];
+static struct entry *entry_of(struct standings *s, const uint8_t subject[KEY]) {
+    struct entry *e = &s->entries[place_of(s, subject)];
     if (e->state != UNUSED)
         return e;
     if ((s->used + 1) * 4 > s->size * 3) {
@@ -122,7 +124,7 @@ static bool copy_named(const struct consent_value *c, char **ret) {
 }
 
 /* In few bytes what a decision asks of a consent. False: there is no memory. */
-static bool compress(const struct consent_value *c, struct standing *e) {
+static bool compress(const struct consent_value *c, struct entry *e) {
     struct reader r = reader_of(c->research, c->research_size);
     while (r.left >= 4) {
         uint32_t term = read_u32(&r);
@@ -132,11 +134,11 @@ static bool compress(const struct consent_value *c, struct standing *e) {
     e->custody = (uint32_t)(c->custody_until / DAY);
     e->research_until = (uint32_t)(c->research_until / DAY);
     e->findings = c->findings;
-    e->said |= CONSENTED | (c->treatment != 0 ? TREATMENT : 0) | (c->recontact != 0 ? RECONTACT : 0);
+    e->said |= (c->treatment != 0 ? TREATMENT : 0) | (c->recontact != 0 ? RECONTACT : 0);
     return copy_named(c, &e->named);
 }
 
-static int read_consent(struct monitor *m, const uint8_t subject[HASH_SIZE], uint32_t version, struct standing *e) {
+static int read_consent(struct monitor *m, const uint8_t subject[HASH_SIZE], uint32_t version, struct entry *e) {
     static struct consent_value c;
     uint8_t key[HASH_SIZE + 4];
     copy_bytes(key, sizeof(key), subject, HASH_SIZE);
@@ -147,21 +149,26 @@ static int read_consent(struct monitor *m, const uint8_t subject[HASH_SIZE], uin
     return compress(&c, e) ? VAULT_OK : VAULT_E_MEMORY;
 }
 
-/* With the witness, as decisions read it. *ret owns what it points to. VAULT_NOT_FOUND. */
-static int read_standing(struct monitor *m, const uint8_t subject[HASH_SIZE], struct standing *ret) {
-    static struct subject_value s;
-    *ret = (struct standing){.state = KNOWN};
+/* What the index says of a subject whose value was read with its witness. *ret owns what it points to. */
+static int read_entry(struct monitor *m, const uint8_t subject[HASH_SIZE], const struct subject_value *s,
+                      struct entry *ret) {
+    *ret = (struct entry){.state = KNOWN, .current = s->current, .care = s->care, .version = s->consent};
     copy_bytes(ret->subject, KEY, subject, KEY);
+    COPY_ARRAY(ret->id, s->id);
+    ret->said = (s->shredded != 0 ? SHREDDED : 0) | (s->opt_out != 0 ? OPTED_OUT_OF_RESEARCH : 0);
+    return s->consent == 0 ? VAULT_OK : read_consent(m, subject, s->consent, ret);
+}
+
+/* VAULT_NOT_FOUND. */
+static int read_hashed(struct monitor *m, const uint8_t subject[HASH_SIZE], struct entry *ret) {
+    static struct subject_value s;
     int result = index_get_record(m->index, DB_SUBJECTS, subject, HASH_SIZE, &layout_subject_value, &s);
     if (result == VAULT_OK)
         result = subject_is_of_now(m, &s);
-    if (result != VAULT_OK)
-        return result;
-    ret->said = (s.shredded == 0 ? IS_THERE : 0) | (s.opt_out != 0 ? OPTED_OUT_OF_RESEARCH : 0);
-    return s.consent == 0 ? VAULT_OK : read_consent(m, subject, s.consent, ret);
+    return result == VAULT_OK ? read_entry(m, subject, &s, ret) : result;
 }
 
-static void replace(struct standings *s, struct standing *e, const struct standing *with) {
+static void replace(struct standings *s, struct entry *e, const struct entry *with) {
     forget_said(s, e, STALE);
     *e = *with;
     s->known++;
@@ -169,34 +176,33 @@ static void replace(struct standings *s, struct standing *e, const struct standi
 }
 
 /* Reads a stale entry. Faults leave it so: whoever asks looks into the index, and finds the same there. */
-static int refresh(struct monitor *m, const uint8_t subject[HASH_SIZE], struct standing *e) {
-    struct standing now;
-    int result = read_standing(m, subject, &now);
+static int refresh(struct monitor *m, const uint8_t subject[HASH_SIZE], struct entry *e) {
+    struct entry now;
+    int result = read_hashed(m, subject, &now);
     if (result == VAULT_OK)
         replace(m->standings, e, &now);
-    else
-        free(now.named);
     if (result == VAULT_NOT_FOUND)
         forget_said(m->standings, e, GONE);
     return result;
 }
 
 /* But for whom and which diseases it names. */
-static bool say_the_same(const struct standing *a, const struct standing *b) {
-    return a->terms == b->terms && a->expires == b->expires && a->custody == b->custody &&
+static bool say_the_same(const struct entry *a, const struct entry *b) {
+    return (a->version == 0) == (b->version == 0) && a->terms == b->terms && a->expires == b->expires && a->custody == b->custody &&
            a->research_until == b->research_until && a->said == b->said && a->findings == b->findings;
 }
 
-static bool are_same(const struct standing *a, const struct standing *b) {
+static bool are_same(const struct entry *a, const struct entry *b) {
     size_t size = named_size(a->named);
-    return say_the_same(a, b) && size == named_size(b->named) && (size == 0 || memcmp(a->named, b->named, size) == 0);
+    return memcmp(a->id, b->id, ID_SIZE) == 0 && a->current == b->current && a->care == b->care &&
+           a->version == b->version && say_the_same(a, b) && size == named_size(b->named) && (size == 0 || memcmp(a->named, b->named, size) == 0);
 }
 
 /* ---- its life ---- */
 
 static size_t size_for(uint64_t subjects) {
     size_t size = SMALLEST;
-    while (size * 3 / 4 < subjects + 1 && size < SIZE_MAX / 2 / sizeof(struct standing))
+    while (size * 3 / 4 < subjects + 1 && size < SIZE_MAX / 2 / sizeof(struct entry))
         size *= 2;
     return size;
 }
@@ -235,7 +241,7 @@ void standings_forget(struct monitor *m) {
 }
 
 static void make_stale(struct standings *s, const uint8_t subject[KEY]) {
-    struct standing *e = &s->entries[place_of(s, subject)];
+    struct entry *e = &s->entries[place_of(s, subject)];
     if (e->state != UNUSED)
         forget_said(s, e, STALE);
 }
@@ -284,21 +290,28 @@ void standings_check(struct monitor *m) {
     m->standings->cursor_size = 0;
 }
 
-static int compare(struct monitor *m, const uint8_t subject[HASH_SIZE], struct standing *e) {
-    struct standing now;
-    int result = read_standing(m, subject, &now);
-    if (result == VAULT_OK && !are_same(e, &now)) {
+/* What the index says is taken; false: it is something else. Takes what `now` owns. */
+static bool confirm(struct standings *s, struct entry *e, struct entry *now) {
+    bool same = are_same(e, now);
+    if (!same) {
         log_error("standings: what was kept of a subject differs from the index, and was replaced");
-        m->standings->differing++;
-        replace(m->standings, e, &now);
-    } else
-        free(now.named);
+        s->differing++;
+    }
+    replace(s, e, now);
+    return same;
+}
+
+static int compare(struct monitor *m, const uint8_t subject[HASH_SIZE], struct entry *e) {
+    struct entry now;
+    int result = read_hashed(m, subject, &now);
+    if (result == VAULT_OK)
+        (void)confirm(m->standings, e, &now);
     return result;
 }
 
 /* What cannot be read stays unknown here, and the others go on. */
 static int take_one(struct monitor *m, const uint8_t subject[HASH_SIZE]) {
-    struct standing *e = entry_of(m->standings, subject);
+    struct entry *e = entry_of(m->standings, subject);
     if (e == NULL)
         return VAULT_E_MEMORY;
     int result = e->state == KNOWN ? compare(m, subject, e) : refresh(m, subject, e);
@@ -309,7 +322,7 @@ static void read_due(struct monitor *m, uint64_t until) {
     struct standings *s = m->standings;
     while (s->due > 0 && loop_now_ms() < until) {
         const uint8_t *subject = s->touched[--s->due];
-        struct standing *e = entry_of(s, subject);
+        struct entry *e = entry_of(s, subject);
         int result = e == NULL || e->state == KNOWN ? VAULT_OK : refresh(m, subject, e);
         if (result == VAULT_E_IO)
             index_end_reads(m->index); /* it saw a bad page: nothing else can be read in it */
@@ -357,7 +370,7 @@ bool standings_step(struct monitor *m) {
 
 /* ---- what is asked of it ---- */
 
-static void decompress(const struct standing *e, struct consent *to) {
+static void decompress(const struct entry *e, struct consent *to) {
     struct writer w = writer_of(to->research, sizeof(to->research));
     for (uint32_t term = 0; term <= TERM_OTHER; term++)
         if ((e->terms >> term & 1) != 0)
@@ -373,23 +386,84 @@ static void decompress(const struct standing *e, struct consent *to) {
     copy_string(to->only, sizeof(to->only), e->named == NULL ? "" : named_only(e->named));
 }
 
-static void say(const struct standing *e, struct question *q, struct consent *room) {
-    q->subject.known = (e->said & IS_THERE) != 0;
-    q->subject.in_care = true; /* it is not known here: whoever may be is not passed over */
-    q->subject.opted_out = (e->said & OPTED_OUT_OF_RESEARCH) != 0;
-    q->subject.consent = (e->said & CONSENTED) != 0 ? room : NULL;
-    if (q->subject.consent != NULL)
-        decompress(e, room);
+static void say(const struct entry *e, struct standing *ret) {
+    ret->subject[0] = '\0';
+    COPY_ARRAY(ret->id, e->id);
+    ret->current = e->current;
+    ret->care = e->care;
+    ret->version = e->version;
+    ret->shredded = (e->said & SHREDDED) != 0;
+    ret->opted_out = (e->said & OPTED_OUT_OF_RESEARCH) != 0;
+    if (e->version != 0)
+        decompress(e, &ret->consent);
 }
 
-bool standings_ask(struct monitor *m, const uint8_t subject[HASH_SIZE], struct question *q, struct consent *room) {
-    struct standing *e = m->standings == NULL ? NULL : entry_of(m->standings, subject);
+void standing_tell(const struct standing *s, struct question *q) {
+    q->subject.known = !s->shredded; /* for whoever asks it is as if it never was */
+    q->subject.opted_out = s->opted_out;
+    q->subject.consent = s->version != 0 ? &s->consent : NULL;
+}
+
+bool standings_at(struct monitor *m, const uint8_t subject[HASH_SIZE], struct standing *ret) {
+    struct entry *e = m->standings == NULL ? NULL : entry_of(m->standings, subject);
     if (e == NULL)
         return false;
     if (e->state != KNOWN && refresh(m, subject, e) != VAULT_OK)
         return false;
-    say(e, q, room);
+    say(e, ret);
     return true;
+}
+
+static struct entry *known_entry(struct monitor *m, const uint8_t subject[HASH_SIZE]) {
+    struct standings *s = m->standings;
+    struct entry *e = s == NULL ? NULL : &s->entries[place_of(s, subject)];
+    return e != NULL && e->state == KNOWN ? e : NULL;
+}
+
+/* As the index says it. Whoever is not there gets no place in the table. */
+static int read_named(struct monitor *m, const char *subject, const uint8_t hash[HASH_SIZE], struct subject_value *ret,
+                      struct entry *ret_entry) {
+    int result = find_subject(m, subject, ret);
+    return result == VAULT_OK ? read_entry(m, hash, ret, ret_entry) : result;
+}
+
+static void keep(struct monitor *m, const struct entry *now) {
+    struct entry *e = m->standings == NULL ? NULL : entry_of(m->standings, now->subject);
+    if (e != NULL)
+        replace(m->standings, e, now);
+    else
+        free(now->named);
+}
+
+int standings_find(struct monitor *m, const char *subject, struct standing *ret) {
+    static struct subject_value s;
+    struct entry now;
+    uint8_t hash[HASH_SIZE];
+    name_hash(m, NAME_SUBJECT, subject, NULL, hash);
+    const struct entry *e = known_entry(m, hash);
+    int result = e == NULL ? read_named(m, subject, hash, &s, &now) : VAULT_OK;
+    if (result != VAULT_OK)
+        return result;
+    say(e == NULL ? &now : e, ret);
+    copy_string(ret->subject, sizeof(ret->subject), subject);
+    if (e == NULL)
+        keep(m, &now);
+    return VAULT_OK;
+}
+
+int standings_vouch(struct monitor *m, const char *subject, struct subject_value *ret) {
+    struct entry now;
+    uint8_t hash[HASH_SIZE];
+    name_hash(m, NAME_SUBJECT, subject, NULL, hash);
+    int result = read_named(m, subject, hash, ret, &now);
+    if (result != VAULT_OK)
+        return result == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : result;
+    struct entry *e = known_entry(m, hash);
+    if (e == NULL)
+        keep(m, &now);
+    else if (!confirm(m->standings, e, &now))
+        result = VAULT_E_DAMAGED;
+    return result;
 }
 
 uint64_t standings_count(const struct monitor *m) {
@@ -401,15 +475,15 @@ uint64_t standings_count(const struct monitor *m) {
 enum { ALIKE = 4096, ALIKE_MOST = ALIKE / 4 * 3 };
 
 struct alike {
-    struct standing like; /* borrows what it names */
+    struct entry like; /* borrows what it names */
     uint64_t count;       /* 0: an empty place */
 };
 
-static bool is_like(const struct standing *a, const struct standing *b) {
+static bool is_like(const struct entry *a, const struct entry *b) {
     return say_the_same(a, b) && (a->named == NULL) == (b->named == NULL);
 }
 
-static struct alike *find_alike(struct alike *all, const struct standing *e) {
+static struct alike *find_alike(struct alike *all, const struct entry *e) {
     uint64_t mix = (e->terms ^ (uint64_t)e->said << 56 ^ (uint64_t)e->findings << 52 ^ e->expires << 48) *
                    UINT64_C(0x9e3779b97f4a7c15);
     size_t at = (size_t)(mix >> 32) & (ALIKE - 1);
@@ -419,13 +493,13 @@ static struct alike *find_alike(struct alike *all, const struct standing *e) {
 }
 
 static void visit_all(struct alike *all, standings_visit *visit, void *context) {
-    static struct consent room;
-    struct question q;
+    static struct standing s;
+    struct question q = {.subject.in_care = true};
     for (size_t i = 0; i < ALIKE; i++) {
         if (all[i].count == 0)
             continue;
-        q = (struct question){0};
-        say(&all[i].like, &q, &room);
+        say(&all[i].like, &s);
+        standing_tell(&s, &q);
         visit(context, &q, all[i].count);
         all[i].count = 0;
     }
@@ -436,7 +510,7 @@ void standings_each(const struct monitor *m, uint64_t time, standings_visit *vis
     const struct standings *s = m->standings;
     size_t kinds = 0;
     for (size_t i = 0; s != NULL && i < s->size; i++) {
-        struct standing e = s->entries[i];
+        struct entry e = s->entries[i];
         if (e.state != KNOWN)
             continue;
         e.expires = e.expires != 0 && e.expires <= time;
