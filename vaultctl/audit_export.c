@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "audit_csv.h"
-#include "audit_report.h"
+#include "audit_folder.h"
 #include "audit_tiles.h"
 #include "commands.h"
 #include "files.h"
@@ -24,7 +24,22 @@
 enum part { RECORDS, PROOFS, CHECKPOINT };
 static const char *const part_names[] = {"records.jsonl", "proofs.jsonl", "checkpoint"};
 
+/* How an export is written: a table in one file; a tree of tiles; or what proves it, and what is written beside. */
+enum kind { TABLE, TILES, LINES };
+static const struct form {
+    const char *name;
+    enum kind kind;
+    int (*write)(const struct audit_folder *f, char **ret_path); /* as audit_report_write; NULL: nothing beside */
+} forms[] = {
+    {"jsonl", LINES, NULL},
+    {"csv", TABLE, NULL},
+    {"report", LINES, audit_report_write},
+    {"tiles", TILES, NULL},
+};
+enum { FORMS = sizeof(forms) / sizeof(forms[0]) };
+
 struct export {
+    const struct form *form;
     const char *path; /* as asked for, without slashes at the end; owned */
     char *folder;     /* the temporary one; NULL once it has its name */
     uint64_t from, to, size;
@@ -135,35 +150,31 @@ static int fill_body(struct call *c, json_t *body) {
     return outcome;
 }
 
-static bool is_table(const struct call *c) {
-    return strcmp(option_text(c, "format"), "csv") == 0;
-}
-
-static bool is_tiles(const struct call *c) {
-    return strcmp(option_text(c, "format"), "tiles") == 0;
-}
-
 static bool is_of_a_part(const struct call *c) {
     return option_given(c, "from") || option_given(c, "to") || option_given(c, "since-checkpoint") ||
            option_given(c, "subject") || option_given(c, "service");
 }
 
-/* For the patient, beside what proves it. */
-static bool is_report(const struct call *c) {
-    return strcmp(option_text(c, "format"), "report") == 0;
+static const struct form *form_named(const char *name) {
+    for (size_t i = 0; i < FORMS; i++)
+        if (strcmp(forms[i].name, name) == 0)
+            return &forms[i];
+    return NULL;
 }
 
-static int parse_options(struct call *c, json_t **ret) {
-    const char *format = option_text(c, "format");
-    if (strcmp(format, "jsonl") != 0 && !is_table(c) && !is_report(c) && !is_tiles(c))
+static int parse_options(struct call *c, const struct form **ret_form, json_t **ret) {
+    const char *name = option_text(c, "format");
+    const struct form *form = form_named(name);
+    if (form == NULL)
         return fail(c, OUTCOME_USAGE, "--format '%s' is unknown: this release writes jsonl, csv, report and tiles",
-                    format);
-    if (is_tiles(c) && is_of_a_part(c))
+                    name);
+    if (form->kind == TILES && is_of_a_part(c))
         return fail(c, OUTCOME_USAGE, "--format tiles is of the whole log");
-    if (is_report(c) && !option_given(c, "subject"))
+    if (form->write == audit_report_write && !option_given(c, "subject"))
         return fail(c, OUTCOME_USAGE, "--format report is about one patient: --subject is needed");
-    json_t *body = json_pack("{s:s}", "format", format);
+    json_t *body = json_pack("{s:s}", "format", name);
     int outcome = fill_body(c, body);
+    *ret_form = form;
     if (outcome == OUTCOME_DONE)
         *ret = body;
     else
@@ -283,18 +294,26 @@ static int give_name(struct call *c, struct export *e) {
     return outcome;
 }
 
-/* The log's name is the first line of its checkpoint. */
-static int write_report(struct call *c, const struct export *e) {
-    char *origin = format_text("%.*s", (int)strcspn(e->checkpoint, "\n"), e->checkpoint);
-    struct report r = {.folder = e->folder, .subject = option_text(c, "subject"), .origin = origin, .size = e->size};
+/* What came is verified as whoever gets it will, and what is read of it is written beside. */
+static int write_beside(struct call *c, const struct export *e) {
+    static struct audit_report verified;
+    int result = audit_verify(e->folder, e->vkey, NULL, &verified), outcome = OUTCOME_DONE;
+    if (result != VAULT_OK)
+        return fail(c, OUTCOME_INTEGRITY, "what came does not verify: %s",
+                    verified.problem[0] != '\0' ? verified.problem : vault_result_name(result));
+    struct audit_folder f = {.path = e->folder,
+                             .subject = option_text(c, "subject"),
+                             .service = option_text(c, "service"),
+                             .origin = verified.origin,
+                             .vkey = e->vkey,
+                             .verified = &verified};
     char *path = NULL;
-    int result = report_write(&r, &path), outcome = OUTCOME_DONE;
+    result = e->form->write(&f, &path);
     if (result == VAULT_E_IO)
         outcome = fail(c, OUTCOME_FAILED, "cannot write '%s': %s", path, strerror(errno));
     else if (result != VAULT_OK)
-        outcome = fail(c, OUTCOME_FAILED, "the report cannot be written: %s", vault_result_name(result));
+        outcome = fail(c, OUTCOME_FAILED, "the %s cannot be written: %s", e->form->name, vault_result_name(result));
     free(path);
-    free(origin);
     return outcome;
 }
 
@@ -333,7 +352,7 @@ static int write_lines(struct call *c, struct export *e) {
         outcome = write_part(c, e, PROOFS, "proofs");
     if (outcome == OUTCOME_DONE)
         outcome = write_part(c, e, CHECKPOINT, NULL);
-    return outcome == OUTCOME_DONE && is_report(c) ? write_report(c, e) : outcome;
+    return outcome == OUTCOME_DONE && e->form->write != NULL ? write_beside(c, e) : outcome;
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at) {
@@ -348,7 +367,7 @@ static int write_export(struct call *c, struct export *e) {
     enum { OPEN_FOLDERS = 16 };
     int outcome = make_folder(c, e);
     if (outcome == OUTCOME_DONE)
-        outcome = is_tiles(c) ? write_tiles(c, e) : write_lines(c, e);
+        outcome = e->form->kind == TILES ? write_tiles(c, e) : write_lines(c, e);
     if (outcome == OUTCOME_DONE)
         outcome = give_name(c, e);
     if (e->folder != NULL)
@@ -365,10 +384,10 @@ static bool take_number(const json_t *document, const char *name, uint64_t *ret)
     return true;
 }
 
-static void print_summary(const struct export *e, bool table) {
+static void print_summary(const struct export *e) {
     printf("exported      %llu records (%llu to before %llu) of a log of %llu\n", (unsigned long long)e->count,
            (unsigned long long)e->from, (unsigned long long)e->to, (unsigned long long)e->size);
-    if (table) {
+    if (e->form->kind == TABLE) {
         puts("A table proves nothing. For somebody who must be shown, export jsonl.");
         return;
     }
@@ -383,13 +402,13 @@ static int take_export(struct call *c, struct export *e, json_t *document) {
         !take_number(document, "size", &e->size) || e->from > e->to || e->to > e->size || e->checkpoint == NULL ||
         e->vkey == NULL)
         return fail(c, OUTCOME_FAILED, "the answer to POST /v1/audit/exports is not what it should be");
-    int outcome = is_table(c) ? write_table(c, e) : write_export(c, e);
+    int outcome = e->form->kind == TABLE ? write_table(c, e) : write_export(c, e);
     if (outcome != OUTCOME_DONE)
         return outcome;
     json_object_set_new(document, "path", json_string(e->path));
     json_object_set_new(document, "records", json_integer((json_int_t)e->count));
     if (!print_json(c, document))
-        print_summary(e, is_table(c));
+        print_summary(e);
     return OUTCOME_DONE;
 }
 
@@ -405,16 +424,19 @@ static int run_export(struct call *c) {
     const char *target = option_text(c, "output");
     json_t *body = NULL;
     json_t *document = NULL;
-    int outcome = parse_options(c, &body);
+    const struct form *form = NULL;
+    int outcome = parse_options(c, &form, &body);
     if (outcome != OUTCOME_DONE)
         return outcome;
     size_t n = strlen(target);
     while (n > 1 && target[n - 1] == '/')
         n--;
     char *path = format_text("%.*s", (int)n, target);
-    struct export e = {
-        .path = path, .base = base_of(c), .all = !option_given(c, "subject") && !option_given(c, "service")};
-    outcome = is_table(c) ? (int)OUTCOME_DONE : check_target(c, path);
+    struct export e = {.form = form,
+                       .path = path,
+                       .base = base_of(c),
+                       .all = !option_given(c, "subject") && !option_given(c, "service")};
+    outcome = form->kind == TABLE ? (int)OUTCOME_DONE : check_target(c, path);
     if (outcome == OUTCOME_DONE)
         outcome = ask_json(c, "POST", format_text("/v1/audit/exports"), body, &document);
     else
