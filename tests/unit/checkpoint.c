@@ -10,6 +10,7 @@
 #include "vault/buffer.h"
 #include "vault/checkpoint.h"
 #include "vault/result.h"
+#include "vault/witness.h"
 #include "vaultd/audit/checkpoint_internal.h"
 
 #define VECTORS VAULT_SOURCE_DIR "/tests/vectors/audit/"
@@ -122,7 +123,7 @@ static void key_of_another_origin_is_refused(void **state) {
     struct vkey v;
     struct checkpoint c;
     assert_int_equal(checkpoint_vkey(origins[0], seed, other), VAULT_OK);
-    assert_int_equal(vkey_parse(other, &v), VAULT_OK);
+    assert_int_equal(vkey_parse(other, KEY_SIGNS, &v), VAULT_OK);
     assert_int_equal(crypto_sign_seed_keypair(public_key, key, secret_view(seed)), 0);
     for (size_t i = 0; i < 2; i++) {
         assert_true(
@@ -259,14 +260,14 @@ static void malformed_keys_are_refused(void **state) {
     (void)state;
     struct vkey v;
     struct checkpoint c;
-    assert_int_equal(vkey_parse(vkey, &v), VAULT_OK);
+    assert_int_equal(vkey_parse(vkey, KEY_SIGNS, &v), VAULT_OK);
     for (size_t i = 0; i < strlen(vkey); i++) {
         char changed[CHECKPOINT_VKEY_MAX];
         copy_string(changed, sizeof(changed), vkey);
         changed[i] ^= 1;
-        assert_int_equal(vkey_parse(changed, &v), VAULT_E_FORMAT);
+        assert_int_equal(vkey_parse(changed, KEY_SIGNS, &v), VAULT_E_FORMAT);
         changed[i] = '\0';
-        assert_int_equal(vkey_parse(changed, &v), VAULT_E_FORMAT);
+        assert_int_equal(vkey_parse(changed, KEY_SIGNS, &v), VAULT_E_FORMAT);
     }
     assert_int_equal(checkpoint_verify(note, "", &c), VAULT_E_FORMAT);
 }
@@ -292,9 +293,117 @@ static void bad_names_are_refused(void **state) {
     assert_int_equal(checkpoint_vkey(longest.origin, seed, made), VAULT_OK);
 }
 
+/* ---- witnesses ---- */
+
+enum { COSIGNED = 1795000123 };
+
+static struct witness_key witness;
+static char cosigned[CHECKPOINT_TEXT_MAX];
+static const char *cosignatures; /* the lines of the vector behind the log's own */
+
+static void read_witness(void) {
+    char text[CHECKPOINT_VKEY_MAX];
+    read_vector(VECTORS "witness-vkey", text, sizeof(text), true);
+    read_vector(VECTORS "cosigned", cosigned, sizeof(cosigned), false);
+    assert_int_equal(witness_key_parse(text, &witness), VAULT_OK);
+    cosignatures = cosigned + strlen(note);
+    assert_memory_equal(cosigned, note, strlen(note));
+}
+
+static void cosignature_is_the_one_of_the_vectors(void **state) {
+    char line[COSIGNATURE_LINE_MAX];
+    struct checkpoint c;
+    uint64_t time = 0;
+    (void)state;
+    read_witness();
+    assert_int_equal(cosignature_take(cosignatures, note, &witness, line, &time), VAULT_OK);
+    assert_int_equal(time, COSIGNED);
+    assert_memory_equal(line, cosignatures, strlen(line));
+    assert_string_equal(cosignatures + strlen(line), "\n");
+    assert_int_equal(checkpoint_verify(cosigned, vkey, &c), VAULT_OK); /* it does not disturb who knows no witness */
+}
+
+static void every_changed_byte_of_a_cosignature_is_refused(void **state) {
+    char changed[CHECKPOINT_TEXT_MAX], line[COSIGNATURE_LINE_MAX];
+    uint64_t time = 0;
+    (void)state;
+    read_witness();
+    for (size_t i = 0; i < strlen(cosignatures); i++) {
+        copy_string(changed, sizeof(changed), cosignatures);
+        changed[i] ^= 1;
+        assert_int_not_equal(cosignature_take(changed, note, &witness, line, &time), VAULT_OK);
+    }
+    for (const char *at = note; *at != '\0' && strncmp(at, "\n\n", 2) != 0; at++) { /* and of what it is about */
+        copy_string(changed, sizeof(changed), note);
+        changed[at - note] ^= 1;
+        assert_int_not_equal(cosignature_take(cosignatures, changed, &witness, line, &time), VAULT_OK);
+    }
+}
+
+static void other_lines_are_passed_over(void **state) {
+    char lines[2 * CHECKPOINT_TEXT_MAX], line[COSIGNATURE_LINE_MAX];
+    uint64_t time = 0;
+    (void)state;
+    read_witness();
+    assert_int_equal(cosignature_take("", note, &witness, line, &time), VAULT_NOT_FOUND);
+    assert_true(format_string(lines, sizeof(lines), "\u2014 somebody.else aGVsbG8gd29ybGQ=\n%s", cosignatures));
+    assert_int_equal(cosignature_take(lines, note, &witness, line, &time), VAULT_OK);
+    assert_true(format_string(lines, sizeof(lines), "no signature line\n%s", cosignatures));
+    assert_int_equal(cosignature_take(lines, note, &witness, line, &time), VAULT_E_FORMAT);
+}
+
+static void a_key_that_signs_logs_is_no_witness(void **state) {
+    char text[CHECKPOINT_VKEY_MAX];
+    struct witness_key key;
+    struct vkey v;
+    (void)state;
+    assert_int_equal(witness_key_parse(vkey, &key), VAULT_E_FORMAT);
+    read_vector(VECTORS "witness-vkey", text, sizeof(text), true);
+    assert_int_equal(vkey_parse(text, KEY_SIGNS, &v), VAULT_E_FORMAT);
+}
+
+static int get_node(void *context, unsigned level, uint64_t index, uint8_t ret[MERKLE_HASH]) {
+    const uint8_t(*nodes)[16][MERKLE_HASH] = context;
+    copy_bytes(ret, MERKLE_HASH, nodes[level][index], MERKLE_HASH);
+    return VAULT_OK;
+}
+
+static int put_node(void *context, unsigned level, uint64_t index, const uint8_t hash[MERKLE_HASH]) {
+    uint8_t(*nodes)[16][MERKLE_HASH] = context;
+    copy_bytes(nodes[level][index], MERKLE_HASH, hash, MERKLE_HASH);
+    return VAULT_OK;
+}
+
+static void a_request_is_the_one_of_the_vectors(void **state) {
+    static uint8_t nodes[8][16][MERKLE_HASH];
+    struct merkle_store store = {.context = nodes, .get = get_node, .put = put_node};
+    char wanted[WITNESS_REQUEST_MAX], made[WITNESS_REQUEST_MAX], lines[16384];
+    uint8_t proof[MERKLE_PROOF_MAX][MERKLE_HASH], leaf[MERKLE_HASH];
+    uint64_t size = 0;
+    size_t count = 0;
+    (void)state;
+    read_vector(VECTORS "export/records.jsonl", lines, sizeof(lines), false);
+    for (char *at = lines; *at != '\0'; size++) {
+        size_t n = strcspn(at, "\n");
+        merkle_leaf(at, n, leaf);
+        assert_int_equal(merkle_append(&store, size, leaf), VAULT_OK);
+        at += n + 1;
+    }
+    assert_int_equal(merkle_consistency(&store, 5, size, proof, &count), VAULT_OK);
+    read_vector(VECTORS "add-checkpoint", wanted, sizeof(wanted), false);
+    assert_int_equal(witness_request(5, proof, count, note, made), VAULT_OK);
+    assert_string_equal(made, wanted);
+    assert_int_equal(witness_request(5, proof, 64, note, made), VAULT_E_LIMIT);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vkey_is_the_one_of_the_vectors),
+        cmocka_unit_test(cosignature_is_the_one_of_the_vectors),
+        cmocka_unit_test(every_changed_byte_of_a_cosignature_is_refused),
+        cmocka_unit_test(other_lines_are_passed_over),
+        cmocka_unit_test(a_key_that_signs_logs_is_no_witness),
+        cmocka_unit_test(a_request_is_the_one_of_the_vectors),
         cmocka_unit_test(note_is_the_one_of_the_vectors),
         cmocka_unit_test(every_size_survives_the_note),
         cmocka_unit_test(every_changed_bit_is_refused),

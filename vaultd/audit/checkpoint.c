@@ -15,10 +15,7 @@ _Static_assert(VKEY_PUBLIC == crypto_sign_PUBLICKEYBYTES && NOTE_SIGNATURE == cr
                "Ed25519 sizes");
 
 enum {
-    ALGORITHM_ED25519 = 0x01,
-    HASH_TEXT = 44, /* base64 of a hash */
-    SIGNATURES_MAX = 100,
-    SIGNATURE_BYTES_MAX = 1024 /* of signers whose algorithm is not known here */
+    HASH_TEXT = 44 /* base64 of a hash */
 };
 
 static const char dash[] = "\xe2\x80\x94 "; /* U+2014 and a space start a signature line */
@@ -47,8 +44,8 @@ bool base64_exact(uint8_t *to, size_t n, const char *text, size_t text_size) {
     return base64(to, n, text, text_size, &got) && got == n;
 }
 
-static void key_id(const char *name, const uint8_t public_key[VKEY_PUBLIC], uint8_t ret[VKEY_ID]) {
-    static const uint8_t separator[] = {'\n', ALGORITHM_ED25519};
+static void key_id(const char *name, enum key_kind kind, const uint8_t public_key[VKEY_PUBLIC], uint8_t ret[VKEY_ID]) {
+    const uint8_t separator[] = {'\n', (uint8_t)kind};
     uint8_t hash[crypto_hash_sha256_BYTES];
     crypto_hash_sha256_state state;
     crypto_hash_sha256_init(&state);
@@ -78,19 +75,19 @@ int checkpoint_vkey(const char *name, const struct secret *seed, char ret_vkey[C
     if (!name_is_good(name, strnlen(name, CHECKPOINT_ORIGIN_MAX + 1)))
         return VAULT_E_FORMAT;
     CLEANUP_SECRET struct secret *key = NULL;
-    uint8_t tagged[1 + VKEY_PUBLIC] = {ALGORITHM_ED25519};
+    uint8_t tagged[1 + VKEY_PUBLIC] = {KEY_SIGNS};
     int result = key_pair(seed, &key, tagged + 1);
     if (result != VAULT_OK)
         return result;
     uint8_t id[VKEY_ID];
     char id_hex[2 * VKEY_ID + 1], encoded[sodium_base64_ENCODED_LEN(sizeof(tagged), sodium_base64_VARIANT_ORIGINAL)];
-    key_id(name, tagged + 1, id);
+    key_id(name, KEY_SIGNS, tagged + 1, id);
     hex_encode(id_hex, sizeof(id_hex), id, sizeof(id));
     sodium_bin2base64(encoded, sizeof(encoded), tagged, sizeof(tagged), sodium_base64_VARIANT_ORIGINAL);
     return format_string(ret_vkey, CHECKPOINT_VKEY_MAX, "%s+%s+%s", name, id_hex, encoded) ? VAULT_OK : VAULT_E_LIMIT;
 }
 
-int vkey_parse(const char *text, struct vkey *ret) {
+int vkey_parse(const char *text, enum key_kind kind, struct vkey *ret) {
     const char *id = strchr(text, '+');
     const char *key = id == NULL ? NULL : strchr(id + 1, '+');
     struct vkey v = {.name = ""};
@@ -101,10 +98,10 @@ int vkey_parse(const char *text, struct vkey *ret) {
     copy_bytes(v.name, sizeof(v.name) - 1, text, (size_t)(id - text));
     copy_bytes(id_hex, sizeof(id_hex) - 1, id + 1, 2 * VKEY_ID);
     if (!hex_decode(v.id, VKEY_ID, id_hex) || !base64_exact(tagged, sizeof(tagged), key + 1, strlen(key + 1)) ||
-        tagged[0] != ALGORITHM_ED25519)
+        tagged[0] != kind)
         return VAULT_E_FORMAT;
     copy_bytes(v.public_key, sizeof(v.public_key), tagged + 1, VKEY_PUBLIC);
-    key_id(v.name, v.public_key, expected);
+    key_id(v.name, kind, v.public_key, expected);
     if (memcmp(expected, v.id, VKEY_ID) != 0)
         return VAULT_E_FORMAT;
     *ret = v;
@@ -123,7 +120,7 @@ int checkpoint_sign(const struct checkpoint *c, const struct secret *seed, char 
     sodium_bin2base64(root, sizeof(root), c->root, MERKLE_HASH, sodium_base64_VARIANT_ORIGINAL);
     if (!format_string(body, sizeof(body), "%s\n%llu\n%s\n", c->origin, (unsigned long long)c->size, root))
         return VAULT_E_LIMIT;
-    key_id(c->origin, public_key, signature);
+    key_id(c->origin, KEY_SIGNS, public_key, signature);
     if (crypto_sign_detached(signature + VKEY_ID, NULL, (const uint8_t *)body, strlen(body), secret_view(key)) != 0)
         return VAULT_E_CRYPTO;
     char encoded[sodium_base64_ENCODED_LEN(sizeof(signature), sodium_base64_VARIANT_ORIGINAL)];
@@ -132,12 +129,6 @@ int checkpoint_sign(const struct checkpoint *c, const struct secret *seed, char 
                ? VAULT_OK
                : VAULT_E_LIMIT;
 }
-
-/* A piece of the note; `at` is not terminated. */
-struct piece {
-    const char *at;
-    size_t n;
-};
 
 /* Takes the next line, without its newline. False if no newline is left. */
 static bool next_line(const char **at, struct piece *ret) {
@@ -165,8 +156,7 @@ static bool parse_size(struct piece text, uint64_t *ret) {
     return true;
 }
 
-/* Origin, size, root and the empty line. Moves *at to the first signature. */
-static int parse_body(const char **at, struct checkpoint *c) {
+int note_body(const char **at, struct checkpoint *c) {
     struct piece origin, size, root, empty;
     if (!next_line(at, &origin) || !next_line(at, &size) || !next_line(at, &root) || !next_line(at, &empty))
         return VAULT_E_FORMAT;
@@ -177,16 +167,11 @@ static int parse_body(const char **at, struct checkpoint *c) {
     return VAULT_OK;
 }
 
-struct note_signature {
-    struct piece name;
-    uint8_t bytes[SIGNATURE_BYTES_MAX]; /* key ID ‖ signature */
-    size_t size;
-};
-
 static int parse_signature(struct piece line, struct note_signature *s) {
     const size_t lead = sizeof(dash) - 1;
     if (line.n <= lead || memcmp(line.at, dash, lead) != 0)
         return VAULT_E_FORMAT;
+    s->line = line;
     s->name.at = line.at + lead;
     const char *space = memchr(s->name.at, ' ', line.n - lead);
     if (space == NULL)
@@ -201,20 +186,27 @@ static int parse_signature(struct piece line, struct note_signature *s) {
     return VAULT_OK;
 }
 
-static bool signed_by(const struct note_signature *s, const struct vkey *v) {
+int note_signature_next(const char **at, struct note_signature *ret) {
+    struct piece line;
+    if (**at == '\0')
+        return VAULT_NOT_FOUND;
+    return next_line(at, &line) ? parse_signature(line, ret) : VAULT_E_FORMAT;
+}
+
+bool note_signed_by(const struct note_signature *s, const struct vkey *v) {
     return s->name.n == strlen(v->name) && memcmp(s->name.at, v->name, s->name.n) == 0 &&
            memcmp(s->bytes, v->id, VKEY_ID) == 0;
 }
 
 /* Every signature line must be well-formed; each by this key must be good, and there must be one. */
 static int verify_signatures(struct piece body, const char *at, const struct vkey *v) {
-    struct piece line;
     struct note_signature s;
     bool found = false, bad = false;
-    for (size_t i = 0; *at != '\0'; i++) {
-        if (i == SIGNATURES_MAX || !next_line(&at, &line) || parse_signature(line, &s) != VAULT_OK)
+    int result = VAULT_OK;
+    for (size_t i = 0; (result = note_signature_next(&at, &s)) != VAULT_NOT_FOUND; i++) {
+        if (i == SIGNATURES_MAX || result != VAULT_OK)
             return VAULT_E_FORMAT;
-        if (!signed_by(&s, v))
+        if (!note_signed_by(&s, v))
             continue;
         found = true;
         bad = bad || s.size != VKEY_ID + NOTE_SIGNATURE ||
@@ -260,14 +252,14 @@ static int verify_note(const char *note, const char *vkey, bool earlier_too, str
     struct vkey v;
     struct checkpoint c = {.origin = ""};
     const char *at = note;
-    int result = vkey_parse(vkey, &v);
+    int result = vkey_parse(vkey, KEY_SIGNS, &v);
     if (result == VAULT_OK)
-        result = parse_body(&at, &c);
+        result = note_body(&at, &c);
     if (result != VAULT_OK)
         return result;
     if (earlier_too && is_earlier(c.origin, v.name)) {
         copy_string(v.name, sizeof(v.name), c.origin);
-        key_id(v.name, v.public_key, v.id);
+        key_id(v.name, KEY_SIGNS, v.public_key, v.id);
     }
     result = verify_signatures((struct piece){note, (size_t)(at - note) - 1}, at, &v);
     if (result == VAULT_OK && strcmp(c.origin, v.name) != 0)

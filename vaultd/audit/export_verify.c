@@ -139,7 +139,7 @@ static int compare_checkpoints(struct verification *v) {
 
 static int read_checkpoints(struct verification *v, int folder, const char *old_path) {
     struct vkey key;
-    if (vkey_parse(v->vkey, &key) != VAULT_OK) {
+    if (vkey_parse(v->vkey, KEY_SIGNS, &key) != VAULT_OK) {
         problem(v, "the key given is no verifier key (name+id+key), or was altered");
         return VAULT_E_FORMAT;
     }

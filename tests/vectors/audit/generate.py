@@ -43,6 +43,31 @@ def checkpoint(size, root):
     key_id = sha256(ORIGIN.encode() + b"\n\1" + PUBLIC)[:4]
     return f"{body}\n\u2014 {ORIGIN} {b64(key_id + KEY.sign(body.encode()))}\n"
 
+WITNESS = "witness.example/one"
+WITNESS_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
+COSIGNED = 1_795_000_123
+
+def witness_tagged():
+    return b"\4" + WITNESS_KEY.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+def witness_id():
+    return sha256(WITNESS.encode() + b"\n" + witness_tagged())[:4]
+
+def cosignature(note):
+    """C2SP tlog-cosignature, version 1, of the checkpoint in a note."""
+    body = note[:note.index("\n\n") + 1]
+    signature = WITNESS_KEY.sign(f"cosignature/v1\ntime {COSIGNED}\n{body}".encode())
+    return f"\u2014 {WITNESS} {b64(witness_id() + COSIGNED.to_bytes(8, 'big') + signature)}\n"
+
+def consistency(old, leaves, whole=True):
+    """SUBPROOF of RFC 6962 2.1.2."""
+    if old == len(leaves):
+        return [] if whole else [tree(leaves)]
+    k = 1 << (len(leaves) - 1).bit_length() - 1
+    if old <= k:
+        return consistency(old, leaves[:k], whole) + [tree(leaves[k:])]
+    return consistency(old - k, leaves[k:], False) + [tree(leaves[:k])]
+
 def canonical(record):
     return json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
@@ -97,6 +122,10 @@ def main():
         json.dumps({"seq": i, "proof": [b64(h) for h in path(i, leaves)]}, separators=(",", ":")) + "\n"
         for i in range(len(lines))))
     write("checkpoint-5", checkpoint(5, tree(leaves[:5])))
+    note = checkpoint(13, tree(leaves))
+    write("witness-vkey", f"{WITNESS}+{witness_id().hex()}+{b64(witness_tagged())}\n")
+    write("cosigned", note + cosignature(note))
+    write("add-checkpoint", "old 5\n" + "".join(b64(h) + "\n" for h in consistency(5, leaves)) + "\n" + note)
 
 if __name__ == "__main__":
     main()
