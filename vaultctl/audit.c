@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "commands.h"
 #include "files.h"
@@ -89,8 +90,33 @@ static int save(struct call *c, const char *path, const char *text) {
     return outcome;
 }
 
+/* Asks again and again for the head that witnesses have cosigned, until it has this one. */
+static int wait_for_witness(struct call *c, json_t *document) {
+    const struct timespec pause = {.tv_nsec = 200000000};
+    json_int_t wanted = json_integer_value(json_object_get(document, "size"));
+    uint64_t seconds = 60;
+    const char *text = option_text(c, "seconds");
+    if (text != NULL && (!number_parse(text, 3600, &seconds) || seconds == 0))
+        return fail(c, OUTCOME_USAGE, "--seconds '%s' is no number from 1 to 3600", text);
+    for (uint64_t n = 0; n < 5 * seconds; n++) {
+        json_t *answer = NULL;
+        int outcome = ask_json(c, "GET", format_text("/v1/audit/witnessed"), NULL, &answer);
+        json_t *witnessed = json_object_get(answer, "witnessed");
+        bool there = outcome == OUTCOME_DONE && json_integer_value(json_object_get(witnessed, "size")) >= wanted;
+        if (there)
+            json_object_set(document, "witnessed", witnessed);
+        json_decref(answer);
+        if (there || outcome != OUTCOME_DONE)
+            return outcome;
+        (void)nanosleep(&pause, NULL);
+    }
+    return fail(c, OUTCOME_FAILED, "no witness has cosigned it within %llu seconds: see 'witnesses' in 'status --json'",
+                (unsigned long long)seconds);
+}
+
 static int show_checkpoint(struct call *c, const json_t *document) {
-    const char *note = json_string_value(json_object_get(document, "checkpoint"));
+    const json_t *from = option_given(c, "witnessed") ? json_object_get(document, "witnessed") : document;
+    const char *note = json_string_value(json_object_get(from, "checkpoint"));
     const char *vkey = json_string_value(json_object_get(document, "vkey"));
     const char *path = option_text(c, "output");
     if (note == NULL || vkey == NULL)
@@ -107,6 +133,8 @@ static int show_checkpoint(struct call *c, const json_t *document) {
 static int run_checkpoint(struct call *c) {
     json_t *document;
     int outcome = ask_json(c, "GET", format_text("/v1/audit/checkpoint"), NULL, &document);
+    if (outcome == OUTCOME_DONE && option_given(c, "witnessed"))
+        outcome = wait_for_witness(c, document);
     if (outcome == OUTCOME_DONE)
         outcome = show_checkpoint(c, document);
     json_decref(document);
@@ -138,6 +166,8 @@ static const struct option tail_options[] = {
 };
 static const struct option checkpoint_options[] = {
     {"output", 'o', "PATH", "write the checkpoint here", 0},
+    {"witnessed", 0, NULL, "wait until a witness has cosigned it, and take it with all cosignatures", 0},
+    {"seconds", 0, "N", "how long to wait for that (60, without it)", 0},
     {NULL, 0, NULL, NULL, 0},
 };
 
@@ -175,10 +205,12 @@ const struct command command_audit_tail = {
 const struct command command_audit_checkpoint = {
     .name = "audit checkpoint",
     .area = "Audit",
-    .synopsis = "[-o FILE]",
+    .synopsis = "[--witnessed [--seconds N]] [-o FILE]",
     .summary = "the signed head of the audit",
-    .help = "Fetches the checkpoint: the audit's size and root, signed. Keep one outside the vault from time to time;\n"
-            "'audit verify --checkpoint' holds later exports to it.",
+    .help =
+        "Fetches the checkpoint: the audit's size and root, signed. Keep one outside the vault from time to time;\n"
+        "'audit verify --checkpoint' holds later exports to it. Where witnesses are configured, one that they have\n"
+        "cosigned says as well that nobody else was shown another log.",
     .example = "  vaultctl audit checkpoint -o checkpoint-2026-11",
     .options = checkpoint_options,
     .run = run_checkpoint,

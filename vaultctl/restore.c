@@ -9,7 +9,7 @@
 #include "request.h"
 #include "vault/result.h"
 
-enum { CHECKPOINT_MAX = 2048 };
+enum { CHECKPOINT_MAX = 4096 };
 
 static const struct column restored_fields[] = {{"seal", "seal"},
                                                 {"origin", "origin"},

@@ -8,7 +8,7 @@
 #include "vault/merkle.h"
 #include "vault/secret.h"
 
-enum { CHECKPOINT_ORIGIN_MAX = 200, CHECKPOINT_TEXT_MAX = 2048, CHECKPOINT_VKEY_MAX = 320, CHECKPOINT_SEED = 32 };
+enum { CHECKPOINT_ORIGIN_MAX = 200, CHECKPOINT_TEXT_MAX = 4096, CHECKPOINT_VKEY_MAX = 320, CHECKPOINT_SEED = 32 };
 
 struct checkpoint {
     char origin[CHECKPOINT_ORIGIN_MAX + 1];

@@ -16,6 +16,7 @@
 #include "vault/protocol/access.h"
 #include "vault/protocol/admin.h"
 #include "vault/protocol/backup.h"
+#include "vault/protocol/courier.h"
 #include "vault/protocol/gate.h"
 #include "vault/protocol/life.h"
 #include "vault/protocol/store.h"
@@ -27,7 +28,8 @@ enum { MESSAGE_HEAD = 16, MESSAGE_MAX = 57344, MESSAGE_FDS = 5 };
 #define PROTOCOL(M)                                                                                                    \
     PROTOCOL_LIFE(M)                                                                                                   \
     PROTOCOL_GATE(M)                                                                                                   \
-    PROTOCOL_STORE(M) PROTOCOL_ACCESS(M) PROTOCOL_ADMIN(M) PROTOCOL_TOKEN(M) PROTOCOL_REKEY(M) PROTOCOL_BACKUP(M)
+    PROTOCOL_STORE(M)                                                                                                  \
+    PROTOCOL_ACCESS(M) PROTOCOL_ADMIN(M) PROTOCOL_TOKEN(M) PROTOCOL_REKEY(M) PROTOCOL_BACKUP(M) PROTOCOL_COURIER(M)
 
 #define MESSAGE_ENUM(name, number, fds) MSG_##name = number,
 enum message_type { PROTOCOL(MESSAGE_ENUM) };

@@ -8,7 +8,7 @@
 #include "vault/manifest.h"
 #include "vault/wrap.h"
 
-enum { INDEX_FORMAT = 8 };
+enum { INDEX_FORMAT = 9 };
 
 enum { PENDING_MOST = 64, PENDING_DETAIL = 1792 };
 enum { ESCROWS_MOST = 32, ESCROW_STATEMENT = 300 };
@@ -23,6 +23,7 @@ enum meta_intent {
     INTENT_INDEX_KEY_DONE = 6, /* the present one is to go */
     INTENT_NAME_KEY = 7,       /* likewise the name key */
     INTENT_NAME_KEY_DONE = 8,
+    INTENT_ORIGIN = 9, /* only its epoch, which names the log from then on */
 };
 
 /* Whose entries are moving to where the next name key has them: those of the stages before have moved. */
@@ -66,6 +67,7 @@ enum naming {
     F(R, U8, copy, 0)           /* 1: this is a copy, in force nowhere: where it is opened, it is restored */          \
     F(R, U32, restored, 0)      /* how often this index was restored */                                                \
     F(R, U8, unconfirmed, 0)    /* 1: restored, and nobody has stated yet that what was lost is in force again */      \
+    F(R, U8, doubted, 0)        /* 1: a witness has seen another log than this one, and nobody has answered for it */  \
     F(R, U64, continues, 0)     /* size of the log that the last restore continues */                                  \
     F(R, U32, origin, 0)        /* epoch of the ring that its log's name tells of; 0: it was never restored */         \
     F(R, U32, origin_before, 0) /* the same of the log that it continues */                                            \

@@ -8,7 +8,7 @@
 enum {
     WITNESSES_MOST = 8,
     COSIGNATURE_LINE_MAX = 352, /* the longest name, and base64 of key ID, time and signature */
-    WITNESS_REQUEST_MAX = 6144  /* a number, 63 hashes, an empty line, the checkpoint */
+    WITNESS_REQUEST_MAX = 8192  /* a number, 63 hashes, an empty line, the checkpoint */
 };
 
 struct witness_key {

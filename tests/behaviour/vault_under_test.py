@@ -19,7 +19,7 @@ from sanitizers import assert_no_report
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILT = pathlib.Path(os.environ.get("VAULT_BIN", ROOT / "build" / "bin")).resolve()
 HOSTILE = BUILT.parent / "tests"
-PROGRAMS = ("vaultd", "vaultd-gate", "vaultd-monitor", "vaultd-store", "vaultd-worker", "vaultd-token", "vaultd-backup", "vaultctl")
+PROGRAMS = ("vaultd", "vaultd-gate", "vaultd-monitor", "vaultd-store", "vaultd-worker", "vaultd-token", "vaultd-courier", "vaultd-backup", "vaultctl")
 START_SECONDS = 300
 STOP_SECONDS = 90
 OWN_PORTS = []  # the sockets that hold them

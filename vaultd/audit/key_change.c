@@ -57,7 +57,8 @@ static bool is_signed(const char *text, const uint8_t signature[KEY_CHANGE_SIGNA
 int key_change_verify(const struct key_change *c) {
     struct vkey from, to;
     char text[STATEMENT_MAX];
-    if (vkey_parse(c->from, KEY_SIGNS, &from) != VAULT_OK || vkey_parse(c->to, KEY_SIGNS, &to) != VAULT_OK || strcmp(from.name, to.name) != 0)
+    if (vkey_parse(c->from, KEY_SIGNS, &from) != VAULT_OK || vkey_parse(c->to, KEY_SIGNS, &to) != VAULT_OK ||
+        strcmp(from.name, to.name) != 0)
         return VAULT_E_FORMAT;
     int result = statement(c, from.name, text);
     if (result != VAULT_OK)

@@ -4,6 +4,7 @@
 
 #include "monitor.h"
 #include "vaultd/monitor/keys/ring.h"
+#include "vaultd/monitor/witness/witnesses.h"
 #include "vault/checkpoint.h"
 #include "vault/record.h"
 #include "vault/result.h"
@@ -20,7 +21,7 @@ static int node_get(void *context, unsigned level, uint64_t index, uint8_t ret[M
     return result == VAULT_NOT_FOUND || (result == VAULT_OK && n != MERKLE_HASH) ? VAULT_E_DAMAGED : result;
 }
 
-static int sign(struct monitor *m, char note[CHECKPOINT_TEXT_MAX], char vkey[CHECKPOINT_VKEY_MAX]) {
+int log_sign(struct monitor *m, char note[CHECKPOINT_TEXT_MAX], char vkey[CHECKPOINT_VKEY_MAX]) {
     struct checkpoint c = {.size = m->tree.size};
     int result = monitor_origin(m, c.origin);
     merkle_fold_root(&m->tree, c.root);
@@ -40,29 +41,49 @@ int log_root(struct monitor *m, uint64_t size, uint8_t ret[MERKLE_HASH]) {
     return merkle_root(&store, size, ret);
 }
 
+int log_consistency(struct monitor *m, uint64_t old, uint64_t size, uint8_t ret[MERKLE_PROOF_MAX][MERKLE_HASH],
+                    size_t *ret_count) {
+    struct merkle_store store = {.context = m, .get = node_get};
+    return merkle_consistency(&store, old, size, ret, ret_count);
+}
+
+int log_checkpoint(struct monitor *m, const struct request *by, uint64_t *ret_seq) {
+    char detail[2 * TALLY_DIGEST + 48], index[2 * TALLY_DIGEST + 1];
+    uint8_t digest[TALLY_DIGEST];
+    struct event e = {.name = "audit.checkpoint", .outcome = "done", .action = 'E', .detail = detail};
+    if (by != NULL) {
+        e.asker = &by->asker;
+        e.request = by->id;
+        e.state = REQUEST_ENDED;
+    }
+    index_digest(m->index, digest);
+    hex_encode(index, sizeof(index), digest, sizeof(digest));
+    (void)format_string(detail, sizeof(detail), "index %s, key ring epoch %llu", index,
+                        (unsigned long long)keyring_epoch(m->keyring));
+    return journal(m, &e, ret_seq);
+}
+
 /* Its own record first, so that the checkpoint covers it; the record says what the index was before. */
 int answer_audit_checkpoint(struct request *q) {
     char note[CHECKPOINT_TEXT_MAX];
     char vkey[CHECKPOINT_VKEY_MAX];
-    char detail[2 * TALLY_DIGEST + 16] = "index ";
-    uint8_t digest[TALLY_DIGEST];
     uint64_t seq = NO_SEQ;
-    struct event e = {.name = "audit.checkpoint",
-                      .outcome = "done",
-                      .asker = &q->asker,
-                      .request = q->id,
-                      .action = 'E',
-                      .detail = detail,
-                      .state = REQUEST_ENDED};
-    index_digest(q->monitor->index, digest);
-    hex_encode(detail + strlen(detail), sizeof(detail) - strlen(detail), digest, sizeof(digest));
-    int result = journal(q->monitor, &e, &seq);
+    int result = log_checkpoint(q->monitor, q, &seq);
     if (result == VAULT_OK)
-        result = sign(q->monitor, note, vkey);
-    if (result == VAULT_OK)
-        answer_json(q->monitor, q->worker, q->message, 200, seq, q->id,
-                    json_pack("{s:s, s:s}", "checkpoint", note, "vkey", vkey));
-    return result;
+        result = log_sign(q->monitor, note, vkey);
+    if (result != VAULT_OK)
+        return result;
+    witnesses_wake(q->monitor);
+    answer_json(q->monitor, q->worker, q->message, 200, seq, q->id,
+                json_pack("{s:s, s:s, s:I, s:o}", "checkpoint", note, "vkey", vkey, "size",
+                          (json_int_t)q->monitor->tree.size, "witnessed", witnessed_json(q->monitor)));
+    return VAULT_OK;
+}
+
+int answer_audit_witnessed(struct request *q) {
+    answer_json(q->monitor, q->worker, q->message, 200, NO_SEQ, NULL,
+                json_pack("{s:o}", "witnessed", witnessed_json(q->monitor)));
+    return VAULT_OK;
 }
 
 /* The record's line, as it is stored. */
@@ -193,7 +214,7 @@ int answer_audit_export(struct request *q) {
                       .state = REQUEST_ENDED};
     result = journal(m, &e, &seq);
     if (result == VAULT_OK)
-        result = sign(m, note, vkey);
+        result = log_sign(m, note, vkey);
     if (result == VAULT_OK)
         answer_json(m, q->worker, q->message, 201, seq, q->id,
                     json_pack("{s:I, s:I, s:I, s:s, s:s}", "from", (json_int_t)r.from, "to", (json_int_t)r.to, "size",
@@ -428,7 +449,7 @@ static int prove(struct monitor *m, uint64_t seq, json_t **ret) {
     if (result == VAULT_OK)
         result = merkle_inclusion(&store, seq, m->tree.size, proof, &count);
     if (result == VAULT_OK)
-        result = sign(m, note, vkey);
+        result = log_sign(m, note, vkey);
     if (result != VAULT_OK)
         return result;
     *ret = proof_json(seq, proof, count);

@@ -4,6 +4,7 @@
 #include "vaultd/monitor/keys/escrow.h"
 #include "vaultd/monitor/registers/anchors.h"
 #include "vaultd/monitor/registers/standings.h"
+#include "vaultd/monitor/witness/witnesses.h"
 #include "vaultd/monitor/keys/ring.h"
 #include "vaultd/monitor/care/backup.h"
 #include "vault/log.h"
@@ -266,6 +267,7 @@ void batch_drop(struct monitor *m, int reason) {
     check_settled(m, false);
     jobs_wake(m); /* whether it was paused, and how far it was, is read again */
     backup_settled(m, false);
+    witnesses_settled(m, false);
     anchors_wake(m);
     m->unsettled = true;
     m->failures.wanted = true; /* what was settled in it is asked again */
@@ -307,6 +309,7 @@ int batch_finish(struct monitor *m) {
         standings_committed(m);
         check_settled(m, true);
         backup_settled(m, true);
+        witnesses_settled(m, true);
     }
     anchors_tell(m);
     for (struct ending *e = m->endings; e != NULL; e = e->next)

@@ -346,6 +346,7 @@ struct monitor {
     struct failures failures;
     struct budgets budgets;
 
+    struct witnesses *witnesses; /* of the audit (witness/witnesses.h); NULL: none is configured */
     struct standings *standings; /* what patients have said (registers/standings.h); NULL: nothing is kept */
 
     struct backup backup;
@@ -736,6 +737,14 @@ json_t *json_told(const struct decision *d);
 
 /* Root of the log's first `size` records. Faults of the index. */
 int log_root(struct monitor *m, uint64_t size, uint8_t ret[MERKLE_HASH]);
+/* Proof that the log's first `old` records are those of its first `size` (RFC 6962 2.1.2). Faults of the index. */
+int log_consistency(struct monitor *m, uint64_t old, uint64_t size, uint8_t ret[MERKLE_PROOF_MAX][MERKLE_HASH],
+                    size_t *ret_count);
+/* A signed checkpoint of the log as it is, and the verifier key. VAULT_E_FORMAT, VAULT_E_LIMIT. */
+int log_sign(struct monitor *m, char note[CHECKPOINT_TEXT_MAX], char vkey[CHECKPOINT_VKEY_MAX]);
+/* The record of a checkpoint: what the index is, and the ring's epoch. `by` NULL: by the vault itself. Faults of the
+ * index. */
+int log_checkpoint(struct monitor *m, const struct request *by, uint64_t *ret_seq);
 
 /* ---- restore.c ---- */
 
@@ -775,7 +784,7 @@ request_handler answer_budget_list;
 request_handler answer_review_list, answer_review_close;
 request_handler answer_key_list, answer_key_rotate, answer_key_jobs, answer_scrub, answer_scrub_show;
 request_handler answer_job_pause, answer_job_resume, answer_job_rate;
-request_handler answer_audit_proof, answer_audit_chain, answer_audit_lines;
+request_handler answer_audit_proof, answer_audit_chain, answer_audit_lines, answer_audit_witnessed;
 request_handler answer_audit_tail, answer_audit_checkpoint, answer_audit_export, answer_audit_records,
     answer_audit_proofs;
 request_handler answer_seal_change, answer_seal_confirm, answer_seal_drill, answer_seal_cancel;

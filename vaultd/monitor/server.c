@@ -10,6 +10,7 @@
 #include "vaultd/monitor/keys/age.h"
 #include "vaultd/monitor/registers/anchors.h"
 #include "vaultd/monitor/registers/standings.h"
+#include "vaultd/monitor/witness/witnesses.h"
 #include "vaultd/monitor/keys/rekey.h"
 #include "vaultd/monitor/care/backup.h"
 #include "vaultd/monitor/keys/shreds.h"
@@ -77,6 +78,8 @@ static void take_control(struct monitor *m, struct message *in) {
     case MSG_token_gone: errand_gone(m, in); break;
     case MSG_backup_channel: backup_channel(m, in); break;
     case MSG_backup_gone: backup_gone(m, in); break;
+    case MSG_courier_channel: courier_channel(m, in); break;
+    case MSG_courier_gone: courier_gone(m, in); break;
     default: log_error("control: unexpected message type=%s", message_name(in->type)); stop(m, EXIT_FAILURE);
     }
 }
@@ -214,6 +217,8 @@ int monitor_start(struct monitor *m) {
     if (result == VAULT_OK)
         result = loop_new(&m->loop);
     if (result == VAULT_OK)
+        result = witnesses_start(m);
+    if (result == VAULT_OK)
         result = loop_add(m->loop, m->control, 0, on_control, m, &m->control_watch);
     if (result == VAULT_OK)
         result = loop_add(m->loop, m->gate, 0, on_gate, m, &m->gate_watch);
@@ -224,8 +229,9 @@ int monitor_start(struct monitor *m) {
 
 /* The work that nobody waits for. */
 static void go_on(struct monitor *m, bool *more) {
-    static int (*const steps[])(struct monitor *, bool *) = {jobs_step,     rekey_step,  removal_step, scrub_step,
-                                                             failures_step, backup_step, anchors_step, budgets_step};
+    static int (*const steps[])(struct monitor *, bool *) = {jobs_step,    rekey_step,    removal_step,
+                                                             scrub_step,   failures_step, backup_step,
+                                                             anchors_step, budgets_step,  witnesses_step};
     if (m->space.state == SPACE_NONE)
         return;
     int result = m->unsettled && m->seal == SEAL_UNSEALED ? uploads_settle(m) : VAULT_OK;
@@ -279,7 +285,7 @@ static void end_batch(struct monitor *m, bool *more) {
 int monitor_turn(struct monitor *m, bool *more) {
     int wait = sooner(sooner(space_tick(m), denials_tick(m)), sooner(life_tick(m), grants_tick(m)));
     wait = sooner(sooner(wait, pending_tick(m)), jobs_tick(m));
-    wait = sooner(sooner(wait, rekey_tick(m)), key_age_tick(m));
+    wait = sooner(sooner(wait, rekey_tick(m)), sooner(key_age_tick(m), witnesses_tick(m)));
     bool in_hand = m->index != NULL && index_writing(m->index); /* the clock ended a grant: no waiting with that */
     int result = loop_turn(m->loop, *more || in_hand || m->replies != NULL ? 0 : wait);
     if (result != VAULT_OK)
@@ -301,6 +307,7 @@ void monitor_close(struct monitor *m) {
         grant_drop(m, g);
     endings_free(m);
     standings_forget(m);
+    witnesses_free(m);
     while (m->workers != NULL)
         worker_remove(m, m->workers->number);
     index_close(&m->index);

@@ -3,6 +3,7 @@
 
 #include "monitor.h"
 #include "vaultd/monitor/opening/restore.h"
+#include "vaultd/monitor/witness/witnesses.h"
 #include "vault/log.h"
 #include "vault/result.h"
 
@@ -102,6 +103,7 @@ static const struct entry table[] = {
     {MSG_backup_list, UNSEALED, NOTHING, OPERATOR | CUSTODIAN | AUDITOR, answer_backup_list},
     {MSG_audit_proof, UNSEALED, NOTHING, 0, answer_audit_proof},
     {MSG_audit_tail, UNSEALED, RECORD, AUDITOR, answer_audit_tail},
+    {MSG_audit_witnessed, UNSEALED, NOTHING, AUDITOR | OPERATOR, answer_audit_witnessed},
     {MSG_audit_checkpoint, UNSEALED, RECORD, AUDITOR | OPERATOR, answer_audit_checkpoint},
     {MSG_audit_export, UNSEALED, RECORD, AUDITOR, answer_audit_export},
     {MSG_audit_chain, UNSEALED, NOTHING, AUDITOR, answer_audit_chain},
@@ -191,6 +193,8 @@ static int admit(struct request *q, const struct entry *e, bool *ret_refused) {
         return refuse(q, event, NULL, 403, "role-missing", "This service lacks the role that the request needs.");
     if (restore_forbids(q))
         return restore_refuse(q);
+    if (witnesses_forbid(q))
+        return witnesses_refuse(q);
     *ret_refused = false;
     return VAULT_OK;
 }

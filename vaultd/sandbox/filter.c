@@ -91,6 +91,14 @@ static const int index_calls[] = {
     SCMP_SYS(renameat), SCMP_SYS(mkdir), SCMP_SYS(msync), SCMP_SYS(uname), SCMP_SYS(fstatfs), SCMP_SYS(fallocate),
 };
 
+/* To look up a name and to connect; files are read only, which is Landlock's part. */
+static const int network[] = {
+    SCMP_SYS(connect),         SCMP_SYS(getsockname), SCMP_SYS(getpeername), SCMP_SYS(bind),
+    SCMP_SYS(sendmmsg),        SCMP_SYS(openat),      SCMP_SYS(newfstatat),  SCMP_SYS(socketpair),
+    SCMP_SYS(pipe2),           SCMP_SYS(eventfd2),    SCMP_SYS(uname),       SCMP_SYS(access),
+    SCMP_SYS(set_robust_list), SCMP_SYS(rseq),        SCMP_SYS(statfs),      SCMP_SYS(readlink),
+};
+
 static int allow(scmp_filter_ctx filter, const int *calls, size_t count) {
     for (size_t i = 0; i < count; i++)
         if (seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0) != 0)
@@ -112,6 +120,13 @@ static int allow_values(scmp_filter_ctx filter, int call, unsigned argument, con
     return VAULT_OK;
 }
 
+static int allow_option(scmp_filter_ctx filter, const int option[2]) {
+    const struct scmp_arg_cmp wanted[] = {SCMP_CMP(1, SCMP_CMP_MASKED_EQ, UINT32_MAX, (uint32_t)option[0]),
+                                          SCMP_CMP(2, SCMP_CMP_MASKED_EQ, UINT32_MAX, (uint32_t)option[1])};
+    return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 2, wanted) == 0 ? VAULT_OK
+                                                                                                : VAULT_E_MEMORY;
+}
+
 /* Timeouts, the reset at close, and TCP's pace; nothing that runs a program in the kernel, such as a socket filter. */
 static int allow_socket_options(scmp_filter_ctx filter) {
     static const int options[][2] = {
@@ -120,13 +135,10 @@ static int allow_socket_options(scmp_filter_ctx filter) {
         {IPPROTO_TCP, TCP_NODELAY},      {IPPROTO_TCP, TCP_CORK},   {IPPROTO_TCP, TCP_QUICKACK},
         {IPPROTO_TCP, TCP_USER_TIMEOUT},
     };
-    for (size_t i = 0; i < COUNT(options); i++) {
-        const struct scmp_arg_cmp wanted[] = {SCMP_CMP(1, SCMP_CMP_MASKED_EQ, UINT32_MAX, (uint32_t)options[i][0]),
-                                              SCMP_CMP(2, SCMP_CMP_MASKED_EQ, UINT32_MAX, (uint32_t)options[i][1])};
-        if (seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 2, wanted) != 0)
-            return VAULT_E_MEMORY;
-    }
-    return VAULT_OK;
+    int result = VAULT_OK;
+    for (size_t i = 0; i < COUNT(options) && result == VAULT_OK; i++)
+        result = allow_option(filter, options[i]);
+    return result;
 }
 
 /* Calls that are harmless with some arguments only. */
@@ -190,6 +202,18 @@ static int allow_backup(scmp_filter_ctx filter) {
     return result == VAULT_OK ? allow_threads(filter) : result;
 }
 
+/* Sockets of the internet, and those by which the C library asks about names and addresses. */
+static int allow_courier(scmp_filter_ctx filter) {
+    static const int families[] = {AF_INET, AF_INET6, AF_UNIX, AF_NETLINK};
+    static const int more_options[][2] = {{IPPROTO_IP, IP_RECVERR}, {IPPROTO_IPV6, IPV6_RECVERR}};
+    int result = allow(filter, network, COUNT(network));
+    if (result == VAULT_OK)
+        result = allow_values(filter, SCMP_SYS(socket), 0, families, COUNT(families));
+    for (size_t i = 0; i < COUNT(more_options) && result == VAULT_OK; i++)
+        result = allow_option(filter, more_options[i]);
+    return result == VAULT_OK ? allow_threads(filter) : result;
+}
+
 static int allow_gate(scmp_filter_ctx filter) {
     int result = allow(filter, events, COUNT(events));
     return result == VAULT_OK ? refuse_status(filter) : result;
@@ -207,6 +231,7 @@ static int allow_profile(scmp_filter_ctx filter, enum sandbox_profile profile) {
     case SANDBOX_STORE: return allow_store(filter);
     case SANDBOX_WORKER: return refuse_status(filter);
     case SANDBOX_BACKUP: return allow_backup(filter);
+    case SANDBOX_COURIER: return allow_courier(filter);
     }
     return VAULT_E_STATE;
 }

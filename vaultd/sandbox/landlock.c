@@ -66,6 +66,8 @@ static struct ruleset ruleset_of(long abi, size_t *ret_size) {
 static uint64_t kept_of(enum sandbox_profile profile, unsigned place) {
     const uint64_t kept = FS_WRITE_FILE | FS_READ_FILE | FS_READ_DIR | FS_REMOVE_FILE | FS_MAKE_DIR | FS_MAKE_REG |
                           FS_REFER | FS_TRUNCATE;
+    if (profile == SANDBOX_COURIER)
+        return FS_READ_FILE | FS_READ_DIR;
     if (profile != SANDBOX_BACKUP)
         return kept;
     return place < 2 ? kept | FS_REMOVE_DIR : FS_MAKE_DIR | FS_REMOVE_DIR;
@@ -101,7 +103,9 @@ int landlock_enter(enum sandbox_profile profile, const int *directories, unsigne
         log_notice("sandbox: Landlock of this kernel leaves open:%s%s%s%s abi=%ld", abi < 3 ? " truncate" : "",
                    abi < 4 ? " tcp" : "", abi < 5 ? " device-ioctl" : "", " abstract-sockets signals", abi);
     size_t size = 0;
-    const struct ruleset wanted = ruleset_of(abi, &size);
+    struct ruleset wanted = ruleset_of(abi, &size);
+    if (profile == SANDBOX_COURIER)
+        wanted.handled_net &= ~NET_CONNECT_TCP;
     int ruleset = (int)syscall(SYS_landlock_create_ruleset, &wanted, size, 0);
     if (ruleset < 0) {
         log_error("sandbox: Landlock ruleset refused: error=%s", strerror(errno));

@@ -58,7 +58,7 @@ int children_may_lock(char ret_problem[CONFIG_PROBLEM_SIZE]) {
 
 static rlim_t files_of(enum child_kind kind, const struct limits *l) {
     /* The store may have some twenty descriptors on their way to each worker, and these count too. */
-    return kind == CHILD_WORKER || kind == CHILD_TOKEN || kind == CHILD_BACKUP
+    return kind == CHILD_WORKER || kind == CHILD_TOKEN || kind == CHILD_COURIER || kind == CHILD_BACKUP
                ? 64
                : 256 + 24 * ((rlim_t)l->workers + l->waiting);
 }

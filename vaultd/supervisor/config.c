@@ -18,7 +18,7 @@ typedef const struct yaml_node node;
 enum { ORIGIN_MOST = 180 };
 
 const char *child_name(enum child_kind kind) {
-    static const char *const names[CHILD_KINDS] = {"gate", "monitor", "store", "worker", "token", "backup"};
+    static const char *const names[CHILD_KINDS] = {"gate", "monitor", "store", "worker", "token", "courier", "backup"};
     return names[kind];
 }
 
@@ -178,7 +178,7 @@ static int take_user(node *users, enum child_kind kind, struct config *c, char *
 }
 
 static int take_users(node *root, bool as_root, struct config *c, char *problem) {
-    static const char *const known[] = {"gate", "monitor", "store", "worker", "token", NULL};
+    static const char *const known[] = {"gate", "monitor", "store", "worker", "token", "courier", NULL};
     node *users = yaml_member(root, "users");
     if (users == NULL && (c->dev || !as_root))
         return VAULT_OK;
@@ -186,8 +186,8 @@ static int take_users(node *root, bool as_root, struct config *c, char *problem)
     if (result == VAULT_OK)
         result = yaml_need_map(users, known, problem);
     for (unsigned kind = 0; as_root && result == VAULT_OK && kind < CHILD_BACKUP; kind++) {
-        bool needed = kind != CHILD_TOKEN || c->token.set || yaml_member(users, child_name(CHILD_TOKEN)) != NULL;
-        if (needed)
+        bool used = kind == CHILD_TOKEN ? c->token.set : kind != CHILD_COURIER || c->witnesses.count > 0;
+        if (used || yaml_member(users, child_name((enum child_kind)kind)) != NULL)
             result = take_user(users, (enum child_kind)kind, c, problem);
     }
     c->users[CHILD_BACKUP] = c->users[CHILD_MONITOR]; /* it reads the index's files, and what it writes is read again */
@@ -300,9 +300,10 @@ static int take_places(node *root, struct config *c, char *problem) {
 
 static int take_all(node *root, bool as_root, struct config *c, char *problem) {
     static const char *const known[] = {
-        "mode",   "origin",   "listen",       "socket",        "state",           "objects",  "keyring_twin",
-        "tls",    "root_key", "token",        "administrator", "approve_seconds", "users",    "programs",
-        "limits", "map_size", "reserve_size", "key_age",       "backups",         "diseases", NULL};
+        "mode",         "origin",   "listen",    "socket",   "state",         "objects",
+        "keyring_twin", "tls",      "root_key",  "token",    "administrator", "approve_seconds",
+        "users",        "programs", "limits",    "map_size", "reserve_size",  "key_age",
+        "backups",      "diseases", "witnesses", NULL};
     int result = yaml_need_map(root, known, problem);
     if (result == VAULT_OK)
         result = take_mode(root, c, problem);
@@ -318,6 +319,8 @@ static int take_all(node *root, bool as_root, struct config *c, char *problem) {
         result = take_credential(root, "root_key", &c->root_key, problem);
     if (result == VAULT_OK)
         result = take_token(root, &c->token, problem);
+    if (result == VAULT_OK)
+        result = take_witnesses(root, &c->witnesses, problem);
     if (result == VAULT_OK)
         result = take_u32(root, "administrator", 0, UINT32_MAX - 1, &c->administrator, problem);
     if (result == VAULT_OK)

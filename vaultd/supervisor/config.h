@@ -7,10 +7,21 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum child_kind { CHILD_GATE, CHILD_MONITOR, CHILD_STORE, CHILD_WORKER, CHILD_TOKEN, CHILD_BACKUP, CHILD_KINDS };
+#include "vault/witness.h"
+
+enum child_kind {
+    CHILD_GATE,
+    CHILD_MONITOR,
+    CHILD_STORE,
+    CHILD_WORKER,
+    CHILD_TOKEN,
+    CHILD_COURIER,
+    CHILD_BACKUP,
+    CHILD_KINDS
+};
 enum { CORE_CHILDREN = CHILD_WORKER }; /* gate, monitor and store: one of each, needed always */
 
-enum { CONFIG_PATH_MAX = 1023, CONFIG_PROBLEM_SIZE = 1400, TOKEN_VARIABLES = 8 };
+enum { CONFIG_PATH_MAX = 1023, CONFIG_PROBLEM_SIZE = 1400, TOKEN_VARIABLES = 8, URL_MAX = 512 };
 
 /* Whom a child runs as; only where vaultd was started as root. */
 struct identity {
@@ -51,6 +62,18 @@ struct token_config {
     char environment[TOKEN_VARIABLES][257]; /* for the module, NAME=VALUE; empty ones are none */
 };
 
+struct witness_config {
+    char url[URL_MAX + 1];
+    char key[CHECKPOINT_VKEY_MAX];
+};
+
+/* Witnesses of the audit; count 0: none. */
+struct witnesses_config {
+    uint32_t count, every, within, seconds;
+    char authorities[CONFIG_PATH_MAX + 1]; /* empty: no witness is spoken to over TLS */
+    struct witness_config each[WITNESSES_MOST];
+};
+
 struct config {
     bool dev;
     char origin[201];
@@ -68,6 +91,7 @@ struct config {
     char revocations[CONFIG_PATH_MAX + 1];
     struct credential root_key;
     struct token_config token;
+    struct witnesses_config witnesses;
     uint32_t administrator;
     uint32_t approve_seconds;
     struct identity users[CHILD_KINDS];
@@ -78,7 +102,7 @@ struct config {
     uint64_t reserve_size;
 };
 
-/* "gate", "monitor", "store", "worker", "token", "backup". */
+/* "gate", "monitor", "store", "worker", "token", "courier", "backup". */
 const char *child_name(enum child_kind kind);
 /* Reads and checks a configuration of n bytes. `as_root`: vaultd runs as root, so that users must be given in
  * production. On failure `problem` says what is wrong and where. VAULT_E_FORMAT, VAULT_E_LIMIT, VAULT_E_MEMORY. */

@@ -116,6 +116,7 @@ void core_failed(struct supervisor *s, const char *why) {
     token_orphaned(s);
     s->backup.id = 0;
     backup_end(s);
+    courier_end(s);
     workers_end_all(s, WORKER_FAULTY, false);
     bool io = stop_all(s);
     if (draining) {
@@ -171,6 +172,16 @@ static bool setup_gate(struct supervisor *s, const int fds[CORE_FILES]) {
     return core_tell_with(s, CHILD_GATE, given, 5);
 }
 
+static void tell_witnesses(const struct witnesses_config *w, struct msg_monitor_setup *to) {
+    to->witness_every = w->every;
+    to->witness_within = w->within;
+    to->witness_seconds = w->seconds;
+    for (uint32_t i = 0; i < w->count; i++) {
+        size_t used = strlen(to->witnesses);
+        format_string(to->witnesses + used, sizeof(to->witnesses) - used, "%s%s", i > 0 ? " " : "", w->each[i].key);
+    }
+}
+
 static bool setup_monitor(struct supervisor *s, const int fds[CORE_FILES]) {
     const int given[] = {fds[FILE_STATE], fds[FILE_TWIN], fds[FILE_MONITOR_TO_GATE], fds[FILE_MONITOR_TO_STORE],
                          fds[FILE_DISEASES]};
@@ -193,6 +204,7 @@ static bool setup_monitor(struct supervisor *s, const int fds[CORE_FILES]) {
     m->key_age_maximum = c->key_age.maximum_days;
     m->backups = c->backups[0] != '\0';
     m->diseases = c->diseases[0] != '\0';
+    tell_witnesses(&c->witnesses, m);
     return core_tell_with(s, CHILD_MONITOR, given, fds[FILE_DISEASES] >= 0 ? 5 : 4);
 }
 
@@ -259,6 +271,8 @@ static int dispatch(struct supervisor *s, struct core_child *c) {
         work_wanted(s);
     else if (m->type == MSG_backup_wanted && monitor)
         backup_wanted(s);
+    else if (m->type == MSG_courier_wanted && monitor)
+        courier_wanted(s);
     else if (m->type == MSG_state && monitor)
         return take_state(s, m->state.seal, m->state.by_operator);
     else
@@ -356,6 +370,7 @@ static void close_control(struct supervisor *s, struct core_child *c) {
 void core_end(struct supervisor *s) {
     s->backup.id = 0;
     backup_end(s);
+    courier_end(s);
     token_end(s);
     for (unsigned i = 0; i < CORE_CHILDREN; i++)
         close_control(s, &s->core[i]);

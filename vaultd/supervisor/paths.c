@@ -76,9 +76,13 @@ int paths_check(const struct config *c) {
     const struct {
         const char *key, *path;
         enum file_care care;
-    } files[] = {{"tls.certificate", c->certificate, FILE_OPEN}, {"tls.key", c->key, FILE_SECRET},
-                 {"tls.clients", c->clients, FILE_OPEN},         {"tls.revocations", c->revocations, FILE_OPEN},
-                 {"token.module", c->token.module, FILE_OPEN},   {"diseases", c->diseases, FILE_GUARDED}};
+    } files[] = {{"tls.certificate", c->certificate, FILE_OPEN},
+                 {"tls.key", c->key, FILE_SECRET},
+                 {"tls.clients", c->clients, FILE_OPEN},
+                 {"tls.revocations", c->revocations, FILE_OPEN},
+                 {"token.module", c->token.module, FILE_OPEN},
+                 {"diseases", c->diseases, FILE_GUARDED},
+                 {"witnesses.authorities", c->witnesses.authorities, FILE_OPEN}};
     const struct {
         const char *key, *path;
         enum child_kind user;

@@ -90,6 +90,12 @@ struct backup_child {
     uint64_t id; /* of the backup_wanted; 0: nobody listens any more */
 };
 
+/* vaultd-courier, while it has a request. */
+struct courier_child {
+    struct helper helper;
+    uint64_t id; /* of the courier_wanted; 0: nobody listens any more */
+};
+
 struct counters {
     uint64_t clients, refused, crashes, killed;
 };
@@ -113,6 +119,7 @@ struct supervisor {
     struct core_child core[CORE_CHILDREN];
     struct token_child token;
     struct backup_child backup;
+    struct courier_child courier;
     struct file_pair trust, certificate; /* what the gate was given */
     bool stay_sealed;
     uint8_t seal; /* enum seal_state */
@@ -165,6 +172,12 @@ void token_end(struct supervisor *s);
 void backup_wanted(struct supervisor *s);
 /* The monitor is dead, or has no keys any more: ends it. It leaves nothing that counts. */
 void backup_end(struct supervisor *s);
+
+/* courier.c: a process that takes a checkpoint to a witness. */
+/* The monitor's courier_wanted, which is in s->message: ends the one before, and starts it, or says why not. */
+void courier_wanted(struct supervisor *s);
+/* Nobody waits for it any more: ends it. */
+void courier_end(struct supervisor *s);
 
 /* workers.c: the pool. */
 /* Starts waiting workers up to the configured number. */

@@ -152,13 +152,15 @@ enum { OPT_OUTS = 32 };
  * last one known from outside, base64 without padding, or empty. */
 #define FIELDS_restore_confirm(F, R)                                                                                   \
     F(R, STR, statement, 512)                                                                                          \
-    F(R, STR, checkpoint, 2732)
+    F(R, STR, checkpoint, 5464)
 
 /* That one's own record is in the log, without the record. Answer: {"seq", "leaf", "proof", "checkpoint"}. */
 #define FIELDS_audit_proof(F, R) F(R, U64, seq, 0)
 /* Answer: block. */
 #define FIELDS_audit_tail(F, R) F(R, U32, count, 0) /* up to 100 */
 #define FIELDS_audit_checkpoint(F, R) FIELDS_nothing(F, R)
+/* The last one that a witness cosigned. */
+#define FIELDS_audit_witnessed(F, R) FIELDS_nothing(F, R)
 /* Records the export and fixes its tree. Answer: {"from", "to", "size", "checkpoint", "vkey"}; the export's own record
  * is number size - 1. */
 #define FIELDS_audit_export(F, R)                                                                                      \
@@ -231,6 +233,7 @@ enum { OPT_OUTS = 32 };
     M(care_list, 0x055b, 0)                                                                                            \
     M(audit_proof, 0x055c, 0)                                                                                          \
     M(audit_chain, 0x055d, 0)                                                                                          \
+    M(audit_witnessed, 0x055f, 0)                                                                                      \
     M(audit_lines, 0x055e, 0)                                                                                          \
     M(key_list, 0x0518, 0)                                                                                             \
     M(key_rotate, 0x0519, 0)                                                                                           \

@@ -1,6 +1,6 @@
 /* Supervisor and its children: birth, clients, death. Everything here is believed [s] when the supervisor sends it.
- * Descriptors travel with: gate_setup, monitor_setup, store_setup, token_setup, backup_setup, backup_channel, trust,
- * worker_new, client, credential, token_channel, certificate. */
+ * Descriptors travel with: gate_setup, monitor_setup, store_setup, token_setup, backup_setup, backup_channel,
+ * courier_setup, courier_channel, trust, worker_new, client, credential, token_channel, certificate. */
 #ifndef VAULT_PROTOCOL_LIFE_H
 #define VAULT_PROTOCOL_LIFE_H
 
@@ -11,6 +11,7 @@
  *   monitor: state directory, directory of the key ring's twin, channel to the gate, channel to the store
  *   store:   object directory, channel to the monitor
  *   token:   PIN file, channel to the monitor
+ *   courier: certificates of the authorities for TLS, if there are any; channel to the monitor
  *   backup:  state directory; the directory of backups (copy), or one backup (restore); channel to the monitor */
 #define FIELDS_gate_setup(F, R) F(R, U8, unused, 0)
 #define FIELDS_monitor_setup(F, R)                                                                                     \
@@ -29,11 +30,19 @@
     F(R, U32, key_age_warn, 0)    /* days after which a key is warned of; 0: never */                                  \
     F(R, U32, key_age_maximum, 0) /* days after which a key takes no deposits; 0: it always does */                    \
     F(R, U8, backups, 0)          /* 1: a directory for backups is configured */                                       \
-    F(R, U8, diseases, 0)         /* 1: a table of diseases is; without its descriptor it cannot be opened */
+    F(R, U8, diseases, 0)         /* 1: a table of diseases is; without its descriptor it cannot be opened */          \
+    F(R, U32, witness_every, 0)   /* seconds between checkpoints for witnesses */                                      \
+    F(R, U32, witness_within, 0)  /* no grants if none has cosigned for so many seconds; 0: however long */            \
+    F(R, U32, witness_seconds, 0) /* for one answer */                                                                 \
+    F(R, STR, witnesses, 2600)    /* their verifier keys with spaces between, in the configuration's order */
 #define FIELDS_store_setup(F, R) F(R, U8, unused, 0)
 #define FIELDS_token_setup(F, R)                                                                                       \
     F(R, STR, module, 1023) /* path of the PKCS#11 module */                                                           \
     F(R, STR, uri, 1023)    /* RFC 7512: which token, and the label of its keys */
+
+#define FIELDS_courier_setup(F, R)                                                                                     \
+    F(R, STR, url, 512) /* of the witness, to which /add-checkpoint is added */                                        \
+    F(R, U32, seconds, 0)
 
 #define FIELDS_backup_setup(F, R)                                                                                      \
     F(R, U8, task, 0)      /* enum backup_task */                                                                      \
@@ -119,6 +128,16 @@ enum backup_task { BACKUP_NONE = 0, BACKUP_COPY = 1, BACKUP_RESTORE = 2 };
     F(R, STR, rule, 32)                                                                                                \
     F(R, STR, problem, 200)
 
+/* Monitor to supervisor: start vaultd-courier for one request; one that still runs is ended. */
+#define FIELDS_courier_wanted(F, R) F(R, U8, witness, 0) /* which of the configuration's, from 0 */
+/* Its answer, and the end of that process, as for a token. */
+#define FIELDS_courier_channel(F, R)                                                                                   \
+    F(R, STR, rule, 32)                                                                                                \
+    F(R, STR, problem, 200)
+#define FIELDS_courier_gone(F, R)                                                                                      \
+    F(R, STR, rule, 32)                                                                                                \
+    F(R, STR, problem, 200)
+
 /* Monitor to supervisor, on every change; shown by the service manager and remembered over a restart. */
 #define FIELDS_state(F, R)                                                                                             \
     F(R, U8, seal, 0)        /* enum seal_state */                                                                     \
@@ -150,6 +169,10 @@ enum seal_state { SEAL_UNINITIALISED = 0, SEAL_SEALED = 1, SEAL_UNSEALED = 2 };
     M(backup_setup, 0x0115, 3)                                                                                         \
     M(backup_wanted, 0x0116, 0)                                                                                        \
     M(backup_channel, 0x0117, 1)                                                                                       \
-    M(backup_gone, 0x0118, 0)
+    M(backup_gone, 0x0118, 0)                                                                                          \
+    M(courier_setup, 0x0119, 2)                                                                                        \
+    M(courier_wanted, 0x011a, 0)                                                                                       \
+    M(courier_channel, 0x011b, 1)                                                                                      \
+    M(courier_gone, 0x011c, 0)
 
 #endif

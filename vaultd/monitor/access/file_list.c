@@ -97,11 +97,11 @@ static int listed_file(struct monitor *m, const struct walk *w, const struct cur
 struct sight {
     struct request *q;
     const struct purpose *purpose;
-    struct inquiry about;   /* of the one subject, or of nobody yet */
-    struct standing at; /* the subject that the walk is at */
-    bool from_start;        /* the walk met that one's list at its start */
-    uint64_t met;           /* files of it since */
-    uint64_t begun;         /* loop_now_ms */
+    struct inquiry about; /* of the one subject, or of nobody yet */
+    struct standing at;   /* the subject that the walk is at */
+    bool from_start;      /* the walk met that one's list at its start */
+    uint64_t met;         /* files of it since */
+    uint64_t begun;       /* loop_now_ms */
     unsigned steps;
     unsigned looked;        /* files that were looked at one by one */
     uint8_t shown[ID_SIZE]; /* the last file of the page */

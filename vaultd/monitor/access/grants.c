@@ -121,7 +121,7 @@ int grant_is_permitted(struct monitor *m, const struct grant *g, const struct po
     bool aside = false;
     if (result == VAULT_OK)
         result = inquire(m, &wanted, &i);
-    bool permitted = result == VAULT_OK && i.decision.verdict == VERDICT_PERMIT;
+    bool permitted = result == VAULT_OK && i.decision.verdict == VERDICT_PERMIT && m->meta.doubted == 0;
     if (permitted)
         result = standings_vouch(m, i.subject.subject, &s);
     if (result == VAULT_OK)

@@ -44,6 +44,7 @@ static int apply(struct monitor *m, const struct ring_change *c) {
     case INTENT_INDEX_KEY_DONE: return keyring_end_index_key(m->keyring);
     case INTENT_NAME_KEY: return keyring_begin_name_key(m->keyring);
     case INTENT_NAME_KEY_DONE: return keyring_end_name_key(m->keyring);
+    case INTENT_ORIGIN: return keyring_raise_epoch(m->keyring);
     default: break;
     }
     return result == VAULT_OK ? replace_seal(m, c->seal, c->root) : result;
@@ -196,6 +197,7 @@ static const struct {
     {INTENT_INDEX_KEY_DONE, "the end of the index key before", index_key_ended},
     {INTENT_NAME_KEY, "a change of the name key", name_key_begun},
     {INTENT_NAME_KEY_DONE, "the end of the name key before", name_key_ended},
+    {INTENT_ORIGIN, "another name for the log", ring_follow}, /* whoever asked for it asks again */
 };
 
 static int follow(struct monitor *m, char problem[200]) {

@@ -7,6 +7,7 @@
 #include "vaultd/monitor/keys/ring.h"
 #include "vaultd/monitor/registers/disease_table.h"
 #include "vaultd/monitor/registers/standings.h"
+#include "vaultd/monitor/witness/witnesses.h"
 #include "vault/log.h"
 #include "vault/result.h"
 
@@ -85,8 +86,10 @@ int vault_make(struct monitor *m, struct opening *o) {
     }
     if (result != VAULT_OK)
         undo_birth(m);
-    else
+    if (result == VAULT_OK) {
         standings_start(m);
+        witnesses_opened(m);
+    }
     return result;
 }
 
@@ -122,6 +125,7 @@ static int recover(struct monitor *m, struct opening *o) {
     m->failures = (struct failures){.wanted = true};
     m->check = CHECK_WAITING;
     standings_start(m);
+    witnesses_opened(m);
     if (m->setup.token != 0)
         token_sweep_later(m); /* what a crash in the middle of a change left in it */
     return batch_finish(m);

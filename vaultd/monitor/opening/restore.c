@@ -1,6 +1,6 @@
-/* Restoring. What was withdrawn, shredded or revoked after the backup is in force again in what it brings back; so that
- * nobody takes it for the vault of before, its log goes on under another name, and content is for nobody until a
- * custodian has stated that it was all done again. */
+/* Restoring, and finding out that an index was put back in time. What was withdrawn, shredded or revoked after the
+ * backup is in force again in what it brings back; so that nobody takes it for the vault of before, its log goes on
+ * under another name, and content is for nobody until a custodian has stated that it was all done again. */
 #include "restore.h"
 
 #include <fcntl.h>
@@ -13,6 +13,7 @@
 #include "vaultd/monitor/keys/escrow.h"
 #include "vaultd/monitor/keys/ring.h"
 #include "vaultd/monitor/pending.h"
+#include "vaultd/monitor/witness/witnesses.h"
 #include "vault/checkpoint.h"
 #include "vault/log.h"
 #include "vault/result.h"
@@ -99,6 +100,8 @@ void restore_failed(struct monitor *m, int result) {
 
 /* ---- opening what was restored ---- */
 
+enum { HEAD_TEXT = CHECKPOINT_ORIGIN_MAX + 128 };
+
 /* The head of the log as the copy has it, in the fields of a checkpoint. */
 static bool describe_head(struct monitor *m, char *to, size_t size) {
     char origin[CHECKPOINT_ORIGIN_MAX + 1] = "";
@@ -119,28 +122,32 @@ static int take_epoch(struct monitor *m) {
 }
 
 /* The mark goes with the record that tells of it. */
-static int begin_anew(struct monitor *m) {
-    char detail[CHECKPOINT_ORIGIN_MAX + 128];
+static int begin_anew(struct monitor *m, const char *event, const char *detail) {
+    m->meta.origin_before = m->meta.origin;
+    m->meta.origin = (uint32_t)keyring_epoch(m->keyring);
+    m->meta.restored++;
+    m->meta.pending += 1000; /* nobody is to approve another request by a number that they were told before */
+    m->meta.continues = m->tree.size;
+    int result = meta_store(m);
+    return result == VAULT_OK ? life_record(m, event, detail) : result;
+}
+
+static int settle(struct monitor *m) {
+    char detail[HEAD_TEXT];
     if (!describe_head(m, detail, sizeof(detail)))
         return VAULT_E_STATE;
     int result = take_epoch(m);
     if (result != VAULT_OK)
         return result;
-    m->meta.copy = 0;
-    m->meta.origin_before = m->meta.origin;
-    m->meta.origin = (uint32_t)keyring_epoch(m->keyring);
-    m->meta.restored++;
-    m->meta.pending += 1000; /* nobody is to approve another request by a number that they were told before */
+    m->meta.copy = m->meta.doubted = 0;
     m->meta.unconfirmed = 1;
-    m->meta.continues = m->tree.size;
-    result = meta_store(m);
-    return result == VAULT_OK ? life_record(m, "vault.restored", detail) : result;
+    return begin_anew(m, "vault.restored", detail);
 }
 
 int restore_settle(struct monitor *m, char problem[200]) {
     int result = ring_fits(m, problem);
     if (result == VAULT_OK)
-        result = begin_anew(m);
+        result = settle(m);
     if (result == VAULT_OK)
         result = ring_take_over(m);
     if (result == VAULT_OK)
@@ -166,6 +173,7 @@ static bool may_come_by_network(unsigned type) {
     case MSG_pending_refuse:
     case MSG_audit_tail:
     case MSG_audit_checkpoint:
+    case MSG_audit_witnessed:
     case MSG_audit_export:
     case MSG_audit_records:
     case MSG_audit_proofs: return true;
@@ -175,7 +183,7 @@ static bool may_come_by_network(unsigned type) {
 
 /* Lists and decisions are looked at by administrators too, who must see what they are to do again. */
 bool restore_forbids(const struct request *q) {
-    if (q->monitor->meta.unconfirmed == 0)
+    if (q->monitor->meta.unconfirmed == 0 && q->monitor->meta.doubted == 0)
         return false;
     if (q->worker->kind == PEER_TLS && !may_come_by_network(q->message->type))
         return true;
@@ -194,10 +202,17 @@ bool restore_forbids(const struct request *q) {
 }
 
 int restore_refuse(struct request *q) {
-    static const char rule[] = "restored-not-confirmed";
-    static const char text[] =
+    static const char *const restored[] = {
+        "restored-not-confirmed",
         "The vault was restored from a backup: nothing is read or deposited, and nothing is changed over the network, "
-        "until a custodian has stated on its host that what was withdrawn since is withdrawn again.";
+        "until a custodian has stated on its host that what was withdrawn since is withdrawn again."};
+    static const char *const doubted[] = {
+        "older-than-witnessed",
+        "A witness has seen another log than this vault has: it was put back in time. Nothing is read or deposited, "
+        "and nothing is changed over the network, until a custodian has stated on its host that what was withdrawn "
+        "since is withdrawn again."};
+    const char *rule = (q->monitor->meta.unconfirmed != 0 ? restored : doubted)[0];
+    const char *text = (q->monitor->meta.unconfirmed != 0 ? restored : doubted)[1];
     uint64_t seq = NO_SEQ;
     struct event e = {.name = message_name(q->message->type),
                       .outcome = "denied",
@@ -267,7 +282,8 @@ static int compare_known(struct monitor *m, const char *text, char ret[KNOWN_TEX
                               "or its signature is another."};
         return VAULT_OK;
     }
-    uint64_t lost = before && known.size > m->meta.continues ? known.size - m->meta.continues : 0;
+    uint64_t kept = before ? m->meta.continues : m->tree.size;
+    uint64_t lost = known.size > kept ? known.size - kept : 0;
     int result = lost > 0 ? VAULT_OK : begins_so(m, &known, &agrees);
     if (!agrees)
         *ret_obstacle = (struct obstacle){409, "checkpoint-inconsistent",
@@ -284,7 +300,7 @@ static int compare_known(struct monitor *m, const char *text, char ret[KNOWN_TEX
 static void why_not_confirmed(const struct request *q, struct obstacle *ret) {
     const struct monitor *m = q->monitor;
     *ret = (struct obstacle){.rule = NULL};
-    if (m->meta.unconfirmed == 0)
+    if (m->meta.unconfirmed == 0 && m->meta.doubted == 0)
         *ret = (struct obstacle){409, "nothing-to-confirm", "Nothing was restored that is not confirmed already."};
     else if (q->message->restore_confirm.statement[0] == '\0')
         *ret = (struct obstacle){400, "malformed", "`statement` must say what was done again."};
@@ -293,6 +309,25 @@ static void why_not_confirmed(const struct request *q, struct obstacle *ret) {
     else if (m->check != CHECK_WHOLE)
         *ret = (struct obstacle){409, "index-not-checked",
                                  "The restored index is still being compared with its tally: see `index` in `status`."};
+}
+
+/* This log goes on under another name, so that who has seen the other one sees a succession, and no fork. */
+static int go_on_anew(struct monitor *m, const char *known) {
+    char head[HEAD_TEXT], detail[HEAD_TEXT + KNOWN_TEXT];
+    if (!describe_head(m, head, sizeof(head)) || !format_string(detail, sizeof(detail), "%s%s", head, known))
+        return VAULT_E_STATE;
+    int result = ring_change(m, &(struct ring_change){.intent = INTENT_ORIGIN});
+    if (result == VAULT_OK && keyring_epoch(m->keyring) > UINT32_MAX)
+        result = VAULT_E_LIMIT;
+    if (result == VAULT_OK)
+        result = ring_follow(m);
+    if (result != VAULT_OK)
+        return result;
+    m->meta.doubted = 0;
+    result = begin_anew(m, "vault.rolled-back", detail);
+    if (result == VAULT_OK)
+        witnesses_opened(m); /* the log of that name has none yet */
+    return result;
 }
 
 int answer_restore_confirm(struct request *q) {
@@ -309,8 +344,11 @@ int answer_restore_confirm(struct request *q) {
         return refuse(q, "restore.confirm", NULL, o.status, o.rule, o.text);
     if (!format_string(detail, sizeof(detail), "%s%s", c->statement, known))
         return VAULT_E_STATE;
+    if (m->meta.doubted != 0)
+        result = go_on_anew(m, known);
     m->meta.unconfirmed = 0;
     m->clean_wanted = m->removal_wanted = true;
-    result = meta_store(m);
+    if (result == VAULT_OK)
+        result = meta_store(m);
     return result == VAULT_OK ? administer(q, "restore.confirm", NULL, 'E', detail, 200, restored_json(m)) : result;
 }

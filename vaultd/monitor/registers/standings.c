@@ -188,14 +188,16 @@ static int refresh(struct monitor *m, const uint8_t subject[HASH_SIZE], struct e
 
 /* But for whom and which diseases it names. */
 static bool say_the_same(const struct entry *a, const struct entry *b) {
-    return (a->version == 0) == (b->version == 0) && a->terms == b->terms && a->expires == b->expires && a->custody == b->custody &&
-           a->research_until == b->research_until && a->said == b->said && a->findings == b->findings;
+    return (a->version == 0) == (b->version == 0) && a->terms == b->terms && a->expires == b->expires &&
+           a->custody == b->custody && a->research_until == b->research_until && a->said == b->said &&
+           a->findings == b->findings;
 }
 
 static bool are_same(const struct entry *a, const struct entry *b) {
     size_t size = named_size(a->named);
     return memcmp(a->id, b->id, ID_SIZE) == 0 && a->current == b->current && a->care == b->care &&
-           a->version == b->version && say_the_same(a, b) && size == named_size(b->named) && (size == 0 || memcmp(a->named, b->named, size) == 0);
+           a->version == b->version && say_the_same(a, b) && size == named_size(b->named) &&
+           (size == 0 || memcmp(a->named, b->named, size) == 0);
 }
 
 /* ---- its life ---- */
@@ -476,7 +478,7 @@ enum { ALIKE = 4096, ALIKE_MOST = ALIKE / 4 * 3 };
 
 struct alike {
     struct entry like; /* borrows what it names */
-    uint64_t count;       /* 0: an empty place */
+    uint64_t count;    /* 0: an empty place */
 };
 
 static bool is_like(const struct entry *a, const struct entry *b) {
