@@ -271,10 +271,11 @@ def test_what_was_open_ends_with_the_doubt(tmp_path, witness):
             grow_log(witness, before)
             vault.http("GET", "/v1/audit/checkpoint")
             wait_for(lambda: status(vault)["witnesses"]["doubted"], "the witness is heard", 30)
-            with pytest.raises(scene.CUT):
-                while answer.read(1 << 20):
-                    pass
-                raise http.client.IncompleteRead(b"")
+            came = 0
+            with contextlib.suppress(*scene.CUT):
+                while piece := answer.read(1 << 20):
+                    came += len(piece)
+            assert came < 32 << 20, "what was on its way, and no more"
 
 
 def read_log(witness):
@@ -358,8 +359,9 @@ def slow():
 
 
 def test_what_a_witness_says_is_believed_as_far_as_its_key_vouches_for_it(tmp_path, witness):
-    line = "\u2014 witness.example/one " + base64.b64encode(bytes(76)).decode() + "\n"
-    lies = [(200, b""), (200, b"\xff\xfe"), (200, line.encode()), (200, b"A" * 3000), (200, b"A" * 100_000), (204, b""), (301, b""), (404, b"no"),
+    line, unsigned = (f"\u2014 witness.example/one {base64.b64encode(number + bytes(72)).decode()}\n"
+                      for number in (bytes(4), bytes.fromhex(witness.vkey.split("+")[1])))
+    lies = [(200, b""), (200, b"\xff\xfe"), (200, line.encode()), (200, unsigned.encode()), (200, b"A" * 3000), (200, b"A" * 100_000), (204, b""), (301, b""), (404, b"no"),
             (409, b""), (409, b"-1\n"), (409, b"99999999999999999999999\n"), (409, b"5"), (409, b"1\n2\n"), (500, b"x"), (429, b""), slow]
     with vault_with([witness]) as vault:
         populate(vault)
