@@ -38,5 +38,7 @@ bool audit_is_emergency(const json_t *record);
 /* What can be written beside: report.txt and minlog.json, about a subject. VAULT_E_IO (errno; *ret_path names the file,
  * to be freed), VAULT_E_FORMAT (a line is no record), VAULT_E_MEMORY. */
 int audit_report_write(const struct audit_folder *f, char **ret_path);
+/* auditevents.json, a FHIR bundle of all records. The same faults. */
+int audit_fhir_write(const struct audit_folder *f, char **ret_path);
 
 #endif
