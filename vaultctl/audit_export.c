@@ -34,6 +34,7 @@ static const struct form {
     {"jsonl", LINES, NULL},
     {"csv", TABLE, NULL},
     {"report", LINES, audit_report_write},
+    {"html", LINES, audit_html_write},
     {"tiles", TILES, NULL},
 };
 enum { FORMS = sizeof(forms) / sizeof(forms[0]) };
@@ -166,8 +167,8 @@ static int parse_options(struct call *c, const struct form **ret_form, json_t **
     const char *name = option_text(c, "format");
     const struct form *form = form_named(name);
     if (form == NULL)
-        return fail(c, OUTCOME_USAGE, "--format '%s' is unknown: this release writes jsonl, csv, report and tiles",
-                    name);
+        return fail(c, OUTCOME_USAGE,
+                    "--format '%s' is unknown: this release writes jsonl, csv, report, html and tiles", name);
     if (form->kind == TILES && is_of_a_part(c))
         return fail(c, OUTCOME_USAGE, "--format tiles is of the whole log");
     if (form->write == audit_report_write && !option_given(c, "subject"))
@@ -455,7 +456,8 @@ static const struct option options[] = {
     {"since-checkpoint", 0, "FILE", "what came after this checkpoint", 0},
     {"subject", 0, "S", "only the records about this patient", 0},
     {"service", 0, "S", "only what this service did", 0},
-    {"format", 0, "FORMAT", "jsonl, with proofs; csv; report, for the patient; or tiles", OPTION_REQUIRED},
+    {"format", 0, "FORMAT", "jsonl, with proofs; csv; report, for the patient; html, a page; or tiles",
+     OPTION_REQUIRED},
     {"output", 'o', "PATH", "folder to make, which must not exist or be empty; csv: a file", OPTION_REQUIRED},
     {NULL, 0, NULL, NULL, 0},
 };
@@ -473,6 +475,8 @@ const struct command command_audit_export = {
         "With --format csv PATH is a table, which proves nothing. With --format report, of one patient, report.txt "
         "says\n"
         "in plain words what is on record, and minlog.json has it in the shape of MinLog, beside what proves it.\n"
+        "With --format html audit.html is a page for people, with charts and a table that filters, beside what proves "
+        "it.\n"
         "With --format tiles PATH is a static tree of C2SP tlog-tiles of the whole log, which any web server can "
         "offer.",
     .example = "  vaultctl audit export --format jsonl -o export-2026-11",

@@ -38,5 +38,8 @@ bool audit_is_emergency(const json_t *record);
 /* What can be written beside: report.txt and minlog.json, about a subject. VAULT_E_IO (errno; *ret_path names the file,
  * to be freed), VAULT_E_FORMAT (a line is no record), VAULT_E_MEMORY. */
 int audit_report_write(const struct audit_folder *f, char **ret_path);
+/* audit.html, a page for people about all records. VAULT_E_IO (likewise), VAULT_E_FORMAT, VAULT_E_MEMORY,
+ * VAULT_E_CRYPTO. */
+int audit_html_write(const struct audit_folder *f, char **ret_path);
 
 #endif
