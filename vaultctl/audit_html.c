@@ -48,7 +48,7 @@ static bool put_head(struct html *h, const struct audit_folder *f) {
 
 /* ---- the records, as the script takes them ---- */
 
-/* The place of a text among the words; -1: no memory. */
+/* The place of a text among the words. No memory: the page has failed. */
 static json_int_t place_of(struct writing *w, const char *text) {
     const json_t *known = json_object_get(w->places, text);
     if (known != NULL)
@@ -58,7 +58,8 @@ static json_int_t place_of(struct writing *w, const char *text) {
     bool good = seen != NULL && json_array_append_new(w->words, json_string(seen)) == 0 &&
                 json_object_set_new(w->places, text, json_integer(place)) == 0;
     free(seen);
-    return good ? place : -1;
+    w->page.failed = w->page.failed || !good;
+    return place;
 }
 
 static json_int_t place_of_who(struct writing *w, const json_t *record) {
@@ -132,30 +133,36 @@ static int count_record(void *context, const json_t *record) {
     return tally_add(&w->tally, record);
 }
 
-static int write_page(struct writing *w, char **ret_path) {
-    int result = audit_folder_each(w->folder, count_record, w, ret_path);
-    if (result != VAULT_OK)
-        return result;
-    tally_end(&w->tally);
-    html_begin(&w->page, &w->file);
-    if (!put_head(&w->page, w->folder))
-        return VAULT_E_CRYPTO;
-    page_summary(&w->page, w->folder, &w->tally);
-    result = put_records(w, ret_path);
+static int keep_page(struct writing *w, int result, char **ret_path) {
+    if (!html_end(&w->page))
+        result = w->file.error == 0 ? VAULT_E_MEMORY : VAULT_E_IO;
     if (result == VAULT_OK)
-        result = html_end(&w->page) ? output_keep(&w->file) : VAULT_E_IO;
+        result = output_keep(&w->file);
     if (result == VAULT_E_IO && *ret_path == NULL)
         *ret_path = audit_failed_path(&w->file);
     return result;
 }
 
+static int write_page(struct writing *w, char **ret_path) {
+    int result = audit_folder_each(w->folder, count_record, w, ret_path);
+    if (result != VAULT_OK)
+        return result;
+    tally_end(&w->tally);
+    if (!put_head(&w->page, w->folder))
+        return VAULT_E_CRYPTO;
+    page_summary(&w->page, w->folder, &w->tally);
+    return keep_page(w, put_records(w, ret_path), ret_path);
+}
+
 static int begin_writing(struct writing *w) {
     w->places = json_object();
     w->words = json_array();
+    html_begin(&w->page, &w->file);
     int result = tally_begin(&w->tally);
-    if (w->places == NULL || w->words == NULL || place_of(w, "") != 0)
-        result = VAULT_E_MEMORY;
-    return result;
+    if (w->places == NULL || w->words == NULL)
+        return VAULT_E_MEMORY;
+    (void)place_of(w, "");
+    return w->page.failed ? VAULT_E_MEMORY : result;
 }
 
 int audit_html_write(const struct audit_folder *f, char **ret_path) {

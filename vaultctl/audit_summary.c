@@ -177,6 +177,13 @@ static void put_services(struct html *h, const struct tally_rows *t) {
                   "</p>");
 }
 
+/* The words for an export are those of a patient's report, and this page may be of others. */
+static void put_deed(struct html *h, const char *event) {
+    const char *deed = audit_deed(event);
+    if (strcmp(deed, event) != 0 && strcmp(event, "audit.export") != 0)
+        html_print(h, "<small>%s</small>", deed);
+}
+
 /* Names, and how what has the name ended. Decisions never end as OTHER. */
 static void put_endings(struct html *h, const char *caption, const struct tally_rows *t, bool decisions) {
     const struct column_of_page columns[] = {{decisions ? "Purpose" : "Event", "t"},
@@ -190,8 +197,7 @@ static void put_endings(struct html *h, const char *caption, const struct tally_
     for (size_t i = 0; i < shown_of(t->count); i++) {
         const struct tally_row *row = &t->rows[i];
         html_print(h, "<tr><th scope=\"row\">%s", row->name);
-        if (!decisions && strcmp(audit_deed(row->name), row->name) != 0)
-            html_print(h, "<small>%s</small>", audit_deed(row->name));
+        put_deed(h, decisions ? "" : row->name);
         html_print(h, "</th>");
         put_count(h, &columns[1], row->total);
         for (size_t e = 0; e < endings; e++)
@@ -203,12 +209,12 @@ static void put_endings(struct html *h, const char *caption, const struct tally_
 
 static void put_refusals(struct html *h, const struct tally *t) {
     static const struct column_of_page columns[] = {{"Reason and rule", "t"}, {"Denials", "n"}};
-    html_print(h, "<p>%'llu requests were denied.", (number)t->ended[DENIED]);
+    html_print(h, "<p>Denied requests: %'llu.", (number)t->ended[DENIED]);
     if (t->ended[DENIED] == 0) {
         html_print(h, "</p>");
         return;
     }
-    html_print(h, " One denial can have several reasons.</p>");
+    html_print(h, " One can have several reasons.</p>");
     begin_table(h, "Reasons of denials", columns, 2);
     for (size_t i = 0; i < shown_of(t->refusals.count); i++) {
         html_print(h, "<tr><th scope=\"row\">%s</th>", t->refusals.rows[i].name);
@@ -244,13 +250,16 @@ static void put_emergencies(struct html *h, const struct tally *t) {
                                                     {"Review", "t"}};
     size_t i;
     const json_t *one;
-    html_print(
-        h, "<p>%'llu times access was permitted because an emergency was stated. An auditor has to look at each.</p>",
-        (number)t->ended[EMERGENCY]);
+    html_print(h,
+               "<p>Emergencies: %'llu. Access was permitted because an emergency was stated; an auditor has to look at "
+               "each.</p>",
+               (number)t->ended[EMERGENCY]);
     if (t->ended[EMERGENCY] == 0)
         return;
     begin_table(h, "Emergencies and their reviews", columns, 7);
-    json_array_foreach(t->emergencies, i, one) put_emergency(h, t, one, columns);
+    json_array_foreach(t->emergencies, i, one) {
+        put_emergency(h, t, one, columns);
+    }
     end_table(h, i, t->ended[EMERGENCY] - i);
     html_print(h,
                "<button type=\"button\" class=\"show\" data-outcome=\"emergency\" hidden>Show the emergencies in the "

@@ -68,10 +68,3 @@ class Browser:
 
     def focused(self):
         return self.driver.switch_to.active_element
-
-    def save(self, path, full=True):
-        """A picture, for people."""
-        size = self.run("const d = document.documentElement; return [innerWidth, full ? d.scrollHeight : innerHeight];"
-                        .replace("full", "true" if full else "false"))
-        self.resize(*size)
-        self.driver.save_screenshot(str(path))
