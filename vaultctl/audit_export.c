@@ -34,6 +34,7 @@ static const struct form {
     {"jsonl", LINES, NULL},
     {"csv", TABLE, NULL},
     {"report", LINES, audit_report_write},
+    {"html", LINES, audit_html_write},
     {"tiles", TILES, NULL},
     {"fhir", LINES, audit_fhir_write},
 };
@@ -168,7 +169,7 @@ static int parse_options(struct call *c, const struct form **ret_form, json_t **
     const struct form *form = form_named(name);
     if (form == NULL)
         return fail(c, OUTCOME_USAGE,
-                    "--format '%s' is unknown: this release writes jsonl, csv, report, tiles and fhir", name);
+                    "--format '%s' is unknown: this release writes jsonl, csv, report, html, fhir and tiles", name);
     if (form->kind == TILES && is_of_a_part(c))
         return fail(c, OUTCOME_USAGE, "--format tiles is of the whole log");
     if (form->write == audit_report_write && !option_given(c, "subject"))
@@ -456,7 +457,8 @@ static const struct option options[] = {
     {"since-checkpoint", 0, "FILE", "what came after this checkpoint", 0},
     {"subject", 0, "S", "only the records about this patient", 0},
     {"service", 0, "S", "only what this service did", 0},
-    {"format", 0, "FORMAT", "jsonl, with proofs; csv; report, for the patient; tiles; or fhir", OPTION_REQUIRED},
+    {"format", 0, "FORMAT", "jsonl, with proofs; csv; report, for the patient; html, a page; fhir; or tiles",
+     OPTION_REQUIRED},
     {"output", 'o', "PATH", "folder to make, which must not exist or be empty; csv: a file", OPTION_REQUIRED},
     {NULL, 0, NULL, NULL, 0},
 };
@@ -474,6 +476,8 @@ const struct command command_audit_export = {
         "With --format csv PATH is a table, which proves nothing. With --format report, of one patient, report.txt "
         "says\n"
         "in plain words what is on record, and minlog.json has it in the shape of MinLog, beside what proves it.\n"
+        "With --format html audit.html is a page for people, with charts and a table that filters, beside what proves "
+        "it.\n"
         "With --format tiles PATH is a static tree of C2SP tlog-tiles of the whole log, which any web server can "
         "offer.\n"
         "With --format fhir auditevents.json, beside what proves it, has each record as a FHIR R4 AuditEvent.",

@@ -40,5 +40,8 @@ bool audit_is_emergency(const json_t *record);
 int audit_report_write(const struct audit_folder *f, char **ret_path);
 /* auditevents.json, a FHIR bundle of all records. The same faults. */
 int audit_fhir_write(const struct audit_folder *f, char **ret_path);
+/* audit.html, a page for people about all records. VAULT_E_IO (likewise), VAULT_E_FORMAT, VAULT_E_MEMORY,
+ * VAULT_E_CRYPTO. */
+int audit_html_write(const struct audit_folder *f, char **ret_path);
 
 #endif

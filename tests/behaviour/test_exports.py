@@ -221,7 +221,7 @@ def test_tiles_are_the_whole_log_and_give_its_root(vault, tmp_path):
 
 
 @pytest.mark.skipif(not small_disk.may_mount("tmpfs"), reason="no mounts here")
-@pytest.mark.parametrize("kind", ["csv", "tiles", "jsonl"])
+@pytest.mark.parametrize("kind", ["csv", "tiles", "jsonl", "html"])
 def test_a_full_disk_is_named_and_leaves_nothing(vault, tmp_path, kind):
     place = tmp_path / "disk"
     place.mkdir()

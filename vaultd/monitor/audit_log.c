@@ -173,12 +173,12 @@ static int describe_export(struct monitor *m, const struct msg_audit_export *x, 
 
 /* NULL: nothing. */
 static const char *fault_of_export(const struct monitor *m, const struct msg_audit_export *x, const struct range *r) {
-    static const char *const formats[] = {"jsonl", "csv", "report", "tiles", "fhir", "html"};
+    static const char *const formats[] = {"jsonl", "csv", "report", "html", "fhir", "tiles"};
     bool known = false;
     for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
         known = known || strcmp(x->format, formats[i]) == 0;
     if (!known)
-        return "The format must be jsonl, csv, report, tiles, fhir or html.";
+        return "The format must be jsonl, csv, report, html, fhir or tiles.";
     if (x->subject[0] != '\0' && x->service[0] != '\0')
         return "It is of a subject or of a service, not of both.";
     return r->from >= r->to || r->to > m->tree.size + 1 ? "There are no records from 'from' to 'to'." : NULL;

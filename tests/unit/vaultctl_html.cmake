@@ -1,0 +1,1 @@
+vault_unit_test(vaultctl_html vaultctl_core)

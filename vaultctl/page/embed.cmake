@@ -1,0 +1,11 @@
+# Turns the page's files into arrays: cmake -DFROM=FOLDER -DTO=FILE -P embed.cmake
+set(text "/* Made of vaultctl/page when it is built. */\n#include \"vaultctl/audit_page.h\"\n")
+foreach(pair script=audit.js style=audit.css)
+  string(REPLACE "=" ";" pair ${pair})
+  list(GET pair 0 name)
+  list(GET pair 1 file)
+  file(READ ${FROM}/${file} bytes HEX)
+  string(REGEX REPLACE "(..)" "0x\\1," bytes "${bytes}")
+  string(APPEND text "const unsigned char page_${name}[] = {${bytes}};\nconst size_t page_${name}_size = sizeof(page_${name});\n")
+endforeach()
+file(WRITE ${TO} "${text}")
