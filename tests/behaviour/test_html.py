@@ -205,7 +205,7 @@ def test_its_policy_permits_its_own_script_and_style_and_nothing_else(real, brow
     assert policy == (f"default-src 'none'; script-src 'sha256-{hashes[0]}'; style-src 'sha256-{hashes[1]}'; "
                       "base-uri 'none'; form-action 'none'")
     assert page.index("Content-Security-Policy") < page.index("<style>")
-    source = (ROOT / "vaultctl" / "page" / "audit.js").read_text()
+    source = (ROOT / "vaultctl" / "audit" / "page" / "audit.js").read_text()
     assert source == script[0]
     for word in ("innerHTML", "outerHTML", "insertAdjacent", "document.write", "eval(", "Function(", "setAttribute(\"on", "http:", "https:"):
         assert word not in source.replace("http://www.w3.org/2000/svg", ""), word

@@ -5,7 +5,7 @@
 
 #include "vault/buffer.h"
 #include "vault/result.h"
-#include "vaultctl/audit_folder.h"
+#include "vaultctl/audit/folder.h"
 
 int main(int argc, char **argv) {
     static struct audit_report verified = {.records = 3, .first = 0, .last = 2, .tree_size = 7};

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vaultctl/audit_fhir.h"
+#include "vaultctl/audit/fhir.h"
 #include "vault/buffer.h"
-#include "vaultctl/audit_fhir.h"
+#include "vaultctl/audit/fhir.h"
 
 static const struct audit_folder folder = {.origin = "vault.example/\"log\""};
 static const uint8_t leaf[MERKLE_HASH] = {0xab};

@@ -1,10 +1,10 @@
 /* The audit as a FHIR R4 Bundle of AuditEvents, one for each record: docs/format-audit.md. */
-#include "audit_fhir.h"
+#include "fhir.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "names.h"
+#include "vaultctl/names.h"
 #include "vault/buffer.h"
 #include "vault/result.h"
 

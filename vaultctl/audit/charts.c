@@ -1,7 +1,7 @@
 /* Charts of an export's page: bars in plain SVG, stretched to the width that there is; all text is beside them. */
 #include <time.h>
 
-#include "audit_page.h"
+#include "page.h"
 #include "vault/buffer.h"
 
 enum {

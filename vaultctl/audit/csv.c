@@ -1,10 +1,10 @@
-#include "audit_csv.h"
+#include "csv.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "names.h"
-#include "output.h"
+#include "vaultctl/names.h"
+#include "vaultctl/output.h"
 #include "vault/result.h"
 
 /* A column's title and where a record has it; docs/format-audit.md. */

@@ -1,5 +1,5 @@
 # Turns the page's files into arrays: cmake -DFROM=FOLDER -DTO=FILE -P embed.cmake
-set(text "/* Made of vaultctl/page when it is built. */\n#include \"vaultctl/audit_page.h\"\n")
+set(text "/* Made of vaultctl/audit/page when it is built. */\n#include \"vaultctl/audit/page.h\"\n")
 foreach(pair script=audit.js style=audit.css)
   string(REPLACE "=" ";" pair ${pair})
   list(GET pair 0 name)

@@ -1,12 +1,12 @@
 /* One record as a FHIR R4 AuditEvent. How each member is mapped: docs/format-audit.md. */
-#include "audit_fhir.h"
+#include "fhir.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "names.h"
-#include "output.h"
+#include "vaultctl/names.h"
+#include "vaultctl/output.h"
 #include "vault/buffer.h"
 #include "vault/documents.h"
 #include "vault/merkle.h"

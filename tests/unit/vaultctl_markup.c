@@ -12,7 +12,7 @@
 
 #include "vault/buffer.h"
 #include "vault/result.h"
-#include "vaultctl/html.h"
+#include "vaultctl/audit/markup.h"
 
 static char folder[] = "/tmp/test-html.XXXXXX", path[64];
 static struct html h;

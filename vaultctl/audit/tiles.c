@@ -1,12 +1,12 @@
-#include "audit_tiles.h"
+#include "tiles.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "files.h"
-#include "names.h"
+#include "vaultctl/files.h"
+#include "vaultctl/names.h"
 #include "vault/buffer.h"
 #include "vault/record.h"
 #include "vault/result.h"

@@ -1,4 +1,4 @@
-#include "html.h"
+#include "markup.h"
 
 #include <stdarg.h>
 #include <stdint.h>

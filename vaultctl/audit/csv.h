@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "files.h"
+#include "vaultctl/files.h"
 
 /* Rows go out (RFC 4180, each field quoted, and none that a spreadsheet takes for a formula), first the titles.
  * VAULT_E_IO (in the output). */

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "audit_page.h"
-#include "names.h"
+#include "page.h"
+#include "vaultctl/names.h"
 #include "vault/result.h"
 
 enum { SHA256_BASE64 = 44 + 1 };
@@ -89,7 +89,7 @@ static json_int_t number_of(const json_t *record, const char *name) {
     return json_integer_value(json_object_get(record, name));
 }
 
-/* The columns of a record; vaultctl/page/audit.js knows their order. */
+/* The columns of a record; vaultctl/audit/page/audit.js knows their order. */
 static json_t *row_of(struct writing *w, const json_t *record) {
     static const char *const texts[] = {"event", "outcome", "subject", "purpose", "file", "detail"};
     json_t *row = json_pack("[I, I, I, i, I, I]", number_of(record, "seq"), (json_int_t)seconds_of(record),

@@ -6,7 +6,7 @@
 #include <jansson.h>
 #include <stdint.h>
 
-#include "files.h"
+#include "vaultctl/files.h"
 #include "vault/audit_export.h"
 
 struct audit_folder {

@@ -4,9 +4,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "commands.h"
-#include "files.h"
-#include "request.h"
+#include "vaultctl/commands.h"
+#include "vaultctl/files.h"
+#include "vaultctl/request.h"
 #include "vault/result.h"
 
 enum { TAIL_DEFAULT = 20, TAIL_MAX = 100000 };

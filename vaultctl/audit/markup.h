@@ -1,14 +1,14 @@
 /* Text of a page in HTML. Nothing that comes from a record can be more than text in it: what is printed with %s is
  * escaped, data goes in as JSON that holds no markup, and there is no other way in but literals and the page's files.
  */
-#ifndef VAULTCTL_HTML_H
-#define VAULTCTL_HTML_H
+#ifndef VAULTCTL_AUDIT_MARKUP_H
+#define VAULTCTL_AUDIT_MARKUP_H
 
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "files.h"
+#include "vaultctl/files.h"
 
 enum { HTML_ROOM = 32768 };
 

@@ -2,11 +2,11 @@
 #ifndef VAULTCTL_AUDIT_PAGE_H
 #define VAULTCTL_AUDIT_PAGE_H
 
-#include "audit_folder.h"
-#include "audit_tally.h"
-#include "html.h"
+#include "folder.h"
+#include "tally.h"
+#include "markup.h"
 
-/* vaultctl/page/audit.js and audit.css, put into the program when it is built. */
+/* vaultctl/audit/page/audit.js and audit.css, put into the program when it is built. */
 extern const unsigned char page_script[], page_style[];
 extern const size_t page_script_size, page_style_size;
 

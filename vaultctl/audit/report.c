@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "audit_folder.h"
-#include "names.h"
+#include "folder.h"
+#include "vaultctl/names.h"
 #include "vault/result.h"
 
 struct writing {

@@ -4,8 +4,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "audit_page.h"
-#include "names.h"
+#include "page.h"
+#include "vaultctl/names.h"
 
 enum {
     ROWS_MOST = 40,     /* of a table here; the table of records has all */

@@ -5,11 +5,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "commands.h"
-#include "files.h"
-#include "output.h"
-#include "names.h"
-#include "request.h"
+#include "vaultctl/commands.h"
+#include "vaultctl/files.h"
+#include "vaultctl/output.h"
+#include "vaultctl/names.h"
+#include "vaultctl/request.h"
 #include "vault/audit_export.h"
 #include "vault/audit_proof.h"
 #include "vault/result.h"

@@ -1,12 +1,12 @@
-#include "audit_folder.h"
+#include "folder.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "names.h"
-#include "output.h"
+#include "vaultctl/names.h"
+#include "vaultctl/output.h"
 #include "vault/result.h"
 
 static int visit_line(const char *line, size_t n, audit_visit *visit, void *context) {

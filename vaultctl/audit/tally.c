@@ -1,10 +1,10 @@
-#include "audit_tally.h"
+#include "tally.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "audit_folder.h"
-#include "names.h"
+#include "folder.h"
+#include "vaultctl/names.h"
 #include "vault/buffer.h"
 #include "vault/documents.h"
 #include "vault/result.h"

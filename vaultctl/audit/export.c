@@ -9,12 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "audit_csv.h"
-#include "audit_folder.h"
-#include "audit_tiles.h"
-#include "commands.h"
-#include "files.h"
-#include "request.h"
+#include "csv.h"
+#include "folder.h"
+#include "tiles.h"
+#include "vaultctl/commands.h"
+#include "vaultctl/files.h"
+#include "vaultctl/request.h"
 #include "vault/buffer.h"
 #include "vault/checkpoint.h"
 #include "vault/documents.h"

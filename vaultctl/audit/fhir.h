@@ -5,7 +5,7 @@
 #include <jansson.h>
 #include <stdint.h>
 
-#include "audit_folder.h"
+#include "folder.h"
 #include "vault/merkle.h"
 
 /* The AuditEvent of a record whose leaf in the tree this is, owned by the caller. NULL: no memory. */

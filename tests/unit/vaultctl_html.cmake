@@ -1,1 +1,0 @@
-vault_unit_test(vaultctl_html vaultctl_core)

@@ -1,0 +1,1 @@
+vault_unit_test(vaultctl_markup vaultctl_core)
