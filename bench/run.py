@@ -6,6 +6,7 @@ import sys
 import tempfile
 
 import decisions
+import durable
 import hostile
 import hotspots
 import listing
@@ -19,9 +20,10 @@ import withdrawal
 from common import ROOT, machine, read_settings
 from servers import Nginx, Restic, Vault, make_file
 
-PARTS = ("transfers", "ranges", "memory", "profile", "hostile", "rotation", "rekey", "decisions", "withdrawal", "optouts", "listing")
+PARTS = ("transfers", "ranges", "memory", "profile", "hostile", "rotation", "rekey", "decisions", "withdrawal", "optouts", "listing", "durable")
 OF_THEIR_OWN = {"hostile": hostile, "rotation": rotation, "rekey": rekey, "decisions": decisions,
-                "withdrawal": withdrawal, "optouts": optouts, "listing": listing}  # need neither the vault nor the server that the others share
+                "withdrawal": withdrawal, "optouts": optouts, "listing": listing,
+                "durable": durable}  # need neither the vault nor the server that the others share
 
 
 def measure(settings, parts, vault, nginx):

@@ -1,4 +1,5 @@
 /* The monitor's channels to supervisor, gate and store, and the turns of its loop. */
+#include <malloc.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -204,7 +205,16 @@ static int share_store_key(struct monitor *m) {
     return result;
 }
 
+/* Answers that wait for their batch are large and many, and come again with the next: pages that the heap gave back
+ * after each would be asked for anew, which took a fifth of all time. */
+static void keep_heap(void) {
+    enum { KEPT = 64 << 20, AT_ONCE = 4 << 20 };
+    (void)mallopt(M_TRIM_THRESHOLD, KEPT);
+    (void)mallopt(M_TOP_PAD, AT_ONCE);
+}
+
 int monitor_start(struct monitor *m) {
+    keep_heap();
     m->replies_end = &m->replies;
     json_object_seed(1 + randombytes_uniform(UINT32_MAX)); /* else jansson would open /dev/urandom in the sandbox */
     int result = take_setup(m);
