@@ -63,6 +63,7 @@ const struct command *const all_commands[] = {
     &command_audit_checkpoint,
     &command_audit_export,
     &command_audit_verify,
+    &command_metrics,
     &command_scrub,
     &command_backup,
     &command_restore,

@@ -4,7 +4,7 @@
 
 #include "command.h"
 
-extern const struct command command_status, command_init, command_unseal, command_seal;
+extern const struct command command_metrics, command_status, command_init, command_unseal, command_seal;
 extern const struct command command_subject_add, command_subject_show, command_subject_list, command_subject_change,
     command_subject_opt_out, command_subject_shred, command_remove;
 extern const struct command command_care_add, command_care_end, command_care_list;

@@ -111,6 +111,32 @@ const struct command command_status = {
     .run = run_status,
 };
 
+static int run_metrics(struct call *c) {
+    struct http_answer a;
+    struct http_request r = {.method = "GET", .path = "/v1/metrics", .upload_size = -1};
+    int outcome = ask(c, &r, &a);
+    if (outcome == OUTCOME_DONE) {
+        json_t *document = json_pack("{s:s}", "metrics", a.body);
+        if (!print_json(c, document))
+            (void)fputs(a.body, stdout);
+        json_decref(document);
+    }
+    answer_clear(&a);
+    return outcome;
+}
+
+const struct command command_metrics = {
+    .name = "metrics",
+    .area = "Care",
+    .synopsis = "",
+    .summary = "numbers for whoever watches the vault",
+    .help = "Prints counters and gauges in the text format of Prometheus, which GET /v1/metrics answers as well: "
+            "decisions,\n"
+            "alarms, records, files, what is open, and whether the audit is witnessed. No patient is named.",
+    .example = "  vaultctl metrics",
+    .run = run_metrics,
+};
+
 const struct command command_init = {
     .name = "init",
     .area = "Life",

@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "vaultd/monitor/access/asked.h"
+#include "vaultd/monitor/watch/alarms.h"
 #include "vaultd/monitor/access/reviews.h"
 #include "vault/log.h"
 #include "vault/record.h"
@@ -213,6 +214,7 @@ int journal(struct monitor *m, const struct event *e, uint64_t *ret_seq) {
     uint8_t leaf[MERKLE_HASH];
     size_t length = 0;
     fill(m, e, &texts, &r);
+    alarms_see(m, e, r.time, breaks_glass(e));
     if (e->asker != NULL && strcmp(e->outcome, "denied") == 0 && !tells(e) && !denials_admit(m, e->asker)) {
         if (ret_seq != NULL)
             *ret_seq = NO_SEQ;

@@ -346,6 +346,7 @@ struct monitor {
     struct failures failures;
     struct budgets budgets;
 
+    struct alarms *alarms;       /* watch/alarms.h; NULL: nothing was seen yet */
     struct witnesses *witnesses; /* of the audit (witness/witnesses.h); NULL: none is configured */
     struct standings *standings; /* what patients have said (registers/standings.h); NULL: nothing is kept */
 
@@ -784,7 +785,7 @@ request_handler answer_budget_list;
 request_handler answer_review_list, answer_review_close;
 request_handler answer_key_list, answer_key_rotate, answer_key_jobs, answer_scrub, answer_scrub_show;
 request_handler answer_job_pause, answer_job_resume, answer_job_rate;
-request_handler answer_audit_proof, answer_audit_chain, answer_audit_lines, answer_audit_witnessed;
+request_handler answer_audit_proof, answer_audit_chain, answer_audit_lines, answer_audit_witnessed, answer_metrics;
 request_handler answer_audit_tail, answer_audit_checkpoint, answer_audit_export, answer_audit_records,
     answer_audit_proofs;
 request_handler answer_seal_change, answer_seal_confirm, answer_seal_drill, answer_seal_cancel;

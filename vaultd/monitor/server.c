@@ -11,6 +11,7 @@
 #include "vaultd/monitor/keys/age.h"
 #include "vaultd/monitor/registers/anchors.h"
 #include "vaultd/monitor/registers/standings.h"
+#include "vaultd/monitor/watch/alarms.h"
 #include "vaultd/monitor/witness/witnesses.h"
 #include "vaultd/monitor/keys/rekey.h"
 #include "vaultd/monitor/care/backup.h"
@@ -318,6 +319,7 @@ void monitor_close(struct monitor *m) {
     endings_free(m);
     standings_forget(m);
     witnesses_free(m);
+    alarms_free(m);
     while (m->workers != NULL)
         worker_remove(m, m->workers->number);
     index_close(&m->index);

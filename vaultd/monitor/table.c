@@ -103,6 +103,7 @@ static const struct entry table[] = {
     {MSG_backup_list, UNSEALED, NOTHING, OPERATOR | CUSTODIAN | AUDITOR, answer_backup_list},
     {MSG_audit_proof, UNSEALED, NOTHING, 0, answer_audit_proof},
     {MSG_audit_tail, UNSEALED, RECORD, AUDITOR, answer_audit_tail},
+    {MSG_metrics, UNSEALED, NOTHING, OPERATOR | CUSTODIAN | AUDITOR, answer_metrics},
     {MSG_audit_witnessed, UNSEALED, NOTHING, AUDITOR | OPERATOR, answer_audit_witnessed},
     {MSG_audit_checkpoint, UNSEALED, RECORD, AUDITOR | OPERATOR, answer_audit_checkpoint},
     {MSG_audit_export, UNSEALED, RECORD, AUDITOR, answer_audit_export},

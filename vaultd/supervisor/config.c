@@ -299,11 +299,11 @@ static int take_places(node *root, struct config *c, char *problem) {
 }
 
 static int take_all(node *root, bool as_root, struct config *c, char *problem) {
-    static const char *const known[] = {
-        "mode",         "origin",   "listen",    "socket",   "state",         "objects",
-        "keyring_twin", "tls",      "root_key",  "token",    "administrator", "approve_seconds",
-        "users",        "programs", "limits",    "map_size", "reserve_size",  "key_age",
-        "backups",      "diseases", "witnesses", NULL};
+    static const char *const known[] = {"mode",          "origin",          "listen",  "socket",   "state",
+                                        "objects",       "keyring_twin",    "tls",     "root_key", "token",
+                                        "administrator", "approve_seconds", "users",   "programs", "limits",
+                                        "map_size",      "reserve_size",    "key_age", "backups",  "diseases",
+                                        "witnesses",     "alarms",          NULL};
     int result = yaml_need_map(root, known, problem);
     if (result == VAULT_OK)
         result = take_mode(root, c, problem);
@@ -331,6 +331,8 @@ static int take_all(node *root, bool as_root, struct config *c, char *problem) {
         result = take_limits(root, &c->limits, problem);
     if (result == VAULT_OK)
         result = take_key_age(root, &c->key_age, problem);
+    if (result == VAULT_OK)
+        result = take_alarms(root, &c->alarms, problem);
     if (result == VAULT_OK)
         result = take_size(root, "map_size", 16ULL << 20, 16ULL << 40, &c->map_size, problem);
     if (result == VAULT_OK)

@@ -62,6 +62,13 @@ struct token_config {
     char environment[TOKEN_VARIABLES][257]; /* for the module, NAME=VALUE; empty ones are none */
 };
 
+/* What raises an alarm; 0: nothing does. */
+struct alarms_config {
+    uint32_t denials, subjects;
+    bool hours, weekdays; /* reading is usual from one full hour (UTC) to before the other, on weekdays */
+    uint8_t from, until;
+};
+
 struct witness_config {
     char url[URL_MAX + 1];
     char key[CHECKPOINT_VKEY_MAX];
@@ -98,6 +105,7 @@ struct config {
     char programs[CONFIG_PATH_MAX + 1];
     struct limits limits;
     struct key_age key_age;
+    struct alarms_config alarms;
     uint64_t map_size;
     uint64_t reserve_size;
 };

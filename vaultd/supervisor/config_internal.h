@@ -15,6 +15,8 @@ int take_u32(const struct yaml_node *map, const char *key, uint32_t least, uint3
 /* {credential: NAME} or {file: PATH}. */
 int take_credential(const struct yaml_node *map, const char *key, struct credential *to, char *problem);
 
+/* config_alarms.c: the section `alarms`, if it is there. */
+int take_alarms(const struct yaml_node *root, struct alarms_config *to, char *problem);
 /* config_witnesses.c: the section `witnesses`, if it is there. */
 int take_witnesses(const struct yaml_node *root, struct witnesses_config *to, char *problem);
 /* config_token.c: the section `token`, if it is there. */

@@ -204,6 +204,12 @@ static bool setup_monitor(struct supervisor *s, const int fds[CORE_FILES]) {
     m->key_age_maximum = c->key_age.maximum_days;
     m->backups = c->backups[0] != '\0';
     m->diseases = c->diseases[0] != '\0';
+    m->alarm_denials = c->alarms.denials;
+    m->alarm_subjects = c->alarms.subjects;
+    m->alarm_hours = c->alarms.hours;
+    m->alarm_from = c->alarms.from;
+    m->alarm_until = c->alarms.until;
+    m->alarm_weekdays = c->alarms.weekdays;
     tell_witnesses(&c->witnesses, m);
     return core_tell_with(s, CHILD_MONITOR, given, fds[FILE_DISEASES] >= 0 ? 5 : 4);
 }

@@ -30,13 +30,14 @@ extern const struct route routes[];
 extern const size_t route_count;
 
 /* The handlers. */
-int serve_relay(struct exchange *x);              /* ask; relay the answer */
-int serve_content(struct exchange *x);            /* get.c */
-int serve_deposit(struct exchange *x);            /* put.c */
-int serve_consent(struct exchange *x);            /* serve_documents.c */
-int serve_policy(struct exchange *x);             /* serve_documents.c */
-int serve_inquiry(struct exchange *x);            /* serve_admin.c */
-int serve_audit_tail(struct exchange *x);         /* serve_audit.c */
+int serve_relay(struct exchange *x);      /* ask; relay the answer */
+int serve_content(struct exchange *x);    /* get.c */
+int serve_deposit(struct exchange *x);    /* put.c */
+int serve_consent(struct exchange *x);    /* serve_documents.c */
+int serve_policy(struct exchange *x);     /* serve_documents.c */
+int serve_inquiry(struct exchange *x);    /* serve_admin.c */
+int serve_audit_tail(struct exchange *x); /* serve_audit.c */
+int serve_metrics(struct exchange *x);
 int serve_audit_range(struct exchange *x);        /* serve_audit.c */
 int serve_audit_chain(struct exchange *x);        /* serve_audit.c */
 int serve_audit_chain_proofs(struct exchange *x); /* serve_audit.c */

@@ -310,6 +310,7 @@ const struct route routes[] = {
 
     {"GET", "/v1/audit/tail", serve_audit_tail, MSG_audit_tail, BODY_NONE, MEMBERS(audit_tail)},
     {"GET", "/v1/audit/checkpoint", serve_relay, MSG_audit_checkpoint, BODY_NONE, NO_MEMBERS},
+    {"GET", "/v1/metrics", serve_metrics, MSG_metrics, BODY_NONE, NO_MEMBERS},
     {"GET", "/v1/audit/witnessed", serve_relay, MSG_audit_witnessed, BODY_NONE, NO_MEMBERS},
     {"POST", "/v1/audit/exports", serve_relay, MSG_audit_export, BODY_JSON, MEMBERS(audit_export)},
     {"GET", "/v1/audit/subjects/{subject}/records", serve_audit_chain, MSG_audit_chain, BODY_NONE,

@@ -21,6 +21,15 @@ int serve_audit_tail(struct exchange *x) {
     return reply_send(x, &r, x->w->reply.block.bytes, x->w->reply.block.bytes_size);
 }
 
+int serve_metrics(struct exchange *x) {
+    struct reply r;
+    if (ask(x->w, MSG_block) != VAULT_OK)
+        return reply_relay(x);
+    reply_start(&r, x, 200);
+    reply_field(&r, "Content-Type", "text/plain; version=0.0.4");
+    return reply_send(x, &r, x->w->reply.block.bytes, x->w->reply.block.bytes_size);
+}
+
 /* Where the next block starts; 0: there is none. A block without lines ends the range. */
 static uint64_t next_start(struct worker *w, uint64_t from, uint64_t to) {
     const struct msg_block *b = &w->reply.block;

@@ -159,6 +159,8 @@ enum { OPT_OUTS = 32 };
 /* Answer: block. */
 #define FIELDS_audit_tail(F, R) F(R, U32, count, 0) /* up to 100 */
 #define FIELDS_audit_checkpoint(F, R) FIELDS_nothing(F, R)
+/* Numbers for whoever watches the vault. Answer: block, text. */
+#define FIELDS_metrics(F, R) FIELDS_nothing(F, R)
 /* The last one that a witness cosigned. */
 #define FIELDS_audit_witnessed(F, R) FIELDS_nothing(F, R)
 /* Records the export and fixes its tree. Answer: {"from", "to", "size", "checkpoint", "vkey"}; the export's own record
@@ -233,6 +235,7 @@ enum { OPT_OUTS = 32 };
     M(care_list, 0x055b, 0)                                                                                            \
     M(audit_proof, 0x055c, 0)                                                                                          \
     M(audit_chain, 0x055d, 0)                                                                                          \
+    M(metrics, 0x0560, 0)                                                                                              \
     M(audit_witnessed, 0x055f, 0)                                                                                      \
     M(audit_lines, 0x055e, 0)                                                                                          \
     M(key_list, 0x0518, 0)                                                                                             \

@@ -31,6 +31,12 @@
     F(R, U32, key_age_maximum, 0) /* days after which a key takes no deposits; 0: it always does */                    \
     F(R, U8, backups, 0)          /* 1: a directory for backups is configured */                                       \
     F(R, U8, diseases, 0)         /* 1: a table of diseases is; without its descriptor it cannot be opened */          \
+    F(R, U32, alarm_denials, 0)   /* of one service in a row, that raise an alarm; 0: none do */                       \
+    F(R, U32, alarm_subjects, 0)  /* that one service may read in an hour without one; 0: any */                       \
+    F(R, U8, alarm_hours, 0)      /* 1: reading is usual from one full hour (UTC) to before the other */               \
+    F(R, U8, alarm_from, 0)                                                                                            \
+    F(R, U8, alarm_until, 0)                                                                                           \
+    F(R, U8, alarm_weekdays, 0)   /* 1: and from Monday to Friday */                                                   \
     F(R, U32, witness_every, 0)   /* seconds between checkpoints for witnesses */                                      \
     F(R, U32, witness_within, 0)  /* no grants if none has cosigned for so many seconds; 0: however long */            \
     F(R, U32, witness_seconds, 0) /* for one answer */                                                                 \

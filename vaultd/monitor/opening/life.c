@@ -12,6 +12,7 @@
 #include "vaultd/monitor/registers/disease_table.h"
 #include "vaultd/monitor/registers/opt_outs.h"
 #include "vaultd/monitor/registers/standings.h"
+#include "vaultd/monitor/watch/alarms.h"
 #include "vaultd/monitor/witness/witnesses.h"
 #include "vaultd/monitor/keys/escrow.h"
 #include "vaultd/monitor/access/reviews.h"
@@ -48,6 +49,7 @@ static void forget_keys(struct monitor *m) {
     m->anchors.agreed = false;
     standings_forget(m);
     witnesses_closed(m);
+    alarms_forget(m);
     index_close(&m->index);
     keyring_free(&m->keyring);
     secret_free(&m->root);
@@ -95,6 +97,7 @@ static json_t *status_json(struct monitor *m, bool in_full) {
         json_object_set_new(rest, "opt_outs", json_day(m->meta.opt_outs_of));
         json_object_set_new(rest, "standings", standings_json(m));
         json_object_set_new(rest, "reviews", json_integer((json_int_t)m->meta.reviews));
+        json_object_set_new(rest, "alarms", alarms_json(m));
         json_object_set_new(rest, "witnesses", witnesses_json(m));
         json_object_set_new(rest, "warnings", warnings_json(m));
     }

@@ -174,6 +174,7 @@ static bool may_come_by_network(unsigned type) {
     case MSG_audit_tail:
     case MSG_audit_checkpoint:
     case MSG_audit_witnessed:
+    case MSG_metrics:
     case MSG_audit_export:
     case MSG_audit_records:
     case MSG_audit_proofs: return true;

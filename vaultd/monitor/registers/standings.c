@@ -468,6 +468,10 @@ int standings_vouch(struct monitor *m, const char *subject, struct subject_value
     return result;
 }
 
+uint64_t standings_differing(const struct monitor *m) {
+    return m->standings == NULL ? 0 : m->standings->differing;
+}
+
 uint64_t standings_count(const struct monitor *m) {
     return m->standings == NULL ? 0 : m->standings->known;
 }

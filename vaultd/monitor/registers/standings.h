@@ -51,6 +51,8 @@ int standings_vouch(struct monitor *m, const char *subject, struct subject_value
 /* Fills what a question says of its subject, but for care; it points into the standing. */
 void standing_tell(const struct standing *s, struct question *q);
 
+/* How many have differed from the index since the vault was opened. */
+uint64_t standings_differing(const struct monitor *m);
 /* How many are known. */
 uint64_t standings_count(const struct monitor *m);
 

@@ -311,15 +311,16 @@ int witnesses_tick(struct monitor *m) {
 
 /* ---- what depends on it ---- */
 
-static uint64_t last_cosigned(const struct witnesses *w) {
+uint64_t witnesses_last(const struct monitor *m) {
+    const struct witnesses *w = m->witnesses;
     uint64_t last = 0;
-    for (unsigned i = 0; i < w->count; i++)
+    for (unsigned i = 0; w != NULL && i < w->count; i++)
         last = w->each[i].cosigned > last ? w->each[i].cosigned : last;
     return last;
 }
 
 static bool is_overdue(struct monitor *m) {
-    uint64_t within = m->setup.witness_within, last = last_cosigned(m->witnesses);
+    uint64_t within = m->setup.witness_within, last = witnesses_last(m);
     return within != 0 && (last == 0 || monitor_time(m) / 1000000 > last + within);
 }
 

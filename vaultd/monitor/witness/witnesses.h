@@ -34,6 +34,8 @@ int witnesses_refuse(struct request *q);
 /* The last head that was cosigned: {"checkpoint", "size", "time", "witnesses"}, the note with all cosignatures and the
  * names of who made them; null. */
 json_t *witnessed_json(const struct monitor *m);
+/* When one last cosigned, seconds since 1970; 0: none has since the vault was opened. */
+uint64_t witnesses_last(const struct monitor *m);
 /* For the status: null without witnesses, or {"required_within", "doubted", "each"}. */
 json_t *witnesses_json(const struct monitor *m);
 /* Adds what custodians should see to. */
