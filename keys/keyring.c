@@ -104,10 +104,10 @@ static int end_present(struct keyring *k, uint32_t *generation, struct secret **
     return VAULT_OK;
 }
 
-int keyring_raise_epoch(struct keyring *k) {
+int keyring_raise_epoch(struct keyring *k, uint64_t least) {
     if (k->epoch == UINT64_MAX)
         return VAULT_E_LIMIT;
-    k->epoch++;
+    k->epoch = k->epoch + 1 > least ? k->epoch + 1 : least;
     return VAULT_OK;
 }
 

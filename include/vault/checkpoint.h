@@ -32,5 +32,7 @@ int checkpoint_verify_earlier(const char *note, const char *vkey, struct checkpo
 /* The origin of a log that goes on, since a restore, in this epoch of the key ring (0: it was never restored).
  * VAULT_E_LIMIT. */
 int checkpoint_origin(const char *origin, uint32_t epoch, char ret[CHECKPOINT_ORIGIN_MAX + 1]);
+/* And back: the epoch in a name of the log that began as `origin`; 0: it is that. VAULT_E_FORMAT: of another log. */
+int checkpoint_epoch(const char *name, const char *origin, uint32_t *ret);
 
 #endif

@@ -80,9 +80,9 @@ int keyring_replace_audit_seed(struct keyring *k, struct secret **seed);
 /* Adds the next generation and raises the epoch; store it before the index uses it. VAULT_E_LIMIT, VAULT_E_MEMORY. */
 int keyring_add_generation(struct keyring *k);
 
-/* Raises the epoch, for a restore: it names the log that goes on from there; store it before the index says so.
+/* Raises the epoch, to `least` or further: it names the log that goes on from there; store it before the index says so.
  * VAULT_E_LIMIT. */
-int keyring_raise_epoch(struct keyring *k);
+int keyring_raise_epoch(struct keyring *k, uint64_t least);
 /* Borrowed: sealing of index values; keyed hashes of names; Ed25519 seed of the audit. */
 const struct secret *keyring_index_key(const struct keyring *k);
 const struct secret *keyring_next_index_key(const struct keyring *k); /* NULL: there is none */

@@ -61,18 +61,19 @@ enum naming {
     F(R, BYTES, escrows, 4 * ESCROWS_MOST) /* be32 numbers of those that were not destroyed */                         \
     F(R, U64, reported, 0)                 /* failed authentications: see failure_value */                             \
     F(R, U64, confirmed, 0)                                                                                            \
-    F(R, U32, set_aside, 0)     /* files that are */                                                                   \
-    F(R, U64, sealed, 0)        /* when the root key and its seal were last changed */                                 \
-    F(R, U32, backups, 0)       /* number of the last backup */                                                        \
-    F(R, U8, copy, 0)           /* 1: this is a copy, in force nowhere: where it is opened, it is restored */          \
-    F(R, U32, restored, 0)      /* how often this index was restored */                                                \
-    F(R, U8, unconfirmed, 0)    /* 1: restored, and nobody has stated yet that what was lost is in force again */      \
-    F(R, U8, doubted, 0)        /* 1: a witness has seen another log than this one, and nobody has answered for it */  \
-    F(R, U64, continues, 0)     /* size of the log that the last restore continues */                                  \
-    F(R, U32, origin, 0)        /* epoch of the ring that its log's name tells of; 0: it was never restored */         \
-    F(R, U32, origin_before, 0) /* the same of the log that it continues */                                            \
-    F(R, U64, backed_up, 0)     /* the most records that a verified backup holds; 0: there is none */                  \
-    F(R, U32, name_key, 0)      /* generation of the name key that entries are under */                                \
+    F(R, U32, set_aside, 0)  /* files that are */                                                                      \
+    F(R, U64, sealed, 0)     /* when the root key and its seal were last changed */                                    \
+    F(R, U32, backups, 0)    /* number of the last backup */                                                           \
+    F(R, U8, copy, 0)        /* 1: this is a copy, in force nowhere: where it is opened, it is restored */             \
+    F(R, U32, restored, 0)   /* how often this index was restored */                                                   \
+    F(R, U8, unconfirmed, 0) /* 1: restored, and nobody has stated yet that what was lost is in force again */         \
+    F(R, U8, doubted, 0)     /* 1: a witness has seen another log than this one, and nobody has answered for it */     \
+    F(R, FIXED, doubter, HASH_SIZE) /* its public key: of the first that said so; zero: nobody doubts */               \
+    F(R, U64, continues, 0)         /* size of the log that the last restore continues */                              \
+    F(R, U32, origin, 0)            /* epoch of the ring that its log's name tells of; 0: it was never restored */     \
+    F(R, U32, origin_before, 0)     /* the same of the log that it continues */                                        \
+    F(R, U64, backed_up, 0)         /* the most records that a verified backup holds; 0: there is none */              \
+    F(R, U32, name_key, 0)          /* generation of the name key that entries are under */                            \
     F(R, U8, naming, 0) /* enum naming: whose entries move; `named` is the hash of before of the last of them */       \
     F(R, FIXED, named, HASH_SIZE)                                                                                      \
     F(R, U64, opt_outs_of, 0)       /* day of the register of opt-outs that was taken in whole, seconds; 0: none */    \

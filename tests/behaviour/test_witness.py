@@ -306,6 +306,198 @@ def test_a_doubt_ends_when_every_witness_has_cosigned_again(tmp_path, witness):
         assert [r["event"] for r in records(vault) if r["event"].startswith("witness.")] == ["witness.doubt", "witness.cleared"]
 
 
+def doubted(vault):
+    return status(vault)["witnesses"]["doubted"]
+
+
+def test_another_witness_in_the_configuration_ends_no_doubt(tmp_path, witness):
+    mine = WitnessProcess(tmp_path / "mine", "operator.example/mine")
+    with vault_with([witness], within=3600) as vault:
+        witness.start(vault.vkey)
+        mine.start(vault.vkey)
+        wait_until_cosigned(vault)
+        populate(vault)
+        wait_until_cosigned(vault)
+        grow_log(witness, read_log(witness))
+        wait_for(lambda: doubted(vault), "the witness is heard", 30)
+        scene.stop(vault)
+        path = vault.folder / "vaultd.yaml"
+        path.write_text(path.read_text().replace(witness.vkey, mine.vkey).replace(f":{witness.port}", f":{mine.port}"))
+        scene.start(vault)
+        try:
+            wait_for(lambda: state_of(vault, mine.name)["cosigned"], "the new one has cosigned", 30)
+            time.sleep(2)
+            assert doubted(vault) and read(vault).status == 503
+            vault.ctl("restore", "--confirm", "answered for")
+            wait_for(lambda: read(vault).status == 200, "a custodian ends it", 30)
+        finally:
+            mine.stop()
+
+
+def test_another_root_for_as_many_records_is_another_log(witness):
+    with vault_with([witness]) as vault:
+        witness.start(vault.vkey)
+        populate(vault)
+        wait_until_cosigned(vault)
+        time.sleep(1.5)
+        path, note = read_log(witness)
+        lines = note.split("\n")
+        lines[2] = base64.b64encode(os.urandom(32)).decode()
+        path.write_text("\n".join(lines))
+        wait_for(lambda: doubted(vault), "the witness is heard", 30)
+        assert read(vault).status == 503
+        assert "records are others" in next(r["detail"] for r in records(vault) if r["event"] == "witness.doubt")
+
+
+def test_what_a_log_was_before_its_succession_is_not_served(tmp_path, witness):
+    """And its next name is none that was used, where the head of that is brought."""
+    with vault_with([witness]) as vault:
+        witness.start(vault.vkey)
+        populate(vault)
+        wait_until_cosigned(vault)
+        scene.stop(vault)
+        keep_state(vault, tmp_path / "copy")
+        kept = read_log(witness)
+        scene.start(vault)
+        grow_log(witness, kept)
+        wait_for(lambda: doubted(vault), "the witness is heard", 30)
+        vault.ctl("restore", "--confirm", "answered for")
+        kept[0].write_text(kept[1])  # what it has really seen under the first name
+        vault.ctl("consent", "withdraw", "S-1")
+        head = tmp_path / "head"
+        vault.ctl("audit", "checkpoint", "--witnessed", "-o", head)
+        scene.stop(vault)
+        put_back(vault, tmp_path / "copy")
+        scene.start(vault)
+        wait_for(lambda: doubted(vault), "the witness is heard", 30)
+        assert read(vault).status == 503
+        vault.ctl("restore", "--confirm", "answered for", "--checkpoint", head)
+        used = int(head.read_text().split("\n")[0].rsplit("-", 1)[1])
+        assert int(status(vault)["origin"].rsplit("-", 1)[1]) > used
+        wait_for(lambda: (witnessed(vault) or {"checkpoint": ""})["checkpoint"].startswith(status(vault)["origin"] + "\n"), "cosigned", 30)
+
+
+class Replay(http.server.BaseHTTPRequestHandler):
+    """Brings the answer of before for the head of before."""
+    kept, to, again = {}, None, 0
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        note = body.split(b"\n\n", 1)[1]
+        status_, text = (200, self.kept[note]) if note in self.kept else (502, "")
+        Replay.again += note in self.kept
+        if note not in self.kept:
+            with contextlib.suppress(OSError):
+                status_, text = ask(Replay.to, body)
+                if status_ == 200:
+                    self.kept[note] = text
+        with contextlib.suppress(OSError):
+            self.send_response(status_)
+            self.send_header("Content-Length", str(len(text.encode())))
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+    def log_message(self, *_):
+        pass
+
+
+def test_an_answer_of_before_does_not_count_as_one_of_now(witness):
+    Replay.to, port = witness, own_port()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Replay)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    witness.config = lambda: {"url": f"http://127.0.0.1:{port}", "key": witness.vkey}
+    try:
+        with vault_with([witness], every=1, within=4) as vault:
+            witness.start(vault.vkey)
+            wait_until_cosigned(vault)
+            populate(vault)
+            wait_until_cosigned(vault)
+            assert read(vault).status == 200
+            wait_until_cosigned(vault)
+            witness.stop()
+            time.sleep(8)
+            assert Replay.again > 2, "it was replayed"
+            assert read(vault).status == 503
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_state_that_was_put_back_destroys_nothing_of_the_true_one(tmp_path, witness):
+    """A copy from the middle of a deposit: what was deposited then looks dropped to it."""
+    content = os.urandom(48 << 20)
+    with vault_with([witness]) as vault:
+        witness.start(vault.vkey)
+        populate(vault)
+        wait_until_cosigned(vault)
+        with contextlib.closing(vault.connect("depositor", 120)) as connection:
+            connection.putrequest("PUT", file_path("S-1", "late.cram"))
+            connection.putheader("Content-Length", str(len(content)))
+            connection.endheaders()
+            connection.send(content[:40 << 20])
+            wait_for(lambda: objects_of(vault) > 5, "objects are stored", 30)
+            keep_state(vault, tmp_path / "copy")
+            connection.send(content[40 << 20:])
+            assert connection.getresponse().status == 201
+        wait_until_cosigned(vault)
+        scene.stop(vault)
+        keep_state(vault, tmp_path / "true")
+        before = objects_of(vault)
+        put_back(vault, tmp_path / "copy")
+        scene.start(vault)
+        wait_for(lambda: doubted(vault), "the witness is heard", 30)
+        time.sleep(3)
+        assert objects_of(vault) == before
+        scene.stop(vault)
+        put_back(vault, tmp_path / "true")
+        scene.start(vault)
+        wait_for(lambda: state_of(vault, witness.name)["cosigned"], "it is cosigned", 30)
+        answer = vault.http("GET", file_path("S-1", "late.cram"), cert="clinic", headers={"Purpose": TREATMENT})
+        assert (answer.status, answer.body == content) == (200, True)
+
+
+def objects_of(vault):
+    return sum(len(files) for _, _, files in os.walk(vault.objects))
+
+
+def test_names_do_not_leave_before_somebody_has_vouched(tmp_path, witness):
+    with vault_with([witness], within=3600) as vault:
+        witness.start(vault.vkey)
+        wait_until_cosigned(vault)
+        populate(vault)
+        listing = "/v1/files?purpose=treatment"
+        wait_for(lambda: vault.http("GET", listing, cert="clinic").status == 200, "it is served", 30)
+        scene.stop(vault)
+        witness.stop()
+        scene.start(vault)
+        assert read(vault).status == 503
+        assert vault.http("GET", listing, cert="clinic").status == 503
+        assert vault.http("GET", "/v1/files").status == 200, "an administrator sees what there is"
+
+
+def test_a_copy_that_nobody_answered_for_is_shown_to_no_witness(tmp_path, witness):
+    """A drill on another machine must not become the log's successor."""
+    with vault_with([witness], every=1, within=30) as vault:
+        witness.start(vault.vkey)
+        wait_until_cosigned(vault)
+        populate(vault)
+        vault.ctl("backup", "b1")
+        wait_until_cosigned(vault)
+        scene.stop(vault)
+        keep_state(vault, tmp_path / "true")
+        shutil.rmtree(vault.state / "index")
+        scene.start(vault)
+        vault.ctl("restore", "b1")
+        time.sleep(3)
+        assert witnessed(vault) is None
+        scene.stop(vault)
+        put_back(vault, tmp_path / "true")
+        scene.start(vault)
+        wait_for(lambda: read(vault).status == 200, "the true one goes on", 30)
+
+
 def test_no_grant_where_no_witness_has_cosigned_for_too_long(witness):
     with vault_with([witness], every=1, within=4) as vault:
         witness.start(vault.vkey)

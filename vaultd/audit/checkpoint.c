@@ -240,6 +240,15 @@ static unsigned long epoch_of(const char *name, size_t *ret_base) {
     return epoch;
 }
 
+int checkpoint_epoch(const char *name, const char *origin, uint32_t *ret) {
+    size_t base = 0;
+    unsigned long epoch = epoch_of(name, &base);
+    if (strlen(origin) != base || strncmp(name, origin, base) != 0)
+        return VAULT_E_FORMAT;
+    *ret = epoch == 1 ? 0 : (uint32_t)epoch;
+    return VAULT_OK;
+}
+
 /* Whether the log of the first name was continued, after restores, as that of the second. */
 static bool is_earlier(const char *name, const char *later) {
     size_t base = 0, later_base = 0;

@@ -1,6 +1,6 @@
 /* vaultd-courier: one process for one request to a witness, asked for by the monitor. It gets the witness's URL, which
- * the monitor never knows, and the authorities for TLS as an open file; it has the network and nothing else. One that
- * hangs is ended with the next request. */
+ * the monitor never knows, and the authorities for TLS as an open file; it has the network and nothing else. Its time is
+ * bounded. */
 #include <string.h>
 #include <unistd.h>
 
@@ -9,6 +9,8 @@
 #include "vault/buffer.h"
 #include "vault/log.h"
 #include "vault/result.h"
+
+enum { SLACK_MS = 5000 };
 
 static void tell_problem(struct supervisor *s, uint64_t id, const char *rule, const char *problem) {
     log_error("courier: not started: rule=%s problem=\"%s\"", rule, problem);
@@ -23,13 +25,14 @@ static void bury(struct supervisor *s, const siginfo_t *end) {
     struct msg_courier_gone *gone = &s->message.courier_gone;
     char text[100] = "";
     message_init(&s->message, MSG_courier_gone, s->courier.id);
+    if (s->courier.id == 0) /* it was ended, and nobody waits for it */
+        return;
     if (helper_fault(end, text, sizeof(text))) {
         copy_string(gone->rule, sizeof(gone->rule), "courier-crashed");
         format_string(gone->problem, sizeof(gone->problem), "The process for the witness %s.", text);
         log_error("courier: %s", gone->problem);
     }
-    if (s->courier.id != 0)
-        core_tell(s, CHILD_MONITOR);
+    core_tell(s, CHILD_MONITOR);
 }
 
 static void start(struct supervisor *s, uint64_t id, const struct witness_config *w, int authorities) {
@@ -40,6 +43,7 @@ static void start(struct supervisor *s, uint64_t id, const struct witness_config
     if (authorities >= 0)
         s->message.fds[s->message.fd_count++] = authorities;
     s->courier.id = id;
+    s->courier.deadline = loop_now_ms() + (uint64_t)s->config->witnesses.seconds * 1000 + SLACK_MS;
     s->courier.helper.ended = bury;
     if (helper_start(s, &s->courier.helper, CHILD_COURIER, &task) != VAULT_OK) {
         tell_problem(s, id, "courier-not-started", "The process for the witness could not be started; see the log.");
@@ -66,6 +70,11 @@ void courier_wanted(struct supervisor *s) {
         if (authorities >= 0)
             close(authorities);
     }
+}
+
+void courier_check_deadline(struct supervisor *s, uint64_t now) {
+    if (helper_runs(&s->courier.helper) && now >= s->courier.deadline)
+        helper_kill(&s->courier.helper);
 }
 
 void courier_end(struct supervisor *s) {

@@ -122,6 +122,7 @@ static void tick(struct supervisor *s) {
     notify_alive(now);
     core_check_deadlines(s, now);
     token_check_deadline(s, now);
+    courier_check_deadline(s, now);
     start_again(s, now);
     drain_step(s, now);
     workers_refill(s, now);
@@ -142,6 +143,8 @@ static int patience(const struct supervisor *s) {
         until = s->deadline;
     if (helper_runs(&s->token.helper) && s->token.deadline < until)
         until = s->token.deadline;
+    if (helper_runs(&s->courier.helper) && s->courier.deadline < until)
+        until = s->courier.deadline;
     if (s->accept_from > now && s->accept_from < until)
         until = s->accept_from;
     return until > now ? (int)(until - now) : 0;

@@ -93,7 +93,8 @@ struct backup_child {
 /* vaultd-courier, while it has a request. */
 struct courier_child {
     struct helper helper;
-    uint64_t id; /* of the courier_wanted; 0: nobody listens any more */
+    uint64_t id;       /* of the courier_wanted; 0: nobody listens any more */
+    uint64_t deadline; /* loop_now_ms */
 };
 
 struct counters {
@@ -176,6 +177,8 @@ void backup_end(struct supervisor *s);
 /* courier.c: a process that takes a checkpoint to a witness. */
 /* The monitor's courier_wanted, which is in s->message: ends the one before, and starts it, or says why not. */
 void courier_wanted(struct supervisor *s);
+/* Ends it when its time is over. */
+void courier_check_deadline(struct supervisor *s, uint64_t now);
 /* Nobody waits for it any more: ends it. */
 void courier_end(struct supervisor *s);
 

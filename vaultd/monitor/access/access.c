@@ -129,10 +129,10 @@ static int close_for(struct request *q, const struct msg_open *o) {
 }
 
 /* The grant is decided: finds its keys first, so that damage is told before anything is recorded as permitted. */
-static int permit(struct request *q, const struct inquiry *i, const struct purpose *p, const char *purpose) {
+static int permit(struct request *q, const struct inquiry *i, const struct subject_value *s, const struct purpose *p,
+                  const char *purpose) {
     struct monitor *m = q->monitor;
     struct blob_value blob;
-    static struct subject_value s;
     CLEANUP_SECRET struct secret *key = NULL;
     uint64_t seq = NO_SEQ;
     bool reads = q->message->open.action == OPEN_READ, aside = false;
@@ -145,9 +145,7 @@ static int permit(struct request *q, const struct inquiry *i, const struct purpo
     if (result == VAULT_NOT_FOUND || (result == VAULT_OK && blob.size != i->file.size))
         result = VAULT_E_DAMAGED;
     if (result == VAULT_OK)
-        result = standings_vouch(m, i->subject.subject, &s);
-    if (result == VAULT_OK)
-        result = reads ? data_key(m, &s, i->file.blob, &blob, &key) : secret_random(&key, SECRET_KEY_SIZE);
+        result = reads ? data_key(m, s, i->file.blob, &blob, &key) : secret_random(&key, SECRET_KEY_SIZE);
     if (result == VAULT_OK)
         result = record_open(q, i, purpose, &seq);
     if (result != VAULT_OK)
@@ -171,6 +169,7 @@ static int permit(struct request *q, const struct inquiry *i, const struct purpo
 
 int answer_open(struct request *q) {
     static struct inquiry i;
+    static struct subject_value s;
     const struct msg_open *o = &q->message->open;
     struct purpose purpose;
     char text[512];
@@ -192,10 +191,13 @@ int answer_open(struct request *q) {
     int result = inquire(q->monitor, &wanted, &i);
     q->subject = i.subject_known ? i.subject.subject : NULL;
     q->file = i.file_known ? i.file.file : NULL;
+    if (result == VAULT_OK &&
+        i.subject_known) /* also where it is denied: a refusal takes as long as nobody's absence */
+        result = standings_vouch(q->monitor, i.subject.subject, &s);
     if (result != VAULT_OK)
         return result;
     if (i.decision.verdict == VERDICT_PERMIT)
-        return permit(q, &i, &purpose, text);
+        return permit(q, &i, &s, &purpose, text);
     result = record_open(q, &i, text, &seq);
     if (result == VAULT_OK)
         answer_denied(q->monitor, q->worker, q->message, seq, q->id, &i.decision);

@@ -74,16 +74,13 @@ static void fill_upload(struct upload_value *u, const struct request *q) {
     COPY_ARRAY(u->digest, c->digest);
 }
 
-static int permit(struct request *q, const struct inquiry *i) {
+static int permit(struct request *q, const struct inquiry *i, const struct subject_value *s) {
     static struct upload_value u;
-    static struct subject_value s;
     uint64_t seq = NO_SEQ;
     CLEANUP_SECRET struct secret *key = NULL;
     u = (struct upload_value){0};
     fill_upload(&u, q);
-    int result = standings_vouch(q->monitor, i->subject.subject, &s);
-    if (result == VAULT_OK)
-        result = upload_key(q->monitor, &s, &u, &key);
+    int result = upload_key(q->monitor, s, &u, &key);
     if (result == VAULT_OK)
         result = record_create(q, i, &seq);
     return result == VAULT_OK ? upload_begin(q, &u, seq, &key) : result;
@@ -126,6 +123,7 @@ static int conflict(struct request *q, const struct msg_upload_create *c, bool *
 
 int answer_upload_create(struct request *q) {
     static struct inquiry i;
+    static struct subject_value s;
     const struct msg_upload_create *c = &q->message->upload_create;
     const struct purpose none = {0};
     const char *fault = field_at_fault(c), *rule = NULL;
@@ -143,7 +141,10 @@ int answer_upload_create(struct request *q) {
                                     .tags = c->tags};
     int result = inquire(q->monitor, &wanted, &i);
     q->subject = i.subject_known ? i.subject.subject : NULL;
-    if (result == VAULT_OK && i.decision.verdict == VERDICT_PERMIT)
+    bool permitted = result == VAULT_OK && i.decision.verdict == VERDICT_PERMIT;
+    if (permitted)
+        result = standings_vouch(q->monitor, i.subject.subject, &s);
+    if (permitted && result == VAULT_OK)
         result = conflict(q, c, &taken);
     if (result != VAULT_OK)
         return result;
@@ -151,9 +152,9 @@ int answer_upload_create(struct request *q) {
         return refuse(q, "deposit", c->subject, 429, "too-many-uploads", "This connection has too many uploads open.");
     if (taken)
         return refuse(q, "deposit", c->subject, 409, "name-taken", "This subject has another file of this name.");
-    if (i.decision.verdict == VERDICT_PERMIT)
+    if (permitted)
         return key_age_forbids(q->monitor, &rule, text) ? refuse(q, "deposit", c->subject, 503, rule, text)
-                                                        : permit(q, &i);
+                                                        : permit(q, &i, &s);
     result = record_create(q, &i, &seq);
     if (result == VAULT_OK)
         answer_denied(q->monitor, q->worker, q->message, seq, q->id, &i.decision);

@@ -53,7 +53,7 @@ int answer_file_show(struct request *q) {
                       .state = REQUEST_ENDED,
                       .status = permitted ? 0 : 3};
     json_t *failures = NULL;
-    if (permitted && !administrator)
+    if (i.subject_known && !administrator)
         result = standings_vouch(q->monitor, i.subject.subject, &subject);
     if (administrator)
         result = failure_json(q->monitor, i.file.blob, &failures);

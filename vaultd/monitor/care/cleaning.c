@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "vaultd/monitor/monitor.h"
+#include "vaultd/monitor/opening/restore.h"
 #include "vault/log.h"
 #include "vault/result.h"
 
@@ -219,7 +220,7 @@ static int clean_one(struct monitor *m) {
 
 bool uploads_clean(struct monitor *m) {
     if (m->seal != SEAL_UNSEALED || !m->clean_wanted || m->cleaning || m->space.state == SPACE_NONE ||
-        m->meta.unconfirmed != 0) /* it may be of a file that a newer backup knows */
+        !content_may_go(m))
         return false;
     int result = clean_one(m);
     if (result == VAULT_AGAIN)

@@ -4,6 +4,7 @@
 
 #include "failures.h"
 #include "vaultd/monitor/keys/shreds.h"
+#include "vaultd/monitor/opening/restore.h"
 #include "vault/result.h"
 
 static int gone(int result) {
@@ -155,7 +156,7 @@ int removal_step(struct monitor *m, bool *ret_more) {
     struct removed_value r;
     uint8_t blob[INDEX_KEY_MAX];
     *ret_more = false;
-    if (m->seal != SEAL_UNSEALED || !m->removal_wanted || m->space.state != SPACE_ENOUGH || m->meta.unconfirmed != 0)
+    if (m->seal != SEAL_UNSEALED || !m->removal_wanted || m->space.state != SPACE_ENOUGH || !content_may_go(m))
         return VAULT_OK;
     int result = batch_begin(m);
     if (result == VAULT_OK)

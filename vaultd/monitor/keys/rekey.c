@@ -8,6 +8,7 @@
 #include "vaultd/monitor/access/budgets.h"
 #include "vaultd/monitor/care/failures.h"
 #include "subject_keys.h"
+#include "vaultd/monitor/opening/restore.h"
 #include "vault/log.h"
 #include "vault/result.h"
 
@@ -67,9 +68,9 @@ static int next_file(struct monitor *m, struct job_value *j, struct file_value *
 
 /* ---- the job ---- */
 
-/* In a restored vault that is not confirmed nothing is removed, and so nothing is put in another's place. */
+/* Where nothing may be removed, nothing is put in another's place. */
 static bool may_run(const struct monitor *m) {
-    return m->seal == SEAL_UNSEALED && m->meta.aside != 0 && m->space.state == SPACE_ENOUGH && m->meta.unconfirmed == 0;
+    return m->seal == SEAL_UNSEALED && m->meta.aside != 0 && m->space.state == SPACE_ENOUGH && content_may_go(m);
 }
 
 static int finish(struct monitor *m, struct job_value *j) {

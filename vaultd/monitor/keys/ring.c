@@ -44,7 +44,7 @@ static int apply(struct monitor *m, const struct ring_change *c) {
     case INTENT_INDEX_KEY_DONE: return keyring_end_index_key(m->keyring);
     case INTENT_NAME_KEY: return keyring_begin_name_key(m->keyring);
     case INTENT_NAME_KEY_DONE: return keyring_end_name_key(m->keyring);
-    case INTENT_ORIGIN: return keyring_raise_epoch(m->keyring);
+    case INTENT_ORIGIN: return keyring_raise_epoch(m->keyring, c->epoch);
     default: break;
     }
     return result == VAULT_OK ? replace_seal(m, c->seal, c->root) : result;
@@ -138,7 +138,7 @@ static int follow_retirement(struct monitor *m) {
 static int retire_with(struct monitor *m, const struct seal *seal, struct secret **root) {
     if (!ring_can_retire(m))
         return VAULT_E_STATE;
-    int result = ring_change(m, &(struct ring_change){INTENT_RETIRE, seal, root, NULL});
+    int result = ring_change(m, &(struct ring_change){.intent = INTENT_RETIRE, .seal = seal, .root = root});
     return result == VAULT_OK ? follow_retirement(m) : result;
 }
 
@@ -148,7 +148,7 @@ int ring_reseal(struct monitor *m, const struct seal *seal, struct secret **root
         token_sweep_later(m); /* its key */
     if (m->retiring)
         return retire_with(m, seal, root);
-    int result = ring_change(m, &(struct ring_change){INTENT_RESEAL, seal, root, NULL});
+    int result = ring_change(m, &(struct ring_change){.intent = INTENT_RESEAL, .seal = seal, .root = root});
     return result == VAULT_OK ? follow_seal(m) : result;
 }
 

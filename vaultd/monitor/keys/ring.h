@@ -8,12 +8,14 @@
 #include "jobs.h"
 
 /* What is to become of the ring, by its intent: a seal with its root key, which is moved, for INTENT_RESEAL and
- * INTENT_RETIRE; a seed, which is moved, for INTENT_AUDIT_KEY. */
+ * INTENT_RETIRE; a seed, which is moved, for INTENT_AUDIT_KEY; the least epoch that there may be then, for
+ * INTENT_ORIGIN. */
 struct ring_change {
     enum meta_intent intent;
     const struct seal *seal;
     struct secret **root;
     struct secret **seed;
+    uint64_t epoch;
 };
 /* Intent, then ring; the batch that is begun then is for what the index has to say of it, and to take the epoch. */
 int ring_change(struct monitor *m, const struct ring_change *change);

@@ -115,7 +115,7 @@ static bool describe_head(struct monitor *m, char *to, size_t size) {
 
 /* The ring is told first: whatever copy is restored, and however often, no log gets a name that one had before. */
 static int take_epoch(struct monitor *m) {
-    int result = keyring_raise_epoch(m->keyring);
+    int result = keyring_raise_epoch(m->keyring, 0);
     if (result == VAULT_OK && keyring_epoch(m->keyring) > UINT32_MAX)
         result = VAULT_E_LIMIT;
     return result == VAULT_OK ? keyring_store(m->keyring, &m->place, m->root) : result;
@@ -140,6 +140,7 @@ static int settle(struct monitor *m) {
     if (result != VAULT_OK)
         return result;
     m->meta.copy = m->meta.doubted = 0;
+    memset(m->meta.doubter, 0, sizeof(m->meta.doubter));
     m->meta.unconfirmed = 1;
     return begin_anew(m, "vault.restored", detail);
 }
@@ -180,6 +181,10 @@ static bool may_come_by_network(unsigned type) {
     case MSG_audit_proofs: return true;
     default: return false;
     }
+}
+
+bool content_may_go(const struct monitor *m) {
+    return m->meta.unconfirmed == 0 && m->meta.doubted == 0 && (m->witnesses == NULL || witnesses_last(m) != 0);
 }
 
 /* Lists and decisions are looked at by administrators too, who must see what they are to do again. */
@@ -238,23 +243,36 @@ struct obstacle {
     const char *rule, *text;
 };
 
-/* The note that was sent, if it is one of this log or of the one that it continues; *ret_before: of that. */
-static bool read_known(struct monitor *m, const char *text, struct checkpoint *ret, bool *ret_before) {
-    char note[CHECKPOINT_TEXT_MAX];
-    char origin[CHECKPOINT_ORIGIN_MAX + 1], before[CHECKPOINT_ORIGIN_MAX + 1];
-    char vkey[CHECKPOINT_VKEY_MAX];
+/* A head of the log that was kept outside. */
+struct known {
+    struct checkpoint head;
+    uint32_t epoch;    /* in its name; 0: there is none */
+    bool before, this; /* of the log that this one continues since it was restored; of this one */
+};
+
+static bool decode_note(const char *text, char note[CHECKPOINT_TEXT_MAX]) {
     size_t n = 0;
-    if (sodium_base642bin((uint8_t *)note, sizeof(note) - 1, text, strlen(text), NULL, &n, NULL,
+    if (sodium_base642bin((uint8_t *)note, CHECKPOINT_TEXT_MAX - 1, text, strlen(text), NULL, &n, NULL,
                           sodium_base64_VARIANT_ORIGINAL_NO_PADDING) != 0)
         return false;
     note[n] = '\0';
-    if (strlen(note) != n || monitor_origin(m, origin) != VAULT_OK ||
+    return strlen(note) == n;
+}
+
+/* The note that was sent, if it is of this log under one of its names, by its key. */
+static bool read_known(struct monitor *m, const char *text, struct known *ret) {
+    char note[CHECKPOINT_TEXT_MAX], name[CHECKPOINT_ORIGIN_MAX + 1];
+    char origin[CHECKPOINT_ORIGIN_MAX + 1], before[CHECKPOINT_ORIGIN_MAX + 1];
+    char vkey[CHECKPOINT_VKEY_MAX];
+    if (!decode_note(text, note) || !format_string(name, sizeof(name), "%.*s", (int)strcspn(note, "\n"), note) ||
+        checkpoint_epoch(name, m->setup.origin, &ret->epoch) != VAULT_OK || monitor_origin(m, origin) != VAULT_OK ||
         checkpoint_origin(m->setup.origin, m->meta.origin_before, before) != VAULT_OK ||
-        checkpoint_vkey(origin, keyring_audit_seed(m->keyring), vkey) != VAULT_OK ||
-        checkpoint_verify_earlier(note, vkey, ret) != VAULT_OK)
+        checkpoint_vkey(name, keyring_audit_seed(m->keyring), vkey) != VAULT_OK ||
+        checkpoint_verify(note, vkey, &ret->head) != VAULT_OK)
         return false;
-    *ret_before = strcmp(ret->origin, before) == 0;
-    return *ret_before || strcmp(ret->origin, origin) == 0;
+    ret->before = strcmp(name, before) == 0;
+    ret->this = strcmp(name, origin) == 0;
+    return ret->before || ret->this || m->meta.doubted != 0; /* it may have been restored since, and put back */
 }
 
 /* Whether the log begins as the checkpoint says. Faults of the index. */
@@ -269,33 +287,40 @@ static int begins_so(struct monitor *m, const struct checkpoint *known, bool *re
     return result;
 }
 
-/* What the last checkpoint known from outside says of what was lost: text for the record. */
-static int compare_known(struct monitor *m, const char *text, char ret[KNOWN_TEXT], struct obstacle *ret_obstacle) {
-    struct checkpoint known;
-    bool before = false, agrees = true;
+static const struct obstacle foreign = {400, "checkpoint-foreign",
+                                        "The checkpoint is not of the log that the restored one continues: its origin "
+                                        "or its signature is another."};
+static const struct obstacle inconsistent = {
+    409, "checkpoint-inconsistent",
+    "The checkpoint is of another history: the restored log does not begin as it says."};
+
+/* What the last checkpoint known from outside says of what was lost: text for the record. Where a witness doubts, that
+ * may be another history, which is what it says. */
+static int compare_known(struct monitor *m, const char *text, char ret[KNOWN_TEXT], uint32_t *ret_epoch,
+                         struct obstacle *ret_obstacle) {
+    static struct known known;
+    bool agrees = true;
     ret[0] = '\0';
+    *ret_epoch = 0;
     if (text[0] == '\0')
         return VAULT_OK;
-    if (!read_known(m, text, &known, &before)) {
-        *ret_obstacle =
-            (struct obstacle){400, "checkpoint-foreign",
-                              "The checkpoint is not of the log that the restored one continues: its origin "
-                              "or its signature is another."};
+    if (!read_known(m, text, &known)) {
+        *ret_obstacle = foreign;
         return VAULT_OK;
     }
-    uint64_t kept = before ? m->meta.continues : m->tree.size;
-    uint64_t lost = known.size > kept ? known.size - kept : 0;
-    int result = lost > 0 ? VAULT_OK : begins_so(m, &known, &agrees);
-    if (!agrees)
-        *ret_obstacle = (struct obstacle){409, "checkpoint-inconsistent",
-                                          "The checkpoint is of another history: the restored log does not begin as it "
-                                          "says."};
+    *ret_epoch = known.epoch;
+    uint64_t kept = known.before ? m->meta.continues : m->tree.size;
+    uint64_t lost = known.head.size > kept ? known.head.size - kept : 0;
+    int result = lost > 0 ? VAULT_OK : begins_so(m, &known.head, &agrees);
     if (result != VAULT_OK)
         return result;
-    return format_string(ret, KNOWN_TEXT, " (last checkpoint known: %s %llu; records lost: %llu)", known.origin,
-                         (unsigned long long)known.size, (unsigned long long)lost)
-               ? VAULT_OK
-               : VAULT_E_STATE;
+    if (!agrees && m->meta.doubted == 0)
+        *ret_obstacle = inconsistent;
+    bool fits = agrees ? format_string(ret, KNOWN_TEXT, " (last checkpoint known: %s %llu; records lost: %llu)",
+                                       known.head.origin, (unsigned long long)known.head.size, (unsigned long long)lost)
+                       : format_string(ret, KNOWN_TEXT, " (last checkpoint known: %s %llu; of another history)",
+                                       known.head.origin, (unsigned long long)known.head.size);
+    return fits ? VAULT_OK : VAULT_E_STATE;
 }
 
 static void why_not_confirmed(const struct request *q, struct obstacle *ret) {
@@ -313,11 +338,11 @@ static void why_not_confirmed(const struct request *q, struct obstacle *ret) {
 }
 
 /* This log goes on under another name, so that who has seen the other one sees a succession, and no fork. */
-static int go_on_anew(struct monitor *m, const char *known) {
+static int go_on_anew(struct monitor *m, const char *known, uint32_t epoch) {
     char head[HEAD_TEXT], detail[HEAD_TEXT + KNOWN_TEXT];
     if (!describe_head(m, head, sizeof(head)) || !format_string(detail, sizeof(detail), "%s%s", head, known))
         return VAULT_E_STATE;
-    int result = ring_change(m, &(struct ring_change){.intent = INTENT_ORIGIN});
+    int result = ring_change(m, &(struct ring_change){.intent = INTENT_ORIGIN, .epoch = (uint64_t)epoch + 1});
     if (result == VAULT_OK && keyring_epoch(m->keyring) > UINT32_MAX)
         result = VAULT_E_LIMIT;
     if (result == VAULT_OK)
@@ -325,10 +350,8 @@ static int go_on_anew(struct monitor *m, const char *known) {
     if (result != VAULT_OK)
         return result;
     m->meta.doubted = 0;
-    result = begin_anew(m, "vault.rolled-back", detail);
-    if (result == VAULT_OK)
-        witnesses_opened(m); /* the log of that name has none yet */
-    return result;
+    memset(m->meta.doubter, 0, sizeof(m->meta.doubter));
+    return begin_anew(m, "vault.rolled-back", detail);
 }
 
 int answer_restore_confirm(struct request *q) {
@@ -337,8 +360,9 @@ int answer_restore_confirm(struct request *q) {
     char known[KNOWN_TEXT];
     char detail[sizeof(c->statement) + KNOWN_TEXT];
     struct obstacle o;
+    uint32_t epoch = 0;
     why_not_confirmed(q, &o);
-    int result = o.rule == NULL ? compare_known(m, c->checkpoint, known, &o) : VAULT_OK;
+    int result = o.rule == NULL ? compare_known(m, c->checkpoint, known, &epoch, &o) : VAULT_OK;
     if (result != VAULT_OK)
         return result;
     if (o.rule != NULL)
@@ -346,10 +370,12 @@ int answer_restore_confirm(struct request *q) {
     if (!format_string(detail, sizeof(detail), "%s%s", c->statement, known))
         return VAULT_E_STATE;
     if (m->meta.doubted != 0)
-        result = go_on_anew(m, known);
+        result = go_on_anew(m, known, epoch);
+    if (result != VAULT_OK)
+        return result;
     m->meta.unconfirmed = 0;
     m->clean_wanted = m->removal_wanted = true;
-    if (result == VAULT_OK)
-        result = meta_store(m);
+    witnesses_opened(m); /* they have seen nothing of the log of this name yet */
+    result = meta_store(m);
     return result == VAULT_OK ? administer(q, "restore.confirm", NULL, 'E', detail, 200, restored_json(m)) : result;
 }

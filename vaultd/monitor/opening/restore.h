@@ -15,6 +15,9 @@ int restore_settle(struct monitor *m, char problem[200]);
 void restore_failed(struct monitor *m, int result);
 /* Whether the request is about content, and nobody has answered for that yet. */
 bool restore_forbids(const struct request *q);
+/* Whether what the index does not know may be removed from the store: not before somebody has answered for a restore or
+ * a doubt, nor before a witness has vouched for the log since the vault was opened. A newer state may know it. */
+bool content_may_go(const struct monitor *m);
 /* Records and answers that. Faults of the index. */
 int restore_refuse(struct request *q);
 /* For the status: null, or {"times", "confirmed", "continues"}. */

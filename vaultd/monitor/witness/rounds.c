@@ -44,6 +44,7 @@ void witnesses_closed(struct monitor *m) {
     w->round = ROUND_IDLE;
     w->seen = w->clear = false;
     w->doubt[0] = w->witnessed[0] = '\0';
+    w->doubt_recorded = false;
     w->recorded = 0;
     for (unsigned i = 0; i < w->count; i++)
         w->each[i] = (struct witness){.key = w->each[i].key};
@@ -69,8 +70,10 @@ void witnesses_wake(struct monitor *m) {
 
 static void doubt(struct monitor *m, const struct witness *each, const char *text) {
     struct witnesses *w = m->witnesses;
-    if (m->meta.doubted == 0 && w->doubt[0] == '\0')
-        (void)format_string(w->doubt, sizeof(w->doubt), "witness %s %s", each->key.name, text);
+    if (m->meta.doubted != 0 || w->doubt[0] != '\0')
+        return;
+    (void)format_string(w->doubt, sizeof(w->doubt), "witness %s %s", each->key.name, text);
+    COPY_ARRAY(w->doubter, each->key.public_key);
 }
 
 static void take_cosignature(struct monitor *m, struct witness *each, const char *lines) {
@@ -83,8 +86,10 @@ static void take_cosignature(struct monitor *m, struct witness *each, const char
                             vault_result_name(result));
         return;
     }
+    uint64_t now = monitor_time(m) / 1000000;
     each->size = w->size;
-    each->cosigned = monitor_time(m) / 1000000;
+    each->cosigned = time < now ? time : now; /* what was signed long ago says nothing of now */
+    each->heard = loop_now_ms();
 }
 
 /* It has another size of our log than we took it for; where that is more than there is, we are not what it has seen. */
@@ -99,6 +104,11 @@ static void take_size(struct monitor *m, struct witness *each, const char *body)
     } else if (size > w->size) {
         (void)format_string(text, sizeof(text), "has seen %llu records of this log, which has %llu", size,
                             (unsigned long long)w->size);
+        copy_string(each->problem, sizeof(each->problem), text);
+        doubt(m, each, text);
+    } else if (size == w->size && size == each->size) { /* it was asked from there: so its root is another */
+        (void)format_string(text, sizeof(text), "has seen another log than this one: its %llu records are others",
+                            size);
         copy_string(each->problem, sizeof(each->problem), text);
         doubt(m, each, text);
     } else if (w->again) {
@@ -139,6 +149,18 @@ static unsigned cosigned_by(const struct witnesses *w) {
     return n;
 }
 
+/* All that are configured, and with them whoever doubted: so configuring others does not end a doubt. */
+static bool is_cleared(const struct monitor *m) {
+    const struct witnesses *w = m->witnesses;
+    bool all = true, doubter = false;
+    for (unsigned i = 0; i < w->count; i++) {
+        bool cosigned = w->each[i].line[0] != '\0';
+        all = all && cosigned;
+        doubter = doubter || (cosigned && memcmp(w->each[i].key.public_key, m->meta.doubter, HASH_SIZE) == 0);
+    }
+    return m->meta.doubted != 0 && all && doubter;
+}
+
 static void keep_witnessed(struct monitor *m) {
     struct witnesses *w = m->witnesses;
     copy_string(w->witnessed, sizeof(w->witnessed), w->note);
@@ -158,7 +180,7 @@ static void end_round(struct monitor *m) {
     uint64_t every = (uint64_t)m->setup.witness_every * 1000;
     if (cosigned > 0)
         keep_witnessed(m);
-    w->clear = m->meta.doubted != 0 && cosigned == w->count;
+    w->clear = is_cleared(m);
     w->seen = true;
     w->round = w->next == 0 ? ROUND_DUE : ROUND_IDLE;
     w->next = loop_now_ms() + (cosigned > 0 || every < RETRY_MS ? every : RETRY_MS);
@@ -180,17 +202,15 @@ void round_answered(struct monitor *m, const struct msg_courier_brought *b) {
 
 /* ---- a round ---- */
 
-/* Where nothing was recorded since, the same head is witnessed again. */
+/* Where nothing was recorded since, the same head is witnessed again. A batch that is dropped tries again later. */
 static int begin(struct monitor *m) {
     struct witnesses *w = m->witnesses;
+    w->round = ROUND_RECORDED;
     int result = batch_begin(m);
     if (result == VAULT_OK && m->tree.size != w->recorded)
         result = log_checkpoint(m, NULL, NULL);
-    if (result != VAULT_OK)
-        return result;
     w->recorded = m->tree.size;
-    w->round = ROUND_RECORDED;
-    return VAULT_OK;
+    return result;
 }
 
 static void take_head(struct monitor *m) {
@@ -208,33 +228,46 @@ static void take_head(struct monitor *m) {
 
 void witnesses_settled(struct monitor *m, bool durable) {
     struct witnesses *w = m->witnesses;
-    if (w == NULL || w->round != ROUND_RECORDED)
+    if (w == NULL)
         return;
-    if (durable) {
+    if (w->doubt_recorded && durable)
+        w->doubt[0] = '\0';
+    w->doubt_recorded = false;
+    if (w->round == ROUND_RECORDED && durable) {
         take_head(m);
-    } else {
+    } else if (w->round == ROUND_RECORDED) {
         w->recorded = 0;
         w->round = ROUND_IDLE;
         w->next = loop_now_ms() + RETRY_MS;
     }
 }
 
-static int ask(struct monitor *m) {
+static int make_request(struct monitor *m, struct witness *each) {
     struct witnesses *w = m->witnesses;
-    struct witness *each = &w->each[w->at];
     uint8_t proof[MERKLE_PROOF_MAX][MERKLE_HASH];
     size_t count = 0;
     if (each->size > w->size) /* the log was given another name */
         each->size = 0;
     int result = each->size == 0 ? VAULT_OK : log_consistency(m, each->size, w->size, proof, &count);
-    if (result == VAULT_OK)
-        result = witness_request(each->size, proof, count, w->note, w->courier.body);
-    if (result != VAULT_OK)
-        return result;
+    return result == VAULT_OK ? witness_request(each->size, proof, count, w->note, w->courier.body) : result;
+}
+
+/* A proof that cannot be made, since a node of the tree is damaged, costs this witness's word and nothing else. */
+static int ask(struct monitor *m) {
+    struct witnesses *w = m->witnesses;
+    static struct msg_courier_brought none;
+    int result = make_request(m, &w->each[w->at]);
     w->round = ROUND_ASKED;
-    w->deadline = loop_now_ms() + (uint64_t)m->setup.witness_seconds * 1000 + ANSWER_SLACK_MS;
-    courier_start(m);
-    return VAULT_OK;
+    if (result == VAULT_OK) {
+        w->deadline = loop_now_ms() + (uint64_t)m->setup.witness_seconds * 1000 + ANSWER_SLACK_MS;
+        courier_start(m);
+        return VAULT_OK;
+    }
+    none = (struct msg_courier_brought){.status = 0};
+    (void)format_string(none.problem, sizeof(none.problem), "no proof can be made for it: %s",
+                        vault_result_name(result));
+    round_answered(m, &none);
+    return result == VAULT_E_DAMAGED ? VAULT_OK : result;
 }
 
 /* From now on nothing is granted, and what was granted ends. */
@@ -246,15 +279,15 @@ static int record_doubt(struct monitor *m) {
     if (result != VAULT_OK)
         return result;
     m->meta.doubted = 1;
+    COPY_ARRAY(m->meta.doubter, w->doubter);
+    w->doubt_recorded = true;
     result = meta_store(m);
     if (result == VAULT_OK)
         result = journal(m, &e, NULL);
     if (result == VAULT_OK)
         result = grants_decide_again(m, &filter, NULL);
-    if (result == VAULT_OK) {
+    if (result == VAULT_OK)
         log_error("witness: this log is not what was seen of it: %s", w->doubt);
-        w->doubt[0] = '\0';
-    }
     return result;
 }
 
@@ -267,16 +300,23 @@ static int record_cleared(struct monitor *m) {
         return result;
     m->witnesses->clear = false;
     m->meta.doubted = 0;
+    memset(m->meta.doubter, 0, HASH_SIZE);
     result = meta_store(m);
     return result == VAULT_OK ? journal(m, &e, NULL) : result;
+}
+
+/* What nobody has answered for is not shown to witnesses: it may be a copy that is only tried. */
+static bool is_at_work(const struct monitor *m) {
+    return m->witnesses != NULL && m->seal == SEAL_UNSEALED && m->meta.unconfirmed == 0;
 }
 
 int witnesses_step(struct monitor *m, bool *ret_more) {
     struct witnesses *w = m->witnesses;
     *ret_more = false;
-    if (w == NULL || m->seal != SEAL_UNSEALED)
+    if (!is_at_work(m))
         return VAULT_OK;
-    int result = w->doubt[0] != '\0' ? record_doubt(m) : w->clear ? record_cleared(m) : VAULT_OK;
+    bool unrecorded = w->doubt[0] != '\0' && !w->doubt_recorded;
+    int result = unrecorded ? record_doubt(m) : w->clear ? record_cleared(m) : VAULT_OK;
     if (result == VAULT_OK && w->round == ROUND_DUE)
         result = begin(m);
     else if (result == VAULT_OK && w->round == ROUND_ASK)
@@ -293,7 +333,7 @@ int witnesses_tick(struct monitor *m) {
     enum { NO_SPACE_MS = 1000 };
     struct witnesses *w = m->witnesses;
     uint64_t now = loop_now_ms();
-    if (w == NULL || m->seal != SEAL_UNSEALED)
+    if (!is_at_work(m))
         return -1;
     if (w->round == ROUND_ASKED && now >= w->deadline) {
         courier_stop(m);
@@ -319,19 +359,38 @@ uint64_t witnesses_last(const struct monitor *m) {
     return last;
 }
 
+/* By two clocks: one may be set back, the other stands still while the machine does. */
 static bool is_overdue(struct monitor *m) {
-    uint64_t within = m->setup.witness_within, last = witnesses_last(m);
-    return within != 0 && (last == 0 || monitor_time(m) / 1000000 > last + within);
+    uint64_t within = m->setup.witness_within, last = witnesses_last(m), heard = 0;
+    for (unsigned i = 0; i < m->witnesses->count; i++)
+        heard = m->witnesses->each[i].heard > heard ? m->witnesses->each[i].heard : heard;
+    return within != 0 &&
+           (last == 0 || monitor_time(m) / 1000000 > last + within || loop_now_ms() - heard > within * 1000);
+}
+
+bool witnesses_doubt(const struct monitor *m) {
+    return m->meta.doubted != 0 || (m->witnesses != NULL && m->witnesses->doubt[0] != '\0');
 }
 
 /* In an emergency nobody waits for a witness. */
+static bool asks_for_content(const struct request *q) {
+    const struct message *in = q->message;
+    switch (in->type) {
+    case MSG_open: return in->open.emergency[0] == '\0';
+    case MSG_upload_create: return true;
+    case MSG_file_list: return in->file_list.emergency[0] == '\0' && !is_administrator(&q->asker);
+    case MSG_file_show: return in->file_show.emergency[0] == '\0' && !is_administrator(&q->asker);
+    case MSG_inquire: return !is_administrator(&q->asker);
+    default: return false;
+    }
+}
+
 bool witnesses_forbid(const struct request *q) {
     struct monitor *m = q->monitor;
-    const struct message *in = q->message;
-    if (m->witnesses == NULL || (in->type != MSG_open && in->type != MSG_upload_create) ||
-        (in->type == MSG_open && in->open.emergency[0] != '\0'))
+    const struct witnesses *w = m->witnesses;
+    if (w == NULL || !asks_for_content(q))
         return false;
-    return m->setup.witness_within != 0 ? is_overdue(m) : !m->witnesses->seen;
+    return w->doubt[0] != '\0' || (m->setup.witness_within != 0 ? is_overdue(m) : !w->seen);
 }
 
 int witnesses_refuse(struct request *q) {
@@ -373,7 +432,10 @@ void witnesses_warn(const struct monitor *m, json_t *list) {
         json_array_append_new(list, json_string("A witness has seen more of this log than there is, or another log: "
                                                 "this index was put back in time. Nothing is read or deposited until a "
                                                 "custodian confirms that ('restore --confirm')."));
-    if (w != NULL && w->seen && w->round == ROUND_IDLE && cosigned_by(w) < w->count)
-        json_array_append_new(list, json_string("Not every witness has cosigned the audit's last head: see "
-                                                "'witnesses' in 'status'."));
+    unsigned problems = 0;
+    for (unsigned i = 0; w != NULL && i < w->count; i++)
+        problems += w->each[i].problem[0] != '\0';
+    if (problems > 0)
+        json_array_append_new(list, json_string("A witness has not cosigned the audit's last head: see 'witnesses' in "
+                                                "'status'."));
 }

@@ -7,8 +7,9 @@
 
 struct witness {
     struct witness_key key;
-    uint64_t size;                   /* of its tree of our log, as far as it is known here */
-    uint64_t cosigned;               /* seconds since 1970, by our clock; 0: not since the vault was opened */
+    uint64_t size;     /* of its tree of our log, as far as it is known here */
+    uint64_t cosigned; /* seconds since 1970, by the earlier of its clock and ours; 0: not since the vault was opened */
+    uint64_t heard;    /* loop_now_ms of that */
     char line[COSIGNATURE_LINE_MAX]; /* of the round's head; empty: not cosigned */
     bool in_witnessed;               /* its line is in `witnessed` */
     char problem[200];               /* with the last answer; empty: none */
@@ -42,7 +43,9 @@ struct witnesses {
     char note[CHECKPOINT_TEXT_MAX];
     char witnessed[CHECKPOINT_TEXT_MAX + WITNESSES_MOST * COSIGNATURE_LINE_MAX]; /* the last that was cosigned */
     uint64_t witnessed_size, witnessed_time;
-    char doubt[CHECKPOINT_ORIGIN_MAX + 200]; /* what a witness says against this log, to be recorded */
+    char doubt[CHECKPOINT_ORIGIN_MAX + 200]; /* what a witness says against this log, until that is durable */
+    uint8_t doubter[HASH_SIZE];
+    bool doubt_recorded; /* in the batch under way */
     struct courier courier;
 };
 

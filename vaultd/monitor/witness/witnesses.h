@@ -25,7 +25,9 @@ void witnesses_settled(struct monitor *m, bool durable);
 void courier_channel(struct monitor *m, struct message *in);
 void courier_gone(struct monitor *m, const struct message *in);
 
-/* Whether the request is for a new grant, and nobody has vouched for the log since the vault was opened, or for longer
+/* Whether a witness has seen another log than this one, and that was not answered for or taken back. */
+bool witnesses_doubt(const struct monitor *m);
+/* Whether the request is for content, and nobody has vouched for the log since the vault was opened, or for longer
  * than the configuration permits. */
 bool witnesses_forbid(const struct request *q);
 /* Records and answers that. Faults of the index. */
