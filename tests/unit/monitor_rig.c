@@ -17,6 +17,7 @@ struct monitor m;
 struct peer root;
 uint64_t rig_reserve;
 bool rig_token;
+const char *rig_witnesses = "";
 bool rig_backups;
 
 static char folder[64];
@@ -132,6 +133,9 @@ static void send_setup(int gate_end, int store_end, bool stay_sealed) {
     out.monitor_setup.reserve_size = rig_reserve;
     out.monitor_setup.token = rig_token;
     out.monitor_setup.backups = rig_backups;
+    out.monitor_setup.witness_every = 3600;
+    out.monitor_setup.witness_seconds = 10;
+    copy_string(out.monitor_setup.witnesses, sizeof(out.monitor_setup.witnesses), rig_witnesses);
     lend(&out, open(in_folder("state"), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     lend(&out, open(in_folder("twin"), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     lend(&out, gate_end);
@@ -206,6 +210,8 @@ struct heard supervisor_heard(void) {
             h.token_id = in.id;
             h.token_by_itself = in.token_wanted.by_itself != 0;
         }
+        if (in.type == MSG_courier_wanted)
+            h.courier_id = in.id;
         if (in.type == MSG_backup_wanted) {
             h.backup_id = in.id;
             h.backup_task = in.backup_wanted.task;
@@ -253,6 +259,20 @@ static void hand_backup_channel(uint64_t id, int end) {
     assert_int_equal(channel_send(control, &out), VAULT_OK);
     message_clear(&out);
     turn();
+}
+
+int supervisor_courier(uint64_t id) {
+    int ends[2] = {-1, -1};
+    assert_int_equal(channel_pair(ends), VAULT_OK);
+    message_init(&out, MSG_courier_channel, id);
+    out.fds[0] = ends[1];
+    out.fd_count = 1;
+    assert_int_equal(channel_send(control, &out), VAULT_OK);
+    out.fds[0] = -1;
+    out.fd_count = 0;
+    close(ends[1]);
+    turn();
+    return ends[0];
 }
 
 int supervisor_backup(uint64_t id) {

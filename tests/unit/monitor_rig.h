@@ -61,6 +61,7 @@ struct heard {
     bool token_by_itself;
     uint64_t backup_id; /* of the last backup_wanted; 0: there was none */
     uint8_t backup_task;
+    uint64_t courier_id; /* of the last courier_wanted; 0: there was none */
 };
 /* What the core has told the supervisor since the last call. */
 struct heard supervisor_heard(void);
@@ -74,6 +75,10 @@ int supervisor_backup(uint64_t id);
 void supervisor_backup_died_before(uint64_t id);
 void supervisor_no_backup(uint64_t id, const char *rule);
 void supervisor_backup_gone(uint64_t id, const char *rule);
+/* Verifier keys of witnesses, as the configuration's; and the courier's end of the channel that a courier_wanted is
+ * answered with. */
+extern const char *rig_witnesses;
+int supervisor_courier(uint64_t id);
 /* Answers a token_wanted; the token's end of the channel. */
 int supervisor_token(uint64_t id);
 /* Answers it with a problem under this rule, or says that the token's process has ended. */

@@ -267,7 +267,7 @@ static int ask(struct monitor *m) {
     (void)format_string(none.problem, sizeof(none.problem), "no proof can be made for it: %s",
                         vault_result_name(result));
     round_answered(m, &none);
-    return result == VAULT_E_DAMAGED ? VAULT_OK : result;
+    return result == VAULT_E_IO ? result : VAULT_OK;
 }
 
 /* From now on nothing is granted, and what was granted ends. */
