@@ -92,7 +92,7 @@ def verify(folder, vkey, earlier=None):
     vkey = followed(lines, vkey)
     size, root = read_checkpoint((folder / "checkpoint").read_text(encoding="utf-8"), vkey)
     require(lines.pop() == b"" and proofs.pop() == b"" and (lines or size == 0), "a file is empty or was cut short")
-    last, before, gapless, leaves = None, {}, {"log", "subject", "service"}, []
+    last, before, gapless, leaves = None, {}, {"log", "subject", "service", "project"}, []
     for number, line in enumerate(lines, 1):
         try:
             record, leaf, proof = json.loads(line), sha256(b"\0" + line), json.loads(proofs[number - 1])
@@ -105,7 +105,8 @@ def verify(folder, vkey, earlier=None):
                 check_change(record["audit_key"], record["seq"], root_before(record["seq"], size, path))
             require(last is None or record["seq"] > last, "it is out of order")
             gapless -= {"log"} if last is not None and record["seq"] != last + 1 else set()
-            for chain, name in (("subject", record.get("subject")), ("service", record.get("service", {}).get("name"))):
+            for chain, name in (("subject", record.get("subject")), ("service", record.get("service", {}).get("name")),
+                                ("project", record.get("project"))):
                 link, (n, prev) = record.get("chain", {}).get(chain), before.get((chain, name), (None, None))
                 if link is None or (number > 1 and link["n"] - 1 != n):
                     gapless -= {chain}

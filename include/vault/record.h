@@ -13,7 +13,7 @@ enum { RECORD_LINE_MAX = 16384, RECORD_REASONS = 32, RECORD_SALT = 16 };
 
 struct record_link {
     bool present;
-    uint64_t n;                /* number in this subject's or service's chain, from 0 */
+    uint64_t n;                /* number in this subject's, service's or project's chain, from 0 */
     uint8_t prev[MERKLE_HASH]; /* leaf hash of the one before; zero for the first */
 };
 
@@ -30,6 +30,7 @@ struct record {
     const char *subject, *file; /* file: 32 hex of the id */
     char action;                /* C R U D E; 0: none */
     const char *purpose;        /* canonical header text */
+    const char *project;        /* that the purpose names, if it is registered */
     size_t reason_count;
     struct {
         const char *rule, *text;
@@ -44,7 +45,7 @@ struct record {
     const char *request;                /* 32 hex */
     const char *detail;                 /* event-specific text: what was changed, no secrets */
     const struct key_change *audit_key; /* NULL but for a change of the key that signs checkpoints */
-    struct record_link subject_chain, service_chain;
+    struct record_link subject_chain, service_chain, project_chain;
     uint8_t salt[RECORD_SALT];
 };
 

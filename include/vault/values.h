@@ -417,10 +417,12 @@ enum { LOCAL_NAME = 16 };
     F(R, STR, local, LOCAL_NAME) /* whose it is, if an administrator's on the Unix socket: no value else says so */
 DECLARE_RECORD(chain_value);
 
-/* Of a record: the one before it in its subject's and in its service's chain, number + 1; 0: there is none. */
+/* Of a record: the one before it in its subject's, its service's and its project's chain, number + 1; 0: there is none.
+ */
 #define FIELDS_link_value(F, R)                                                                                        \
     F(R, U64, subject, 0)                                                                                              \
-    F(R, U64, service, 0)
+    F(R, U64, service, 0)                                                                                              \
+    F(R, U64, project, 0)
 DECLARE_RECORD(link_value);
 
 enum { VKEY_TEXT = 319, SIGNATURE_SIZE = 64 };

@@ -12,7 +12,7 @@ import injection
 import scene
 from vault_under_test import ROOT, is_running
 
-PROGRAMS = ["vaultd", "vaultd-gate", "vaultd-monitor", "vaultd-store", "vaultd-worker", "vaultd-token", "vaultd-backup", "vaultctl"]
+PROGRAMS = ["vaultd", "vaultd-gate", "vaultd-monitor", "vaultd-store", "vaultd-worker", "vaultd-token", "vaultd-courier", "vaultd-backup", "vaultctl"]
 # By itself strace blocks the signals that end it where it writes to a file (-I).
 SCRIPT = """#!/bin/sh
 PATH={real}:/usr/bin:/bin

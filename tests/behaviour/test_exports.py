@@ -1,10 +1,13 @@
 """Exports of a part of the audit: of a patient, of a service, of a time, since a checkpoint; and as a table. Of one chain nothing can
 be left out unseen."""
 import base64
+import contextlib
 import csv
 import hashlib
 import json
+import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -231,3 +234,88 @@ def test_a_full_disk_is_named_and_leaves_nothing(vault, tmp_path, kind):
             vault.ctl("audit", "export", "--format", kind, "-o", place / "x", expect=1)
             assert "No space left on device" in vault.stderr
             assert [path.name for path in place.iterdir()] == ["ballast"]
+
+
+def test_an_export_of_a_project_has_all_of_its_chain(vault, tmp_path):
+    """What was asked for it, permitted or not, how each read ended, and the export itself; nothing of others, and none left out unseen."""
+    vault.http("GET", file_path("S-2", "a.cram"), cert="research", headers={"Purpose": 'research;project="made-up";approval="A1"'})
+    export(vault, tmp_path / "p", "--project", "P1")
+    report = verify(vault, tmp_path / "p")
+    found = lines(tmp_path / "p")
+    assert {r["project"] for r in found} == {"P1"}
+    assert [r["chain"]["project"]["n"] for r in found] == list(range(found[0]["chain"]["project"]["n"], found[0]["chain"]["project"]["n"] + len(found)))
+    everything = records(vault)
+    assert [r["seq"] for r in found] == [r["seq"] for r in everything if r.get("project") == "P1"]
+    assert {"read", "read.close", "audit.export"} <= {r["event"] for r in found}
+    asked = [r["seq"] for r in everything if r.get("asked", {}).get("project") == "P1"]
+    assert set(asked) <= {r["seq"] for r in found}
+    assert not any("project" in r for r in everything if r.get("asked", {}).get("project") == "made-up"), "nobody makes chains by names"
+    assert report["verified"]
+    for name in ("records.jsonl", "proofs.jsonl"):
+        kept = (tmp_path / "p" / name).read_bytes().splitlines(keepends=True)
+        (tmp_path / "p" / name).write_bytes(b"".join(kept[:3] + kept[4:]))
+    verify(vault, tmp_path / "p", expect=6)
+    assert "missing before line 4" in vault.stderr
+    vault.ctl("audit", "export", "--format", "jsonl", "-o", tmp_path / "q", "--project", "nobody", expect=4)
+    vault.ctl("audit", "export", "--format", "jsonl", "-o", tmp_path / "q", "--project", "P1", "--service", "research", expect=2)
+
+
+# ---- a connection that breaks ----
+
+class Cutting:
+    """Between vaultctl and the vault's socket: the first connections end after so many bytes of answers, wherever that is; None: as soon as
+    there are lines."""
+
+    def __init__(self, path, vault, after, cuts):
+        self.vault, self.after, self.cuts, self.cut = vault, after, cuts, 0
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(path))
+        self.listener.listen()
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self.listener.accept()
+                threading.Thread(target=self.carry, args=(client,), daemon=True).start()
+
+    def carry(self, client):
+        with client, socket.socket(socket.AF_UNIX) as server, contextlib.suppress(OSError):
+            server.connect(self.vault.env["VAULT_SOCKET"])
+            threading.Thread(target=self.send, args=(client, server), daemon=True).start()
+            came = 0
+            while data := server.recv(1 << 14):
+                came += len(data)
+                lines = b"application/jsonl" in data
+                if self.cut < self.cuts and (lines if self.after is None else came > self.after):
+                    self.cut += 1
+                    client.sendall(data[:40 if lines else 1000])
+                    client.shutdown(socket.SHUT_RDWR)  # a close alone would wait for the thread that reads from it
+                    server.shutdown(socket.SHUT_RDWR)
+                    return
+                client.sendall(data)
+
+    def send(self, client, server):
+        with contextlib.suppress(OSError):
+            while data := client.recv(1 << 14):
+                server.sendall(data)
+
+
+@pytest.mark.parametrize("options", [[], ["--subject", "S-1"], ["--format", "csv"], ["--format", "tiles"]])
+def test_an_export_goes_on_where_its_connection_broke(vault, tmp_path, options):
+    options = options if "--format" in options else ["--format", "jsonl", *options]
+    proxy = Cutting(tmp_path / "s", vault, 30_000, 4)
+    vault.ctl("--socket", tmp_path / "s", "audit", "export", "-o", tmp_path / "x", *options)
+    assert proxy.cut == 4, "it was cut as often as that"
+    vault.ctl("audit", "export", "-o", tmp_path / "y", *options)
+    if "csv" in options:
+        assert (tmp_path / "y").read_bytes().startswith((tmp_path / "x").read_bytes()[:-200])
+    elif "tiles" not in options:
+        verify(vault, tmp_path / "x")
+        assert (tmp_path / "y" / "records.jsonl").read_bytes().startswith((tmp_path / "x" / "records.jsonl").read_bytes())
+
+
+def test_an_export_whose_connection_breaks_without_end_fails_and_leaves_nothing(vault, tmp_path):
+    proxy = Cutting(tmp_path / "s", vault, None, 1000)
+    vault.ctl("--socket", tmp_path / "s", "audit", "export", "--format", "csv", "-o", tmp_path / "x", expect=1)
+    assert proxy.cut > 0 and list(tmp_path.iterdir()) == [tmp_path / "s"]

@@ -658,7 +658,7 @@ class Real(unittest.TestCase):
     """A throw-away vault with its real children."""
 
     def setUp(self):
-        missing = [n for n in ("vaultd-gate", "vaultd-monitor", "vaultd-store", "vaultd-worker", "vaultd-token", "vaultd-backup", "vaultctl")
+        missing = [n for n in ("vaultd-gate", "vaultd-monitor", "vaultd-store", "vaultd-worker", "vaultd-token", "vaultd-courier", "vaultd-backup", "vaultctl")
                    if not os.path.exists(os.path.join(BIN, n))]
         self.assertEqual(missing, [], "not built")
         self.dir = tempfile.mkdtemp(prefix="vault-real-")

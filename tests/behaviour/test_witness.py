@@ -349,6 +349,21 @@ def test_another_root_for_as_many_records_is_another_log(witness):
         assert "records are others" in next(r["detail"] for r in records(vault) if r["event"] == "witness.doubt")
 
 
+def test_a_witness_that_has_the_next_key_goes_on_after_a_change_of_it(witness):
+    with vault_with([witness]) as vault:
+        witness.start(vault.vkey)
+        populate(vault)
+        wait_until_cosigned(vault)
+        scene.administer(vault, "key", "rotate", "audit")
+        wait_for(lambda: "403" in (state_of(vault, witness.name)["problem"] or ""), "it does not know the key", 30)
+        assert not doubted(vault)
+        after = vault.ctl("audit", "checkpoint")["vkey"]
+        assert after != vault.vkey
+        witness.stop()
+        witness.start(vault.vkey, after)
+        wait_until_cosigned(vault)
+
+
 def test_what_a_log_was_before_its_succession_is_not_served(tmp_path, witness):
     """And its next name is none that was used, where the head of that is brought."""
     with vault_with([witness]) as vault:

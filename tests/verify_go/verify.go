@@ -35,6 +35,7 @@ type record struct {
 	Seq     int64                 `json:"seq"`
 	Subject string                `json:"subject"`
 	Service struct{ Name string } `json:"service"`
+	Project string                `json:"project"`
 	Chain   map[string]link       `json:"chain"`
 }
 
@@ -118,11 +119,11 @@ func checkProof(line, text []byte, seq int64, h head) error {
 	return tlog.CheckRecord(hashes, h.size, h.root, seq, tlog.RecordHash(line))
 }
 
-// What the export has without a gap: the log, one subject's chain, one service's.
+// What the export has without a gap: the log, the chain of one subject, service or project.
 type coverage struct {
-	log, subject, service bool
-	last                  int64
-	links                 map[string]link
+	log, subject, service, project bool
+	last                           int64
+	links                          map[string]link
 }
 
 func (c *coverage) take(r record, leaf tlog.Hash, first bool) error {
@@ -130,12 +131,13 @@ func (c *coverage) take(r record, leaf tlog.Hash, first bool) error {
 		return fmt.Errorf("it is out of order")
 	}
 	c.log = c.log && (first || r.Seq == c.last+1)
-	for kind, name := range map[string]string{"subject": r.Subject, "service": r.Service.Name} {
+	for kind, name := range map[string]string{"subject": r.Subject, "service": r.Service.Name, "project": r.Project} {
 		l, there := r.Chain[kind]
 		before, known := c.links[kind+" "+name]
 		whole := there && (first || known && l.N == before.N+1)
 		c.subject = c.subject && (kind != "subject" || whole)
 		c.service = c.service && (kind != "service" || whole)
+		c.project = c.project && (kind != "project" || whole)
 		if there && (l.N == 0) != (l.Prev == strings.Repeat("0", 64)) {
 			return fmt.Errorf("its %s chain starts wrongly", kind)
 		}
@@ -147,7 +149,7 @@ func (c *coverage) take(r record, leaf tlog.Hash, first bool) error {
 		}
 	}
 	c.last = r.Seq
-	if !c.log && !c.subject && !c.service {
+	if !c.log && !c.subject && !c.service && !c.project {
 		return fmt.Errorf("a record before it is missing")
 	}
 	return nil
@@ -193,7 +195,7 @@ func verify(folder, vkey string) (h head, kept tree, count int, c coverage, err 
 	if err != nil {
 		return
 	}
-	c = coverage{true, true, true, 0, map[string]link{}}
+	c = coverage{true, true, true, true, 0, map[string]link{}}
 	for i, line := range lines {
 		var r record
 		err = json.Unmarshal(line, &r)
@@ -235,6 +237,6 @@ func main() {
 		}
 		must(kept.extends(earlier))
 	}
-	fmt.Printf("good: %d records of a log of %d, whole %v, without a gap by log %v, subject %v, service %v\n", count, h.size,
-		int64(count) == h.size, c.log, c.subject, c.service)
+	fmt.Printf("good: %d records of a log of %d, whole %v, without a gap by log %v, subject %v, service %v, project %v\n", count, h.size,
+		int64(count) == h.size, c.log, c.subject, c.service, c.project)
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "csv.h"
@@ -45,29 +46,56 @@ struct export {
     const char *path; /* as asked for, without slashes at the end; owned */
     char *folder;     /* the temporary one; NULL once it has its name */
     uint64_t from, to, size;
-    char *base; /* path of the resource that has the lines: of all records, or of one subject's or service's; owned */
+    char *base; /* path of the resource that has the lines: of all records, or of one chain's; owned */
     bool all;
     uint64_t count;                /* lines that came */
     const char *checkpoint, *vkey; /* from the answer */
 };
 
-/* A file of the export while lines are coming in. */
+/* A file of the export while lines are coming in, each of RECORD_LINE_MAX bytes at the most and its newline. */
 struct lines {
     struct output out;
     uint64_t count;
     bool table;          /* each is made a row, or */
-    struct tiles *tiles; /* goes into them; without either */
-    char *line;          /* they are written as they come. The one under way, of RECORD_LINE_MAX bytes; owned */
-    size_t line_size;
+    struct tiles *tiles; /* goes into them; without either they are written as they come */
+    char *line, *last;   /* the one under way, and the one before; owned */
+    size_t line_size, last_size;
     bool malformed; /* one is no record */
 };
 
+enum { LINE_ROOM = RECORD_LINE_MAX + 1 };
+
+static bool lines_begin(struct lines *l) {
+    l->line = malloc(LINE_ROOM);
+    l->last = malloc(LINE_ROOM);
+    return l->line != NULL && l->last != NULL;
+}
+
+static void lines_end(struct lines *l) {
+    free(l->line);
+    free(l->last);
+}
+
+static int put_line(struct lines *l) {
+    if (l->table)
+        return csv_add(&l->out, l->line, l->line_size);
+    if (l->tiles != NULL)
+        return tiles_add(l->tiles, l->line, l->line_size);
+    l->line[l->line_size] = '\n';
+    return output_write(&l->out, l->line, l->line_size + 1) ? VAULT_OK : VAULT_E_IO;
+}
+
 static bool take_line(struct lines *l) {
-    int result = l->table ? csv_add(&l->out, l->line, l->line_size) : tiles_add(l->tiles, l->line, l->line_size);
+    int result = put_line(l);
+    char *taken = l->line;
     if (result == VAULT_E_IO && l->out.error == 0)
         l->out.error = errno;
     l->malformed = result == VAULT_E_FORMAT;
+    l->line = l->last;
+    l->last = taken;
+    l->last_size = l->line_size;
     l->line_size = 0;
+    l->count += result == VAULT_OK;
     return result == VAULT_OK;
 }
 
@@ -87,12 +115,19 @@ static bool take_lines(void *context, const void *bytes, size_t n) {
     while (at < end) {
         const char *newline = memchr(at, '\n', (size_t)(end - at));
         const char *stop = newline == NULL ? end : newline;
-        if (l->line != NULL && (!keep(l, at, (size_t)(stop - at)) || (newline != NULL && !take_line(l))))
+        if (!keep(l, at, (size_t)(stop - at)) || (newline != NULL && !take_line(l)))
             return false;
-        l->count += newline != NULL;
         at = newline == NULL ? end : newline + 1;
     }
-    return l->line != NULL || output_write(&l->out, bytes, n);
+    return true;
+}
+
+/* The number behind that of the last line that came whole. */
+static uint64_t next_number(const struct lines *l) {
+    json_t *last = json_loadb(l->last, l->last_size, 0, NULL);
+    json_int_t seq = json_integer_value(json_object_get(last, "seq"));
+    json_decref(last);
+    return (uint64_t)seq + 1;
 }
 
 /* `--from` and `--to`: the number of a record, or a day. */
@@ -137,24 +172,38 @@ static int add_checkpoint(struct call *c, json_t *body) {
     return outcome;
 }
 
+/* Whose records alone may be taken out: the option, and where they are. */
+static const char *const chains_of[][2] = {
+    {"subject", "/v1/audit/subjects"}, {"service", "/v1/audit/services"}, {"project", "/v1/audit/projects"}};
+enum { CHAINS = sizeof(chains_of) / sizeof(chains_of[0]) };
+
+static bool is_of_a_chain(const struct call *c) {
+    bool given = false;
+    for (size_t i = 0; i < CHAINS; i++)
+        given = given || option_given(c, chains_of[i][0]);
+    return given;
+}
+
 static int fill_body(struct call *c, json_t *body) {
-    static const char *const names[] = {"subject", "service"};
+    unsigned chains = 0;
     int outcome = add_bound(c, body, "from", "since");
     if (outcome == OUTCOME_DONE)
         outcome = add_bound(c, body, "to", "until");
     if (outcome == OUTCOME_DONE)
         outcome = add_checkpoint(c, body);
-    for (size_t i = 0; i < 2; i++)
-        if (option_given(c, names[i]))
-            json_object_set_new(body, names[i], json_string(option_text(c, names[i])));
-    if (outcome == OUTCOME_DONE && option_given(c, "subject") && option_given(c, "service"))
-        return fail(c, OUTCOME_USAGE, "--subject and --service do not go together");
+    for (size_t i = 0; i < CHAINS; i++) {
+        if (!option_given(c, chains_of[i][0]))
+            continue;
+        chains++;
+        json_object_set_new(body, chains_of[i][0], json_string(option_text(c, chains_of[i][0])));
+    }
+    if (outcome == OUTCOME_DONE && chains > 1)
+        return fail(c, OUTCOME_USAGE, "--subject, --service and --project do not go together");
     return outcome;
 }
 
 static bool is_of_a_part(const struct call *c) {
-    return option_given(c, "from") || option_given(c, "to") || option_given(c, "since-checkpoint") ||
-           option_given(c, "subject") || option_given(c, "service");
+    return option_given(c, "from") || option_given(c, "to") || option_given(c, "since-checkpoint") || is_of_a_chain(c);
 }
 
 static const struct form *form_named(const char *name) {
@@ -218,17 +267,52 @@ static char *part_path(const struct export *e, size_t part) {
     return format_text("%s/%s", e->folder, part_names[part]);
 }
 
-/* Fetches /v1/audit/RESOURCE into a file; one line per record must come. */
-static int fetch_lines(struct call *c, const struct export *e, const char *name, struct lines *l) {
-    struct progress p = progress_of(name, "B");
-    struct http_answer a;
-    char *path = format_text("%s/%s?from=%llu&to=%llu&tree=%llu", e->base, name, (unsigned long long)e->from,
+/* One exchange, from this number on. */
+static int fetch_from(struct call *c, const struct export *e, const char *name, uint64_t from, struct lines *l,
+                      struct progress *p, struct http_answer *a, bool *told) {
+    char *path = format_text("%s/%s?from=%llu&to=%llu&tree=%llu", e->base, name, (unsigned long long)from,
                              (unsigned long long)e->to, (unsigned long long)e->size);
     struct http_request r = {
-        .method = "GET", .path = path, .upload_size = -1, .sink = take_lines, .context = l, .progress = &p};
-    bool told;
-    int outcome = exchange(c, &r, &a, &told);
+        .method = "GET", .path = path, .upload_size = -1, .sink = take_lines, .context = l, .progress = p};
+    int outcome = exchange(c, &r, a, told);
+    free(path);
+    return outcome;
+}
+
+/* A transfer that broke off goes on behind the last line that came: the log below this size stays as it is. It ends
+ * when nothing more comes, again and again. */
+static int fetch_all(struct call *c, const struct export *e, const char *name, struct lines *l, struct http_answer *a,
+                     bool *told) {
+    enum { TRIES = 10 };
+    const struct timespec pause = {.tv_nsec = 300000000};
+    struct progress p = progress_of(name, "B");
+    uint64_t from = e->from, before;
+    unsigned tries = 0;
+    int outcome;
+    do {
+        before = l->count;
+        if (tries > 0) {
+            answer_clear(a);
+            (void)nanosleep(&pause, NULL);
+        }
+        outcome = fetch_from(c, e, name, from, l, &p, a, told);
+        bool broken =
+            outcome != OUTCOME_DONE && !*told && !a->sink_failed && !interrupted && (a->cut || a->status == 0);
+        if (!broken || l->count == 0)
+            break;
+        l->line_size = 0; /* the rest of that line will not come */
+        from = next_number(l);
+        tries = l->count > before ? 1 : tries + 1;
+    } while (tries < TRIES && from < e->to);
     progress_end(&p);
+    return outcome;
+}
+
+/* Fetches /v1/audit/RESOURCE into a file; one line per record must come. */
+static int fetch_lines(struct call *c, const struct export *e, const char *name, struct lines *l) {
+    struct http_answer a;
+    bool told;
+    int outcome = fetch_all(c, e, name, l, &a, &told);
     if (l->malformed || (outcome == OUTCOME_DONE && l->line_size > 0))
         outcome = fail(c, OUTCOME_FAILED, "the answer to GET %s/%s holds a line that is no record", e->base, name);
     else if (a.sink_failed)
@@ -242,7 +326,6 @@ static int fetch_lines(struct call *c, const struct export *e, const char *name,
         outcome = fail(c, OUTCOME_FAILED, "there are no such records from %llu to before %llu",
                        (unsigned long long)e->from, (unsigned long long)e->to);
     answer_clear(&a);
-    free(path);
     return outcome;
 }
 
@@ -253,6 +336,8 @@ static int write_part(struct call *c, struct export *e, size_t part, const char 
     int outcome = OUTCOME_DONE;
     if (output_open(&l.out, path) != VAULT_OK)
         outcome = fail(c, OUTCOME_FAILED, "cannot write '%s': %s", path, strerror(errno));
+    else if (name != NULL && !lines_begin(&l))
+        outcome = fail(c, OUTCOME_FAILED, "out of memory");
     else if (name != NULL)
         outcome = fetch_lines(c, e, name, &l);
     else if (!output_write(&l.out, e->checkpoint, strlen(e->checkpoint)))
@@ -260,6 +345,7 @@ static int write_part(struct call *c, struct export *e, size_t part, const char 
     if (outcome == OUTCOME_DONE && output_keep(&l.out) != VAULT_OK)
         outcome = fail(c, OUTCOME_FAILED, "cannot write '%s': %s", path, strerror(errno));
     output_close(&l.out);
+    lines_end(&l);
     free(path);
     e->count = name != NULL ? l.count : e->count;
     return outcome;
@@ -267,8 +353,8 @@ static int write_part(struct call *c, struct export *e, size_t part, const char 
 
 /* A table, in one file. */
 static int write_table(struct call *c, struct export *e) {
-    struct lines l = {.out = {.fd = -1}, .table = true, .line = malloc(RECORD_LINE_MAX)};
-    int outcome = l.line == NULL ? fail(c, OUTCOME_FAILED, "out of memory") : (int)OUTCOME_DONE;
+    struct lines l = {.out = {.fd = -1}, .table = true};
+    int outcome = lines_begin(&l) ? (int)OUTCOME_DONE : fail(c, OUTCOME_FAILED, "out of memory");
     if (outcome == OUTCOME_DONE && (output_open(&l.out, e->path) != VAULT_OK || csv_begin(&l.out) != VAULT_OK))
         outcome = fail(c, OUTCOME_FAILED, "cannot write '%s': %s", e->path, strerror(errno));
     if (outcome == OUTCOME_DONE)
@@ -276,7 +362,7 @@ static int write_table(struct call *c, struct export *e) {
     if (outcome == OUTCOME_DONE && output_keep(&l.out) != VAULT_OK)
         outcome = fail(c, OUTCOME_FAILED, "cannot write '%s': %s", e->path, strerror(errno));
     output_close(&l.out);
-    free(l.line);
+    lines_end(&l);
     e->count = l.count;
     return outcome;
 }
@@ -333,15 +419,16 @@ static int end_tiles(struct call *c, const struct export *e, struct tiles *t) {
 }
 
 static int write_tiles(struct call *c, struct export *e) {
-    struct lines l = {.tiles = tiles_begin(e->folder), .line = malloc(RECORD_LINE_MAX)};
-    int outcome = l.tiles == NULL || l.line == NULL ? fail(c, OUTCOME_FAILED, "out of memory") : (int)OUTCOME_DONE;
+    struct lines l = {.tiles = tiles_begin(e->folder)};
+    bool begun = lines_begin(&l) && l.tiles != NULL;
+    int outcome = begun ? (int)OUTCOME_DONE : fail(c, OUTCOME_FAILED, "out of memory");
     l.out.path = e->folder; /* for what goes wrong */
     if (outcome == OUTCOME_DONE)
         outcome = fetch_lines(c, e, "records", &l);
     if (outcome == OUTCOME_DONE)
         outcome = end_tiles(c, e, l.tiles);
     tiles_free(l.tiles);
-    free(l.line);
+    lines_end(&l);
     if (outcome == OUTCOME_DONE)
         outcome = write_part(c, e, CHECKPOINT, NULL);
     e->count = l.count;
@@ -415,10 +502,9 @@ static int take_export(struct call *c, struct export *e, json_t *document) {
 }
 
 static char *base_of(const struct call *c) {
-    if (option_given(c, "subject"))
-        return resource("/v1/audit/subjects", option_text(c, "subject"));
-    if (option_given(c, "service"))
-        return resource("/v1/audit/services", option_text(c, "service"));
+    for (size_t i = 0; i < CHAINS; i++)
+        if (option_given(c, chains_of[i][0]))
+            return resource(chains_of[i][1], option_text(c, chains_of[i][0]));
     return format_text("/v1/audit");
 }
 
@@ -434,10 +520,7 @@ static int run_export(struct call *c) {
     while (n > 1 && target[n - 1] == '/')
         n--;
     char *path = format_text("%.*s", (int)n, target);
-    struct export e = {.form = form,
-                       .path = path,
-                       .base = base_of(c),
-                       .all = !option_given(c, "subject") && !option_given(c, "service")};
+    struct export e = {.form = form, .path = path, .base = base_of(c), .all = !is_of_a_chain(c)};
     outcome = form->kind == TABLE ? (int)OUTCOME_DONE : check_target(c, path);
     if (outcome == OUTCOME_DONE)
         outcome = ask_json(c, "POST", format_text("/v1/audit/exports"), body, &document);
@@ -457,6 +540,7 @@ static const struct option options[] = {
     {"since-checkpoint", 0, "FILE", "what came after this checkpoint", 0},
     {"subject", 0, "S", "only the records about this patient", 0},
     {"service", 0, "S", "only what this service did", 0},
+    {"project", 0, "P", "only what was asked and read for this project", 0},
     {"format", 0, "FORMAT", "jsonl, with proofs; csv; report, for the patient; html, a page; fhir; or tiles",
      OPTION_REQUIRED},
     {"output", 'o', "PATH", "folder to make, which must not exist or be empty; csv: a file", OPTION_REQUIRED},
@@ -466,12 +550,13 @@ static const struct option options[] = {
 const struct command command_audit_export = {
     .name = "audit export",
     .area = "Audit",
-    .synopsis =
-        "[--from N|DAY] [--to N|DAY] [--since-checkpoint FILE] [--subject S | --service S] --format FORMAT -o PATH",
+    .synopsis = "[--from N|DAY] [--to N|DAY] [--since-checkpoint FILE] [--subject S | --service S | --project P] "
+                "--format FORMAT -o PATH",
     .summary = "take the audit out, with proofs",
     .help =
         "Writes records.jsonl, proofs.jsonl and checkpoint to the folder PATH, which appears when it is complete.\n"
-        "The export is itself recorded. 'audit verify' checks it anywhere. Of one patient or one service it holds all\n"
+        "The export is itself recorded. 'audit verify' checks it anywhere. Of one patient, service or project it holds "
+        "all\n"
         "records of their chain from the first to the last of them: one that is left out shows.\n"
         "With --format csv PATH is a table, which proves nothing. With --format report, of one patient, report.txt "
         "says\n"

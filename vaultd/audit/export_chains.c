@@ -5,7 +5,7 @@
 #include "vault/buffer.h"
 #include "vault/result.h"
 
-static const char *const chain_names[CHAIN_COUNT] = {"subject", "service"};
+static const char *const chain_names[CHAIN_COUNT] = {"subject", "service", "project"};
 
 void chains_free(struct chain_table *t) {
     free(t->entries);
@@ -40,13 +40,17 @@ static int make_room(struct chain_table *t) {
 static const char *link_fault(const struct chain_entry *before, unsigned chain, const struct record_link *l,
                               bool gapless, bool from_start) {
     static const char *const first[] = {"has a link in its subject's chain that does not fit its number there",
-                                        "has a link in its service's chain that does not fit its number there"};
+                                        "has a link in its service's chain that does not fit its number there",
+                                        "has a link in its project's chain that does not fit its number there"};
     static const char *const again[] = {"repeats a number of its subject's chain",
-                                        "repeats a number of its service's chain"};
+                                        "repeats a number of its service's chain",
+                                        "repeats a number of its project's chain"};
     static const char *const skips[] = {"skips a number of its subject's chain",
-                                        "skips a number of its service's chain"};
+                                        "skips a number of its service's chain",
+                                        "skips a number of its project's chain"};
     static const char *const other[] = {"does not link to the record before it in its subject's chain",
-                                        "does not link to the record before it in its service's chain"};
+                                        "does not link to the record before it in its service's chain",
+                                        "does not link to the record before it in its project's chain"};
     static const uint8_t zero[MERKLE_HASH];
     if ((l->n == 0) != (memcmp(l->prev, zero, MERKLE_HASH) == 0))
         return first[chain];
@@ -121,6 +125,14 @@ static unsigned chains_go_on(struct coverage *c, const struct export_record *r) 
     return jumped;
 }
 
+/* The first kind of chain of which none is left out so far; CHAIN_COUNT: none is. */
+static unsigned whole_chain(const struct coverage *c) {
+    unsigned i = 0;
+    while (i < CHAIN_COUNT && !c->chains[i].gapless)
+        i++;
+    return i;
+}
+
 int coverage_add(struct coverage *c, uint64_t line, const struct export_record *r, uint64_t *ret_line, char *text,
                  size_t text_size) {
     if (c->count == 0) {
@@ -136,7 +148,7 @@ int coverage_add(struct coverage *c, uint64_t line, const struct export_record *
     c->last = r->seq;
     c->count++;
     unsigned jumped = chains_go_on(c, r);
-    if (c->gapless || c->chains[CHAIN_SUBJECT].gapless || c->chains[CHAIN_SERVICE].gapless)
+    if (c->gapless || whole_chain(c) < CHAIN_COUNT)
         return VAULT_OK;
     if (jumped == CHAIN_COUNT || line == c->gap_line) {
         missing_text(c->gap_after + 1, c->gap_before - 1, "", c->gap_line, text, text_size);
@@ -160,7 +172,7 @@ void coverage_text(const struct coverage *c, uint64_t tree_size, char *text, siz
                       (unsigned long long)c->first, (unsigned long long)c->last, (unsigned long long)tree_size);
         return;
     }
-    unsigned i = c->chains[CHAIN_SUBJECT].gapless ? CHAIN_SUBJECT : CHAIN_SERVICE;
+    unsigned i = whole_chain(c);
     format_string(text, text_size, "numbers %llu to %llu in the chain of %s %s, none left out",
                   (unsigned long long)c->chains[i].first, (unsigned long long)c->chains[i].last.link.n, chain_names[i],
                   c->chains[i].last.shown);

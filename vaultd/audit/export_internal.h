@@ -35,11 +35,11 @@ int source_text(int folder, const char *name, char *to, size_t size);
 
 /* ---- one line (export_line.c) ---- */
 
-enum { CHAIN_SUBJECT, CHAIN_SERVICE, CHAIN_COUNT };
+enum { CHAIN_SUBJECT, CHAIN_SERVICE, CHAIN_PROJECT, CHAIN_COUNT };
 
-/* Membership of a record in its subject's or service's chain. */
+/* Membership of a record in its subject's, service's or project's chain. */
 struct export_link {
-    bool named;                 /* the record has a subject (a service name) */
+    bool named;                 /* the record has a subject (a service name, a project) */
     uint8_t name[NAME_KEY];     /* its keyed hash */
     char shown[NAME_SHOWN + 1]; /* its beginning, for people */
     struct record_link link;
@@ -127,7 +127,8 @@ void chains_free(struct chain_table *t);
 int chains_add(struct chain_table *t, unsigned chain, const struct export_link *l, const uint8_t leaf[MERKLE_HASH],
                bool gapless, bool from_start, const char **ret_fault);
 
-/* What the export has without a gap. It must be one of: the records by number, one subject's chain, one service's. */
+/* What the export has without a gap. It must be one of: the records by number, the chain of one subject, service or
+ * project. */
 struct coverage {
     uint64_t count, first, last;
     bool gapless;                             /* by number */

@@ -104,12 +104,13 @@ static int get_chains(const json_t *object, const uint8_t name_key[NAME_KEY], st
                       const char **ret_fault) {
     const json_t *chain = json_object_get(object, "chain");
     const json_t *names[CHAIN_COUNT] = {[CHAIN_SUBJECT] = json_object_get(object, "subject"),
-                                        [CHAIN_SERVICE] = json_object_get(json_object_get(object, "service"), "name")};
-    static const char *const keys[CHAIN_COUNT] = {"subject", "service"};
+                                        [CHAIN_SERVICE] = json_object_get(json_object_get(object, "service"), "name"),
+                                        [CHAIN_PROJECT] = json_object_get(object, "project")};
+    static const char *const keys[CHAIN_COUNT] = {"subject", "service", "project"};
     for (unsigned i = 0; i < CHAIN_COUNT; i++) {
         struct export_link *l = &r->chains[i];
         if (!get_name(names[i], name_key, l))
-            return fault(ret_fault, VAULT_E_FORMAT, "has a subject or service name that is no text");
+            return fault(ret_fault, VAULT_E_FORMAT, "has a subject, service name or project that is no text");
         if (!get_link(chain, keys[i], &l->link))
             return fault(ret_fault, VAULT_E_FORMAT, "has a malformed chain field");
         if (l->link.present && !l->named)

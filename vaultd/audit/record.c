@@ -147,6 +147,7 @@ static void set_chain(struct builder *b, json_t *object, const struct record *r)
     json_t *chain = json_object();
     set_link(b, chain, "subject", &r->subject_chain);
     set_link(b, chain, "service", &r->service_chain);
+    set_link(b, chain, "project", &r->project_chain);
     set_unless_empty(b, object, "chain", chain);
 }
 
@@ -191,6 +192,7 @@ static void set_texts(struct builder *b, json_t *object, const struct record *r)
     set_text(b, object, "file", r->file);
     set_text(b, object, "action", action);
     set_text(b, object, "purpose", r->purpose);
+    set_text(b, object, "project", r->project);
     set_text(b, object, "policy", r->policy);
     set_text(b, object, "request", r->request);
     set_text(b, object, "detail", r->detail);

@@ -149,20 +149,37 @@ static int range_of(struct monitor *m, const struct msg_audit_export *x, struct 
     return result;
 }
 
+/* One chain: of a subject, a service or a project. */
+struct chain_name {
+    enum name_kind kind;
+    const char *what, *name; /* "": of none */
+};
+
+static struct chain_name chain_named(const char *subject, const char *service, const char *project) {
+    if (subject[0] != '\0')
+        return (struct chain_name){NAME_CHAIN_SUBJECT, "subject", subject};
+    if (service[0] != '\0')
+        return (struct chain_name){NAME_CHAIN_SERVICE, "service", service};
+    return (struct chain_name){NAME_CHAIN_PROJECT, "project", project};
+}
+
+static unsigned how_many(const char *subject, const char *service, const char *project) {
+    return (subject[0] != '\0' ? 1u : 0) + (service[0] != '\0' ? 1u : 0) + (project[0] != '\0' ? 1u : 0);
+}
+
 /* What is exported, for its record: who has all of a chain knows how many records it had then, and the last of them. */
 static int describe_export(struct monitor *m, const struct msg_audit_export *x, const struct range *r, char *to,
                            size_t size) {
-    bool of_subject = x->subject[0] != '\0';
-    const char *name = of_subject ? x->subject : x->service;
+    const struct chain_name c = chain_named(x->subject, x->service, x->project);
     char chain[NAME_MAX_SIZE + 160] = "", last[2 * HASH_SIZE + 1];
     struct chain_value v = {0};
-    if (name[0] != '\0') {
-        int result = chain_load(m, of_subject ? NAME_CHAIN_SUBJECT : NAME_CHAIN_SERVICE, name, &v);
+    if (c.name[0] != '\0') {
+        int result = chain_load(m, c.kind, c.name, &v);
         if (result != VAULT_OK)
             return result;
         hex_encode(last, sizeof(last), v.last, HASH_SIZE);
-        if (!format_string(chain, sizeof(chain), " of %s %s, whose chain had %llu, the last %s",
-                           of_subject ? "subject" : "service", name, (unsigned long long)v.count, last))
+        if (!format_string(chain, sizeof(chain), " of %s %s, whose chain had %llu, the last %s", c.what, c.name,
+                           (unsigned long long)v.count, last))
             return VAULT_E_STATE;
     }
     return format_string(to, size, "records %llu to %llu%s, %s", (unsigned long long)r->from,
@@ -179,8 +196,8 @@ static const char *fault_of_export(const struct monitor *m, const struct msg_aud
         known = known || strcmp(x->format, formats[i]) == 0;
     if (!known)
         return "The format must be jsonl, csv, report, html, fhir or tiles.";
-    if (x->subject[0] != '\0' && x->service[0] != '\0')
-        return "It is of a subject or of a service, not of both.";
+    if (how_many(x->subject, x->service, x->project) > 1)
+        return "It is of one subject, one service or one project.";
     return r->from >= r->to || r->to > m->tree.size + 1 ? "There are no records from 'from' to 'to'." : NULL;
 }
 
@@ -201,13 +218,14 @@ int answer_audit_export(struct request *q) {
     if (result == VAULT_OK)
         result = describe_export(m, x, &r, detail, sizeof(detail));
     if (result == VAULT_NOT_FOUND)
-        return refuse(q, "audit.export", NULL, 404, "no-such-chain", "There is no such subject or service.");
+        return refuse(q, "audit.export", NULL, 404, "no-such-chain", "There is no such subject, service or project.");
     if (result != VAULT_OK)
         return result;
     struct event e = {.name = "audit.export",
                       .outcome = "done",
                       .asker = &q->asker,
                       .subject = x->subject,
+                      .project = x->project,
                       .request = q->id,
                       .action = 'E',
                       .detail = detail,
@@ -353,14 +371,14 @@ int answer_audit_proofs(struct request *q) {
 enum { CHAIN_BLOCK = 2048 };
 
 /* Where the chain goes on before record number `end - 1`. */
-static int link_before(struct monitor *m, bool of_subject, uint64_t end, uint64_t *ret) {
+static int link_before(struct monitor *m, enum name_kind chain, uint64_t end, uint64_t *ret) {
     struct link_value v;
     uint8_t key[8];
     put_be64(key, end - 1);
     int result = index_get_record(m->index, DB_LINKS, key, sizeof(key), &layout_link_value, &v);
     if (result != VAULT_OK)
         return result == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : result;
-    uint64_t before = of_subject ? v.subject : v.service;
+    uint64_t before = chain == NAME_CHAIN_SUBJECT ? v.subject : chain == NAME_CHAIN_SERVICE ? v.service : v.project;
     *ret = before;
     return before < end ? VAULT_OK : VAULT_E_DAMAGED;
 }
@@ -368,14 +386,14 @@ static int link_before(struct monitor *m, bool of_subject, uint64_t end, uint64_
 /* Numbers from `end - 1` down, as many as fit, that are in the range. */
 static int fill_numbers(struct monitor *m, const struct msg_audit_chain *c, uint64_t end, struct msg_block *b) {
     struct writer w = writer_of(b->bytes, sizeof(b->bytes));
-    bool of_subject = c->subject[0] != '\0';
+    enum name_kind chain = chain_named(c->subject, c->service, c->project).kind;
     int result = VAULT_OK;
     for (unsigned n = 0; n < CHAIN_BLOCK && end > c->from && result == VAULT_OK; n++) {
         uint8_t number[8];
         put_be64(number, end - 1);
         if (end <= c->to)
             write_bytes(&w, number, sizeof(number));
-        result = link_before(m, of_subject, end, &end);
+        result = link_before(m, chain, end, &end);
     }
     b->bytes_size = (uint32_t)w.used;
     b->next = end > c->from ? end : 0;
@@ -386,14 +404,12 @@ int answer_audit_chain(struct request *q) {
     const struct msg_audit_chain *c = &q->message->audit_chain;
     struct monitor *m = q->monitor;
     struct chain_value v = {.end = c->before};
-    bool of_subject = c->subject[0] != '\0';
-    if (of_subject == (c->service[0] != '\0') || c->before > m->tree.size)
+    const struct chain_name of = chain_named(c->subject, c->service, c->project);
+    if (how_many(c->subject, c->service, c->project) != 1 || c->before > m->tree.size)
         return refuse(q, "audit.read", NULL, 400, "malformed", "There are no such records.");
-    int result = c->before != 0 ? VAULT_OK
-                                : chain_load(m, of_subject ? NAME_CHAIN_SUBJECT : NAME_CHAIN_SERVICE,
-                                             of_subject ? c->subject : c->service, &v);
+    int result = c->before != 0 ? VAULT_OK : chain_load(m, of.kind, of.name, &v);
     if (result == VAULT_NOT_FOUND)
-        return refuse(q, "audit.read", NULL, 404, "no-such-chain", "There is no such subject or service.");
+        return refuse(q, "audit.read", NULL, 404, "no-such-chain", "There is no such subject, service or project.");
     if (result != VAULT_OK)
         return result;
     struct message *reply = malloc(sizeof(*reply));

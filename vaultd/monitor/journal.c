@@ -75,7 +75,7 @@ static int chain_open(struct monitor *m, enum name_kind kind, const char *name, 
     name_hash(m, kind, name, NULL, c->key);
     int result = index_get_record(m->index, DB_CHAINS, c->key, HASH_SIZE, &layout_chain_value, &c->value);
     if (result == VAULT_E_DAMAGED || (result == VAULT_NOT_FOUND && !may_start)) {
-        log_error("audit: the chain of a subject or service is damaged; it starts anew");
+        log_error("audit: the chain of a subject, service or project is damaged; it starts anew");
         result = VAULT_NOT_FOUND;
     }
     if (result == VAULT_NOT_FOUND) {
@@ -140,6 +140,13 @@ struct texts {
     char file[2 * ID_SIZE + 1], request[2 * ID_SIZE + 1], obligations[OBLIGATIONS_MAX * 65];
 };
 
+/* A name that somebody made up has no chain. */
+static const char *project_of(const struct event *e) {
+    if (e->project != NULL)
+        return e->project;
+    return e->question != NULL && e->question->project.known ? e->question->purpose->project : NULL;
+}
+
 static void fill(struct monitor *m, const struct event *e, struct texts *t, struct record *r) {
     *r = (struct record){.seq = m->tree.size,
                          .time = monitor_time(m),
@@ -152,6 +159,7 @@ static void fill(struct monitor *m, const struct event *e, struct texts *t, stru
                          .subject = e->subject,
                          .action = e->action,
                          .purpose = e->purpose,
+                         .project = project_of(e),
                          .policy = e->decision != NULL && m->has_policy ? m->policy_hash : NULL,
                          .consent = e->consent,
                          .has_bytes = e->has_bytes,
@@ -209,6 +217,7 @@ int journal(struct monitor *m, const struct event *e, uint64_t *ret_seq) {
     static char line[RECORD_LINE_MAX];
     struct chain subject = {0};
     struct chain service = {0};
+    struct chain project = {0};
     struct texts texts;
     struct record r;
     uint8_t leaf[MERKLE_HASH];
@@ -225,13 +234,18 @@ int journal(struct monitor *m, const struct event *e, uint64_t *ret_seq) {
     if (result == VAULT_OK)
         result = chain_open(m, NAME_CHAIN_SERVICE, r.service, local, &service, &r.service_chain);
     if (result == VAULT_OK)
+        result = chain_open(m, NAME_CHAIN_PROJECT, r.project, false, &project, &r.project_chain);
+    if (result == VAULT_OK)
         result = line_of(m, e, &r, line, &length);
     if (result == VAULT_OK)
-        result = append(m, line, length, &(struct link_value){subject.value.end, service.value.end}, leaf);
+        result = append(m, line, length, &(struct link_value){subject.value.end, service.value.end, project.value.end},
+                        leaf);
     if (result == VAULT_OK)
         result = chain_advance(m, &subject, r.seq, leaf);
     if (result == VAULT_OK)
         result = chain_advance(m, &service, r.seq, leaf);
+    if (result == VAULT_OK)
+        result = chain_advance(m, &project, r.seq, leaf);
     if (result == VAULT_OK)
         result = remember_request(m, e, &r);
     if (result == VAULT_OK && breaks_glass(e))

@@ -452,7 +452,8 @@ enum name_kind {
     NAME_PROJECT,
     NAME_ETHICS,
     NAME_CHAIN_SUBJECT,
-    NAME_CHAIN_SERVICE
+    NAME_CHAIN_SERVICE,
+    NAME_CHAIN_PROJECT
 };
 
 /* ---- journal.c: the audit log ---- */
@@ -466,6 +467,7 @@ struct event {
     const uint8_t *file, *request; /* ID_SIZE each */
     char action;
     const char *purpose;
+    const char *project;             /* that is registered; NULL: the question's, if there is one and it is */
     const struct question *question; /* with the decision: what it was asked */
     const struct decision *decision;
     const char *rule, *text; /* one reason, if there is no decision */
@@ -483,8 +485,8 @@ struct event {
  * counted (denials.c). A chain that is damaged or gone starts
  * anew, so that the damage itself can be recorded; look-ups report it (lookup.c). Faults of the index. */
 int journal(struct monitor *m, const struct event *e, uint64_t *ret_seq);
-/* Makes the empty chain of a new subject (NAME_CHAIN_SUBJECT) or service (NAME_CHAIN_SERVICE), so that a missing one is
- * noticed. Faults of the index. */
+/* Makes the empty chain of a new subject (NAME_CHAIN_SUBJECT), service (NAME_CHAIN_SERVICE) or project
+ * (NAME_CHAIN_PROJECT), so that a missing one is noticed. Faults of the index. */
 int journal_start_chain(struct monitor *m, enum name_kind kind, const char *name);
 /* Microseconds since 1970: the later of the clock and the last record. */
 uint64_t monitor_time(struct monitor *m);

@@ -45,6 +45,7 @@ static struct owner owner_of(enum name_kind kind, const char *name, const char *
     case NAME_FILE:
     case NAME_DATASET: return (struct owner){NAMING_SUBJECTS, NAME_SUBJECT, subject};
     case NAME_SAN: return (struct owner){NAMING_SANS, NAME_SAN, name};
+    case NAME_CHAIN_PROJECT:
     case NAME_PROJECT: return (struct owner){NAMING_PROJECTS, NAME_PROJECT, name};
     case NAME_ETHICS: return (struct owner){NAMING_ETHICS, NAME_ETHICS, name};
     default: break;

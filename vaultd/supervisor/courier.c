@@ -1,6 +1,6 @@
 /* vaultd-courier: one process for one request to a witness, asked for by the monitor. It gets the witness's URL, which
- * the monitor never knows, and the authorities for TLS as an open file; it has the network and nothing else. Its time is
- * bounded. */
+ * the monitor never knows, and the authorities for TLS as an open file; it has the network and nothing else. Its time
+ * is bounded. */
 #include <string.h>
 #include <unistd.h>
 

@@ -164,6 +164,7 @@ static const struct member audit_export[] = {
     FIELD(msg_audit_export, FROM_BODY, "until", MEMBER_DATE, 0, until),
     STR(msg_audit_export, FROM_BODY, "subject", MEMBER_NAME, 0, subject),
     STR(msg_audit_export, FROM_BODY, "service", MEMBER_TEXT, 0, service),
+    STR(msg_audit_export, FROM_BODY, "project", MEMBER_NAME, 0, project),
     STR(msg_audit_export, FROM_BODY, "format", MEMBER_TEXT, MUST, format),
 };
 #define CHAIN_PART                                                                                                     \
@@ -176,6 +177,10 @@ static const struct member audit_of_subject[] = {
 };
 static const struct member audit_of_service[] = {
     STR(msg_audit_chain, FROM_PATH, "service", MEMBER_TEXT, MUST, service),
+    CHAIN_PART,
+};
+static const struct member audit_of_project[] = {
+    STR(msg_audit_chain, FROM_PATH, "project", MEMBER_NAME, MUST, project),
     CHAIN_PART,
 };
 static const struct member audit_records[] = {
@@ -321,6 +326,10 @@ const struct route routes[] = {
      MEMBERS(audit_of_service)},
     {"GET", "/v1/audit/services/{service}/proofs", serve_audit_chain_proofs, MSG_audit_chain, BODY_NONE,
      MEMBERS(audit_of_service)},
+    {"GET", "/v1/audit/projects/{project}/records", serve_audit_chain, MSG_audit_chain, BODY_NONE,
+     MEMBERS(audit_of_project)},
+    {"GET", "/v1/audit/projects/{project}/proofs", serve_audit_chain_proofs, MSG_audit_chain, BODY_NONE,
+     MEMBERS(audit_of_project)},
     {"GET", "/v1/audit/records", serve_audit_range, MSG_audit_records, BODY_NONE, MEMBERS(audit_records)},
     {"GET", "/v1/audit/proofs/{seq}", serve_relay, MSG_audit_proof, BODY_NONE, MEMBERS(audit_proof)},
     {"GET", "/v1/audit/proofs", serve_audit_range, MSG_audit_proofs, BODY_NONE, MEMBERS(audit_proofs)},

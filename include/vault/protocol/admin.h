@@ -172,12 +172,14 @@ enum { OPT_OUTS = 32 };
     F(R, U64, until, 0)               /* nor from then on; 0: no bound */                                              \
     F(R, STR, subject, NAME_MAX_SIZE) /* of this one only; empty: of all */                                            \
     F(R, STR, service, NAME_MAX_SIZE)                                                                                  \
+    F(R, STR, project, NAME_MAX_SIZE)                                                                                  \
     F(R, STR, format, 16)
-/* The numbers of the records of one subject or one service, the last first, be64 each. Answer: block; its `next` is
- * `before` for those that go on; 0: these were all. */
+/* The numbers of the records of one subject, service or project, the last first, be64 each. Answer: block; its `next`
+ * is `before` for those that go on; 0: these were all. */
 #define FIELDS_audit_chain(F, R)                                                                                       \
-    F(R, STR, subject, NAME_MAX_SIZE) /* one of the two */                                                             \
+    F(R, STR, subject, NAME_MAX_SIZE) /* one of the three */                                                           \
     F(R, STR, service, NAME_MAX_SIZE)                                                                                  \
+    F(R, STR, project, NAME_MAX_SIZE)                                                                                  \
     F(R, U64, from, 0) /* no number below */                                                                           \
     F(R, U64, to, 0)   /* nor from here on */                                                                          \
     F(R, U64, before, 0)

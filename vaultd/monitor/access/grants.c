@@ -97,7 +97,10 @@ int grant_close(struct monitor *m, struct grant *g, const char *outcome, uint64_
                       .state = REQUEST_ENDED,
                       .status = status};
     struct spender s = {.purpose = &g->purpose, .service = g->value.service};
-    int result = journal(m, &e, NULL);
+    static struct project_value p;
+    int result = g->value.project[0] == '\0' ? VAULT_NOT_FOUND : find_project(m, g->value.project, &p);
+    e.project = result == VAULT_OK ? p.name : NULL;
+    result = journal(m, &e, NULL);
     if (result == VAULT_OK)
         result = budgets_spend(m, &s, g->handed_out);
     if (result == VAULT_OK)

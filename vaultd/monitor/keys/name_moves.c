@@ -170,6 +170,8 @@ static int move_project(const struct move *v) {
     int result = move_named(v, DB_PROJECTS, NAME_PROJECT, v->owner, NULL);
     if (result == VAULT_OK)
         result = move_named(v, DB_NAMES, NAME_PROJECT, v->owner, NULL);
+    if (result == VAULT_OK)
+        result = move_named(v, DB_CHAINS, NAME_CHAIN_PROJECT, v->owner, NULL);
     return result == VAULT_OK ? move_all(v, DB_BUDGETS, NAME_PROJECT) : result;
 }
 

@@ -49,7 +49,9 @@ int answer_project_add(struct request *q) {
     copy_string(p.name, sizeof(p.name), a->name);
     copy_string(p.title, sizeof(p.title), a->title);
     copy_string(p.services, sizeof(p.services), a->services);
-    result = project_make_current(q->monitor, &p);
+    result = journal_start_chain(q->monitor, NAME_CHAIN_PROJECT, p.name);
+    if (result == VAULT_OK)
+        result = project_make_current(q->monitor, &p);
     return result == VAULT_OK ? administer(q, "project.add", NULL, 'C', p.name, 201, project_json(q, &p)) : result;
 }
 
