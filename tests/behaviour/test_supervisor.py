@@ -416,9 +416,10 @@ class Doubles(unittest.TestCase):
         self.assert_reset(s)
 
     def copy_of_the_other_end(self, s):
-        port = f":{s.getsockname()[1]:04X}"
+        ends = [f":{s.getpeername()[1]:04X}", f":{s.getsockname()[1]:04X}"]  # its own, and ours
         with open("/proc/net/tcp") as f:
-            [inode] = [line.split()[9] for line in f.readlines()[1:] if line.split()[2].endswith(port)]
+            lines = [line.split() for line in f.readlines()[1:]]
+        [inode] = [line[9] for line in lines if [line[1][-5:], line[2][-5:]] == ends and line[9] != "0"]
         pid = self.process.pid
         for fd in os.listdir(f"/proc/{pid}/fd"):
             if os.readlink(f"/proc/{pid}/fd/{fd}") == f"socket:[{inode}]":
