@@ -429,8 +429,7 @@ def test_an_answer_of_before_does_not_count_as_one_of_now(witness):
             witness.start(vault.vkey)
             wait_until_cosigned(vault)
             populate(vault)
-            wait_until_cosigned(vault)
-            assert read(vault).status == 200
+            wait_for(lambda: read(vault).status == 200, "it is served", 30)
             wait_until_cosigned(vault)
             witness.stop()
             time.sleep(8)
