@@ -191,8 +191,8 @@ int answer_open(struct request *q) {
     int result = inquire(q->monitor, &wanted, &i);
     q->subject = i.subject_known ? i.subject.subject : NULL;
     q->file = i.file_known ? i.file.file : NULL;
-    if (result == VAULT_OK &&
-        i.subject_known) /* also where it is denied: a refusal takes as long as nobody's absence */
+    /* Also where it is denied: a refusal takes as long as nobody's absence. */
+    if (result == VAULT_OK && i.subject_known)
         result = standings_vouch(q->monitor, i.subject.subject, &s);
     if (result != VAULT_OK)
         return result;

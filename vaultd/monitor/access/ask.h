@@ -18,7 +18,7 @@ struct inquiry {
 };
 
 /* Gathers and decides. The file is looked up by id or name unless `dataset` is given (a deposit: the file to be). Where
- * the file is not known, subject_name says whose it would be. VAULT_OK with ret->decision, or faults of the index.
+ * the file is not known, `subject` says whose it would be. VAULT_OK with ret->decision, or faults of the index.
  * What is given out, or goes on, because it is permitted is vouched for first (standings_vouch). */
 struct inquiry_wanted {
     const struct asker *asker;
