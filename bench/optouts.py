@@ -14,6 +14,11 @@ from vault_under_test import running_vault  # noqa: E402
 COUNT = int(os.environ.get("BENCH_OPT_OUTS", "100000"))
 
 
+def take_in_register(vault, register):
+    register.write_text("".join(f"N-{n:08}\n" for n in range(COUNT)))
+    return vault.ctl("subject", "opt-out", register, timeout=3600)
+
+
 def watched(vault, work):
     opener = Opener(vault)
     opener.start()
@@ -33,9 +38,7 @@ def measure(settings):
         for n in range(SMALL):
             scene.deposit(vault, SUBJECT, f"small-{n}", b"small")
         add_subjects(vault, COUNT)
-        register = settings.work / "register"
-        register.write_text("".join(f"N-{n:08}\n" for n in range(COUNT)))
-        take_in = lambda: vault.ctl("subject", "opt-out", register, timeout=3600)
+        take_in = lambda: take_in_register(vault, settings.work / "register")
         found = {"calm": watched(vault, lambda: time.sleep(10)), "first": watched(vault, take_in),
                  "again": watched(vault, take_in)}
         assert found["first"]["told"]["opted_out"] == found["again"]["told"]["already"] == COUNT
