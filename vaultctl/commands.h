@@ -22,7 +22,7 @@ extern const struct command command_key_list, command_key_rotate, command_key_jo
 extern const struct command command_key_seal, command_key_confirm, command_key_cancel, command_key_drill;
 extern const struct command command_key_escrow, command_key_escrow_list, command_key_escrow_destroyed;
 extern const struct command command_share_keys, command_share_open;
-extern const struct command command_audit_proof;
+extern const struct command command_audit_proof, command_audit_archive, command_audit_archives, command_audit_destroy;
 extern const struct command command_audit_tail, command_audit_checkpoint, command_audit_export, command_audit_verify;
 extern const struct command command_scrub, command_backup, command_restore;
 extern const struct command command_request_show;

@@ -1,6 +1,9 @@
 /* Jobs: what rotations and shreds leave to be done, and what a custodian says of it. */
 #include "jobs.h"
 
+#include <string.h>
+#include <time.h>
+
 #include "commands.h"
 #include "files.h"
 #include "request.h"
@@ -10,6 +13,54 @@ const struct column job_columns[] = {
     {"TOTAL", "total"},     {"DAMAGED", "failed"}, {"STATE", "state"},           {"RATE", "rate"},
     {"HELD BY", "held_by"}, {NULL, NULL},
 };
+
+/* The job with this id among those listed now, owned by the caller; OUTCOME_FAILED after a complaint if it is gone. */
+static int ask_job(struct call *c, const json_t *id, json_t **ret) {
+    json_t *document;
+    size_t i;
+    json_t *job;
+    int outcome = ask_json(c, "GET", format_text("/v1/jobs"), NULL, &document);
+    if (outcome != OUTCOME_DONE)
+        return outcome;
+    *ret = NULL;
+    json_array_foreach(json_object_get(document, "jobs"), i, job) {
+        if (json_equal(json_object_get(job, "id"), id))
+            *ret = json_incref(job);
+    }
+    json_decref(document);
+    return *ret != NULL ? (int)OUTCOME_DONE : fail(c, OUTCOME_FAILED, "the job is not listed any more ('key jobs')");
+}
+
+bool job_is(const json_t *job, const char *state) {
+    const char *said = json_string_value(json_object_get(job, "state"));
+    return said != NULL && strcmp(said, state) == 0;
+}
+
+/* It, or one before it, which it waits for, was paused: nobody knows for how long. */
+static bool is_held(const json_t *job) {
+    return job_is(job, "paused") || json_is_integer(json_object_get(job, "held_by"));
+}
+
+int job_follow(struct call *c, json_t **job, struct progress *p) {
+    struct timespec pause = {.tv_nsec = 100000000};
+    int outcome = OUTCOME_DONE;
+    while (outcome == OUTCOME_DONE && (job_is(*job, "running") || job_is(*job, "waiting")) && !is_held(*job)) {
+        json_t *latest = NULL;
+        (void)nanosleep(&pause, NULL);
+        outcome = interrupted ? fail(c, OUTCOME_FAILED, "interrupted; the job goes on ('key jobs')")
+                              : ask_job(c, json_object_get(*job, "id"), &latest);
+        if (outcome != OUTCOME_DONE)
+            break;
+        json_decref(*job);
+        *job = latest;
+        progress_move(p, (uint64_t)json_integer_value(json_object_get(latest, "done")),
+                      (uint64_t)json_integer_value(json_object_get(latest, "total")));
+    }
+    progress_end(p);
+    if (outcome == OUTCOME_DONE && is_held(*job))
+        return fail(c, OUTCOME_FAILED, "it was begun, and waits: a job is paused ('key jobs', 'key jobs resume')");
+    return outcome;
+}
 
 static int run_jobs(struct call *c) {
     return ask_rows(c, format_text("/v1/jobs"), "jobs", job_columns);

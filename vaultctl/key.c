@@ -33,66 +33,11 @@ static int run_list(struct call *c) {
     return outcome;
 }
 
-/* The job with this id among those listed now, owned by the caller; OUTCOME_FAILED after a complaint if it is gone. */
-static int ask_job(struct call *c, const json_t *id, json_t **ret) {
-    json_t *document;
-    size_t i;
-    json_t *job;
-    int outcome = ask_json(c, "GET", format_text("/v1/jobs"), NULL, &document);
-    if (outcome != OUTCOME_DONE)
-        return outcome;
-    *ret = NULL;
-    json_array_foreach(json_object_get(document, "jobs"), i, job) {
-        if (json_equal(json_object_get(job, "id"), id))
-            *ret = json_incref(job);
-    }
-    json_decref(document);
-    return *ret != NULL ? (int)OUTCOME_DONE : fail(c, OUTCOME_FAILED, "the job is not listed any more ('key jobs')");
-}
-
-static bool says(const json_t *job, const char *member, const char *text) {
-    const char *said = json_string_value(json_object_get(job, member));
-    return said != NULL && strcmp(said, text) == 0;
-}
-
-static bool is_in(const json_t *job, const char *state) {
-    return says(job, "state", state);
-}
-
-/* It, or one before it, which it waits for, was paused: nobody knows for how long. */
-static bool is_held(const json_t *job) {
-    return is_in(job, "paused") || json_is_integer(json_object_get(job, "held_by"));
-}
-
-/* Follows *job to its end, replacing it by its latest form. */
-static int wait_for(struct call *c, json_t **job) {
-    struct timespec pause = {.tv_nsec = 100000000};
-    bool data = says(*job, "what", "data");
-    struct progress p = data ? progress_of("encrypting", "files") : progress_of("rewrapping", "keys");
-    int outcome = OUTCOME_DONE;
-    while (outcome == OUTCOME_DONE && (is_in(*job, "running") || is_in(*job, "waiting")) && !is_held(*job)) {
-        json_t *latest = NULL;
-        (void)nanosleep(&pause, NULL);
-        outcome = interrupted ? fail(c, OUTCOME_FAILED, "interrupted; the job goes on ('key jobs')")
-                              : ask_job(c, json_object_get(*job, "id"), &latest);
-        if (outcome != OUTCOME_DONE)
-            break;
-        json_decref(*job);
-        *job = latest;
-        progress_move(&p, (uint64_t)json_integer_value(json_object_get(latest, "done")),
-                      (uint64_t)json_integer_value(json_object_get(latest, "total")));
-    }
-    progress_end(&p);
-    if (outcome == OUTCOME_DONE && is_held(*job))
-        return fail(c, OUTCOME_FAILED, "it was begun, and waits: a job is paused ('key jobs', 'key jobs resume')");
-    return outcome;
-}
-
 /* An index key or name key that is kept for what is damaged is no rotation that is done. */
 static int tell_end(struct call *c, const json_t *job) {
     json_int_t failed = json_integer_value(json_object_get(job, "failed"));
     bool stops = strcmp(c->words[0], "index") == 0 || strcmp(c->words[0], "names") == 0;
-    if (failed == 0 || !is_in(job, "done") || !stops)
+    if (failed == 0 || !job_is(job, "done") || !stops)
         return OUTCOME_DONE;
     return option_given(c, "leave-damaged")
                ? fail(c, OUTCOME_INTEGRITY, "%lld damaged entries were left behind; no key opens them any more",
@@ -152,8 +97,10 @@ static int run_rotate(struct call *c) {
         json_decref(job);
         return outcome;
     }
+    struct progress p =
+        strcmp(what, "data") == 0 ? progress_of("encrypting", "files") : progress_of("rewrapping", "keys");
     if (outcome == OUTCOME_DONE && !option_given(c, "no-wait"))
-        outcome = wait_for(c, &job);
+        outcome = job_follow(c, &job, &p);
     if (outcome == OUTCOME_DONE && !print_json(c, job)) {
         json_t *rows = json_pack("[O]", job);
         print_table(rows, job_columns);

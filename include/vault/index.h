@@ -54,6 +54,9 @@ enum index_db {
     DB_BUDGET_MARKS, /* id of a budget_value ‖ file id or id of a subject -> mark_value: it is counted */
     DB_CARE,         /* hash of the subject -> care_value */
     DB_LINKS,        /* be64 number of a record -> link_value */
+    DB_SEGMENTS,     /* be32 number -> segment_value */
+    DB_SEGMENT_KEYS, /* be32 number -> the 32 bytes of its key */
+    DB_FRAMES,       /* be64 number of its last record -> frame_value */
     DB_COUNT
 };
 

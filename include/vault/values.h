@@ -8,7 +8,7 @@
 #include "vault/manifest.h"
 #include "vault/wrap.h"
 
-enum { INDEX_FORMAT = 9 };
+enum { INDEX_FORMAT = 10 };
 
 enum { PENDING_MOST = 64, PENDING_DETAIL = 1792 };
 enum { ESCROWS_MOST = 32, ESCROW_STATEMENT = 300 };
@@ -78,6 +78,8 @@ enum naming {
     F(R, FIXED, named, HASH_SIZE)                                                                                      \
     F(R, U64, opt_outs_of, 0)       /* day of the register of opt-outs that was taken in whole, seconds; 0: none */    \
     F(R, U32, reviews, 0)           /* how many wait for an auditor */                                                 \
+    F(R, U32, segments, 0)          /* number of the last archive segment; 0: there is none */                         \
+    F(R, U64, archived, 0)          /* records before this one are in archive segments */                              \
     F(R, FIXED, anchors, HASH_SIZE) /* SHA-256 of the client authorities in force; zero: none were kept yet */
 DECLARE_RECORD(meta_value);
 
@@ -424,6 +426,30 @@ DECLARE_RECORD(chain_value);
     F(R, U64, service, 0)                                                                                              \
     F(R, U64, project, 0)
 DECLARE_RECORD(link_value);
+
+enum { SEGMENT_NAME = 40 };
+
+/* Records that left the index for a file. */
+#define FIELDS_segment_value(F, R)                                                                                     \
+    F(R, U32, number, 0)                                                                                               \
+    F(R, STR, name, SEGMENT_NAME) /* of the file in `archive` */                                                       \
+    F(R, U64, first, 0)           /* number of the first record */                                                     \
+    F(R, U64, end, 0)             /* behind the last */                                                                \
+    F(R, U64, bytes, 0)           /* of the file that count */                                                         \
+    F(R, U64, begun, 0)                                                                                                \
+    F(R, U64, ended, 0)     /* 0: more may come */                                                                     \
+    F(R, U64, destroyed, 0) /* 0: it was not */                                                                        \
+    F(R, STR, destroyed_by, NAME_MAX_SIZE)                                                                             \
+    F(R, STR, approved_by, NAME_MAX_SIZE)
+DECLARE_RECORD(segment_value);
+
+/* Where a segment has the records up to the one that is the key. */
+#define FIELDS_frame_value(F, R)                                                                                       \
+    F(R, U32, segment, 0)                                                                                              \
+    F(R, U64, first, 0)                                                                                                \
+    F(R, U64, offset, 0) /* in its file */                                                                             \
+    F(R, U32, size, 0)   /* there: sealed */
+DECLARE_RECORD(frame_value);
 
 enum { VKEY_TEXT = 319, SIGNATURE_SIZE = 64 };
 

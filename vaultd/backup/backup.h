@@ -1,7 +1,8 @@
 /* One copy of the index, or one copy put back: everything that the parts of vaultd-backup share.
  *
  * A backup is a folder: `index/data.mdb`, the index, marked as a copy; `objects`, what belongs to it in the store, as
- * `sha256sum -c` reads it; `about`, for people; and `SHA256SUMS` of these. While it is made it is called NAME.partial,
+ * `sha256sum -c` reads it; `archive`, the archive segments that belong to it; `about`, for people; and `SHA256SUMS` of
+ * these. While it is made it is called NAME.partial,
  * and nothing of that name counts. docs/backup.md. */
 #ifndef VAULT_BACKUP_BACKUP_H
 #define VAULT_BACKUP_BACKUP_H
@@ -13,6 +14,7 @@
 
 #define BACKUP_INDEX "index/data.mdb"
 #define BACKUP_OBJECTS "objects"
+#define BACKUP_ARCHIVE "archive"
 #define BACKUP_ABOUT "about"
 #define BACKUP_SUMS "SHA256SUMS"
 

@@ -25,7 +25,8 @@ int folder_sync(int folder) {
 
 /* Only what a backup is made of: anything else stays, and then the folder does too. */
 static void empty(int partial) {
-    static const char *const files[] = {BACKUP_INDEX, "index/lock.mdb", BACKUP_OBJECTS, BACKUP_ABOUT, BACKUP_SUMS};
+    static const char *const files[] = {BACKUP_INDEX,   "index/lock.mdb", BACKUP_OBJECTS,
+                                        BACKUP_ARCHIVE, BACKUP_ABOUT,     BACKUP_SUMS};
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
         (void)unlinkat(partial, files[i], 0);
     (void)unlinkat(partial, "index", AT_REMOVEDIR);

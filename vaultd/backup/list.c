@@ -103,7 +103,7 @@ static int sum_line(struct listing *l, int folder, const char *name) {
 }
 
 int sums_write(int folder) {
-    static const char *const names[] = {BACKUP_INDEX, BACKUP_OBJECTS, BACKUP_ABOUT};
+    static const char *const names[] = {BACKUP_INDEX, BACKUP_OBJECTS, BACKUP_ARCHIVE, BACKUP_ABOUT};
     static struct listing l;
     int result = listing_open(&l, folder, BACKUP_SUMS);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && result == VAULT_OK; i++)

@@ -102,6 +102,31 @@ static int write_objects(const struct task *t, struct index *i, uint64_t *ret_co
     return result == VAULT_OK ? closed : result;
 }
 
+/* Bytes and name of each segment that was not destroyed. */
+static int list_segments(struct index *i, struct listing *l) {
+    static struct segment_value v;
+    uint8_t key[INDEX_KEY_MAX];
+    size_t size = 0;
+    int result = VAULT_OK;
+    while ((result = index_next(i, DB_SEGMENTS, NULL, 0, key, size, key, &size)) == VAULT_OK) {
+        result = index_get_record(i, DB_SEGMENTS, key, size, &layout_segment_value, &v);
+        if (result != VAULT_OK)
+            return result;
+        if (v.destroyed == 0)
+            listing_line(l, "%llu  %s\n", (unsigned long long)v.bytes, v.name);
+    }
+    return result == VAULT_NOT_FOUND ? VAULT_OK : result;
+}
+
+static int write_segments(const struct task *t, struct index *i) {
+    static struct listing l;
+    int result = listing_open(&l, t->partial, BACKUP_ARCHIVE);
+    if (result == VAULT_OK)
+        result = list_segments(i, &l);
+    int closed = listing_close(&l);
+    return result == VAULT_OK ? closed : result;
+}
+
 static int write_about(const struct task *t, const struct meta_value *meta, const struct msg_backup_copied *c) {
     static struct listing l;
     char vault[2 * KEYRING_ID + 1];
@@ -133,6 +158,8 @@ static int describe(const struct task *t, struct index *i, struct msg_backup_cop
         result = index_log_size(i, &ret->records);
     if (result == VAULT_OK)
         result = write_objects(t, i, &ret->objects);
+    if (result == VAULT_OK)
+        result = write_segments(t, i);
     ret->epoch = meta.epoch;
     ret->newest = meta.generation;
     ret->entries = index_entries(i);

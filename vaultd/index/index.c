@@ -21,11 +21,12 @@ static MDB_val tally_place(void) {
 }
 
 static const char *const db_names[DB_COUNT] = {
-    "meta",         "subjects",   "consents",      "services",      "sans",    "projects", "ethics",  "policies",
-    "files",        "file-names", "subject-files", "dataset-files", "blobs",   "pages",    "uploads", "upload-objects",
-    "grants",       "requests",   "jobs",          "chains",        "records", "nodes",    "objects", "names",
-    "pending",      "shreds",     "removed",       "retired",       "escrows", "failures", "backups", "held",
-    "subject-keys", "reviews",    "budgets",       "budget-marks",  "care",    "links"};
+    "meta",         "subjects",       "consents",   "services",      "sans",          "projects", "ethics",
+    "policies",     "files",          "file-names", "subject-files", "dataset-files", "blobs",    "pages",
+    "uploads",      "upload-objects", "grants",     "requests",      "jobs",          "chains",   "records",
+    "nodes",        "objects",        "names",      "pending",       "shreds",        "removed",  "retired",
+    "escrows",      "failures",       "backups",    "held",          "subject-keys",  "reviews",  "budgets",
+    "budget-marks", "care",           "links",      "segments",      "segment-keys",  "frames"};
 
 const char *index_db_name(enum index_db db) {
     return db_names[db];

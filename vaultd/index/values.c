@@ -31,6 +31,8 @@ DEFINE_LAYOUT(review_value);
 DEFINE_LAYOUT(budget_value);
 DEFINE_LAYOUT(care_value);
 DEFINE_LAYOUT(link_value);
+DEFINE_LAYOUT(segment_value);
+DEFINE_LAYOUT(frame_value);
 DEFINE_LAYOUT(name_value);
 DEFINE_LAYOUT(chain_value);
 DEFINE_LAYOUT(audit_key_value);

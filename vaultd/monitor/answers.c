@@ -123,6 +123,7 @@ static const char *title_of(unsigned status) {
     case 403: return "Not permitted";
     case 404: return "Not found";
     case 409: return "Conflict";
+    case 410: return "Gone";
     case 413: return "Content too large";
     case 422: return "Content does not match its digest";
     case 423: return "Sealed";

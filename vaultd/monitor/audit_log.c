@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "monitor.h"
+#include "vaultd/monitor/archive/archive.h"
 #include "vaultd/monitor/keys/ring.h"
 #include "vaultd/monitor/witness/witnesses.h"
 #include "vault/checkpoint.h"
@@ -86,19 +87,24 @@ int answer_audit_witnessed(struct request *q) {
     return VAULT_OK;
 }
 
-/* The record's line, as it is stored. */
-static int load_line(struct monitor *m, uint64_t seq, char line[RECORD_LINE_MAX], size_t *ret_n) {
+int log_load(struct monitor *m, uint64_t seq, char line[RECORD_LINE_MAX], size_t *ret_n) {
     uint8_t key[8];
     put_be64(key, seq);
+    if (seq < m->meta.archived)
+        return archive_line(m, seq, line, RECORD_LINE_MAX, ret_n);
     int result = index_get(m->index, DB_RECORDS, key, sizeof(key), line, RECORD_LINE_MAX, ret_n);
     return result == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : result;
+}
+
+int log_leaf(struct monitor *m, uint64_t seq, uint8_t ret[MERKLE_HASH]) {
+    return node_get(m, 0, seq, ret);
 }
 
 /* Owned by the caller. */
 static int load_record(struct monitor *m, uint64_t seq, json_t **ret) {
     static char line[RECORD_LINE_MAX];
     size_t n = 0;
-    int result = load_line(m, seq, line, &n);
+    int result = log_load(m, seq, line, &n);
     *ret = result == VAULT_OK ? json_loadb(line, n, 0, NULL) : NULL;
     return result == VAULT_OK && *ret == NULL ? VAULT_E_DAMAGED : result;
 }
@@ -114,10 +120,8 @@ static int is_before(struct monitor *m, uint64_t seq, const char time[28], bool 
     return result;
 }
 
-/* The number of the first record that is not before this second. Times ascend. */
-static int first_since(struct monitor *m, uint64_t seconds, uint64_t *ret) {
+int log_first_since(struct monitor *m, uint64_t seconds, uint64_t low, uint64_t high, uint64_t *ret) {
     char time[28];
-    uint64_t low = 0, high = m->tree.size;
     time_text(seconds * 1000000, time);
     while (low < high) {
         uint64_t middle = low + (high - low) / 2;
@@ -141,9 +145,9 @@ struct range {
 /* By number and by time, up to the export's own record. */
 static int range_of(struct monitor *m, const struct msg_audit_export *x, struct range *ret) {
     struct range by_time = {.to = m->tree.size + 1};
-    int result = x->since == 0 ? VAULT_OK : first_since(m, x->since, &by_time.from);
+    int result = x->since == 0 ? VAULT_OK : log_first_since(m, x->since, 0, m->tree.size, &by_time.from);
     if (result == VAULT_OK && x->until != 0 && x->until * 1000000 <= monitor_time(m))
-        result = first_since(m, x->until, &by_time.to);
+        result = log_first_since(m, x->until, 0, m->tree.size, &by_time.to);
     ret->from = x->from > by_time.from ? x->from : by_time.from;
     ret->to = x->to != 0 && x->to < by_time.to ? x->to : by_time.to;
     return result;
@@ -208,10 +212,18 @@ int answer_audit_export(struct request *q) {
     char vkey[CHECKPOINT_VKEY_MAX];
     char detail[NAME_MAX_SIZE + 300];
     uint64_t seq = NO_SEQ;
+    struct segment_value away;
     struct range r;
+    int gap = VAULT_NOT_FOUND;
     if (!second_is_good(x->since) || !second_is_good(x->until))
         return refuse(q, "audit.export", NULL, 400, "malformed", "'since' or 'until' is beyond the year 9999.");
     int result = range_of(m, x, &r);
+    if (result == VAULT_OK || result == VAULT_AGAIN)
+        gap = archive_gap(m, result == VAULT_OK ? r.from : 0, result == VAULT_OK ? r.to : m->tree.size, &away);
+    if (gap == VAULT_OK)
+        return archive_refuse(q, "audit.export", &away);
+    if (gap != VAULT_NOT_FOUND)
+        return gap;
     const char *fault = result == VAULT_OK ? fault_of_export(m, x, &r) : NULL;
     if (fault != NULL)
         return refuse(q, "audit.export", NULL, 400, "malformed", fault);
@@ -247,7 +259,7 @@ static int record_text(struct monitor *m, uint64_t seq, uint64_t tree, struct wr
     static char line[RECORD_LINE_MAX];
     size_t n = 0;
     (void)tree;
-    int result = load_line(m, seq, line, &n);
+    int result = log_load(m, seq, line, &n);
     if (result != VAULT_OK)
         return result;
     write_bytes(w, line, n);
@@ -313,10 +325,11 @@ static int answer_block(struct request *q, uint64_t from, uint64_t to, uint64_t 
         return VAULT_E_MEMORY;
     message_init(reply, MSG_block, q->message->id);
     int result = fill_block(q->monitor, &reply->block, from, to, tree, line);
+    uint64_t missed = reply->block.next;
     if (result == VAULT_OK)
         batch_reply(q->monitor, q->worker, reply);
     free(reply);
-    return result;
+    return result == VAULT_AGAIN ? archive_refuse_record(q, "audit.read", missed) : result;
 }
 
 /* Of those that are asked for by number. */
@@ -349,9 +362,12 @@ int answer_audit_lines(struct request *q) {
         return VAULT_E_MEMORY;
     message_init(reply, MSG_block, q->message->id);
     int result = fill_lines(q->monitor, l, &reply->block);
+    uint64_t missed = result == VAULT_AGAIN ? get_be64(l->numbers + reply->block.next * sizeof(uint64_t)) : 0;
     if (result == VAULT_OK)
         batch_reply(q->monitor, q->worker, reply);
     free(reply);
+    if (result == VAULT_AGAIN)
+        return archive_refuse_record(q, "audit.read", missed);
     return result == VAULT_DENIED ? refuse(q, "audit.read", NULL, 400, "malformed", "There are no such records.")
                                   : result;
 }
@@ -480,6 +496,8 @@ int answer_audit_proof(struct request *q) {
     bool own = false;
     json_t *answer = NULL;
     int result = is_own(q, seq, &own);
+    if (result == VAULT_AGAIN)
+        return archive_refuse_record(q, "audit.proof", seq);
     if (result == VAULT_OK && !own)
         return refuse(q, "audit.proof", NULL, 404, "no-such-record",
                       "There is no record of this number that is yours.");

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "pending.h"
+#include "vaultd/monitor/archive/archive.h"
 #include "vaultd/monitor/keys/escrow.h"
 #include "vaultd/monitor/registers/anchors.h"
 #include "vaultd/monitor/registers/standings.h"
@@ -264,6 +265,7 @@ void batch_drop(struct monitor *m, int reason) {
     grants_dropped(m);
     denials_settled(m, false);
     standings_dropped(m);
+    archive_forget(m);
     check_settled(m, false);
     jobs_wake(m); /* whether it was paused, and how far it was, is read again */
     backup_settled(m, false);

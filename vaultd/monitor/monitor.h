@@ -24,6 +24,7 @@
 #include "vault/keyring.h"
 #include "vault/loop.h"
 #include "vault/merkle.h"
+#include "vault/record.h"
 #include "vault/message.h"
 
 struct request;
@@ -351,6 +352,8 @@ struct monitor {
     struct standings *standings; /* what patients have said (registers/standings.h); NULL: nothing is kept */
 
     struct backup backup;
+    struct archive *archive; /* the segment in hand (archive/archive.h); NULL: none was yet */
+    bool archive_sweep;      /* files of destroyed segments may be there */
     struct anchors anchors;
 
     struct space space;
@@ -738,6 +741,15 @@ json_t *json_told(const struct decision *d);
 
 /* ---- audit_log.c ---- */
 
+/* The line of a record, without its newline. VAULT_AGAIN: it is in an archive segment that is away or was destroyed.
+ * VAULT_E_DAMAGED, faults of the index. */
+int log_load(struct monitor *m, uint64_t seq, char line[RECORD_LINE_MAX], size_t *ret_n);
+/* The leaf hash that the tree has of it. Faults of the index. */
+int log_leaf(struct monitor *m, uint64_t seq, uint8_t ret[MERKLE_HASH]);
+/* The number of the first record from `low` to before `high` that is not before this second (since 1970); `high`: all
+ * are. Errors as log_load. */
+int log_first_since(struct monitor *m, uint64_t seconds, uint64_t low, uint64_t high, uint64_t *ret);
+
 /* Root of the log's first `size` records. Faults of the index. */
 int log_root(struct monitor *m, uint64_t size, uint8_t ret[MERKLE_HASH]);
 /* Proof that the log's first `old` records are those of its first `size` (RFC 6962 2.1.2). Faults of the index. */
@@ -790,6 +802,7 @@ request_handler answer_job_pause, answer_job_resume, answer_job_rate;
 request_handler answer_audit_proof, answer_audit_chain, answer_audit_lines, answer_audit_witnessed, answer_metrics;
 request_handler answer_audit_tail, answer_audit_checkpoint, answer_audit_export, answer_audit_records,
     answer_audit_proofs;
+request_handler answer_archive, answer_archive_list, answer_archive_destroy;
 request_handler answer_seal_change, answer_seal_confirm, answer_seal_drill, answer_seal_cancel;
 request_handler answer_key_escrow, answer_key_escrow_list, answer_key_escrow_destroyed;
 request_handler answer_subject_shred, answer_file_remove;

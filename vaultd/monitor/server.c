@@ -7,6 +7,7 @@
 #include "vaultd/monitor/opening/opening.h"
 #include "pending.h"
 #include "vaultd/monitor/access/budgets.h"
+#include "vaultd/monitor/archive/archive.h"
 #include "vaultd/monitor/care/failures.h"
 #include "vaultd/monitor/keys/age.h"
 #include "vaultd/monitor/registers/anchors.h"
@@ -240,9 +241,9 @@ int monitor_start(struct monitor *m) {
 
 /* The work that nobody waits for. */
 static void go_on(struct monitor *m, bool *more) {
-    static int (*const steps[])(struct monitor *, bool *) = {jobs_step,    rekey_step,    removal_step,
-                                                             scrub_step,   failures_step, backup_step,
-                                                             anchors_step, budgets_step,  witnesses_step};
+    static int (*const steps[])(struct monitor *, bool *) = {jobs_step,      rekey_step,  removal_step, scrub_step,
+                                                             failures_step,  backup_step, anchors_step, budgets_step,
+                                                             witnesses_step, archive_step};
     if (m->space.state == SPACE_NONE)
         return;
     int result = m->unsettled && m->seal == SEAL_UNSEALED ? uploads_settle(m) : VAULT_OK;
@@ -318,6 +319,7 @@ void monitor_close(struct monitor *m) {
         grant_drop(m, g);
     endings_free(m);
     standings_forget(m);
+    archive_free(m);
     witnesses_free(m);
     alarms_free(m);
     while (m->workers != NULL)

@@ -299,11 +299,11 @@ static int take_places(node *root, struct config *c, char *problem) {
 }
 
 static int take_all(node *root, bool as_root, struct config *c, char *problem) {
-    static const char *const known[] = {"mode",          "origin",          "listen",  "socket",   "state",
-                                        "objects",       "keyring_twin",    "tls",     "root_key", "token",
-                                        "administrator", "approve_seconds", "users",   "programs", "limits",
-                                        "map_size",      "reserve_size",    "key_age", "backups",  "diseases",
-                                        "witnesses",     "alarms",          NULL};
+    static const char *const known[] = {
+        "mode",         "origin",   "listen",    "socket",   "state",           "objects",
+        "keyring_twin", "tls",      "root_key",  "token",    "administrator",   "approve_seconds",
+        "users",        "programs", "limits",    "map_size", "reserve_size",    "key_age",
+        "backups",      "diseases", "witnesses", "alarms",   "audit_keep_days", NULL};
     int result = yaml_need_map(root, known, problem);
     if (result == VAULT_OK)
         result = take_mode(root, c, problem);
@@ -325,6 +325,8 @@ static int take_all(node *root, bool as_root, struct config *c, char *problem) {
         result = take_u32(root, "administrator", 0, UINT32_MAX - 1, &c->administrator, problem);
     if (result == VAULT_OK)
         result = take_u32(root, "approve_seconds", 1, 31 * 86400, &c->approve_seconds, problem);
+    if (result == VAULT_OK)
+        result = take_u32(root, "audit_keep_days", 1, 36500, &c->audit_keep_days, problem);
     if (result == VAULT_OK)
         result = take_users(root, as_root, c, problem);
     if (result == VAULT_OK)

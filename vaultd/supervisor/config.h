@@ -101,6 +101,7 @@ struct config {
     struct witnesses_config witnesses;
     uint32_t administrator;
     uint32_t approve_seconds;
+    uint32_t audit_keep_days; /* 0: for ever */
     struct identity users[CHILD_KINDS];
     char programs[CONFIG_PATH_MAX + 1];
     struct limits limits;

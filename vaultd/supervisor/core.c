@@ -204,6 +204,7 @@ static bool setup_monitor(struct supervisor *s, const int fds[CORE_FILES]) {
     m->key_age_maximum = c->key_age.maximum_days;
     m->backups = c->backups[0] != '\0';
     m->diseases = c->diseases[0] != '\0';
+    m->audit_keep = (uint64_t)c->audit_keep_days * 86400;
     m->alarm_denials = c->alarms.denials;
     m->alarm_subjects = c->alarms.subjects;
     m->alarm_hours = c->alarms.hours;

@@ -154,6 +154,16 @@ static const struct member policy_replay[] = {
 static const struct member audit_proof[] = {
     FIELD(msg_audit_proof, FROM_PATH, "seq", MEMBER_U64, MUST, seq),
 };
+static const struct member archive[] = {
+    FIELD(msg_archive, FROM_BODY, "to", MEMBER_U64, 0, to),
+    FIELD(msg_archive, FROM_BODY, "until", MEMBER_DATE, 0, until),
+};
+static const struct member archive_list[] = {
+    STR(msg_archive_list, FROM_QUERY, "cursor", MEMBER_TEXT, 0, cursor),
+};
+static const struct member archive_destroy[] = {
+    FIELD(msg_archive_destroy, FROM_PATH, "segment", MEMBER_U32, MUST, number),
+};
 static const struct member audit_tail[] = {
     FIELD(msg_audit_tail, FROM_QUERY, "count", MEMBER_U32, 0, count),
 };
@@ -313,6 +323,9 @@ const struct route routes[] = {
     {"POST", "/v1/restore", serve_relay, MSG_restore, BODY_JSON, MEMBERS(restore)},
     {"POST", "/v1/restore/confirm", serve_relay, MSG_restore_confirm, BODY_JSON, MEMBERS(restore_confirm)},
 
+    {"POST", "/v1/audit/archives", serve_relay, MSG_archive, BODY_JSON, MEMBERS(archive)},
+    {"GET", "/v1/audit/archives", serve_relay, MSG_archive_list, BODY_NONE, MEMBERS(archive_list)},
+    {"DELETE", "/v1/audit/archives/{segment}", serve_relay, MSG_archive_destroy, BODY_NONE, MEMBERS(archive_destroy)},
     {"GET", "/v1/audit/tail", serve_audit_tail, MSG_audit_tail, BODY_NONE, MEMBERS(audit_tail)},
     {"GET", "/v1/audit/checkpoint", serve_relay, MSG_audit_checkpoint, BODY_NONE, NO_MEMBERS},
     {"GET", "/v1/metrics", serve_metrics, MSG_metrics, BODY_NONE, NO_MEMBERS},

@@ -174,6 +174,14 @@ enum { OPT_OUTS = 32 };
     F(R, STR, service, NAME_MAX_SIZE)                                                                                  \
     F(R, STR, project, NAME_MAX_SIZE)                                                                                  \
     F(R, STR, format, 16)
+/* Has records moved to archive segments: those before number `to`, or before the second `until` (since 1970); 0: the
+ * other one says. Answer 202 with the job. */
+#define FIELDS_archive(F, R)                                                                                           \
+    F(R, U64, to, 0)                                                                                                   \
+    F(R, U64, until, 0)
+#define FIELDS_archive_list(F, R) FIELDS_cursor_part(F, R)
+/* The key and the file of a segment, when all its records are older than they are kept; waits for a second person. */
+#define FIELDS_archive_destroy(F, R) F(R, U32, number, 0)
 /* The numbers of the records of one subject, service or project, the last first, be64 each. Answer: block; its `next`
  * is `before` for those that go on; 0: these were all. */
 #define FIELDS_audit_chain(F, R)                                                                                       \
@@ -240,6 +248,9 @@ enum { OPT_OUTS = 32 };
     M(metrics, 0x0560, 0)                                                                                              \
     M(audit_witnessed, 0x055f, 0)                                                                                      \
     M(audit_lines, 0x055e, 0)                                                                                          \
+    M(archive, 0x0561, 0)                                                                                              \
+    M(archive_list, 0x0562, 0)                                                                                         \
+    M(archive_destroy, 0x0563, 0)                                                                                      \
     M(key_list, 0x0518, 0)                                                                                             \
     M(key_rotate, 0x0519, 0)                                                                                           \
     M(key_jobs, 0x051a, 0)                                                                                             \

@@ -37,6 +37,7 @@
     F(R, U8, alarm_from, 0)                                                                                            \
     F(R, U8, alarm_until, 0)                                                                                           \
     F(R, U8, alarm_weekdays, 0)   /* 1: and from Monday to Friday */                                                   \
+    F(R, U64, audit_keep, 0)      /* seconds for which records are kept at least; 0: for ever */                       \
     F(R, U32, witness_every, 0)   /* seconds between checkpoints for witnesses */                                      \
     F(R, U32, witness_within, 0)  /* no grants if none has cosigned for so many seconds; 0: however long */            \
     F(R, U32, witness_seconds, 0) /* for one answer */                                                                 \

@@ -179,15 +179,13 @@ static int take_consent(struct monitor *m, struct replay *r) {
 
 int replay_begin(struct monitor *m, uint64_t seq, struct replay *ret) {
     static char line[RECORD_LINE_MAX];
-    uint8_t key[8];
     size_t n = 0;
     *ret = (struct replay){0};
-    put_be64(key, seq);
     if (seq >= m->tree.size)
         return VAULT_NOT_FOUND;
-    int result = index_get(m->index, DB_RECORDS, key, sizeof(key), line, sizeof(line), &n);
+    int result = log_load(m, seq, line, &n);
     if (result != VAULT_OK)
-        return result == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : result;
+        return result;
     ret->record = json_loadb(line, n, 0, NULL);
     const json_t *asked = json_object_get(ret->record, "asked");
     if (ret->record == NULL)

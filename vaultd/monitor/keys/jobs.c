@@ -10,7 +10,7 @@
  * just now; and what a job with a rate may make up for at once. */
 enum { SLICE_MS = 4, PATIENCE_MS = 25, IDLE_MS = 1000, BURST_US = 100000 };
 
-static const struct job_kind *const kinds[] = {&job_kek, &job_turn, &job_shred, &job_index, &job_names};
+static const struct job_kind *const kinds[] = {&job_kek, &job_turn, &job_shred, &job_index, &job_names, &job_archive};
 
 static const struct job_kind *kind_of(const struct job_value *j) {
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)

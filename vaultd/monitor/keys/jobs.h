@@ -24,6 +24,8 @@ extern const struct job_kind job_turn;
 extern const struct job_kind job_index;
 /* name_key.c: names in the index to another key. */
 extern const struct job_kind job_names;
+/* archive/job.c: records of the audit to archive segments. */
+extern const struct job_kind job_archive;
 /* shreds.c: the files of a shredded subject. */
 extern const struct job_kind job_shred;
 

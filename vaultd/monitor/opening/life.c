@@ -5,6 +5,7 @@
 
 #include "opening.h"
 #include "restore.h"
+#include "vaultd/monitor/archive/archive.h"
 #include "vaultd/monitor/care/backup.h"
 #include "vaultd/monitor/care/failures.h"
 #include "vaultd/monitor/keys/age.h"
@@ -48,6 +49,7 @@ static void tell_ready(struct monitor *m) {
 static void forget_keys(struct monitor *m) {
     m->anchors.agreed = false;
     standings_forget(m);
+    archive_forget(m);
     witnesses_closed(m);
     alarms_forget(m);
     index_close(&m->index);
@@ -97,6 +99,7 @@ static json_t *status_json(struct monitor *m, bool in_full) {
         json_object_set_new(rest, "opt_outs", json_day(m->meta.opt_outs_of));
         json_object_set_new(rest, "standings", standings_json(m));
         json_object_set_new(rest, "reviews", json_integer((json_int_t)m->meta.reviews));
+        json_object_set_new(rest, "archived", archive_json(m));
         json_object_set_new(rest, "alarms", alarms_json(m));
         json_object_set_new(rest, "witnesses", witnesses_json(m));
         json_object_set_new(rest, "warnings", warnings_json(m));

@@ -124,6 +124,7 @@ static int recover(struct monitor *m, struct opening *o) {
     m->removal_wanted = true;
     m->failures = (struct failures){.wanted = true};
     m->check = CHECK_WAITING;
+    m->archive_sweep = true;
     standings_start(m);
     witnesses_opened(m);
     if (m->setup.token != 0)

@@ -4,6 +4,7 @@
 
 #include "vaultd/monitor/access/ask.h"
 #include "vaultd/monitor/access/asked.h"
+#include "vaultd/monitor/archive/archive.h"
 #include "vault/result.h"
 
 /* ---- one decision, exactly as it was ---- */
@@ -75,6 +76,8 @@ static int replay(struct request *q, struct replay *r) {
     int result = replay_begin(q->monitor, q->message->policy_replay.seq, r);
     if (result == VAULT_NOT_FOUND)
         return refuse(q, "policy.replay", NULL, 404, "no-such-record", "There is no record of this number.");
+    if (result == VAULT_AGAIN)
+        return archive_refuse_record(q, "policy.replay", q->message->policy_replay.seq);
     if (result == VAULT_DENIED)
         return refuse(q, "policy.replay", NULL, 409, "no-decision", "The record holds no decision.");
     if (result == VAULT_OK && replay_needs_other_table(q->monitor, r))
@@ -134,7 +137,7 @@ static int ask_again(struct monitor *m, const struct policy *p, uint64_t seq, st
     if (result == VAULT_OK && !replay_needs_other_table(m, &r)) {
         replay_decide(m, &r, p);
         compare(c, seq, &r);
-    } else if (result == VAULT_OK || result == VAULT_E_DAMAGED) {
+    } else if (result == VAULT_OK || result == VAULT_E_DAMAGED || result == VAULT_AGAIN) {
         c->lost++;
         result = VAULT_OK;
     }

@@ -83,6 +83,8 @@ static void put_activity(const struct monitor *m, struct text *t) {
 
 static void put_state(struct monitor *m, struct text *t) {
     put_one(t, "vault_records", "gauge", "Records of the audit.", m->tree.size);
+    put_one(t, "vault_records_archived", "gauge", "Records of the audit that are in archive segments.",
+            m->meta.archived);
     put_one(t, "vault_index_bytes", "gauge", "Bytes that the index takes on disk.", index_bytes(m));
     put_one(t, "vault_subjects", "gauge", "Patients.", m->meta.subjects);
     put_one(t, "vault_files", "gauge", "Files.", m->meta.files);

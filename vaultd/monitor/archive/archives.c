@@ -1,0 +1,193 @@
+/* Archive segments: asked for, listed, told of where they are missed, and destroyed when their time is over. */
+#include <string.h>
+
+#include "archive.h"
+#include "vaultd/monitor/access/listing.h"
+#include "vaultd/monitor/opening/restore.h"
+#include "vaultd/monitor/pending.h"
+#include "vault/result.h"
+
+static const char *state_of(const struct monitor *m, const struct segment_value *v) {
+    return v->destroyed != 0         ? "destroyed"
+           : !segment_is_there(m, v) ? "away"
+           : segment_goes_on(m, v)   ? "growing"
+                                     : "here";
+}
+
+static json_t *segment_json(struct request *q, const void *record) {
+    const struct segment_value *v = record;
+    json_t *json = json_pack("{s:i, s:s, s:I, s:I, s:s, s:I, s:o}", "segment", (int)v->number, "file", v->name, "first",
+                             (json_int_t)v->first, "last", (json_int_t)v->end - 1, "state", state_of(q->monitor, v),
+                             "bytes", (json_int_t)v->bytes, "archived", json_time(v->begun));
+    if (json != NULL && v->destroyed != 0) {
+        json_object_set_new(json, "destroyed", json_time(v->destroyed));
+        json_object_set_new(json, "destroyed_by", json_string(v->destroyed_by));
+        json_object_set_new(json, "approved_by", json_string(v->approved_by));
+    }
+    return json;
+}
+
+int answer_archive_list(struct request *q) {
+    static struct segment_value v;
+    struct listing l = {.db = DB_SEGMENTS,
+                        .layout = &layout_segment_value,
+                        .record = &v,
+                        .item = segment_json,
+                        .member = "segments",
+                        .event = "audit.archives"};
+    return answer_listing(q, &l, q->message->archive_list.cursor);
+}
+
+json_t *archive_json(const struct monitor *m) {
+    return json_pack("{s:I, s:i}", "records", (json_int_t)m->meta.archived, "segments", (int)m->meta.segments);
+}
+
+/* ---- where records are missed ---- */
+
+int archive_gap(struct monitor *m, uint64_t from, uint64_t to, struct segment_value *ret) {
+    for (uint32_t n = 1; n <= m->meta.segments && from < m->meta.archived; n++) {
+        int result = segment_load(m, n, ret);
+        if (result != VAULT_OK)
+            return result;
+        if (ret->first < to && from < ret->end && !segment_is_there(m, ret))
+            return VAULT_OK;
+    }
+    return VAULT_NOT_FOUND;
+}
+
+int archive_refuse(struct request *q, const char *event, const struct segment_value *v) {
+    char text[256];
+    bool destroyed = v->destroyed != 0;
+    (void)format_string(text, sizeof(text),
+                        destroyed
+                            ? "Records %llu to %llu were in archive segment %u, which was destroyed."
+                            : "Records %llu to %llu are in archive segment %u, whose file %s is not in the folder "
+                              "'archive' of the vault's state: put it back there.",
+                        (unsigned long long)v->first, (unsigned long long)(v->end - 1), v->number, v->name);
+    return refuse(q, event, NULL, destroyed ? 410 : 409, destroyed ? "archive-destroyed" : "archive-away", text);
+}
+
+int archive_refuse_record(struct request *q, const char *event, uint64_t seq) {
+    struct segment_value v;
+    int result = archive_gap(q->monitor, seq, seq + 1, &v);
+    return result == VAULT_OK ? archive_refuse(q, event, &v) : result == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : result;
+}
+
+/* ---- asking for one ---- */
+
+bool archive_may_grow(const struct monitor *m) {
+    return m->meta.unconfirmed == 0 && m->meta.doubted == 0;
+}
+
+/* The number of the record before which all go: by number, or by day. */
+static int goal_of(struct monitor *m, const struct msg_archive *a, uint64_t *ret) {
+    *ret = a->to < m->tree.size ? a->to : m->tree.size;
+    return a->until == 0 ? VAULT_OK : log_first_since(m, a->until, m->meta.archived, m->tree.size, ret);
+}
+
+static int begin(struct request *q, uint64_t to) {
+    struct monitor *m = q->monitor;
+    char detail[64];
+    struct job_value j = {.total = to - m->meta.archived, .cursor_size = 8};
+    put_be64(j.cursor, to);
+    int result = job_begin(m, job_archive.what, &j);
+    (void)format_string(detail, sizeof(detail), "records %llu to %llu", (unsigned long long)m->meta.archived,
+                        (unsigned long long)(to - 1));
+    return result == VAULT_OK ? administer(q, "audit.archive", NULL, 'E', detail, 202, job_json(m, &j)) : result;
+}
+
+int answer_archive(struct request *q) {
+    struct monitor *m = q->monitor;
+    const struct msg_archive *a = &q->message->archive;
+    uint64_t to = 0;
+    bool open = false;
+    if ((a->to != 0) == (a->until != 0) || !second_is_good(a->until))
+        return refuse(q, "audit.archive", NULL, 400, "malformed", "One of 'to' and 'until' is needed.");
+    if (!archive_may_grow(m))
+        return refuse(q, "audit.archive", NULL, 409, "log-in-doubt",
+                      "A restored or doubted log keeps its records where they are, until that is answered for.");
+    int result = job_is_open(m, &job_archive, &open);
+    if (result == VAULT_OK)
+        result = goal_of(m, a, &to);
+    if (result != VAULT_OK)
+        return result;
+    if (open)
+        return refuse(q, "audit.archive", NULL, 409, "archive-running", "The archiving before has not ended yet.");
+    return to > m->meta.archived ? begin(q, to)
+                                 : refuse(q, "audit.archive", NULL, 409, "archive-nothing",
+                                          "All records before that are in the archive already.");
+}
+
+/* ---- its end ---- */
+
+/* Whether all of its records are older than the configuration keeps them. The segment is there. */
+static int is_over(struct monitor *m, const struct segment_value *v, bool *ret) {
+    uint64_t now = monitor_time(m) / 1000000, keep = m->setup.audit_keep, first = 0;
+    *ret = false;
+    if (keep == 0 || keep >= now)
+        return VAULT_OK;
+    int result = log_first_since(m, now - keep, v->first, v->end, &first);
+    *ret = first == v->end;
+    return result;
+}
+
+/* Its key goes with the record of it; the file, which nothing opens any more, when that is durable. */
+static int destroy(struct request *q, struct segment_value *v, const char *detail) {
+    struct monitor *m = q->monitor;
+    uint8_t key[4];
+    put_be32(key, v->number);
+    archive_forget(m);
+    v->destroyed = monitor_time(m);
+    copy_string(v->destroyed_by, sizeof(v->destroyed_by), q->asked_by);
+    copy_string(v->approved_by, sizeof(v->approved_by), q->asker.name);
+    int result = index_delete(m->index, DB_SEGMENT_KEYS, key, sizeof(key));
+    if (result == VAULT_OK || result == VAULT_NOT_FOUND)
+        result = segment_store(m, v);
+    m->archive_sweep = true;
+    return result == VAULT_OK ? administer(q, "audit.destroy", NULL, 'D', detail, 200, segment_json(q, v)) : result;
+}
+
+int archive_step(struct monitor *m, bool *ret_more) {
+    struct segment_value v;
+    int result = VAULT_OK;
+    *ret_more = false;
+    if (!m->archive_sweep || m->seal != SEAL_UNSEALED || !content_may_go(m))
+        return VAULT_OK;
+    *ret_more = index_writing(m->index); /* what it says may not be durable yet */
+    if (*ret_more)
+        return VAULT_OK;
+    m->archive_sweep = false;
+    for (uint32_t n = 1; n <= m->meta.segments && result == VAULT_OK; n++) {
+        result = segment_load(m, n, &v);
+        if (result == VAULT_OK && v.destroyed != 0)
+            segment_remove(m, &v);
+        else if (result == VAULT_E_DAMAGED)
+            result = VAULT_OK;
+    }
+    return result;
+}
+
+int answer_archive_destroy(struct request *q) {
+    static struct segment_value v;
+    struct monitor *m = q->monitor;
+    uint32_t number = q->message->archive_destroy.number;
+    char detail[160];
+    bool over = false;
+    if (number == 0 || number > m->meta.segments)
+        return refuse(q, "audit.destroy", NULL, 404, "no-such-segment", "There is no such archive segment.");
+    int result = segment_load(m, number, &v);
+    if (result == VAULT_OK && !segment_is_there(m, &v))
+        return archive_refuse(q, "audit.destroy", &v);
+    if (result == VAULT_OK)
+        result = is_over(m, &v, &over);
+    if (result != VAULT_OK)
+        return result;
+    if (!archive_may_grow(m) || segment_goes_on(m, &v))
+        return refuse(q, "audit.destroy", NULL, 409, "archive-running", "The segment may not have ended yet.");
+    if (!over)
+        return refuse(q, "audit.destroy", NULL, 409, "audit-kept",
+                      "It holds records that are younger than 'audit_keep_days' of the configuration keeps them.");
+    (void)format_string(detail, sizeof(detail), "segment %u, records %llu to %llu", number, (unsigned long long)v.first,
+                        (unsigned long long)(v.end - 1));
+    return q->asked_by != NULL ? destroy(q, &v, detail) : pending_ask(q, "audit.destroy", NULL, detail);
+}

@@ -1,0 +1,125 @@
+/* The job that takes records out of the index: frame by frame into a segment, each in one transaction with what the
+ * index forgets. */
+#include <string.h>
+
+#include "archive.h"
+#include "vault/result.h"
+
+/* Adds the line if there is room. VAULT_NOT_FOUND: there is none. It must be what the tree has in its place. */
+static int add_line(struct monitor *m, struct frame *f) {
+    uint8_t leaf[MERKLE_HASH], expected[MERKLE_HASH];
+    size_t room = sizeof(f->text) - f->used, n = 0;
+    char *line = f->text + f->used;
+    if (room < RECORD_LINE_MAX + 1)
+        return VAULT_NOT_FOUND;
+    int result = log_load(m, f->end, line, &n);
+    if (result == VAULT_OK)
+        result = log_leaf(m, f->end, expected);
+    if (result != VAULT_OK)
+        return result;
+    merkle_leaf(line, n, leaf);
+    if (memcmp(leaf, expected, MERKLE_HASH) != 0)
+        return VAULT_E_DAMAGED;
+    line[n] = '\n';
+    f->used += n + 1;
+    f->end++;
+    return VAULT_OK;
+}
+
+static int fill(struct monitor *m, uint64_t to, struct frame *f) {
+    int result = VAULT_OK;
+    *f = (struct frame){.first = m->meta.archived, .end = m->meta.archived};
+    while (result == VAULT_OK && f->end < to && f->end - f->first < FRAME_LINES)
+        result = add_line(m, f);
+    return result == VAULT_NOT_FOUND ? VAULT_OK : result;
+}
+
+static int forget_lines(struct monitor *m, const struct frame *f) {
+    int result = VAULT_OK;
+    for (uint64_t n = f->first; n < f->end && result == VAULT_OK; n++) {
+        uint8_t key[8];
+        put_be64(key, n);
+        result = index_delete(m->index, DB_RECORDS, key, sizeof(key));
+    }
+    return result == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : result;
+}
+
+/* The last segment, if it goes on; else it ends, and another one begins. */
+static int segment_for_more(struct monitor *m, struct segment_value *ret) {
+    int result = m->meta.segments == 0 ? VAULT_OK : segment_load(m, m->meta.segments, ret);
+    if (result != VAULT_OK || (m->meta.segments != 0 && segment_goes_on(m, ret)))
+        return result;
+    if (m->meta.segments != 0 && ret->ended == 0) {
+        segment_finish(m, ret);
+        result = segment_store(m, ret);
+    }
+    return result == VAULT_OK ? segment_begin(m, m->meta.archived, ret) : result;
+}
+
+static int archive_frame(struct monitor *m, struct job_value *j, const struct frame *f) {
+    static struct segment_value v;
+    int result = segment_for_more(m, &v);
+    if (result == VAULT_OK)
+        result = segment_append(m, &v, f);
+    if (result == VAULT_OK)
+        result = forget_lines(m, f);
+    if (result == VAULT_OK)
+        result = segment_store(m, &v);
+    if (result != VAULT_OK)
+        return result;
+    m->meta.archived = f->end;
+    j->done += f->end - f->first;
+    return meta_store(m);
+}
+
+static uint64_t goal_of(const struct job_value *j) {
+    return j->cursor_size == 8 ? get_be64(j->cursor) : 0;
+}
+
+/* Others wait behind it: where it cannot go on, it ends. A log that a witness doubts stays where it is, too. */
+static int stop(struct job_value *j) {
+    j->failed = 1;
+    return VAULT_NOT_FOUND;
+}
+
+static int take_step(struct monitor *m, struct job_value *j) {
+    static struct frame f;
+    uint64_t to = goal_of(j), left = to - m->meta.archived;
+    if (m->meta.archived >= to)
+        return VAULT_NOT_FOUND;
+    if (!archive_may_grow(m))
+        return stop(j);
+    int result = fill(m, m->meta.archived + (m->job_room < left ? m->job_room : left), &f);
+    if (result == VAULT_OK)
+        result = archive_frame(m, j, &f);
+    return result == VAULT_AGAIN ? stop(j) : result;
+}
+
+static int finish_last(struct monitor *m) {
+    struct segment_value v;
+    if (m->meta.segments == 0)
+        return VAULT_OK;
+    int result = segment_load(m, m->meta.segments, &v);
+    if (result != VAULT_OK || v.ended != 0)
+        return result;
+    segment_finish(m, &v);
+    return segment_store(m, &v);
+}
+
+static int take_end(struct monitor *m, const struct job_value *j) {
+    char detail[160];
+    struct event e = {.name = "audit.archived", .action = 'U', .detail = detail};
+    uint64_t to = goal_of(j), from = to - j->total;
+    bool written;
+    e.outcome = j->failed != 0 ? "failed" : "done";
+    if (j->failed == 0)
+        written = format_string(detail, sizeof(detail), "records %llu to %llu", (unsigned long long)from,
+                                (unsigned long long)(to - 1));
+    else
+        written = format_string(detail, sizeof(detail), "records from %llu on, stopped before record %llu",
+                                (unsigned long long)from, (unsigned long long)m->meta.archived);
+    int result = written ? finish_last(m) : VAULT_E_STATE;
+    return result == VAULT_OK ? journal(m, &e, NULL) : result;
+}
+
+const struct job_kind job_archive = {"archive", take_step, take_end};

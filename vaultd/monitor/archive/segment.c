@@ -1,0 +1,346 @@
+/* Segments' files, and the frames in them. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "archive.h"
+#include "vault/log.h"
+#include "vault/result.h"
+
+#define FOLDER "archive"
+
+/* The segment whose file and key are in hand, and the last frame that was read of it. */
+struct archive {
+    uint32_t number; /* 0: none */
+    bool written;    /* by this process: the file is open for that */
+    int file;
+    struct secret *key;
+    struct frame frame; /* end 0: none */
+    uint8_t sealed[FRAME_SIZE];
+};
+
+static void let_go(struct archive *a) {
+    if (a->number != 0)
+        close(a->file);
+    secret_free(&a->key);
+    wipe(&a->frame, sizeof(a->frame));
+    a->number = 0;
+    a->written = false;
+}
+
+void archive_forget(struct monitor *m) {
+    if (m->archive != NULL)
+        let_go(m->archive);
+}
+
+void archive_free(struct monitor *m) {
+    archive_forget(m);
+    free(m->archive);
+    m->archive = NULL;
+}
+
+static struct archive *in_hand(struct monitor *m) {
+    if (m->archive == NULL)
+        m->archive = calloc(1, sizeof(*m->archive));
+    return m->archive;
+}
+
+int segment_load(struct monitor *m, uint32_t number, struct segment_value *ret) {
+    uint8_t key[4];
+    put_be32(key, number);
+    int result = index_get_record(m->index, DB_SEGMENTS, key, sizeof(key), &layout_segment_value, ret);
+    if (result == VAULT_OK && ret->number != number)
+        result = VAULT_E_DAMAGED;
+    return result == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : result;
+}
+
+int segment_store(struct monitor *m, const struct segment_value *v) {
+    uint8_t key[4];
+    put_be32(key, v->number);
+    return index_put_record(m->index, DB_SEGMENTS, key, sizeof(key), &layout_segment_value, v);
+}
+
+static void path_of(const struct segment_value *v, char ret[SEGMENT_NAME + sizeof(FOLDER) + 1]) {
+    (void)format_string(ret, SEGMENT_NAME + sizeof(FOLDER) + 1, FOLDER "/%s", v->name);
+}
+
+static int open_file(const struct monitor *m, const struct segment_value *v, int flags) {
+    char path[SEGMENT_NAME + sizeof(FOLDER) + 1];
+    path_of(v, path);
+    return openat(m->place.directory, path, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+}
+
+bool segment_is_there(const struct monitor *m, const struct segment_value *v) {
+    char path[SEGMENT_NAME + sizeof(FOLDER) + 1];
+    struct stat found;
+    path_of(v, path);
+    return v->destroyed == 0 && fstatat(m->place.directory, path, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
+           S_ISREG(found.st_mode) && (uint64_t)found.st_size >= v->bytes;
+}
+
+/* ---- keys ---- */
+
+static int key_load(struct monitor *m, uint32_t number, struct secret **ret) {
+    CLEANUP_SECRET struct secret *key = NULL;
+    uint8_t name[4];
+    size_t n = 0;
+    put_be32(name, number);
+    int result = secret_new(&key, SECRET_KEY_SIZE);
+    if (result == VAULT_OK)
+        result = index_get(m->index, DB_SEGMENT_KEYS, name, sizeof(name), secret_edit(key), SECRET_KEY_SIZE, &n);
+    if (result == VAULT_NOT_FOUND || result == VAULT_E_LIMIT || (result == VAULT_OK && n != SECRET_KEY_SIZE))
+        return VAULT_E_DAMAGED;
+    if (result == VAULT_OK)
+        *ret = secret_move(&key);
+    return result;
+}
+
+static int key_make(struct monitor *m, uint32_t number, struct secret **ret) {
+    CLEANUP_SECRET struct secret *key = NULL;
+    uint8_t name[4];
+    put_be32(name, number);
+    int result = secret_random(&key, SECRET_KEY_SIZE);
+    if (result == VAULT_OK)
+        result = index_put(m->index, DB_SEGMENT_KEYS, name, sizeof(name), secret_view(key), SECRET_KEY_SIZE);
+    if (result == VAULT_OK)
+        *ret = secret_move(&key);
+    return result;
+}
+
+/* ---- frames ---- */
+
+/* What a frame is sealed with: it opens in the place of no other, and for no other numbers. */
+enum { FRAME_AD = 16 + 4 + 8 + 8 };
+
+static void frame_ad(uint32_t segment, const struct frame *f, uint8_t ret[FRAME_AD]) {
+    struct writer w = writer_of(ret, FRAME_AD);
+    write_bytes(&w, "vault-archive-1", 16);
+    write_u32(&w, segment);
+    write_u64(&w, f->first);
+    write_u64(&w, f->end);
+}
+
+/* Opens what is in a->sealed into a->frame, whose numbers are set. */
+static int open_frame(struct archive *a, size_t size) {
+    uint8_t ad[FRAME_AD];
+    frame_ad(a->number, &a->frame, ad);
+    a->frame.used = size - SEAL_OVERHEAD;
+    return unseal_bytes(a->key, ad, sizeof(ad), a->sealed, size, (uint8_t *)a->frame.text);
+}
+
+static int read_sealed(struct archive *a, uint64_t offset, size_t size) {
+    for (size_t at = 0; at < size;) {
+        ssize_t n = pread(a->file, a->sealed + at, size - at, (off_t)(offset + at));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? vault_result_from_errno(errno) : VAULT_E_DAMAGED;
+        at += (size_t)n;
+    }
+    return VAULT_OK;
+}
+
+/* Frame and file of a record that left the index: VAULT_E_DAMAGED where there is none. */
+static int find_frame(struct monitor *m, uint64_t seq, uint64_t *ret_last, struct frame_value *ret) {
+    uint8_t before[8], key[INDEX_KEY_MAX];
+    size_t n = 0;
+    put_be64(before, seq - 1);
+    int result = index_next(m->index, DB_FRAMES, NULL, 0, before, seq == 0 ? 0 : sizeof(before), key, &n);
+    if (result == VAULT_OK && n == 8)
+        result = index_get_record(m->index, DB_FRAMES, key, n, &layout_frame_value, ret);
+    if (result != VAULT_OK)
+        return result == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : result;
+    *ret_last = get_be64(key);
+    bool good = n == 8 && ret->first <= seq && seq <= *ret_last && ret->size > SEAL_OVERHEAD && ret->size <= FRAME_SIZE;
+    return good ? VAULT_OK : VAULT_E_DAMAGED;
+}
+
+/* Takes the segment in hand. VAULT_AGAIN: its file is not there, or it was destroyed. */
+static int take_segment(struct monitor *m, struct archive *a, uint32_t number) {
+    struct segment_value v;
+    if (a->number == number)
+        return VAULT_OK;
+    let_go(a);
+    int result = segment_load(m, number, &v);
+    if (result == VAULT_OK && !segment_is_there(m, &v))
+        result = VAULT_AGAIN;
+    if (result == VAULT_OK)
+        result = key_load(m, number, &a->key);
+    if (result != VAULT_OK)
+        return result;
+    a->file = open_file(m, &v, O_RDONLY);
+    if (a->file < 0) {
+        secret_free(&a->key);
+        return vault_result_from_errno(errno);
+    }
+    a->number = number;
+    return VAULT_OK;
+}
+
+static int read_frame(struct monitor *m, struct archive *a, uint64_t seq) {
+    struct frame_value f;
+    uint64_t last = 0;
+    if (a->number != 0 && a->frame.first <= seq && seq < a->frame.end)
+        return VAULT_OK;
+    a->frame.end = 0;
+    int result = find_frame(m, seq, &last, &f);
+    if (result == VAULT_OK)
+        result = take_segment(m, a, f.segment);
+    if (result == VAULT_OK)
+        result = read_sealed(a, f.offset, f.size);
+    if (result != VAULT_OK)
+        return result;
+    a->frame.first = f.first;
+    a->frame.end = last + 1;
+    result = open_frame(a, f.size);
+    if (result != VAULT_OK) {
+        log_error("archive: a frame does not open segment=%u offset=%llu", f.segment, (unsigned long long)f.offset);
+        a->frame.end = 0;
+    }
+    return result;
+}
+
+int archive_line(struct monitor *m, uint64_t seq, char *to, size_t size, size_t *ret_n) {
+    struct archive *a = in_hand(m);
+    int result = a == NULL ? VAULT_E_MEMORY : read_frame(m, a, seq);
+    if (result != VAULT_OK)
+        return result;
+    const char *line = a->frame.text, *end = a->frame.text + a->frame.used, *newline = NULL;
+    for (uint64_t n = a->frame.first; line < end; n++, line = newline + 1) {
+        newline = memchr(line, '\n', (size_t)(end - line));
+        if (newline == NULL || n == seq)
+            break;
+    }
+    if (line >= end || newline == NULL)
+        return VAULT_E_DAMAGED;
+    *ret_n = (size_t)(newline - line);
+    if (*ret_n > size)
+        return VAULT_E_LIMIT;
+    copy_bytes(to, size, line, *ret_n);
+    return VAULT_OK;
+}
+
+/* ---- writing ---- */
+
+/* What the file system refuses harms nobody: the record is still in the index. */
+static int refused(const char *what) {
+    log_error("archive: %s error=%s", what, strerrorname_np(errno));
+    return VAULT_AGAIN;
+}
+
+static int sync_folder(const struct monitor *m) {
+    int folder = openat(m->place.directory, FOLDER, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool good = folder >= 0 && fsync(folder) == 0 && fsync(m->place.directory) == 0;
+    int result = good ? VAULT_OK : refused("its folder cannot be synced");
+    if (folder >= 0)
+        close(folder);
+    return result;
+}
+
+static int make_file(struct monitor *m, const struct segment_value *v, int *ret) {
+    if (mkdir(FOLDER, 0700) != 0 && errno != EEXIST)
+        return refused("its folder cannot be made");
+    int file = open_file(m, v, O_RDWR | O_CREAT | O_EXCL);
+    if (file < 0)
+        return refused("a segment's file cannot be made");
+    int result = sync_folder(m);
+    if (result == VAULT_OK)
+        *ret = file;
+    else
+        close(file);
+    return result;
+}
+
+int segment_begin(struct monitor *m, uint64_t first, struct segment_value *ret) {
+    struct archive *a = in_hand(m);
+    uint8_t random[8];
+    char hex[2 * sizeof(random) + 1];
+    if (a == NULL)
+        return VAULT_E_MEMORY;
+    let_go(a);
+    *ret =
+        (struct segment_value){.number = m->meta.segments + 1, .first = first, .end = first, .begun = monitor_time(m)};
+    randombytes_buf(random, sizeof(random));
+    hex_encode(hex, sizeof(hex), random, sizeof(random));
+    (void)format_string(ret->name, sizeof(ret->name), "%06u-%s", ret->number, hex);
+    int result = make_file(m, ret, &a->file);
+    if (result != VAULT_OK)
+        return result;
+    a->number = ret->number;
+    a->written = true;
+    m->meta.segments = ret->number;
+    result = key_make(m, ret->number, &a->key);
+    if (result == VAULT_OK)
+        result = segment_store(m, ret);
+    return result == VAULT_OK ? meta_store(m) : result;
+}
+
+bool segment_goes_on(const struct monitor *m, const struct segment_value *v) {
+    return m->archive != NULL && m->archive->written && m->archive->number == v->number && v->ended == 0 &&
+           v->end - v->first < SEGMENT_LINES;
+}
+
+static int write_sealed(struct archive *a, uint64_t offset, size_t size) {
+    for (size_t at = 0; at < size;) {
+        ssize_t n = pwrite(a->file, a->sealed + at, size - at, (off_t)(offset + at));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return refused("a segment cannot be written to");
+        at += (size_t)n;
+    }
+    return fdatasync(a->file) == 0 ? VAULT_OK : refused("a segment cannot be synced");
+}
+
+int segment_append(struct monitor *m, struct segment_value *v, const struct frame *f) {
+    struct archive *a = m->archive;
+    uint8_t ad[FRAME_AD], key[8];
+    size_t size = f->used + SEAL_OVERHEAD;
+    struct frame_value at = {.segment = v->number, .first = f->first, .offset = v->bytes, .size = (uint32_t)size};
+    frame_ad(v->number, f, ad);
+    int result = seal_bytes(a->key, ad, sizeof(ad), f->text, f->used, a->sealed);
+    if (result == VAULT_OK)
+        result = write_sealed(a, v->bytes, size);
+    a->frame.first = f->first;
+    a->frame.end = f->end;
+    if (result == VAULT_OK)
+        result = read_sealed(a, v->bytes, size);
+    if (result == VAULT_OK)
+        result = open_frame(a, size);
+    if (result == VAULT_OK && memcmp(a->frame.text, f->text, f->used) != 0)
+        result = VAULT_E_DAMAGED;
+    if (result != VAULT_OK) {
+        a->frame.end = 0;
+        return result;
+    }
+    v->bytes += size;
+    v->end = f->end;
+    put_be64(key, f->end - 1);
+    return index_put_record(m->index, DB_FRAMES, key, sizeof(key), &layout_frame_value, &at);
+}
+
+void segment_remove(const struct monitor *m, const struct segment_value *v) {
+    char path[SEGMENT_NAME + sizeof(FOLDER) + 1];
+    path_of(v, path);
+    if (unlinkat(m->place.directory, path, 0) == 0)
+        log_notice("archive: the file of a destroyed segment is gone segment=%u", v->number);
+    else if (errno != ENOENT)
+        log_error("archive: the file of a destroyed segment cannot be removed segment=%u error=%s", v->number,
+                  strerrorname_np(errno));
+}
+
+/* What a batch that was dropped left behind the end goes. */
+void segment_finish(struct monitor *m, struct segment_value *v) {
+    struct archive *a = m->archive;
+    if (a != NULL && a->written && a->number == v->number) {
+        if (ftruncate(a->file, (off_t)v->bytes) != 0 || fsync(a->file) != 0)
+            log_warning("archive: the end of a segment could not be cut segment=%u", v->number);
+        a->written = false;
+    }
+    v->ended = monitor_time(m);
+}
