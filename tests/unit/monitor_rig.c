@@ -1,5 +1,6 @@
 #include "monitor_rig.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -102,6 +103,21 @@ void rig_stop(void) {
     assert_int_equal(chdir("/"), 0);
 }
 
+/* Its files have names of chance. */
+static void remove_archive(void) {
+    char path[512];
+    DIR *d = opendir(in_folder("state/archive"));
+    if (d == NULL)
+        return;
+    for (const struct dirent *e; (e = readdir(d)) != NULL;) {
+        (void)format_string(path, sizeof(path), "state/archive/%s", e->d_name);
+        if (e->d_name[0] != '.')
+            (void)unlink(in_folder(path));
+    }
+    closedir(d);
+    (void)rmdir(in_folder("state/archive"));
+}
+
 int rig_tear_down(void **state) {
     static const char *const files[] = {
         "state/index/data.mdb", "state/index/lock.mdb", "state/keyring", "state/ballast",
@@ -111,6 +127,7 @@ int rig_tear_down(void **state) {
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
         (void)unlink(in_folder(files[i]));
     (void)rmdir(in_folder("state/index"));
+    remove_archive();
     if (mounted)
         assert_int_equal(umount2(in_folder("state"), MNT_DETACH), 0);
     mounted = false;

@@ -30,7 +30,7 @@ static int tell_end(struct call *c, const json_t *job) {
         return fail(c, OUTCOME_FAILED,
                     "it stopped, and what is not in the archive is still in the index: the vault's log says why");
     if (job_is(job, "failed"))
-        return fail(c, OUTCOME_INTEGRITY, "it stopped at a record that is damaged: the audit says which");
+        return fail(c, OUTCOME_INTEGRITY, "nobody goes on with it: what it needs of the index is damaged");
     if (!print_json(c, job)) {
         json_t *rows = json_pack("[O]", job);
         print_table(rows, job_columns);

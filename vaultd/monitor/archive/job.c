@@ -3,9 +3,11 @@
 #include <string.h>
 
 #include "archive.h"
+#include "vault/log.h"
 #include "vault/result.h"
 
-/* Adds the line if there is room. VAULT_NOT_FOUND: there is none. It must be what the tree has in its place. */
+/* Adds the line if there is room. VAULT_NOT_FOUND: there is none. VAULT_AGAIN: it is not what the tree has in its
+ * place, and stays where it is. */
 static int add_line(struct monitor *m, struct frame *f) {
     uint8_t leaf[MERKLE_HASH], expected[MERKLE_HASH];
     size_t room = sizeof(f->text) - f->used, n = 0;
@@ -18,8 +20,10 @@ static int add_line(struct monitor *m, struct frame *f) {
     if (result != VAULT_OK)
         return result;
     merkle_leaf(line, n, leaf);
-    if (memcmp(leaf, expected, MERKLE_HASH) != 0)
-        return VAULT_E_DAMAGED;
+    if (memcmp(leaf, expected, MERKLE_HASH) != 0) {
+        log_error("archive: a record is not what the tree has of it record=%llu", (unsigned long long)f->end);
+        return VAULT_AGAIN;
+    }
     line[n] = '\n';
     f->used += n + 1;
     f->end++;
