@@ -182,6 +182,30 @@ def test_where_the_folder_cannot_be_written_to_the_records_stay_in_the_index(vau
     assert [s["last"] for s in segments(vault)] == [49] and exported(vault, tmp_path / "again")[:len(before)] == before
 
 
+def test_where_the_disk_is_full_what_moved_is_there_and_what_did_not_is_in_the_index(vault, tmp_path):
+    read_some(vault, 500)
+    before = exported(vault, tmp_path / "before")
+    owner = (vault.state / "index").stat()
+    scene.stop(vault)
+    folder(vault).mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size=256k,uid={owner.st_uid},gid={owner.st_gid},mode=700", "none", folder(vault)],
+                   check=True)
+    try:
+        scene.start(vault)
+        vault.ctl("audit", "archive", "--to", len(before), expect=1)
+        moved = vault.ctl("status")["archived"]["records"]
+        assert 0 < moved < len(before)
+        assert scene.wait_for_record(vault, event="audit.archived")["detail"] == f"records from 0 on, stopped before record {moved}"
+        assert exported(vault, tmp_path / "full")[:len(before)] == before
+        subprocess.run(["mount", "-o", "remount,size=16m", folder(vault)], check=True)
+        vault.ctl("audit", "archive", "--to", len(before))
+        assert vault.ctl("status")["archived"]["records"] == len(before)
+        assert exported(vault, tmp_path / "after")[:len(before)] == before
+    finally:
+        scene.stop(vault)
+        subprocess.run(["umount", folder(vault)], check=True)
+
+
 def kill_monitor(vault):
     """And the vault is started anew: a supervisor whose monitor dies too often gives up."""
     [pid] = scene.processes(vault)["vaultd-monitor"]

@@ -91,7 +91,7 @@ def test_backup_is_made_and_verified_while_others_read_and_deposit(vault):
     assert all(good for _, good in done) and {what for what, _ in done} == {"read", "deposit"}
     folder = backups(vault) / "first"
     assert left(vault) == ["first"]
-    assert sorted(p.name for p in folder.iterdir()) == ["SHA256SUMS", "about", "index", "objects"]
+    assert sorted(p.name for p in folder.iterdir()) == ["SHA256SUMS", "about", "archive", "index", "objects"]
     assert [p.name for p in (folder / "index").iterdir()] == ["data.mdb"]
     assert sums_hold(folder, folder / "SHA256SUMS")
     assert sums_hold(vault.objects, folder / "objects"), "what it lists is what is in the store, checked without a key"

@@ -160,6 +160,7 @@ static void bad_values_are_refused_with_their_line(void **state) {
     assert_refused("mode: dev\nreserve_size: 4096\n" REST, "line 2", "reserve_size");
     assert_refused("mode: dev\nlimits: {workers: 0}\n" REST, "line 2", "workers");
     assert_refused("mode: dev\nlimits: {workers: 8, unix_slots: 8}\n" REST, "line 2", "unix_slots");
+    assert_refused("mode: dev\naudit_keep_days: 0\n" REST, "line 2", "audit_keep_days");
     assert_refused("mode: dev\nadministrator: -1\n" REST, "line 2", "administrator");
     assert_refused("mode: dev\norigin: two words\n" PLACES TLS KEY, "line 2", "origin");
     assert_refused("mode: dev\norigin: o\nstate: /v\nobjects: /o\nkeyring_twin: /v/twin\n" TLS KEY, "line 5",
