@@ -58,7 +58,7 @@ static int set_up(void **state) {
 }
 
 static int tear_down(void **state) {
-    static const char *const files[] = {"place/b/index/data.mdb", "place/b/objects", "place/b/about",
+    static const char *const files[] = {"place/b/index/data.mdb", "place/b/objects", "place/b/archive", "place/b/about",
                                         "place/b/SHA256SUMS",     "index/data.mdb",  "index/lock.mdb"};
     static const char *const folders[] = {"place/b/index", "place/b", "place", "index"};
     (void)state;
