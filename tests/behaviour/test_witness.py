@@ -139,6 +139,33 @@ def test_a_head_is_cosigned_by_all_and_again_without_new_records(tmp_path, witne
             other.stop()
 
 
+def an_officer_asks_for_the_witness(vault, tmp_path, note, wkey):
+    """`audit verify --witness`: what the witness did not cosign, or was altered since, is not taken."""
+    def verify(*more, expect=0):
+        return vault.ctl("audit", "verify", tmp_path / "x", "--key", vault.vkey, *more, expect=expect)
+    report = verify("--checkpoint", note, "--witness", wkey)
+    assert report["verified"] and [w["name"] for w in report["witnesses"]] == [wkey.split("+")[0]]
+    assert abs(report["witnesses"][0]["time"] - time.time()) < 300
+    verify("--witness", wkey, expect=6)  # the export's own head was not taken to anybody
+    assert "has not cosigned" in vault.stderr
+    stranger = subprocess.run([PROGRAM, "--state", tmp_path / "stranger", "--name", wkey.split("+")[0], "--show-key"],
+                              capture_output=True, text=True, check=True).stdout.strip()
+    verify("--checkpoint", note, "--witness", stranger, expect=6)  # its name, another key
+    verify("--checkpoint", note, "--witness", wkey, "--witness", stranger, expect=6)
+    verify("--checkpoint", note, "--witness", vault.vkey, expect=2)  # the log is no witness of itself
+    altered = tmp_path / "altered"
+    lines = note.read_text().split("\n")
+    cosigned = next(i for i, line in enumerate(lines) if line.startswith(f"\u2014 {wkey.split('+')[0]} "))
+    name, signature = lines[cosigned].rsplit(" ", 1)
+    raw = bytearray(base64.b64decode(signature))
+    raw[11] ^= 1  # of its time
+    lines[cosigned] = f"{name} {base64.b64encode(raw).decode()}"
+    altered.write_text("\n".join(lines))
+    verify("--checkpoint", altered, "--witness", wkey, expect=6)
+    assert "no good cosignature" in vault.stderr
+    assert verify("--checkpoint", altered)["verified"], "who asks for no witness does not need one"
+
+
 def test_the_cosigned_checkpoint_is_given_to_who_waits_for_it(tmp_path, witness):
     with vault_with([witness], every=3600) as vault:
         witness.start(vault.vkey)
@@ -149,6 +176,7 @@ def test_the_cosigned_checkpoint_is_given_to_who_waits_for_it(tmp_path, witness)
         vault.ctl("audit", "export", "--format", "jsonl", "-o", tmp_path / "x")
         report = vault.ctl("audit", "verify", tmp_path / "x", "--key", vault.vkey, "--checkpoint", note)
         assert report["verified"]
+        an_officer_asks_for_the_witness(vault, tmp_path, note, witness.vkey)
         witness.stop()
         vault.ctl("audit", "checkpoint", "--witnessed", "--seconds", "2", expect=1)
         assert "no witness" in vault.stderr

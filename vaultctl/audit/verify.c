@@ -12,7 +12,9 @@
 #include "vaultctl/request.h"
 #include "vault/audit_export.h"
 #include "vault/audit_proof.h"
+#include "vault/documents.h"
 #include "vault/result.h"
+#include "vault/witness.h"
 
 enum { KEY_FILE_MAX = 4096 };
 
@@ -95,15 +97,30 @@ static void print_report(const struct audit_report *r) {
     print_keys(r);
 }
 
-static int tell(struct call *c, const struct audit_report *report, int result) {
+static void print_witnesses(json_t *witnesses) {
+    char text[28];
+    size_t i;
+    json_t *witness;
+    json_array_foreach(witnesses, i, witness) {
+        time_text((uint64_t)json_integer_value(json_object_get(witness, "time")) * 1000000, text);
+        printf("cosigned   %.19sZ by ", text);
+        print_line(stdout, "", json_string_value(json_object_get(witness, "name")));
+    }
+}
+
+static int tell(struct call *c, const struct audit_report *report, json_t *witnesses, int result) {
     json_t *document = report_document(report, result);
     if (document == NULL)
         return fail(c, OUTCOME_INTEGRITY, "the export does not verify, and its report is not UTF-8");
+    if (json_array_size(witnesses) > 0)
+        json_object_set(document, "witnesses", witnesses);
     bool printed = print_json(c, document);
     json_decref(document);
     if (result == VAULT_OK) {
-        if (!printed)
+        if (!printed) {
             print_report(report);
+            print_witnesses(witnesses);
+        }
         return OUTCOME_DONE;
     }
     const char *problem = report->problem[0] != '\0' ? report->problem : vault_result_name(result);
@@ -157,18 +174,69 @@ static int verify_proof(struct call *c, const char *vkey) {
     return outcome;
 }
 
+/* ---- witnesses ---- */
+
+/* The checkpoint that witnesses are to have cosigned: the trusted one, if one is given, else the export's. Owned by the
+ * caller. */
+static int read_cosigned(struct call *c, char **ret) {
+    size_t size = 0;
+    char *own = format_text("%s/checkpoint", c->words[0]);
+    const char *trusted = option_text(c, "checkpoint");
+    int outcome = read_at_most(c, trusted != NULL ? trusted : own, 1, OUTCOME_FAILED, ret, &size);
+    free(own);
+    return outcome;
+}
+
+/* Whether this witness has cosigned the note; its name and the time go into the list. */
+static int check_witness(struct call *c, const char *note, const char *vkey, json_t *list) {
+    struct witness_key key;
+    char line[COSIGNATURE_LINE_MAX];
+    uint64_t time = 0;
+    const char *lines = strstr(note, "\n\n");
+    if (witness_key_parse(vkey, &key) != VAULT_OK)
+        return fail(c, OUTCOME_USAGE, "--witness '%s' is no verifier key of a witness", vkey);
+    int result = lines == NULL ? VAULT_E_FORMAT : cosignature_take(lines + 2, note, &key, line, &time);
+    if (result != VAULT_OK)
+        return fail(c, OUTCOME_INTEGRITY, "the witness %s has %s the checkpoint", key.name,
+                    result == VAULT_NOT_FOUND ? "not cosigned" : "no good cosignature under");
+    json_array_append_new(list, json_pack("{s:s, s:I}", "name", key.name, "time", (json_int_t)time));
+    return OUTCOME_DONE;
+}
+
+/* Each that is asked for by --witness. The list of them is owned by the caller. */
+static int check_witnesses(struct call *c, json_t **ret) {
+    char *note = NULL;
+    json_t *keys = option_list(c, "witness"), *key, *list = json_array();
+    size_t i;
+    int outcome = json_array_size(keys) == 0 ? (int)OUTCOME_DONE : read_cosigned(c, &note);
+    json_array_foreach(keys, i, key) {
+        if (outcome == OUTCOME_DONE)
+            outcome = check_witness(c, note, json_string_value(key), list);
+    }
+    free(note);
+    json_decref(keys);
+    *ret = list;
+    return outcome;
+}
+
 static int verify_folder(struct call *c, const char *vkey) {
     struct audit_report report = {.records = 0};
-    int result = audit_verify(c->words[0], vkey, option_text(c, "checkpoint"), &report);
-    return result == VAULT_E_MEMORY ? fail(c, OUTCOME_FAILED, "out of memory") : tell(c, &report, result);
+    json_t *witnesses = NULL;
+    int outcome = check_witnesses(c, &witnesses);
+    int result = outcome == OUTCOME_DONE ? audit_verify(c->words[0], vkey, option_text(c, "checkpoint"), &report) : 0;
+    if (outcome == OUTCOME_DONE)
+        outcome =
+            result == VAULT_E_MEMORY ? fail(c, OUTCOME_FAILED, "out of memory") : tell(c, &report, witnesses, result);
+    json_decref(witnesses);
+    return outcome;
 }
 
 static int run_verify(struct call *c) {
     char *vkey = NULL;
     bool file = is_regular_file(c->words[0]);
-    if (option_given(c, file ? "checkpoint" : "record"))
+    if (option_given(c, file ? "checkpoint" : "record") || (file && option_given(c, "witness")))
         return fail(c, OUTCOME_USAGE,
-                    "--checkpoint goes with the folder of an export, --record with the proof of a record");
+                    "--checkpoint and --witness go with the folder of an export, --record with the proof of a record");
     int outcome = take_key(c, &vkey);
     if (outcome == OUTCOME_DONE)
         outcome = check_paths(c);
@@ -180,6 +248,9 @@ static int run_verify(struct call *c) {
 
 static const struct option options[] = {
     {"checkpoint", 0, "FILE", "a checkpoint kept outside the vault: the export must not fall behind it", 0},
+    {"witness", 0, "WKEY",
+     "a witness's verifier key: it must have cosigned that checkpoint, or without one the export's; repeatable",
+     OPTION_REPEAT},
     {"record", 0, "FILE", "the record that a proof is to be of: its line, as in an export", 0},
     {"key", 0, "VKEY", "the verifier key of the vault's audit, or @FILE holding it", OPTION_REQUIRED},
     {NULL, 0, NULL, NULL, 0},
@@ -188,14 +259,16 @@ static const struct option options[] = {
 const struct command command_audit_verify = {
     .name = "audit verify",
     .area = "Audit",
-    .synopsis = "PATH [--checkpoint FILE | --record FILE] --key VKEY",
+    .synopsis = "PATH [--checkpoint FILE] [--witness WKEY...] | PATH [--record FILE], --key VKEY",
     .summary = "check an export, or the proof of a record, without a vault",
     .help =
         "Checks the export in folder PATH, or the proof of a record in the file PATH, against the verifier key, which "
         "must come from somewhere else than the\n"
         "export: nothing in it is trusted instead. Needs no vault. Exit status 6 if it does not verify.\n"
         "A key that was changed since is followed to the one in force by the records of the changes, if they are in\n"
-        "the export. --key means the verifier key here, not a TLS key.",
+        "the export. With --witness the checkpoint must be cosigned: it vouches that the log was shown to others, "
+        "too.\n"
+        "--key means the verifier key here, not a TLS key.",
     .example = "  vaultctl audit verify export-2026-11 --key @vault.vkey --checkpoint checkpoint-2026-10",
     .options = options,
     .words = 1,
