@@ -13,6 +13,7 @@ static const struct column status_fields[] = {
     {"its age in days", "key_age.kek_days"},
     {"root key's age in days", "key_age.root_days"},
     {"audit records", "records"},
+    {"of them archived", "archived.records"},
     {"subjects", "subjects"},
     {"files", "files"},
     {"policy", "policy.name"},
