@@ -78,12 +78,14 @@ def test_archived_records_are_exported_proven_and_told_of_as_before(vault, tmp_p
     read = next(json.loads(line)["seq"] for line in before if json.loads(line)["event"] == "read")
     replayed = vault.ctl("policy", "replay", read)
     to = size(vault)
+    assert vault.ctl("status")["audit"]["last_day"] >= to
     job = vault.ctl("audit", "archive", "--to", to)
     assert job["done"] == to and job["failed"] == 0 and job["state"] == "done"
     found = segments(vault)
     assert [s["state"] for s in found] == ["here"] and found[0]["first"] == 0 and found[0]["last"] == to - 1
     assert [p.name for p in files(vault)] == [found[0]["file"]] and files(vault)[0].stat().st_size == found[0]["bytes"]
-    assert vault.ctl("status")["archived"] == {"records": to, "segments": 1}
+    growth = vault.ctl("status")["audit"]
+    assert growth["archived"] == to and growth["segments"] == 1 and growth["last_day"] is None and growth["index_bytes"] > 1 << 16
 
     # It is sealed: neither the patient nor any word of a record is in it. The same search finds them in an export.
     assert has(tmp_path / "before" / "records.jsonl", SECRET) and not has(files(vault)[0], SECRET)
@@ -193,13 +195,13 @@ def test_where_the_disk_is_full_what_moved_is_there_and_what_did_not_is_in_the_i
     try:
         scene.start(vault)
         vault.ctl("audit", "archive", "--to", len(before), expect=1)
-        moved = vault.ctl("status")["archived"]["records"]
+        moved = vault.ctl("status")["audit"]["archived"]
         assert 0 < moved < len(before)
         assert scene.wait_for_record(vault, event="audit.archived")["detail"] == f"records from 0 on, stopped before record {moved}"
         assert exported(vault, tmp_path / "full")[:len(before)] == before
         subprocess.run(["mount", "-o", "remount,size=16m", folder(vault)], check=True)
         vault.ctl("audit", "archive", "--to", len(before))
-        assert vault.ctl("status")["archived"]["records"] == len(before)
+        assert vault.ctl("status")["audit"]["archived"] == len(before)
         assert exported(vault, tmp_path / "after")[:len(before)] == before
     finally:
         scene.stop(vault)
@@ -237,7 +239,7 @@ def test_killed_while_it_archives_no_record_is_lost_or_there_twice(vault, tmp_pa
     moved = set()
     while landed["archiving"] < 12 and vault.ctl("status")["jobs"]:
         time.sleep(chance.random() * 0.1)
-        done = vault.ctl("status")["archived"]["records"]
+        done = vault.ctl("status")["audit"]["archived"]
         moved.add(done)
         landed["archiving" if done < len(before) else "done"] += 1
         kill_monitor(vault)

@@ -442,6 +442,8 @@ void space_failed(struct monitor *m);
 int space_tick(struct monitor *m);
 /* Whether both copies of the key ring can be replaced. */
 bool space_for_ring(const struct monitor *m);
+/* Bytes that the index takes on disk; 0: not known. */
+uint64_t space_of_index(const struct monitor *m);
 /* "enough", "short" or "none". */
 const char *space_name(const struct monitor *m);
 

@@ -63,7 +63,7 @@ int archive_refuse_record(struct request *q, const char *event, uint64_t seq);
 /* Removes the files of segments that were destroyed, where m->archive_sweep says so. *ret_more: ask again in the next
  * turn. Faults of the index. */
 int archive_step(struct monitor *m, bool *ret_more);
-/* For `status`: a new reference. */
-json_t *archive_json(const struct monitor *m);
+/* How the log grows, for `status`: a new reference. */
+json_t *audit_json(struct monitor *m);
 
 #endif

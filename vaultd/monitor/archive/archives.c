@@ -38,8 +38,18 @@ int answer_archive_list(struct request *q) {
     return answer_listing(q, &l, q->message->archive_list.cursor);
 }
 
-json_t *archive_json(const struct monitor *m) {
-    return json_pack("{s:I, s:i}", "records", (json_int_t)m->meta.archived, "segments", (int)m->meta.segments);
+/* How many records the last 24 hours had; null where their beginning is in the archive already. */
+static json_t *last_day_json(struct monitor *m) {
+    enum { DAY = 86400 };
+    uint64_t first = 0;
+    int result = log_first_since(m, monitor_time(m) / 1000000 - DAY, m->meta.archived, m->tree.size, &first);
+    bool known = result == VAULT_OK && (first > m->meta.archived || m->meta.archived == 0);
+    return known ? json_integer((json_int_t)(m->tree.size - first)) : json_null();
+}
+
+json_t *audit_json(struct monitor *m) {
+    return json_pack("{s:I, s:i, s:o, s:I}", "archived", (json_int_t)m->meta.archived, "segments",
+                     (int)m->meta.segments, "last_day", last_day_json(m), "index_bytes", (json_int_t)space_of_index(m));
 }
 
 /* ---- where records are missed ---- */

@@ -37,6 +37,12 @@ static uint64_t free_bytes(const struct monitor *m) {
     return free_in(m->place.directory);
 }
 
+uint64_t space_of_index(const struct monitor *m) {
+    struct stat st;
+    bool there = fstatat(m->place.directory, "index/data.mdb", &st, AT_SYMLINK_NOFOLLOW) == 0;
+    return there ? (uint64_t)st.st_blocks * 512 : 0;
+}
+
 bool space_for_ring(const struct monitor *m) {
     return free_in(m->place.directory) >= FLOOR && free_in(m->place.twin_directory) >= FLOOR;
 }

@@ -99,7 +99,7 @@ static json_t *status_json(struct monitor *m, bool in_full) {
         json_object_set_new(rest, "opt_outs", json_day(m->meta.opt_outs_of));
         json_object_set_new(rest, "standings", standings_json(m));
         json_object_set_new(rest, "reviews", json_integer((json_int_t)m->meta.reviews));
-        json_object_set_new(rest, "archived", archive_json(m));
+        json_object_set_new(rest, "audit", audit_json(m));
         json_object_set_new(rest, "alarms", alarms_json(m));
         json_object_set_new(rest, "witnesses", witnesses_json(m));
         json_object_set_new(rest, "warnings", warnings_json(m));

@@ -46,12 +46,6 @@ static void put_one(struct text *t, const char *name, const char *type, const ch
     put(t, name, NULL, NULL, number);
 }
 
-static uint64_t index_bytes(const struct monitor *m) {
-    struct stat st;
-    bool there = fstatat(m->place.directory, "index/data.mdb", &st, AT_SYMLINK_NOFOLLOW) == 0;
-    return there ? (uint64_t)st.st_blocks * 512 : 0;
-}
-
 static uint64_t grants_open(const struct monitor *m) {
     uint64_t n = 0;
     for (const struct grant *g = m->grants; g != NULL; g = g->next)
@@ -85,7 +79,7 @@ static void put_state(struct monitor *m, struct text *t) {
     put_one(t, "vault_records", "gauge", "Records of the audit.", m->tree.size);
     put_one(t, "vault_records_archived", "gauge", "Records of the audit that are in archive segments.",
             m->meta.archived);
-    put_one(t, "vault_index_bytes", "gauge", "Bytes that the index takes on disk.", index_bytes(m));
+    put_one(t, "vault_index_bytes", "gauge", "Bytes that the index takes on disk.", space_of_index(m));
     put_one(t, "vault_subjects", "gauge", "Patients.", m->meta.subjects);
     put_one(t, "vault_files", "gauge", "Files.", m->meta.files);
     put_one(t, "vault_space", "gauge", "Space for the state: 0 enough, 1 short, 2 none.", (uint64_t)m->space.state);
