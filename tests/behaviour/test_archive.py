@@ -263,3 +263,26 @@ def test_a_backup_says_what_to_copy_of_the_archive(vault):
     listed = (vault.folder / "backups" / "b1" / "archive").read_text().splitlines()
     assert [line.split() for line in listed] == [[str(s["bytes"]), s["file"]] for s in segments(vault)]
     assert "  archive\n" in (vault.folder / "backups" / "b1" / "SHA256SUMS").read_text()
+
+
+def test_a_restored_index_has_its_archive_and_touches_nothing_of_a_later_one(vault, tmp_path):
+    before = exported(vault, tmp_path / "before")
+    vault.ctl("audit", "archive", "--to", 100)
+    vault.ctl("backup", "b1", timeout=120)
+    vault.ctl("audit", "archive", "--to", 200)
+    of_later = {p.name: p.read_bytes() for p in files(vault)}
+    assert len(of_later) == 2
+    scene.stop(vault)
+    shutil.rmtree(vault.state / "index")
+    scene.start(vault)
+    vault.ctl("restore", "b1")
+    vault.ctl("audit", "archive", "--to", 150, expect=1)
+    assert "log-in-doubt" in vault.stderr
+    scene.wait_for(lambda: vault.ctl("status")["index"]["state"] == "whole", "the check of the index")
+    vault.ctl("restore", "--confirm", "nothing was lost that matters")
+    assert exported(vault, tmp_path / "restored")[:len(before)] == before
+    vault.ctl("audit", "archive", "--to", 250)
+    assert [(s["first"], s["last"]) for s in segments(vault)] == [(0, 99), (100, 249)]
+    assert exported(vault, tmp_path / "after")[:len(before)] == before
+    now = {p.name: p.read_bytes() for p in files(vault)}
+    assert len(now) == 3 and all(now[name] == content for name, content in of_later.items())
