@@ -50,16 +50,23 @@ def followed(lines, vkey):
     return vkey
 
 def lefts_of(index, size, proof):
-    """The hashes of the complete subtrees before a record, the smallest first."""
+    """The hashes of the complete subtrees before a record, the largest first."""
     if size == 1:
         return []
     split = 1 << (size - 1).bit_length() - 1
     left = index < split
-    return lefts_of(index, split, proof[:-1]) if left else lefts_of(index - split, size - split, proof[:-1]) + proof[-1:]
+    return lefts_of(index, split, proof[:-1]) if left else proof[-1:] + lefts_of(index - split, size - split, proof[:-1])
 
-def root_before(index, size, proof):
-    root, *larger = lefts_of(index, size, proof) or [sha256(b"")]
-    for left in larger:
+def grown(subtrees, index, leaf):
+    """The complete subtrees before a record, and with it."""
+    subtrees = subtrees[:]
+    while index & 1:
+        leaf, index = sha256(b"\1" + subtrees.pop() + leaf), index >> 1
+    return subtrees + [leaf]
+
+def root_before(subtrees):
+    *larger, root = subtrees or [sha256(b"")]
+    for left in reversed(larger):
         root = sha256(b"\1" + left + root)
     return root
 
@@ -87,24 +94,46 @@ def check_earlier(note, vkey, size, leaves):
     require(old <= len(leaves), "the export does not hold what the earlier checkpoint covers")
     require(root_of_all(leaves[:old]) == root, f"the log was rewritten: its first {old} records are others")
 
+def proven(text, seq, own, after, size, root):
+    """What a line of proofs.jsonl proves: records from this one on, by their leaves. `after` are the log's subtrees with the record before."""
+    line = json.loads(text)
+    leaves, path = from_base64(line["leaves"]) if "leaves" in line else own, [from_base64(h) for h in line["proof"]]
+    leaves = [leaves[at:at + 32] for at in range(0, len(leaves), 32)]
+    last, first = line["seq"], line["seq"] - len(leaves) + 1
+    require(set(line) - {"leaves"} == {"seq", "proof"} and len(leaves[-1]) == 32 and ("leaves" in line) == (len(leaves) > 1) and
+            len(leaves) <= 256, "its proof is malformed")
+    require(first == seq and 0 <= first and last < size, "its proof is of another record")
+    require(root_of(leaves[-1], last, size, path) == root, "it is not what the log holds")
+    lefts = lefts_of(last, size, path)
+    subtrees = after if len(leaves) > 1 else lefts
+    require(subtrees is not None, "it is proven only with the record before it, which is missing")
+    for index, leaf in enumerate(leaves[:-1], first):
+        subtrees = grown(subtrees, index, leaf)
+    require(subtrees == lefts, "it, or another one that is proven with it, is not what the log holds")
+    return leaves, after if len(leaves) > 1 else lefts
+
 def verify(folder, vkey, earlier=None):
     lines, proofs = ((folder / name).read_bytes().split(b"\n") for name in ("records.jsonl", "proofs.jsonl"))
     vkey = followed(lines, vkey)
     size, root = read_checkpoint((folder / "checkpoint").read_text(encoding="utf-8"), vkey)
     require(lines.pop() == b"" and proofs.pop() == b"" and (lines or size == 0), "a file is empty or was cut short")
-    last, before, gapless, leaves = None, {}, {"log", "subject", "service", "project"}, []
+    last, before, gapless, leaves, expected, subtrees = None, {}, {"log", "subject", "service", "project"}, [], [], None
     for number, line in enumerate(lines, 1):
         try:
-            record, leaf, proof = json.loads(line), sha256(b"\0" + line), json.loads(proofs[number - 1])
+            record, leaf = json.loads(line), sha256(b"\0" + line)
             canonical = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
             require(canonical == line, "it is not canonical")
-            require(proof["seq"] == record["seq"] and 0 <= record["seq"] < size, "its proof is of another record")
-            path = [from_base64(h) for h in proof["proof"]]
-            require(root_of(leaf, record["seq"], size, path) == root, "it is not what the log holds")
+            seq = record["seq"]
+            if not expected:
+                expected, subtrees = proven(proofs.pop(0), seq, leaf, subtrees if last is not None and seq == last + 1 else None, size, root)
+                following = seq
+            require(seq == following, "its proof is of another record")
+            require(leaf == expected.pop(0), "it is not what the log holds")
             if "audit_key" in record:
-                check_change(record["audit_key"], record["seq"], root_before(record["seq"], size, path))
-            require(last is None or record["seq"] > last, "it is out of order")
-            gapless -= {"log"} if last is not None and record["seq"] != last + 1 else set()
+                check_change(record["audit_key"], seq, root_before(subtrees))
+            subtrees, following = grown(subtrees, seq, leaf), seq + 1
+            require(last is None or seq > last, "it is out of order")
+            gapless -= {"log"} if last is not None and seq != last + 1 else set()
             for chain, name in (("subject", record.get("subject")), ("service", record.get("service", {}).get("name")),
                                 ("project", record.get("project"))):
                 link, (n, prev) = record.get("chain", {}).get(chain), before.get((chain, name), (None, None))
@@ -116,11 +145,11 @@ def verify(folder, vkey, earlier=None):
                     require(n is None or link["n"] > n + 1 or link["prev"] == prev, f"it breaks its {chain} chain")
                     before[chain, name] = (link["n"], leaf.hex())
             require(gapless, "a record before it is missing")
-            last = record["seq"]
+            last = seq
             leaves += [leaf] if last == len(leaves) else []
         except (ValueError, LookupError, TypeError, AttributeError, InvalidSignature) as error:
             raise ValueError(f"line {number}: {error}") from error
-    require(len(proofs) == len(lines), f"line {len(lines) + 1}: it is missing, its proof is there")
+    require(not proofs and not expected, f"line {len(lines) + 1}: it is missing, its proof is there")
     if earlier:
         check_earlier(earlier.read_text(encoding="utf-8"), vkey, size, leaves)
     return f"good: {len(lines)} records of a log of {size}, without a gap by " + " and ".join(sorted(gapless))

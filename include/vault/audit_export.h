@@ -7,6 +7,9 @@
 
 #include "vault/checkpoint.h"
 
+/* Records that one line of proofs.jsonl proves, and bytes of the line, without its newline; at most. */
+enum { AUDIT_BLOCK = 256, AUDIT_PROOF_LINE_MAX = 16383 };
+
 struct audit_report {
     uint64_t records;     /* lines read */
     uint64_t first, last; /* their numbers, where there are any */
@@ -16,7 +19,7 @@ struct audit_report {
     char origin[201];
     uint64_t changes, changed_first, changed_last; /* of the key, from the given one on: how many, and their records */
     char signer[CHECKPOINT_VKEY_MAX];              /* verifier key after the last of them: the given one, if none */
-    uint64_t bad_line; /* 1-based line of records.jsonl (or proofs.jsonl) at fault; 0: none, or not of a line */
+    uint64_t bad_line; /* 1-based line of records.jsonl at fault, or the first of several; 0: none, or not of a line */
     char problem[400]; /* what is wrong, for people; empty if verified */
 };
 
@@ -24,10 +27,10 @@ struct audit_report {
  * not NULL, the trusted checkpoint in that file is used as well: the export's tree must be it or extend it; what the
  * export cannot show fails. Where the key changed, the export may be signed by one that followed `vkey`, and the
  * trusted checkpoint by any that followed it or went before, if the export holds the records of the changes. Checks:
- * signature, every line's inclusion by its proof, the root of all where the export is whole, seq against the position,
+ * signature, every line's inclusion by the proofs, the root of all where the export is whole, seq against the position,
  * ascending seq, canonical form, the subject and service chains where consecutive links are in the export, and that
  * nothing is left out by number, or else in the chain of the one subject or service that all records have. Memory:
- * about 8 MB, and at most 300 bytes for each distinct subject and service. Starts up to 16 threads for its own
+ * about 3 MB, and at most 300 bytes for each distinct subject and service. Starts up to 16 threads for its own
  * duration. VAULT_OK, VAULT_E_DAMAGED or VAULT_E_FORMAT with ret->problem filled, VAULT_E_IO (a file cannot be read;
  * problem names it), VAULT_E_MEMORY. `ret` is filled in any case. */
 int audit_verify(const char *path, const char *vkey, const char *checkpoint_path, struct audit_report *ret);

@@ -62,6 +62,7 @@ class Log:
         vault.ctl("audit", "checkpoint", "-o", self.noted)
         self.vkey = vault.ctl("audit", "checkpoint")["vkey"]
         self.whole = self.export("whole")
+        self.single = with_single_proofs(self.whole, folder / "single")
         self.subject = self.export("subject", "--subject", "S-1")
 
     def start(self):
@@ -78,6 +79,44 @@ class Log:
         shutil.rmtree(self.vault.state)
         subprocess.run(["cp", "-a", self.folder / "old", self.vault.state], check=True)
         self.start()
+
+
+def levels_of(leaves):
+    """The hashes of the complete subtrees, by their level."""
+    levels = [leaves]
+    while len(levels[-1]) > 1:
+        below = levels[-1]
+        levels.append([hashlib.sha256(b"\1" + a + b).digest() for a, b in zip(below[::2], below[1::2])])
+    return levels
+
+
+def subtree(levels, begin, count):
+    """The root of so many leaves, which begin at a multiple of a power of two not smaller."""
+    top = count.bit_length() - 1
+    if count == 1 << top:
+        return levels[top][begin >> top]
+    return hashlib.sha256(b"\1" + subtree(levels, begin, 1 << top) + subtree(levels, begin + (1 << top), count - (1 << top))).digest()
+
+
+def proof_of(levels, index, count, begin=0):
+    """RFC 6962 2.1.1."""
+    if count == 1:
+        return []
+    split = 1 << (count - 1).bit_length() - 1
+    if index < split:
+        return proof_of(levels, index, split, begin) + [subtree(levels, begin + split, count - split)]
+    return proof_of(levels, index - split, count - split, begin + split) + [subtree(levels, begin, split)]
+
+
+def with_single_proofs(whole, path):
+    """An export of a whole log with a proof for each record: what can be done to it needs no other proofs than it has."""
+    shutil.copytree(whole, path)
+    lines = (whole / "records.jsonl").read_bytes().splitlines()
+    levels = levels_of([hashlib.sha256(b"\0" + line).digest() for line in lines])
+    with open(path / "proofs.jsonl", "w") as file:
+        for seq in range(len(lines)):
+            print(json.dumps({"seq": seq, "proof": [base64.b64encode(h).decode() for h in proof_of(levels, seq, len(lines))]}), file=file)
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -152,8 +191,16 @@ ATTACKS = {f.__name__: (f, line) for f, line in (
     (cut_of_records, None))}
 
 
+def refused_at(log, go_verifier, path, line, attack=None):
+    found = verdicts(log, go_verifier, path)
+    assert all(found.values()), found
+    line = line or len((log.whole / "records.jsonl").read_bytes().splitlines())
+    named = lambda verifier: f"line {line} " in found[verifier] or f"line {line}:" in found[verifier] or f"lines {line} to" in found[verifier]
+    assert named(VAULTCTL) and (attack == "cut_in_a_line" or named(PYTHON)), found
+
+
 def test_what_was_not_attacked_is_good(log, go_verifier):
-    for path in (log.whole, log.subject):
+    for path in (log.whole, log.single, log.subject):
         assert verdicts(log, go_verifier, path) == {VAULTCTL: None, PYTHON: None, GO: None}
     assert verdicts(log, go_verifier, log.whole, log.noted) == {VAULTCTL: None, PYTHON: None, GO: None}
     assert len((log.whole / "records.jsonl").read_bytes().splitlines()) >= RECORDS
@@ -162,12 +209,54 @@ def test_what_was_not_attacked_is_good(log, go_verifier):
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_an_export_that_was_altered_is_refused_at_its_first_bad_line(log, go_verifier, attack, tmp_path):
     edit, line = ATTACKS[attack]
-    path = copy_of(log.whole, tmp_path)
+    path = copy_of(log.single, tmp_path)
     change(path, edit)
-    found = verdicts(log, go_verifier, path)
-    assert all(found.values()), found
-    line = line or len((log.whole / "records.jsonl").read_bytes().splitlines())
-    assert f"line {line}" in found[VAULTCTL] and (attack == "cut_in_a_line" or f"line {line}" in found[PYTHON]), found
+    refused_at(log, go_verifier, path, line, attack)
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_so_it_is_where_a_proof_is_for_many_records(log, go_verifier, attack, tmp_path):
+    edit, line = ATTACKS[attack]
+    path = copy_of(log.whole, tmp_path)
+    assert len((path / "proofs.jsonl").read_bytes().splitlines()) < RECORDS // 50
+    change(path, lambda lines, name: edit(lines, name) if name == "records.jsonl" else None)
+    refused_at(log, go_verifier, path, line, attack)
+
+
+def block_at(path):
+    """The line of proofs.jsonl that proves record AT, and the first and last record that it proves."""
+    proofs = [json.loads(line) for line in (path / "proofs.jsonl").read_text().splitlines()]
+    at = next(n for n, proof in enumerate(proofs) if proof["seq"] >= AT)
+    return at, proofs[at]["seq"] - len(base64.b64decode(proofs[at]["leaves"])) // 32 + 1, proofs[at]["seq"]
+
+
+def test_records_that_are_deleted_with_the_proof_of_all_of_them_are_missing(log, go_verifier, tmp_path):
+    path = copy_of(log.whole, tmp_path)
+    at, first, last = block_at(path)
+
+    def edit(lines, name):
+        del lines[slice(first, last + 1) if name == "records.jsonl" else at]
+    change(path, edit)
+    refused_at(log, go_verifier, path, first + 1)
+
+
+@pytest.mark.parametrize("record_too", [False, True])
+def test_a_leaf_that_is_changed_is_refused_with_the_records_that_are_proven_with_it(log, go_verifier, record_too, tmp_path):
+    path = copy_of(log.whole, tmp_path)
+    at, first, _ = block_at(path)
+    if record_too:
+        change(path, changed)
+    line = (path / "records.jsonl").read_bytes().splitlines()[AT]
+
+    def edit(lines, name):
+        if name == "proofs.jsonl":
+            proof = json.loads(lines[at])
+            leaves = bytearray(base64.b64decode(proof["leaves"]))
+            leaves[32 * (AT - first):32 * (AT - first + 1)] = hashlib.sha256(b"\0" + line if record_too else b"").digest()
+            lines[at] = json.dumps({**proof, "leaves": base64.b64encode(leaves).decode()}).encode() + b"\n"
+    change(path, edit)
+    refused_at(log, go_verifier, path, first + 1)
+    assert f"line {at + 1} of proofs.jsonl" in verdicts(log, go_verifier, path)[VAULTCTL]
 
 
 @pytest.mark.parametrize("at", [1, -2])
@@ -184,7 +273,7 @@ def test_a_record_left_out_of_an_export_of_a_patient_is_refused(log, go_verifier
 
 def test_an_export_cut_at_its_end_is_no_whole_one(log, go_verifier, tmp_path):
     """What is left is a good export of less, and says so."""
-    path = copy_of(log.whole, tmp_path)
+    path = copy_of(log.single, tmp_path)
 
     def edit(lines, name):
         del lines[-100:]

@@ -78,16 +78,37 @@ def test_an_export_of_a_service_has_all_that_it_did(vault, tmp_path):
     assert part[0]["seq"] == middle and part[-1]["seq"] < middle + 40
 
 
-@pytest.mark.parametrize("left_out", [0, 7, -2])
-def test_a_record_that_is_left_out_of_a_chain_shows(vault, tmp_path, left_out):
-    export(vault, tmp_path / "s", "--subject", "S-1")
+def runs_of(folder):
+    """Records that follow one another by number, as places in records.jsonl, and as numbers."""
+    numbers, found = [r["seq"] for r in lines(folder)], []
+    for place, number in enumerate(numbers):
+        if not found or number != found[-1][1][-1] + 1:
+            found.append(([], []))
+        found[-1][0].append(place)
+        found[-1][1].append(number)
+    return found
+
+
+def leave_out(folder, run, with_proofs=True):
+    places, numbers = runs_of(folder)[run]
     for name in ("records.jsonl", "proofs.jsonl"):
-        kept = (tmp_path / "s" / name).read_bytes().splitlines(keepends=True)
-        del kept[left_out]
-        (tmp_path / "s" / name).write_bytes(b"".join(kept))
-    if left_out == 0:  # a part that begins later is one, and says so
+        kept = (folder / name).read_bytes().splitlines(keepends=True)
+        if name == "records.jsonl":
+            kept = [line for place, line in enumerate(kept) if place not in places]
+        elif with_proofs:
+            kept = [line for line in kept if json.loads(line)["seq"] not in numbers]
+        (folder / name).write_bytes(b"".join(kept))
+    return len(numbers)
+
+
+@pytest.mark.parametrize("with_proofs", [True, False])
+@pytest.mark.parametrize("left_out", [0, 3, -2])
+def test_a_record_that_is_left_out_of_a_chain_shows(vault, tmp_path, left_out, with_proofs):
+    export(vault, tmp_path / "s", "--subject", "S-1")
+    count = leave_out(tmp_path / "s", left_out, with_proofs)
+    if left_out == 0 and with_proofs:  # a part that begins later is one, and says so
         assert verify(vault, tmp_path / "s")["whole"] is False
-        assert lines(tmp_path / "s")[0]["chain"]["subject"]["n"] == 1
+        assert lines(tmp_path / "s")[0]["chain"]["subject"]["n"] == count
     else:
         verify(vault, tmp_path / "s", expect=6)
 
@@ -251,11 +272,10 @@ def test_an_export_of_a_project_has_all_of_its_chain(vault, tmp_path):
     assert set(asked) <= {r["seq"] for r in found}
     assert not any("project" in r for r in everything if r.get("asked", {}).get("project") == "made-up"), "nobody makes chains by names"
     assert report["verified"]
-    for name in ("records.jsonl", "proofs.jsonl"):
-        kept = (tmp_path / "p" / name).read_bytes().splitlines(keepends=True)
-        (tmp_path / "p" / name).write_bytes(b"".join(kept[:3] + kept[4:]))
+    line = runs_of(tmp_path / "p")[1][0][0] + 1
+    leave_out(tmp_path / "p", 1)
     verify(vault, tmp_path / "p", expect=6)
-    assert "missing before line 4" in vault.stderr
+    assert f"missing before line {line} " in vault.stderr
     vault.ctl("audit", "export", "--format", "jsonl", "-o", tmp_path / "q", "--project", "nobody", expect=4)
     vault.ctl("audit", "export", "--format", "jsonl", "-o", tmp_path / "q", "--project", "P1", "--service", "research", expect=2)
 

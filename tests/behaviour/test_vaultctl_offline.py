@@ -483,7 +483,7 @@ def test_checkpoint_goes_to_its_file(ask, vault, out):
 def export_answers(vault, lines=2):
     vault.answers["POST"] = Answer(201, {"from": 3, "to": 5, "size": 9, "checkpoint": "note\n", "vkey": "o+1+x"})
     vault.answers["GET", "/v1/audit/records?from=3&to=5&tree=9"] = Answer(body=b"{}\n" * lines)
-    vault.answers["GET", "/v1/audit/proofs?from=3&to=5&tree=9"] = Answer(body=b'{"seq":3}\n' * 2)
+    vault.answers["GET", "/v1/audit/proofs?from=3&to=5&tree=9"] = Answer(body=b'{"seq":3}\n{"seq":4}\n')
 
 
 def test_export_appears_when_complete(ask, vault, out):
@@ -506,7 +506,9 @@ def test_incomplete_export_leaves_nothing(ask, vault, out):
     export_answers(vault, lines=1)
     assert ask(*words).returncode == 1 and os.listdir(out) == []
     export_answers(vault)
-    vault.answers["GET", "/v1/audit/proofs?from=3&to=5&tree=9"] = Answer(body=b'{"seq":3}\n' * 2, cut=4)
+    vault.answers["GET", "/v1/audit/proofs?from=3&to=5&tree=9"] = Answer(body=b'{"seq":3}\n{"seq":4}\n', cut=4)
+    assert ask(*words).returncode == 1 and os.listdir(out) == []
+    vault.answers["GET", "/v1/audit/proofs?from=3&to=5&tree=9"] = Answer(body=b'{"seq":3}\n')
     assert ask(*words).returncode == 1 and os.listdir(out) == []
     vault.answers["GET", "/v1/audit/proofs?from=3&to=5&tree=9"] = problem(423)
     assert ask(*words).returncode == 5 and os.listdir(out) == []

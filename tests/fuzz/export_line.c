@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size > RECORD_LINE_MAX)
         return 0;
     struct export_record record;
-    struct export_proof proof;
+    static struct export_block block;
     const char *fault = NULL;
     int result = export_record_parse((const char *)data, size, name_key, &record, &fault);
     fuzz_taken += result == VAULT_OK;
@@ -23,9 +23,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (result != VAULT_OK && fault == NULL)
         abort();
     fault = NULL;
-    result = export_proof_parse((const char *)data, size, &proof, &fault);
+    result = export_block_parse((const char *)data, size, &block, &fault);
     fuzz_taken += result == VAULT_OK;
-    if ((result == VAULT_OK && proof.count > MERKLE_PROOF_MAX) || (result != VAULT_OK && fault == NULL))
+    if ((result == VAULT_OK && (block.proof.count > MERKLE_PROOF_MAX || block.leaf_count == 0 ||
+                                block.leaf_count > AUDIT_BLOCK || block.leaf_count > block.proof.seq + 1)) ||
+        (result != VAULT_OK && fault == NULL))
         abort();
     return 0;
 }

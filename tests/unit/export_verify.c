@@ -20,7 +20,16 @@
 #define VECTORS VAULT_SOURCE_DIR "/tests/vectors/audit/"
 #define ORIGIN "vault.example/audit"
 
-enum { LOG = 50, BIG = 1700, SUBJECTS = 5, SERVICES = 3, FOLDER_MAX = 64, PATH_SIZE = 128, PROOF_TEXT = 4096 };
+enum {
+    LOG = 50,
+    BIG = 1700,
+    SUBJECTS = 5,
+    SERVICES = 3,
+    FOLDER_MAX = 64,
+    PATH_SIZE = 128,
+    PROOF_TEXT = RECORD_LINE_MAX,
+    BLOCK = 8
+};
 
 /* ---- a log and its exports ---- */
 
@@ -126,6 +135,14 @@ static void proof_text(uint64_t seq, uint64_t size, char to[PROOF_TEXT]) {
     assert_true(format_string(to + used, PROOF_TEXT - used, "]}"));
 }
 
+/* The proof of the last of several records, with the leaves of all. */
+static void leaves_text(const uint8_t (*leaves)[MERKLE_HASH], size_t count, char *proof) {
+    size_t used = strlen(proof) - 1;
+    char text[sodium_base64_ENCODED_LEN(2 * AUDIT_BLOCK * MERKLE_HASH, sodium_base64_VARIANT_ORIGINAL)];
+    sodium_bin2base64(text, sizeof(text), leaves[0], count * MERKLE_HASH, sodium_base64_VARIANT_ORIGINAL);
+    assert_true(format_string(proof + used, PROOF_TEXT - used, ",\"leaves\":\"%s\"}", text));
+}
+
 static void export_add(size_t seq, uint64_t size) {
     copy_string(x.record[x.records++], RECORD_LINE_MAX, entries.lines[seq]);
     proof_text(seq, size, x.proof[x.proofs++]);
@@ -136,6 +153,21 @@ static void make_range(size_t from, size_t to, uint64_t size) {
     x.records = x.proofs = 0;
     for (size_t i = from; i < to; i++)
         export_add(i, size);
+    sign(size, seed, x.checkpoint);
+}
+
+/* The same, with a proof for the first record, and for so many behind it at a time. */
+static void make_blocks(size_t from, size_t to, uint64_t size, size_t length) {
+    x.records = x.proofs = 0;
+    for (size_t i = from, n = 1; i < to; i += n) {
+        n = i == from ? 1 : to - i < length ? to - i : length;
+        for (size_t k = 0; k < n; k++)
+            copy_string(x.record[x.records++], RECORD_LINE_MAX, entries.lines[i + k]);
+        proof_text(i + n - 1, size, x.proof[x.proofs]);
+        if (n > 1)
+            leaves_text((const uint8_t(*)[MERKLE_HASH])entries.leaves + i, n, x.proof[x.proofs]);
+        x.proofs++;
+    }
     sign(size, seed, x.checkpoint);
 }
 
@@ -277,6 +309,27 @@ static void export_of_many_batches_is_verified(void **state) {
     expect_bad(NULL, VAULT_E_DAMAGED, 1301, "line 1301 (record 1300) is not what the log holds");
 }
 
+static void records_that_one_proof_is_for_are_verified(void **state) {
+    (void)state;
+    struct audit_report r;
+    for (size_t length = 1; length <= LOG; length++)
+        for (size_t from = 0; from < LOG; from += 7) {
+            make_blocks(from, LOG, LOG, length);
+            expect_good(NULL, &r);
+            assert_int_equal(r.records, LOG - from);
+            assert_true(r.whole == (from == 0));
+        }
+    make_blocks(0, BIG, BIG, AUDIT_BLOCK);
+    expect_good(NULL, &r);
+    assert_true(r.whole);
+    make_blocks(1, BIG - 100, BIG, AUDIT_BLOCK);
+    expect_good(NULL, &r);
+    change_salt_of(1300);
+    expect_bad(NULL, VAULT_E_DAMAGED, 1301, "line 1301 (record 1301) is not what the log holds");
+    make_blocks(0, BIG, BIG, AUDIT_BLOCK + 1);
+    expect_bad(NULL, VAULT_E_FORMAT, 2, "line 2 (record 1) has a malformed proof");
+}
+
 static void range_is_verified(void **state) {
     (void)state;
     struct audit_report r;
@@ -311,6 +364,8 @@ static void export_made_elsewhere_is_verified(void **state) {
     assert_int_equal(audit_verify(VECTORS "export", vkey, VECTORS "checkpoint-5", &r), VAULT_OK);
     assert_true(r.whole);
     assert_int_equal(r.records, 13);
+    assert_int_equal(audit_verify(VECTORS "export-single", vkey, VECTORS "checkpoint-5", &r), VAULT_OK);
+    assert_true(r.whole);
 }
 
 /* ---- attacks ---- */
@@ -463,15 +518,37 @@ static void long_line(void) {
     x.record[5][RECORD_LINE_MAX - 1] = '\0';
 }
 
+struct attack {
+    const char *name;
+    void (*attack)(void);
+    int result;
+    uint64_t line;
+    const char *problem;
+};
+
+/* On an export that this makes. Both verifiers refuse, and name the line, if it is of one. */
+static void expect_attacks(const struct attack *attacks, size_t count, void (*make)(void)) {
+    for (size_t i = 0; i < count; i++) {
+        char output[512], named[32];
+        make();
+        attacks[i].attack();
+        print_message("attack: %s\n", attacks[i].name);
+        expect_bad(NULL, attacks[i].result, attacks[i].line, attacks[i].problem);
+        assert_int_equal(run_python(output, sizeof(output)), 1);
+        format_string(named, sizeof(named), "line %llu:", (unsigned long long)attacks[i].line);
+        if (attacks[i].line > 0 && strstr(output, named) == NULL)
+            print_error("the independent verifier said: %s\n", output);
+        assert_true(attacks[i].line == 0 || strstr(output, named) != NULL);
+    }
+}
+
+static void make_single(void) {
+    make_range(0, LOG, LOG);
+}
+
 static void every_attack_is_refused_with_its_line(void **state) {
     (void)state;
-    static const struct {
-        const char *name;
-        void (*attack)(void);
-        int result;
-        uint64_t line;
-        const char *problem;
-    } attacks[] = {
+    static const struct attack attacks[] = {
         {"change", change_record, VAULT_E_DAMAGED, 18, "line 18 (record 17) is not what the log holds: its proof does"},
         {"change salt", change_salt, VAULT_E_DAMAGED, 50, "line 50 (record 49) is not what the log holds"},
         {"delete", delete_record, VAULT_E_DAMAGED, 17, "line 17 (record 17) has the proof of another record beside it"},
@@ -479,7 +556,7 @@ static void every_attack_is_refused_with_its_line(void **state) {
         {"delete several", delete_several, VAULT_E_DAMAGED, 17, "records 16 to 18 are missing before line 17"},
         {"delete proof", delete_proof, VAULT_E_DAMAGED, 17, "line 17 (record 16) has the proof of another record"},
         {"truncate", delete_last_record, VAULT_E_DAMAGED, 50, "line 50 is missing: proofs.jsonl goes on"},
-        {"truncate proofs", delete_last_proof, VAULT_E_FORMAT, 50, "line 50 has no proof"},
+        {"truncate proofs", delete_last_proof, VAULT_E_FORMAT, 50, "line 50 (record 49) has no proof"},
         {"delete all", delete_all, VAULT_E_DAMAGED, 0, "holds no records, though the log has 50"},
         {"repeat", repeat_record, VAULT_E_DAMAGED, 22, "line 22 (record 20) is out of order"},
         {"insert", insert_record, VAULT_E_DAMAGED, 21, "line 21 (record 20) is not what the log holds"},
@@ -508,18 +585,121 @@ static void every_attack_is_refused_with_its_line(void **state) {
         {"real number", real_number, VAULT_E_FORMAT, 6, "line 6 is not in canonical form"},
         {"long line", long_line, VAULT_E_FORMAT, 6, "line 6 is not well-formed JSON"},
     };
-    for (size_t i = 0; i < sizeof(attacks) / sizeof(attacks[0]); i++) {
-        char output[512], named[32];
-        make_range(0, LOG, LOG);
-        attacks[i].attack();
-        print_message("attack: %s\n", attacks[i].name);
-        expect_bad(NULL, attacks[i].result, attacks[i].line, attacks[i].problem);
-        assert_int_equal(run_python(output, sizeof(output)), 1);
-        format_string(named, sizeof(named), "line %llu:", (unsigned long long)attacks[i].line);
-        if (attacks[i].line > 0 && strstr(output, named) == NULL)
-            print_error("the independent verifier said: %s\n", output);
-        assert_true(attacks[i].line == 0 || strstr(output, named) != NULL);
-    }
+    expect_attacks(attacks, sizeof(attacks) / sizeof(attacks[0]), make_single);
+}
+
+/* ---- attacks on records that one proof is for: record 0; 1 to 8; 9 to 16; ... 41 to 48; 49 ---- */
+
+static void make_in_blocks(void) {
+    make_blocks(0, LOG, LOG, BLOCK);
+}
+static void drop_block(void) {
+    for (int i = 0; i < BLOCK; i++)
+        drop(9, true, false);
+    drop(2, false, true);
+}
+static void drop_first(void) {
+    drop(0, true, true);
+}
+static void drop_last_block(void) {
+    for (int i = 0; i < 3; i++)
+        drop(x.records - 1, true, i == 0);
+}
+static void repeat_line(void) {
+    for (size_t k = x.records++; k > 20; k--)
+        copy_string(x.record[k], RECORD_LINE_MAX, x.record[k - 1]);
+}
+static void repeat_block(void) {
+    size_t proofs = x.proofs;
+    for (size_t i = 0; i < BLOCK; i++)
+        copy_string(x.record[x.records++], RECORD_LINE_MAX, x.record[9 + i]);
+    copy_string(x.proof[x.proofs++], PROOF_TEXT, x.proof[2]);
+    assert_int_equal(x.proofs, proofs + 1);
+}
+static void swap_blocks(void) {
+    swap_text(x.proof[2], x.proof[3]);
+}
+static char *leaves_of(size_t proof) {
+    return strstr(x.proof[proof], "\"leaves\":\"") + 10;
+}
+static void change_leaf(void) {
+    char *at = leaves_of(2) + 3 * 43;
+    *at = *at == 'A' ? 'B' : 'A';
+}
+/* Another record, with its own leaf beside it. */
+static void change_record_and_leaf(void) {
+    uint8_t leaves[BLOCK][MERKLE_HASH];
+    change_salt_of(12);
+    for (size_t i = 0; i < BLOCK; i++)
+        merkle_leaf(x.record[9 + i], strlen(x.record[9 + i]), leaves[i]);
+    proof_text(16, LOG, x.proof[2]);
+    leaves_text((const uint8_t(*)[MERKLE_HASH])leaves, BLOCK, x.proof[2]);
+}
+static void change_proof_of_block(void) {
+    char *at = strchr(x.proof[2], '[') + 2;
+    *at = *at == 'A' ? 'B' : 'A';
+}
+static void drop_leaves(void) {
+    proof_text(16, LOG, x.proof[2]);
+}
+static void drop_leaf(void) {
+    proof_text(16, LOG, x.proof[2]);
+    leaves_text((const uint8_t(*)[MERKLE_HASH])entries.leaves + 10, BLOCK - 1, x.proof[2]);
+}
+static void leaf_of_a_single(void) {
+    leaves_text((const uint8_t(*)[MERKLE_HASH])entries.leaves, 1, x.proof[0]);
+}
+static void leaves_cut_short(void) {
+    char *at = leaves_of(2);
+    copy_string(at + 40, 3, "\"}");
+}
+static void leaves_spelt_otherwise(void) {
+    char *at = strchr(leaves_of(2), '=');
+    at[-1]++;
+}
+static void leaves_before_the_log(void) {
+    leaves_text((const uint8_t(*)[MERKLE_HASH])entries.leaves, 2, x.proof[0]);
+}
+static void change_and_break(void) {
+    change_record_and_leaf();
+    x.record[14][0] = '\0';
+}
+
+static void every_attack_on_what_is_proven_together_is_refused_with_its_line(void **state) {
+    (void)state;
+    static const char lines_10_to_17[] =
+        "lines 10 to 17 (records 9 to 16) are not shown to be what the log holds: line 3 of";
+    static const struct attack attacks[] = {
+        {"change", change_record, VAULT_E_DAMAGED, 18, "line 18 (record 17) is not what the log holds: proofs.jsonl"},
+        {"change salt", change_salt, VAULT_E_DAMAGED, 50, "line 50 (record 49) is not what the log holds"},
+        {"delete", delete_record, VAULT_E_DAMAGED, 17, "line 17 (record 17) has the proof of another record beside it"},
+        {"delete block", drop_block, VAULT_E_DAMAGED, 10, "records 9 to 16 are missing before line 10"},
+        {"delete first", drop_first, VAULT_E_DAMAGED, 1,
+         "line 1 (record 1) is proven only behind the record before it"},
+        {"delete proof", drop_last_block, VAULT_E_DAMAGED, 48, "line 48 is missing: proofs.jsonl goes on"},
+        {"truncate", delete_last_record, VAULT_E_DAMAGED, 50, "line 50 is missing: proofs.jsonl goes on"},
+        {"repeat", repeat_line, VAULT_E_DAMAGED, 22, "line 22 (record 20) has the proof of another record"},
+        {"repeat block", repeat_block, VAULT_E_DAMAGED, 51, "line 51 (record 9) is out of order"},
+        {"swap records", swap_records, VAULT_E_DAMAGED, 8, "line 8 (record 8) has the proof of another record"},
+        {"swap proofs", swap_blocks, VAULT_E_DAMAGED, 10, "line 10 (record 9) has the proof of another record"},
+        {"change leaf", change_leaf, VAULT_E_DAMAGED, 10,
+         "lines 10 to 17 (records 9 to 16) are what the log holds, but have wrong leaves beside them: line 3 of "
+         "proofs.jsonl was"},
+        {"change record and leaf", change_record_and_leaf, VAULT_E_DAMAGED, 10, lines_10_to_17},
+        {"change proof", change_proof_of_block, VAULT_E_DAMAGED, 10, lines_10_to_17},
+        {"drop leaves", drop_leaves, VAULT_E_DAMAGED, 10, "line 10 (record 9) has the proof of another record"},
+        {"drop one leaf", drop_leaf, VAULT_E_DAMAGED, 10, "line 10 (record 9) has the proof of another record"},
+        {"leaf of a single", leaf_of_a_single, VAULT_E_FORMAT, 1, "line 1 (record 0) has a malformed proof"},
+        {"leaves before the log", leaves_before_the_log, VAULT_E_FORMAT, 1, "line 1 (record 0) has a malformed proof"},
+        {"leaves cut short", leaves_cut_short, VAULT_E_FORMAT, 10, "line 10 (record 9) has a malformed proof"},
+        {"loose base64", leaves_spelt_otherwise, VAULT_E_FORMAT, 10, "line 10 (record 9) has a malformed proof"},
+        {"shrink", shrink_checkpoint, VAULT_E_DAMAGED, 1, "line 1 (record 0) is not what the log holds"},
+        {"blank line", blank_line, VAULT_E_FORMAT, 6, "line 6 is not well-formed JSON"},
+    };
+    expect_attacks(attacks, sizeof(attacks) / sizeof(attacks[0]), make_in_blocks);
+    make_in_blocks();
+    change_and_break();
+    expect_bad(NULL, VAULT_E_FORMAT, 15, "line 15 is not well-formed JSON");
 }
 
 static void independent_verifier_agrees_on_what_is_good(void **state) {
@@ -531,6 +711,11 @@ static void independent_verifier_agrees_on_what_is_good(void **state) {
     make_range(10, 30, LOG);
     write_export();
     assert_int_equal(run_python(output, sizeof(output)), 0);
+    for (size_t length = 2; length <= LOG; length += 9) {
+        make_blocks(length % 3, LOG, LOG, length);
+        write_export();
+        assert_int_equal(run_python(output, sizeof(output)), 0);
+    }
     make_of_subject(2, LOG);
     write_export();
     assert_int_equal(run_python(output, sizeof(output)), 0);
@@ -646,6 +831,8 @@ static void log_that_extends_the_trusted_checkpoint_is_verified(void **state) {
         sign(old, seed, noted);
         make_range(0, LOG, LOG);
         expect_good(noted, &r);
+        make_blocks(0, LOG, LOG, BLOCK);
+        expect_good(noted, &r);
         if (old == LOG)
             continue;
         make_range(0, old + (old == 0), LOG); /* the records before it, folded */
@@ -664,6 +851,8 @@ static void rewritten_log_is_refused(void **state) {
         c.root[31] ^= 1;
         assert_int_equal(checkpoint_sign(&c, seed, noted), VAULT_OK);
         make_range(0, LOG, LOG);
+        expect_bad(noted, VAULT_E_DAMAGED, 0, "the log was rewritten");
+        make_blocks(0, LOG, LOG, BLOCK);
         expect_bad(noted, VAULT_E_DAMAGED, 0, "the log was rewritten");
         if (old == LOG)
             continue;
@@ -805,11 +994,13 @@ int main(void) {
         cmocka_unit_test(whole_export_is_verified),
         cmocka_unit_test(empty_log_is_verified),
         cmocka_unit_test(export_of_many_batches_is_verified),
+        cmocka_unit_test(records_that_one_proof_is_for_are_verified),
         cmocka_unit_test(range_is_verified),
         cmocka_unit_test(one_subjects_records_are_verified),
         cmocka_unit_test(one_services_records_are_verified),
         cmocka_unit_test(export_made_elsewhere_is_verified),
         cmocka_unit_test(every_attack_is_refused_with_its_line),
+        cmocka_unit_test(every_attack_on_what_is_proven_together_is_refused_with_its_line),
         cmocka_unit_test(independent_verifier_agrees_on_what_is_good),
         cmocka_unit_test(record_left_out_of_a_subjects_export_is_noticed),
         cmocka_unit_test(record_left_out_of_a_services_export_is_noticed),

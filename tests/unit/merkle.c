@@ -138,9 +138,16 @@ static void inclusion_proofs_are_those_of_rfc_6962(void **state) {
             assert_memory_equal(proof, expected, count * MERKLE_HASH);
             const hash_t *p = (const hash_t *)proof;
             assert_int_equal(merkle_verify_inclusion(naive_leaves[i], i, size, p, count, root), VAULT_OK);
-            merkle_root_before(i, size, p, count, before);
+            struct merkle_fold fold, other = {0};
+            merkle_fold_before(i, size, p, count, &fold);
+            merkle_fold_root(&fold, before);
             naive_root(0, i, root_before);
             assert_memory_equal(before, root_before, MERKLE_HASH);
+            for (size_t k = 0; k < i; k++) {
+                assert_false(merkle_fold_equal(&fold, &other));
+                merkle_fold_add(&other, naive_leaves[k]);
+            }
+            assert_true(merkle_fold_equal(&fold, &other));
         }
     }
 }

@@ -40,8 +40,16 @@ type record struct {
 }
 
 type proof struct {
-	Seq   int64    `json:"seq"`
-	Proof []string `json:"proof"`
+	Seq    int64    `json:"seq"`
+	Proof  []string `json:"proof"`
+	Leaves *string  `json:"leaves"`
+}
+
+// What is proven next: the leaves of records from this one on, and the complete subtrees of the log before them, the largest first.
+type proven struct {
+	seq    int64
+	leaves []tlog.Hash
+	before []tlog.Hash
 }
 
 func must(err error) {
@@ -100,7 +108,57 @@ func readLines(path string) ([][]byte, error) {
 	return lines[:len(lines)-1], nil
 }
 
-func checkProof(line, text []byte, seq int64, h head) error {
+// The hashes of a proof that join from the left: the complete subtrees of the records before, the largest first.
+func leftsOf(index, size int64, hashes []tlog.Hash) []tlog.Hash {
+	if size == 1 {
+		return nil
+	}
+	split := int64(1)
+	for split < size-split {
+		split *= 2
+	}
+	top := len(hashes) - 1
+	if index < split {
+		return leftsOf(index, split, hashes[:top])
+	}
+	return append([]tlog.Hash{hashes[top]}, leftsOf(index-split, size-split, hashes[:top])...)
+}
+
+// The complete subtrees before a record, and with it.
+func grown(subtrees []tlog.Hash, index int64, leaf tlog.Hash) []tlog.Hash {
+	subtrees = append([]tlog.Hash{}, subtrees...)
+	for ; index%2 == 1; index /= 2 {
+		leaf = tlog.NodeHash(subtrees[len(subtrees)-1], leaf)
+		subtrees = subtrees[:len(subtrees)-1]
+	}
+	return append(subtrees, leaf)
+}
+
+func toLeaves(text string) (leaves []tlog.Hash, err error) {
+	bytes, err := base64.StdEncoding.Strict().DecodeString(text)
+	if err == nil && (len(bytes)%tlog.HashSize != 0 || len(bytes) < 2*tlog.HashSize || len(bytes) > 256*tlog.HashSize) {
+		err = fmt.Errorf("leaves of %d bytes", len(bytes))
+	}
+	for ; err == nil && len(bytes) > 0; bytes = bytes[tlog.HashSize:] {
+		leaves = append(leaves, tlog.Hash(*(*[tlog.HashSize]byte)(bytes)))
+	}
+	return leaves, err
+}
+
+func same(a, b []tlog.Hash) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// A line of proofs.jsonl, for the record of this number and leaf. `joined`: the record before is here, and proven.
+func (next *proven) take(text []byte, seq int64, leaf tlog.Hash, joined bool, h head) error {
 	var p proof
 	if err := json.Unmarshal(text, &p); err != nil {
 		return err
@@ -113,10 +171,49 @@ func checkProof(line, text []byte, seq int64, h head) error {
 		}
 		hashes = append(hashes, hash)
 	}
-	if p.Seq != seq {
+	leaves := []tlog.Hash{leaf}
+	if p.Leaves != nil {
+		var err error
+		if leaves, err = toLeaves(*p.Leaves); err != nil {
+			return err
+		}
+	}
+	if p.Seq-int64(len(leaves))+1 != seq {
 		return fmt.Errorf("its proof is of another record")
 	}
-	return tlog.CheckRecord(hashes, h.size, h.root, seq, tlog.RecordHash(line))
+	if len(leaves) > 1 && !joined {
+		return fmt.Errorf("it is proven only with the record before it, which is missing")
+	}
+	if err := tlog.CheckRecord(hashes, h.size, h.root, p.Seq, leaves[len(leaves)-1]); err != nil {
+		return err
+	}
+	lefts := leftsOf(p.Seq, h.size, hashes)
+	subtrees := lefts
+	if len(leaves) > 1 {
+		subtrees = next.before
+	}
+	next.before = subtrees
+	for i, leaf := range leaves[:len(leaves)-1] {
+		subtrees = grown(subtrees, seq+int64(i), leaf)
+	}
+	if !same(subtrees, lefts) {
+		return fmt.Errorf("it, or another one that is proven with it, is not what the log holds")
+	}
+	next.seq, next.leaves = seq, leaves
+	return nil
+}
+
+// The record that is proven next must be this one.
+func (next *proven) check(seq int64, leaf tlog.Hash) error {
+	if seq != next.seq {
+		return fmt.Errorf("its proof is of another record")
+	}
+	if leaf != next.leaves[0] {
+		return fmt.Errorf("it is not what the log holds")
+	}
+	next.before = grown(next.before, seq, leaf)
+	next.seq, next.leaves = seq+1, next.leaves[1:]
+	return nil
 }
 
 // What the export has without a gap: the log, the chain of one subject, service or project.
@@ -195,18 +292,24 @@ func verify(folder, vkey string) (h head, kept tree, count int, c coverage, err 
 	if err != nil {
 		return
 	}
+	var next proven
 	c = coverage{true, true, true, true, 0, map[string]link{}}
 	for i, line := range lines {
 		var r record
 		err = json.Unmarshal(line, &r)
-		if err == nil && i >= len(proofs) {
+		leaf := tlog.RecordHash(line)
+		if err == nil && len(next.leaves) == 0 && len(proofs) == 0 {
 			err = fmt.Errorf("it has no proof")
 		}
-		if err == nil {
-			err = checkProof(line, proofs[i], r.Seq, h)
+		if err == nil && len(next.leaves) == 0 {
+			err = next.take(proofs[0], r.Seq, leaf, i > 0 && r.Seq == c.last+1, h)
+			proofs = proofs[1:]
 		}
 		if err == nil {
-			err = c.take(r, tlog.RecordHash(line), i == 0)
+			err = next.check(r.Seq, leaf)
+		}
+		if err == nil {
+			err = c.take(r, leaf, i == 0)
 		}
 		if err == nil && c.log && r.Seq == int64(i) {
 			err = kept.add(r.Seq, line)
@@ -216,7 +319,7 @@ func verify(folder, vkey string) (h head, kept tree, count int, c coverage, err 
 			return
 		}
 	}
-	if len(proofs) != len(lines) || len(lines) == 0 && h.size > 0 {
+	if len(proofs) > 0 || len(next.leaves) > 0 || len(lines) == 0 && h.size > 0 {
 		err = fmt.Errorf("line %d: it is missing, its proof is there", len(lines)+1)
 	}
 	return h, kept, len(lines), c, err

@@ -22,8 +22,7 @@
 #include "vault/record.h"
 #include "vault/result.h"
 
-enum part { RECORDS, PROOFS, CHECKPOINT };
-static const char *const part_names[] = {"records.jsonl", "proofs.jsonl", "checkpoint"};
+enum { RECORDS, PROOFS, CHECKPOINT };
 
 /* How an export is written: a table in one file; a tree of tiles; or what proves it, and what is written beside. */
 enum kind { TABLE, TILES, LINES };
@@ -48,11 +47,12 @@ struct export {
     uint64_t from, to, size;
     char *base; /* path of the resource that has the lines: of all records, or of one chain's; owned */
     bool all;
-    uint64_t count;                /* lines that came */
+    uint64_t count, next;          /* records that came, and the number behind the last of them */
     const char *checkpoint, *vkey; /* from the answer */
 };
 
-/* A file of the export while lines are coming in, each of RECORD_LINE_MAX bytes at the most and its newline. */
+/* A file of the export while lines are coming in, each of RECORD_LINE_MAX bytes at the most and its newline: no line of
+ * proofs is longer than that. */
 struct lines {
     struct output out;
     uint64_t count;
@@ -263,10 +263,6 @@ static int make_folder(struct call *c, struct export *e) {
     return OUTCOME_DONE;
 }
 
-static char *part_path(const struct export *e, size_t part) {
-    return format_text("%s/%s", e->folder, part_names[part]);
-}
-
 /* One exchange, from this number on. */
 static int fetch_from(struct call *c, const struct export *e, const char *name, uint64_t from, struct lines *l,
                       struct progress *p, struct http_answer *a, bool *told) {
@@ -308,7 +304,7 @@ static int fetch_all(struct call *c, const struct export *e, const char *name, s
     return outcome;
 }
 
-/* Fetches /v1/audit/RESOURCE into a file; one line per record must come. */
+/* Fetches /v1/audit/RESOURCE into a file; at least one whole line must come. */
 static int fetch_lines(struct call *c, const struct export *e, const char *name, struct lines *l) {
     struct http_answer a;
     bool told;
@@ -319,9 +315,6 @@ static int fetch_lines(struct call *c, const struct export *e, const char *name,
         outcome = fail(c, OUTCOME_FAILED, "cannot write '%s': %s", l->out.path, strerror(l->out.error));
     else if (outcome != OUTCOME_DONE && !told)
         outcome = fail_answer(c, (enum outcome)outcome, &a);
-    else if (outcome == OUTCOME_DONE && e->all && l->count != e->to - e->from)
-        outcome = fail(c, OUTCOME_FAILED, "%llu %s came for %llu records", (unsigned long long)l->count, name,
-                       (unsigned long long)(e->to - e->from));
     else if (outcome == OUTCOME_DONE && l->count == 0)
         outcome = fail(c, OUTCOME_FAILED, "there are no such records from %llu to before %llu",
                        (unsigned long long)e->from, (unsigned long long)e->to);
@@ -329,25 +322,56 @@ static int fetch_lines(struct call *c, const struct export *e, const char *name,
     return outcome;
 }
 
-/* One file of the folder: what `name` tells of the audit, or the checkpoint if it is NULL. */
-static int write_part(struct call *c, struct export *e, size_t part, const char *name) {
+/* A line for each record. */
+static int fetch_records(struct call *c, struct export *e, struct lines *l) {
+    int outcome = fetch_lines(c, e, "records", l);
+    e->count = l->count;
+    if (outcome == OUTCOME_DONE)
+        e->next = e->all ? e->to : next_number(l);
+    if (outcome == OUTCOME_DONE && e->all && l->count != e->to - e->from)
+        outcome = fail(c, OUTCOME_FAILED, "%llu lines came for %llu records", (unsigned long long)l->count,
+                       (unsigned long long)(e->to - e->from));
+    return outcome;
+}
+
+/* A line of these proves many records, up to its own. */
+static int fetch_proofs(struct call *c, struct export *e, struct lines *l) {
+    int outcome = fetch_lines(c, e, "proofs", l);
+    if (outcome == OUTCOME_DONE && next_number(l) != e->next)
+        outcome = fail(c, OUTCOME_FAILED, "the proofs that came are not of the records up to number %llu",
+                       (unsigned long long)e->next - 1);
+    return outcome;
+}
+
+static int put_checkpoint(struct call *c, struct export *e, struct lines *l) {
+    return output_write(&l->out, e->checkpoint, strlen(e->checkpoint))
+               ? (int)OUTCOME_DONE
+               : fail(c, OUTCOME_FAILED, "cannot write '%s': %s", l->out.path, strerror(l->out.error));
+}
+
+static const struct part {
+    const char *name;
+    int (*fill)(struct call *c, struct export *e, struct lines *l);
+} parts[] = {[RECORDS] = {"records.jsonl", fetch_records},
+             [PROOFS] = {"proofs.jsonl", fetch_proofs},
+             [CHECKPOINT] = {"checkpoint", put_checkpoint}};
+
+/* One file of the folder. */
+static int write_part(struct call *c, struct export *e, const struct part *part) {
     struct lines l = {.count = 0};
-    char *path = part_path(e, part);
+    char *path = format_text("%s/%s", e->folder, part->name);
     int outcome = OUTCOME_DONE;
     if (output_open(&l.out, path) != VAULT_OK)
         outcome = fail(c, OUTCOME_FAILED, "cannot write '%s': %s", path, strerror(errno));
-    else if (name != NULL && !lines_begin(&l))
+    else if (!lines_begin(&l))
         outcome = fail(c, OUTCOME_FAILED, "out of memory");
-    else if (name != NULL)
-        outcome = fetch_lines(c, e, name, &l);
-    else if (!output_write(&l.out, e->checkpoint, strlen(e->checkpoint)))
-        outcome = fail(c, OUTCOME_FAILED, "cannot write '%s': %s", path, strerror(l.out.error));
+    else
+        outcome = part->fill(c, e, &l);
     if (outcome == OUTCOME_DONE && output_keep(&l.out) != VAULT_OK)
         outcome = fail(c, OUTCOME_FAILED, "cannot write '%s': %s", path, strerror(errno));
     output_close(&l.out);
     lines_end(&l);
     free(path);
-    e->count = name != NULL ? l.count : e->count;
     return outcome;
 }
 
@@ -358,12 +382,11 @@ static int write_table(struct call *c, struct export *e) {
     if (outcome == OUTCOME_DONE && (output_open(&l.out, e->path) != VAULT_OK || csv_begin(&l.out) != VAULT_OK))
         outcome = fail(c, OUTCOME_FAILED, "cannot write '%s': %s", e->path, strerror(errno));
     if (outcome == OUTCOME_DONE)
-        outcome = fetch_lines(c, e, "records", &l);
+        outcome = fetch_records(c, e, &l);
     if (outcome == OUTCOME_DONE && output_keep(&l.out) != VAULT_OK)
         outcome = fail(c, OUTCOME_FAILED, "cannot write '%s': %s", e->path, strerror(errno));
     output_close(&l.out);
     lines_end(&l);
-    e->count = l.count;
     return outcome;
 }
 
@@ -424,23 +447,20 @@ static int write_tiles(struct call *c, struct export *e) {
     int outcome = begun ? (int)OUTCOME_DONE : fail(c, OUTCOME_FAILED, "out of memory");
     l.out.path = e->folder; /* for what goes wrong */
     if (outcome == OUTCOME_DONE)
-        outcome = fetch_lines(c, e, "records", &l);
+        outcome = fetch_records(c, e, &l);
     if (outcome == OUTCOME_DONE)
         outcome = end_tiles(c, e, l.tiles);
     tiles_free(l.tiles);
     lines_end(&l);
     if (outcome == OUTCOME_DONE)
-        outcome = write_part(c, e, CHECKPOINT, NULL);
-    e->count = l.count;
+        outcome = write_part(c, e, &parts[CHECKPOINT]);
     return outcome;
 }
 
 static int write_lines(struct call *c, struct export *e) {
-    int outcome = write_part(c, e, RECORDS, "records");
-    if (outcome == OUTCOME_DONE)
-        outcome = write_part(c, e, PROOFS, "proofs");
-    if (outcome == OUTCOME_DONE)
-        outcome = write_part(c, e, CHECKPOINT, NULL);
+    int outcome = OUTCOME_DONE;
+    for (size_t i = RECORDS; i <= CHECKPOINT && outcome == OUTCOME_DONE; i++)
+        outcome = write_part(c, e, &parts[i]);
     return outcome == OUTCOME_DONE && e->form->write != NULL ? write_beside(c, e) : outcome;
 }
 

@@ -107,7 +107,7 @@ static bool chain_jumps(struct coverage *c, unsigned chain, const struct export_
 }
 
 /* "record 4 is" or "records 4 to 6 are" missing. */
-static void missing_text(uint64_t from, uint64_t to, const char *whose, uint64_t line, char *text, size_t text_size) {
+void missing_text(uint64_t from, uint64_t to, const char *whose, uint64_t line, char *text, size_t text_size) {
     if (from == to)
         format_string(text, text_size, "record %llu%s is missing before line %llu (removed, or moved)",
                       (unsigned long long)from, whose, (unsigned long long)line);

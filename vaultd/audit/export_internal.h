@@ -1,5 +1,6 @@
-/* The parts of export verification. One record line and its proof are a pair; pairs are checked on their own (by
- * several threads), then one after the other for what holds between them.
+/* The parts of export verification. Lines of records are parsed on their own, a batch of them by several threads; then
+ * they are taken one after the other, each against the line of proofs.jsonl that proves it, and for what holds between
+ * them. A line of proofs.jsonl proves a block: one record, or several that follow one another.
  *
  * A fault is a static phrase that goes on after "line 17 (record 16) ". */
 #ifndef AUDIT_EXPORT_INTERNAL_H
@@ -10,10 +11,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "merkle_internal.h"
+#include "vault/audit_export.h"
 #include "vault/checkpoint.h"
 #include "vault/record.h"
 
-enum { PROOF_LINE_MAX = 4096, NAME_KEY = 16, NAME_SHOWN = 128 };
+enum { NAME_KEY = 16, NAME_SHOWN = 128 };
 
 /* ---- lines of a file (export_source.c) ---- */
 
@@ -49,8 +52,7 @@ struct export_record {
     uint64_t seq;
     uint8_t leaf[MERKLE_HASH];
     struct export_link chains[CHAIN_COUNT];
-    bool changes_key; /* then `change` is what it says; verified by export_pair_check only */
-    struct key_change change;
+    bool changes_key; /* export_change_parse has what it says */
 };
 
 struct export_proof {
@@ -62,25 +64,74 @@ struct export_proof {
 /* Parses a line of records.jsonl and checks its canonical form. VAULT_E_FORMAT, VAULT_E_MEMORY, with *ret_fault. */
 int export_record_parse(const char *line, size_t n, const uint8_t name_key[NAME_KEY], struct export_record *ret,
                         const char **ret_fault);
+/* What a good record with `changes_key` says; its signatures are not verified. VAULT_E_FORMAT, VAULT_E_MEMORY, with
+ * *ret_fault. */
+int export_change_parse(const char *line, size_t n, struct key_change *ret, const char **ret_fault);
 /* A member "seq"; base64 of a hash; a list of those. False: it is none. */
 bool export_seq_get(const json_t *object, uint64_t *ret);
 bool export_hash_get(const json_t *value, uint8_t ret[MERKLE_HASH]);
 bool export_hashes_get(const json_t *list, struct export_proof *ret);
-/* Parses a line of proofs.jsonl. VAULT_E_FORMAT, VAULT_E_MEMORY, with *ret_fault. */
-int export_proof_parse(const char *line, size_t n, struct export_proof *ret, const char **ret_fault);
 
-struct export_pair {
-    size_t line_size, proof_size;
-    char line[RECORD_LINE_MAX], proof_line[PROOF_LINE_MAX];
-    int result;        /* what reading or checking it gave */
-    const char *fault; /* unless result is VAULT_OK */
-    bool parsed;       /* `record` is filled, even if the proof is bad */
-    struct export_record record;
+/* ---- a line of proofs.jsonl (export_block.c) ---- */
+
+/* What it proves: `leaf_count` records that follow one another, of which `proof` is the last one's. A single record's
+ * leaf is not in it. */
+struct export_block {
     struct export_proof proof;
+    size_t leaf_count;
+    uint8_t leaves[AUDIT_BLOCK][MERKLE_HASH];
 };
 
-/* Checks a pair on its own, against the tree: form, and inclusion by its proof. Fills result, fault and the rest. */
-void export_pair_check(struct export_pair *p, const struct checkpoint *tree, const uint8_t name_key[NAME_KEY]);
+/* VAULT_E_FORMAT, VAULT_E_MEMORY, with *ret_fault. */
+int export_block_parse(const char *line, size_t n, struct export_block *ret, const char **ret_fault);
+uint64_t export_block_first(const struct export_block *b);
+/* Whether these are the leaves of its records: behind those of `before` they give the subtrees that its proof joins
+ * from the left, and the last of them the tree's root. *ret_after is `before` with them. */
+bool export_block_holds(const struct export_block *b, const uint8_t (*leaves)[MERKLE_HASH],
+                        const struct merkle_fold *before, const struct checkpoint *tree, struct merkle_fold *ret_after);
+
+/* ---- many lines (export_batch.c) ---- */
+
+enum { BATCH_LINES = 512, BATCH_BYTES = 1 << 19 };
+
+/* A line of records.jsonl, parsed. */
+struct export_line {
+    const char *text; /* in the batch */
+    size_t size;
+    int result;        /* what reading or parsing it gave */
+    const char *fault; /* unless result is VAULT_OK */
+    struct export_record record;
+};
+
+struct export_batch {
+    size_t count;
+    struct export_line lines[BATCH_LINES];
+    char text[BATCH_BYTES];
+};
+
+/* records.jsonl, and how far it was read. */
+struct record_file {
+    int fd; /* owned; -1 if not open */
+    uint64_t at;
+    bool over;
+};
+
+/* Opens it in the open folder. VAULT_E_IO. */
+int records_open(struct record_file *f, int folder);
+/* Accepts one that is not open. */
+void records_close(struct record_file *f);
+/* The next lines, to be parsed; none: the file ends here. After a line that cannot be read there is no other. */
+void batch_read(struct export_batch *b, struct record_file *f);
+
+/* The threads that parse, beside the one that takes. */
+struct team;
+/* One of up to `helpers` threads, fewer where they cannot be had. VAULT_E_MEMORY. */
+int team_start(size_t helpers, const uint8_t name_key[NAME_KEY], struct team **ret);
+/* Hands a batch to the helpers. It is theirs until team_finish, which does what they have not begun, and waits. */
+void team_give(struct team *t, struct export_batch *b);
+void team_finish(struct team *t);
+/* Ends the threads. Nothing may be given. Accepts NULL. */
+void team_end(struct team *t);
 
 /* ---- the keys (export_keys.c) ---- */
 
@@ -94,8 +145,9 @@ struct key_chain {
 };
 
 void keys_free(struct key_chain *k);
-/* Reads all lines, and notes what they say of changes. VAULT_E_LIMIT (more than anybody can mean), VAULT_E_MEMORY. */
-int keys_scan(struct key_chain *k, struct line_source *records);
+/* Reads all lines of records.jsonl in the open folder, and notes what they say of changes. VAULT_E_LIMIT (more than
+ * anybody can mean), VAULT_E_MEMORY, VAULT_E_IO. */
+int keys_scan(struct key_chain *k, int folder);
 /* The key that followed this one, or went before it; NULL: none. *at is where to look, from 0 or from k->count, and is
  * moved on. Borrowed. */
 const char *keys_after(const struct key_chain *k, const char *key, size_t *at);
@@ -143,6 +195,8 @@ struct coverage {
 /* Takes the record of this line. VAULT_E_DAMAGED: something is missing; *ret_line and the text say what. */
 int coverage_add(struct coverage *c, uint64_t line, const struct export_record *r, uint64_t *ret_line, char *text,
                  size_t text_size);
+/* Says that the records between these numbers are missing before a line. */
+void missing_text(uint64_t from, uint64_t to, const char *whose, uint64_t line, char *text, size_t text_size);
 /* What it covers, for people. */
 void coverage_text(const struct coverage *c, uint64_t tree_size, char *text, size_t text_size);
 

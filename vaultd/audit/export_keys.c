@@ -31,22 +31,27 @@ static int scan_line(struct key_chain *k, const char *line, size_t n) {
     static const char member[] = "\"" EXPORT_KEY_MEMBER "\":";
     static const uint8_t name_key[NAME_KEY];
     struct export_record r;
+    struct key_change change;
     const char *why;
     if (memmem(line, n, member, sizeof(member) - 1) == NULL)
         return VAULT_OK;
     int result = export_record_parse(line, n, name_key, &r, &why);
     if (result == VAULT_OK && r.changes_key)
-        return add(k, &r.change);
+        result = export_change_parse(line, n, &change, &why);
+    if (result == VAULT_OK && r.changes_key)
+        return add(k, &change);
     return result == VAULT_E_MEMORY ? result : VAULT_OK;
 }
 
-int keys_scan(struct key_chain *k, struct line_source *records) {
+int keys_scan(struct key_chain *k, int folder) {
     static char line[RECORD_LINE_MAX];
+    static struct line_source records;
     size_t n = 0;
-    int result = VAULT_OK;
     k->scanned = true;
-    while (result == VAULT_OK && source_line(records, line, sizeof(line), &n) == VAULT_OK)
+    int result = source_open(&records, folder, "records.jsonl");
+    while (result == VAULT_OK && source_line(&records, line, sizeof(line), &n) == VAULT_OK)
         result = scan_line(k, line, n);
+    source_close(&records);
     return result;
 }
 

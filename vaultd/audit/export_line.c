@@ -130,20 +130,28 @@ static bool get_vkey(const json_t *object, const char *key, char ret[CHECKPOINT_
            format_string(ret, CHECKPOINT_VKEY_MAX, "%s", json_string_value(value));
 }
 
-/* The change of the audit key that a record tells, if it does. */
-static int get_key_change(const json_t *object, struct export_record *r, const char **ret_fault) {
+static bool get_key_change(const json_t *object, struct key_change *c) {
     const json_t *change = json_object_get(object, EXPORT_KEY_MEMBER);
+    return export_seq_get(object, &c->size) && json_object_size(change) == 5 && get_vkey(change, "from", c->from) &&
+           get_vkey(change, "to", c->to) && get_base64(change, "root", c->root, MERKLE_HASH) &&
+           get_base64(change, "from_signature", c->from_signature, KEY_CHANGE_SIGNATURE) &&
+           get_base64(change, "to_signature", c->to_signature, KEY_CHANGE_SIGNATURE);
+}
+
+int export_change_parse(const char *line, size_t n, struct key_change *ret, const char **ret_fault) {
+    json_t *object = NULL;
+    int result = parse_object(line, n, &object, ret_fault);
+    if (result != VAULT_OK)
+        return result;
+    if (!get_key_change(object, ret))
+        result = fault(ret_fault, VAULT_E_FORMAT, "has a malformed change of the audit key");
+    json_decref(object);
+    return result;
+}
+
+static bool changes_key(const json_t *object) {
     const char *event = json_string_value(json_object_get(object, "event"));
-    if (change == NULL && (event == NULL || strcmp(event, "key.audit") != 0))
-        return VAULT_OK;
-    r->changes_key = true;
-    r->change.size = r->seq;
-    if (json_object_size(change) != 5 || !get_vkey(change, "from", r->change.from) ||
-        !get_vkey(change, "to", r->change.to) || !get_base64(change, "root", r->change.root, MERKLE_HASH) ||
-        !get_base64(change, "from_signature", r->change.from_signature, KEY_CHANGE_SIGNATURE) ||
-        !get_base64(change, "to_signature", r->change.to_signature, KEY_CHANGE_SIGNATURE))
-        return fault(ret_fault, VAULT_E_FORMAT, "has a malformed change of the audit key");
-    return VAULT_OK;
+    return json_object_get(object, EXPORT_KEY_MEMBER) != NULL || (event != NULL && strcmp(event, "key.audit") == 0);
 }
 
 _Static_assert(NAME_KEY == crypto_shorthash_siphashx24_BYTES && NAME_KEY == crypto_shorthash_siphashx24_KEYBYTES,
@@ -162,8 +170,7 @@ int export_record_parse(const char *line, size_t n, const uint8_t name_key[NAME_
         result = fault(ret_fault, VAULT_E_FORMAT, "has no record number");
     else
         result = get_chains(object, name_key, &r, ret_fault);
-    if (result == VAULT_OK)
-        result = get_key_change(object, &r, ret_fault);
+    r.changes_key = changes_key(object);
     json_decref(object);
     if (result != VAULT_OK)
         return result;
@@ -198,67 +205,4 @@ bool export_hashes_get(const json_t *list, struct export_proof *p) {
 
 bool export_seq_get(const json_t *object, uint64_t *ret) {
     return get_number(object, "seq", ret);
-}
-
-static bool get_proof(const json_t *object, struct export_proof *p) {
-    return json_object_size(object) == 2 && export_seq_get(object, &p->seq) &&
-           export_hashes_get(json_object_get(object, "proof"), p);
-}
-
-int export_proof_parse(const char *line, size_t n, struct export_proof *ret, const char **ret_fault) {
-    static const char phrase[] = "has a malformed proof in proofs.jsonl";
-    struct export_proof p;
-    json_t *object = NULL;
-    const char *why;
-    int result = parse_object(line, n, &object, &why);
-    if (result != VAULT_OK)
-        return fault(ret_fault, result, result == VAULT_E_MEMORY ? why : phrase);
-    bool good = get_proof(object, &p);
-    json_decref(object);
-    if (!good)
-        return fault(ret_fault, VAULT_E_FORMAT, phrase);
-    *ret = p;
-    return VAULT_OK;
-}
-
-static int check(struct export_pair *p, const struct checkpoint *tree, const uint8_t name_key[NAME_KEY]) {
-    int result = export_record_parse(p->line, p->line_size, name_key, &p->record, &p->fault);
-    p->parsed = result == VAULT_OK;
-    if (result == VAULT_OK)
-        result = export_proof_parse(p->proof_line, p->proof_size, &p->proof, &p->fault);
-    if (result != VAULT_OK)
-        return result;
-    if (p->proof.seq != p->record.seq)
-        return fault(&p->fault, VAULT_E_DAMAGED,
-                     "has the proof of another record beside it: a line was removed, added or moved");
-    if (p->record.seq >= tree->size)
-        return fault(&p->fault, VAULT_E_DAMAGED, "has a number that the checkpoint's log does not reach");
-    if (merkle_verify_inclusion(p->record.leaf, p->record.seq, tree->size,
-                                (const uint8_t(*)[MERKLE_HASH])p->proof.hashes, p->proof.count, tree->root) != VAULT_OK)
-        return fault(&p->fault, VAULT_E_DAMAGED,
-                     "is not what the log holds: its proof does not lead to the checkpoint's root");
-    return VAULT_OK;
-}
-
-/* Both keys signed the change, and for the log that is before it here: whoever has the new key alone can neither say
- * that it followed, nor put other records before it. */
-static int check_change(struct export_pair *p, const struct checkpoint *tree) {
-    uint8_t root[MERKLE_HASH];
-    const struct export_record *r = &p->record;
-    if (!r->changes_key)
-        return VAULT_OK;
-    if (key_change_verify(&r->change) != VAULT_OK)
-        return fault(&p->fault, VAULT_E_DAMAGED, "says that the audit key changed, and is not signed by both keys");
-    merkle_root_before(r->seq, tree->size, (const uint8_t(*)[MERKLE_HASH])p->proof.hashes, p->proof.count, root);
-    if (memcmp(root, r->change.root, MERKLE_HASH) != 0)
-        return fault(&p->fault, VAULT_E_DAMAGED,
-                     "says that the audit key changed, after other records than are before it");
-    return VAULT_OK;
-}
-
-void export_pair_check(struct export_pair *p, const struct checkpoint *tree, const uint8_t name_key[NAME_KEY]) {
-    if (p->result == VAULT_OK)
-        p->result = check(p, tree, name_key);
-    if (p->result == VAULT_OK)
-        p->result = check_change(p, tree);
 }

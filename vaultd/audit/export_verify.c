@@ -1,7 +1,6 @@
 #include "vault/audit_export.h"
 
 #include <fcntl.h>
-#include <pthread.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,10 +12,20 @@
 #include "vault/buffer.h"
 #include "vault/result.h"
 
-enum { NOTE_MAX = 65536, BATCH = 512, THREADS_MAX = 16 };
+enum { NOTE_MAX = 65536, THREADS_MAX = 16 };
 
 /* Record numbers are JSON integers. */
 static const uint64_t tree_max = UINT64_C(1) << 53;
+
+/* What a line of proofs.jsonl proves, while its records are taken. */
+struct block {
+    struct export_block is;
+    uint64_t line, first_line; /* its own, and of its first record */
+    size_t taken;              /* records of it that came; all: the next one needs another line */
+    bool holds;                /* its leaves are what the log holds; else the records' own are kept: */
+    uint8_t own[AUDIT_BLOCK][MERKLE_HASH];
+    struct merkle_fold before, after; /* of the log's records, without those of the block and with them */
+};
 
 struct verification {
     struct audit_report *report;
@@ -25,13 +34,13 @@ struct verification {
     struct key_chain keys;
     bool has_old, old_shown; /* a trusted checkpoint was given; the export was seen to extend it */
     uint8_t name_key[NAME_KEY];
-    size_t threads;
-    struct line_source records, proofs;
-    struct merkle_fold fold; /* of the records from 0, as long as none is missing */
+    struct record_file records;
+    struct line_source proofs;
+    struct block block;
     struct chain_table chains[CHAIN_COUNT];
     struct coverage coverage;
-    char note[NOTE_MAX];
-    struct export_pair batch[BATCH];
+    char note[NOTE_MAX], proof_line[AUDIT_PROOF_LINE_MAX];
+    struct export_batch batches[2];
 };
 
 /* Puts the problem into the report; with a precision no path or name can push the rest out. */
@@ -56,10 +65,7 @@ static int problem_of_text(struct verification *v, int result, const char *name)
 static int scan_keys(struct verification *v, int folder) {
     if (v->keys.scanned)
         return VAULT_OK;
-    int result = source_open(&v->records, folder, "records.jsonl");
-    if (result == VAULT_OK)
-        result = keys_scan(&v->keys, &v->records);
-    source_close(&v->records);
+    int result = keys_scan(&v->keys, folder);
     return result == VAULT_E_IO ? VAULT_OK : result; /* it is told when it is verified */
 }
 
@@ -133,7 +139,8 @@ static int compare_checkpoints(struct verification *v) {
     if (v->old.size > 0)
         return VAULT_OK;
     uint8_t nothing[MERKLE_HASH];
-    merkle_fold_root(&v->fold, nothing);
+    const struct merkle_fold empty = {.size = 0};
+    merkle_fold_root(&empty, nothing);
     return roots_agree(v, nothing);
 }
 
@@ -156,126 +163,184 @@ static int read_checkpoints(struct verification *v, int folder, const char *old_
     return result == VAULT_OK ? compare_checkpoints(v) : result;
 }
 
-static int pair_fault(struct export_pair *p, int result, const char *phrase) {
-    p->fault = phrase;
-    return result;
-}
+static const char disorder[] = "is out of order: records stand in ascending order, each once";
+static const char displaced[] = "has the proof of another record beside it: a line was removed, added or moved";
 
-static int record_fault(struct export_pair *p, int result) {
-    switch (result) {
-    case VAULT_E_LIMIT: return pair_fault(p, VAULT_E_FORMAT, "is longer than any record");
-    case VAULT_E_FORMAT: return pair_fault(p, VAULT_E_FORMAT, "has no end: records.jsonl was cut short");
-    default: return pair_fault(p, result, "cannot be read from records.jsonl");
-    }
-}
-
-static int proof_fault(struct export_pair *p, int result) {
-    switch (result) {
-    case VAULT_NOT_FOUND: return pair_fault(p, VAULT_E_FORMAT, "has no proof: proofs.jsonl ends before it");
-    case VAULT_E_LIMIT:
-        return pair_fault(p, VAULT_E_FORMAT, "has a proof in proofs.jsonl that is longer than any proof");
-    case VAULT_E_FORMAT: return pair_fault(p, VAULT_E_FORMAT, "has a proof without an end: proofs.jsonl was cut short");
-    default: return pair_fault(p, result, "has a proof that cannot be read from proofs.jsonl");
-    }
-}
-
-/* Reads a line and its proof. VAULT_NOT_FOUND where both files end; faults stay in the pair, to be told in order. */
-static int read_pair(struct verification *v, struct export_pair *p) {
-    p->parsed = false;
-    p->fault = NULL;
-    p->result = source_line(&v->records, p->line, sizeof(p->line), &p->line_size);
-    if (p->result != VAULT_OK && p->result != VAULT_NOT_FOUND) {
-        p->result = record_fault(p, p->result);
-        return VAULT_OK;
-    }
-    int result = source_line(&v->proofs, p->proof_line, sizeof(p->proof_line), &p->proof_size);
-    if (p->result == VAULT_NOT_FOUND && result == VAULT_NOT_FOUND)
-        return VAULT_NOT_FOUND;
-    if (p->result == VAULT_NOT_FOUND)
-        p->result = pair_fault(p, VAULT_E_DAMAGED, "is missing: proofs.jsonl goes on where records.jsonl ends");
-    else if (result != VAULT_OK)
-        p->result = proof_fault(p, result);
-    return VAULT_OK;
-}
-
-/* One thread's share of a batch. */
-struct share {
-    struct verification *v;
-    size_t first, end;
-    pthread_t thread;
-    bool started; /* the thread has it */
-};
-
-static void *check_share(void *context) {
-    const struct share *s = context;
-    for (size_t i = s->first; i < s->end; i++)
-        export_pair_check(&s->v->batch[i], &s->v->tree, s->v->name_key);
-    return NULL;
-}
-
-/* Checks n pairs, each on its own, on all processors: parsing JSON is most of the work. Where a thread cannot be
- * had, its share is done here. */
-static void check_batch(struct verification *v, size_t n) {
-    struct share shares[THREADS_MAX];
-    size_t count = n < BATCH ? 1 : v->threads;
-    for (size_t i = 0; i < count; i++) {
-        shares[i] = (struct share){.v = v, .first = n * i / count, .end = n * (i + 1) / count};
-        shares[i].started = i > 0 && pthread_create(&shares[i].thread, NULL, check_share, &shares[i]) == 0;
-    }
-    for (size_t i = 0; i < count; i++)
-        if (!shares[i].started)
-            check_share(&shares[i]);
-    for (size_t i = 0; i < count; i++)
-        if (shares[i].started)
-            pthread_join(shares[i].thread, NULL);
-}
-
-/* What the trusted checkpoint's first records are: seen in the proof of the record after them, or by folding them. */
-static int check_old(struct verification *v, const struct export_pair *p) {
-    uint8_t root[MERKLE_HASH];
-    if (!v->has_old || v->old_shown)
-        return VAULT_OK;
-    if (p->record.seq == v->old.size)
-        merkle_root_before(p->record.seq, v->tree.size, (const uint8_t(*)[MERKLE_HASH])p->proof.hashes, p->proof.count,
-                           root);
-    else if (v->fold.size == v->old.size)
-        merkle_fold_root(&v->fold, root);
-    else
-        return VAULT_OK;
-    return roots_agree(v, root);
-}
-
-static int line_problem(struct verification *v, const struct export_pair *p, uint64_t line, int result,
-                        const char *phrase) {
+/* What is wrong with a line; its number, if it has one. */
+static int line_problem(struct verification *v, const struct export_line *l, int result, const char *phrase) {
+    uint64_t line = v->report->records + 1;
     v->report->bad_line = line;
-    if (p->parsed)
-        problem(v, "line %llu (record %llu) %s", (unsigned long long)line, (unsigned long long)p->record.seq, phrase);
+    if (l->result == VAULT_OK)
+        problem(v, "line %llu (record %llu) %s", (unsigned long long)line, (unsigned long long)l->record.seq, phrase);
     else
         problem(v, "line %llu %s", (unsigned long long)line, phrase);
     return result;
 }
 
+static int no_proof(struct verification *v, const struct export_line *l, int result) {
+    switch (result) {
+    case VAULT_NOT_FOUND: return line_problem(v, l, VAULT_E_FORMAT, "has no proof: proofs.jsonl ends before it");
+    case VAULT_E_LIMIT:
+        return line_problem(v, l, VAULT_E_FORMAT, "has a proof in proofs.jsonl that is longer than any proof");
+    case VAULT_E_FORMAT:
+        return line_problem(v, l, VAULT_E_FORMAT, "has a proof without an end: proofs.jsonl was cut short");
+    default: return line_problem(v, l, result, "has a proof that cannot be read from proofs.jsonl");
+    }
+}
+
+static int next_proof(struct verification *v, size_t *ret_n) {
+    return source_line(&v->proofs, v->proof_line, sizeof(v->proof_line), ret_n);
+}
+
+/* The line of proofs.jsonl for the record that is next. */
+static int read_block(struct verification *v, const struct export_line *l) {
+    struct block *b = &v->block;
+    const char *phrase;
+    size_t n = 0;
+    int result = next_proof(v, &n);
+    if (result != VAULT_OK)
+        return no_proof(v, l, result);
+    result = export_block_parse(v->proof_line, n, &b->is, &phrase);
+    if (result != VAULT_OK)
+        return line_problem(v, l, result, phrase);
+    b->line++;
+    b->first_line = v->report->records + 1;
+    b->taken = 0;
+    b->before = b->after;
+    return VAULT_OK;
+}
+
+/* Several records are proven by what is before them: the one behind which they come must be here, and proven. */
+static int is_joined(struct verification *v, const struct export_line *l) {
+    const struct coverage *c = &v->coverage;
+    if (c->count > 0 && l->record.seq == c->last + 1)
+        return VAULT_OK;
+    if (c->count == 0)
+        return line_problem(v, l, VAULT_E_DAMAGED, "is proven only behind the record before it, which is not here");
+    if (l->record.seq <= c->last)
+        return line_problem(v, l, VAULT_E_DAMAGED, disorder);
+    v->report->bad_line = v->report->records + 1;
+    missing_text(c->last + 1, l->record.seq - 1, "", v->report->bad_line, v->report->problem,
+                 sizeof(v->report->problem));
+    return VAULT_E_DAMAGED;
+}
+
+static bool holds(const struct verification *v, const uint8_t (*leaves)[MERKLE_HASH], struct merkle_fold *ret_after) {
+    return export_block_holds(&v->block.is, leaves, &v->block.before, &v->tree, ret_after);
+}
+
+/* One record: its own leaf and the proof beside it. */
+static int check_single(struct verification *v, const struct export_line *l) {
+    struct block *b = &v->block;
+    const struct export_proof *p = &b->is.proof;
+    COPY_ARRAY(b->is.leaves[0], l->record.leaf);
+    merkle_fold_before(p->seq, v->tree.size, (const uint8_t(*)[MERKLE_HASH])p->hashes, p->count, &b->before);
+    b->holds = holds(v, (const uint8_t(*)[MERKLE_HASH])b->is.leaves, &b->after);
+    return b->holds ? VAULT_OK
+                    : line_problem(v, l, VAULT_E_DAMAGED,
+                                   "is not what the log holds: its proof does not lead to the checkpoint's root");
+}
+
+static int begin_block(struct verification *v, const struct export_line *l) {
+    struct block *b = &v->block;
+    int result = read_block(v, l);
+    if (result != VAULT_OK)
+        return result;
+    if (l->record.seq != export_block_first(&b->is))
+        return line_problem(v, l, VAULT_E_DAMAGED, displaced);
+    if (b->is.proof.seq >= v->tree.size)
+        return line_problem(v, l, VAULT_E_DAMAGED, "has a number that the checkpoint's log does not reach");
+    if (b->is.leaf_count == 1)
+        return check_single(v, l);
+    result = is_joined(v, l);
+    b->holds = result == VAULT_OK && holds(v, (const uint8_t(*)[MERKLE_HASH])b->is.leaves, &b->after);
+    return result;
+}
+
+/* Whether the record is the one at its place in the block. */
+static int take_leaf(struct verification *v, const struct export_line *l) {
+    struct block *b = &v->block;
+    if (l->record.seq != export_block_first(&b->is) + b->taken)
+        return line_problem(v, l, VAULT_E_DAMAGED, displaced);
+    COPY_ARRAY(b->own[b->taken], l->record.leaf);
+    if (b->holds && memcmp(l->record.leaf, b->is.leaves[b->taken], MERKLE_HASH) != 0)
+        return line_problem(v, l, VAULT_E_DAMAGED,
+                            "is not what the log holds: proofs.jsonl proves another record in its place");
+    b->taken++;
+    return VAULT_OK;
+}
+
+/* Which of its records or leaves are wrong cannot be told, unless the records are what the log holds. */
+static int end_block(struct verification *v) {
+    struct block *b = &v->block;
+    if (b->holds)
+        return VAULT_OK;
+    bool own = holds(v, (const uint8_t(*)[MERKLE_HASH])b->own, &b->after);
+    v->report->bad_line = b->first_line;
+    problem(v, "lines %llu to %llu (records %llu to %llu) %s: line %llu of proofs.jsonl %s",
+            (unsigned long long)b->first_line, (unsigned long long)(b->first_line + b->taken - 1),
+            (unsigned long long)export_block_first(&b->is), (unsigned long long)b->is.proof.seq,
+            own ? "are what the log holds, but have wrong leaves beside them"
+                : "are not shown to be what the log holds",
+            (unsigned long long)b->line, own ? "was changed" : "does not lead to the checkpoint's root");
+    return VAULT_E_DAMAGED;
+}
+
+/* Root of the log's first `size` records, of which the last is in the block, or just before it. */
+static void root_at(const struct block *b, uint64_t size, uint8_t ret[MERKLE_HASH]) {
+    struct merkle_fold fold = b->before;
+    for (size_t i = 0; fold.size < size; i++)
+        merkle_fold_add(&fold, b->is.leaves[i]);
+    merkle_fold_root(&fold, ret);
+}
+
+/* What the trusted checkpoint's first records are: the record that it ends with is here, or the one behind it. */
+static int check_old(struct verification *v, const struct export_record *r) {
+    uint8_t root[MERKLE_HASH];
+    if (!v->has_old || v->old_shown || (r->seq != v->old.size && r->seq + 1 != v->old.size))
+        return VAULT_OK;
+    root_at(&v->block, v->old.size, root);
+    return roots_agree(v, root);
+}
+
 /* A change that both keys signed: who was given the key before follows it. */
-static int take_change(struct verification *v, const struct export_pair *p, uint64_t line) {
+static int follow_change(struct verification *v, const struct export_line *l, const struct key_change *c) {
     struct audit_report *r = v->report;
-    const struct key_change *c = &p->record.change;
     if (!keys_meet(&v->keys, c))
-        return line_problem(v, p, line, VAULT_E_DAMAGED, "changed while it was verified");
+        return line_problem(v, l, VAULT_E_DAMAGED, "changed while it was verified");
     if (strcmp(c->from, r->signer) != 0)
         return VAULT_OK;
     if (r->changes++ == 0)
-        r->changed_first = p->record.seq;
-    r->changed_last = p->record.seq;
+        r->changed_first = l->record.seq;
+    r->changed_last = l->record.seq;
     COPY_ARRAY(r->signer, c->to);
     return VAULT_OK;
 }
 
-/* Whether a good record fits those before it. */
-static int take_pair(struct verification *v, const struct export_pair *p, uint64_t line) {
-    const struct export_record *r = &p->record;
+/* Both keys signed the change, and for the log that is before it here: whoever has the new key alone can neither say
+ * that it followed, nor put other records before it. */
+static int take_change(struct verification *v, const struct export_line *l) {
+    struct key_change change;
+    uint8_t root[MERKLE_HASH];
+    const char *phrase;
+    int result = export_change_parse(l->text, l->size, &change, &phrase);
+    if (result != VAULT_OK)
+        return line_problem(v, l, result, phrase);
+    if (key_change_verify(&change) != VAULT_OK)
+        return line_problem(v, l, VAULT_E_DAMAGED, "says that the audit key changed, and is not signed by both keys");
+    root_at(&v->block, l->record.seq, root);
+    if (memcmp(root, change.root, MERKLE_HASH) != 0)
+        return line_problem(v, l, VAULT_E_DAMAGED,
+                            "says that the audit key changed, after other records than are before it");
+    return follow_change(v, l, &change);
+}
+
+/* Whether a record fits those before it. */
+static int take_record(struct verification *v, const struct export_line *l) {
+    const struct export_record *r = &l->record;
+    uint64_t line = v->report->records + 1;
     if (v->coverage.count > 0 && r->seq <= v->coverage.last)
-        return line_problem(v, p, line, VAULT_E_DAMAGED,
-                            "is out of order: records stand in ascending order, each once");
+        return line_problem(v, l, VAULT_E_DAMAGED, disorder);
     int result =
         coverage_add(&v->coverage, line, r, &v->report->bad_line, v->report->problem, sizeof(v->report->problem));
     if (result != VAULT_OK)
@@ -285,40 +350,79 @@ static int take_pair(struct verification *v, const struct export_pair *p, uint64
         const char *phrase;
         result = chains_add(&v->chains[i], i, &r->chains[i], r->leaf, gapless, from_start, &phrase);
         if (result != VAULT_OK)
-            return line_problem(v, p, line, result, phrase);
+            return line_problem(v, l, result, phrase);
     }
-    if (from_start)
-        merkle_fold_add(&v->fold, r->leaf);
-    result = check_old(v, p);
-    return result == VAULT_OK && r->changes_key ? take_change(v, p, line) : result;
+    return check_old(v, r);
 }
 
-static int take_batch(struct verification *v, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        const struct export_pair *p = &v->batch[i];
-        uint64_t line = v->report->records + 1;
-        int result = p->result == VAULT_OK ? take_pair(v, p, line) : line_problem(v, p, line, p->result, p->fault);
+static bool block_is_over(const struct block *b) {
+    return b->taken == b->is.leaf_count;
+}
+
+static int take_line(struct verification *v, const struct export_line *l) {
+    struct block *b = &v->block;
+    if (l->result != VAULT_OK)
+        return line_problem(v, l, l->result, l->fault);
+    int result = block_is_over(b) ? begin_block(v, l) : VAULT_OK;
+    if (result == VAULT_OK)
+        result = take_leaf(v, l);
+    if (result == VAULT_OK && b->holds && l->record.changes_key)
+        result = take_change(v, l);
+    if (result == VAULT_OK && b->holds) /* else the block is at fault, not what does not fit to it */
+        result = take_record(v, l);
+    return result == VAULT_OK && block_is_over(b) ? end_block(v) : result;
+}
+
+static int take_batch(struct verification *v, const struct export_batch *b) {
+    for (size_t i = 0; i < b->count; i++) {
+        int result = take_line(v, &b->lines[i]);
         if (result != VAULT_OK)
             return result;
-        v->report->records = line;
+        v->report->records++;
     }
     return VAULT_OK;
+}
+
+/* No proof is left where the records end. */
+static int end_records(struct verification *v) {
+    size_t n = 0;
+    if (block_is_over(&v->block) && next_proof(v, &n) == VAULT_NOT_FOUND)
+        return VAULT_OK;
+    v->report->bad_line = v->report->records + 1;
+    problem(v, "line %llu is missing: proofs.jsonl goes on where records.jsonl ends",
+            (unsigned long long)v->report->bad_line);
+    return VAULT_E_DAMAGED;
+}
+
+static size_t processors(void) {
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : n > THREADS_MAX ? THREADS_MAX : (size_t)n;
+}
+
+/* While one batch is taken, the next is parsed. */
+static int verify_batches(struct verification *v, struct team *t) {
+    size_t now = 0;
+    int result = VAULT_OK;
+    batch_read(&v->batches[now], &v->records);
+    team_give(t, &v->batches[now]);
+    while (result == VAULT_OK && v->batches[now].count > 0) {
+        batch_read(&v->batches[!now], &v->records);
+        team_finish(t);
+        team_give(t, &v->batches[!now]);
+        result = take_batch(v, &v->batches[now]);
+        now = !now;
+    }
+    team_finish(t);
+    return result == VAULT_OK ? end_records(v) : result;
 }
 
 static int verify_records(struct verification *v) {
-    for (bool more = true; more;) {
-        size_t n = 0;
-        while (more && n < BATCH) {
-            more = read_pair(v, &v->batch[n]) == VAULT_OK;
-            n += more;
-            more = more && v->batch[n - 1].result == VAULT_OK; /* after a fault of the files nothing is read */
-        }
-        check_batch(v, n);
-        int result = take_batch(v, n);
-        if (result != VAULT_OK)
-            return result;
-    }
-    return VAULT_OK;
+    struct team *t = NULL;
+    int result = team_start(processors() - 1, v->name_key, &t);
+    if (result == VAULT_OK)
+        result = verify_batches(v, t);
+    team_end(t);
+    return result;
 }
 
 /* The log's last key signed it: one that was changed signs nothing that comes after. */
@@ -342,20 +446,20 @@ static int conclude(struct verification *v) {
                 (unsigned long long)v->tree.size);
         return VAULT_E_DAMAGED;
     }
-    if (v->fold.size == v->tree.size) {
+    r->whole = r->records == v->tree.size; /* none of them is there twice */
+    if (r->whole) {
         uint8_t root[MERKLE_HASH];
-        merkle_fold_root(&v->fold, root);
+        merkle_fold_root(&v->block.after, root);
         if (memcmp(root, v->tree.root, MERKLE_HASH) != 0) {
             problem(v, "the records together do not give the checkpoint's root");
             return VAULT_E_DAMAGED;
         }
-        r->whole = true;
     }
     if (v->has_old && !v->old_shown) {
         problem(v,
-                "it cannot be shown that the log extends the trusted checkpoint: that needs record %llu in the export, "
-                "or records 0 to %llu",
-                (unsigned long long)v->old.size, (unsigned long long)v->old.size - 1);
+                "it cannot be shown that the log extends the trusted checkpoint: that needs record %llu or %llu in the "
+                "export",
+                (unsigned long long)v->old.size - 1, (unsigned long long)v->old.size);
         return VAULT_E_DAMAGED;
     }
     int result = conclude_keys(v);
@@ -368,7 +472,7 @@ static int conclude(struct verification *v) {
 }
 
 static int open_sources(struct verification *v, int folder) {
-    if (source_open(&v->records, folder, "records.jsonl") != VAULT_OK) {
+    if (records_open(&v->records, folder) != VAULT_OK) {
         problem(v, "the file records.jsonl cannot be read");
         return VAULT_E_IO;
     }
@@ -387,17 +491,12 @@ static int verify_folder(struct verification *v, int folder, const char *old_pat
         result = verify_records(v);
     if (result == VAULT_OK)
         result = conclude(v);
-    source_close(&v->records);
+    records_close(&v->records);
     source_close(&v->proofs);
     keys_free(&v->keys);
     for (unsigned i = 0; i < CHAIN_COUNT; i++)
         chains_free(&v->chains[i]);
     return result;
-}
-
-static size_t processors(void) {
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-    return n < 1 ? 1 : n > THREADS_MAX ? THREADS_MAX : (size_t)n;
 }
 
 int audit_verify(const char *path, const char *vkey, const char *checkpoint_path, struct audit_report *ret) {
@@ -410,7 +509,6 @@ int audit_verify(const char *path, const char *vkey, const char *checkpoint_path
     v->report = ret;
     v->vkey = vkey;
     (void)format_string(ret->signer, sizeof(ret->signer), "%s", vkey);
-    v->threads = processors();
     v->records.fd = v->proofs.fd = -1;
     randombytes_buf(v->name_key, sizeof(v->name_key));
     int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -180,6 +180,13 @@ int merkle_consistency(const struct merkle_store *s, uint64_t old, uint64_t size
     return result;
 }
 
+static unsigned lowest_bit(uint64_t bits) {
+    unsigned level = 0;
+    while ((bits >> level & 1) == 0)
+        level++;
+    return level;
+}
+
 /* RFC 9162 2.1.3.2; `at` and `last` are its fn and sn. */
 int merkle_verify_inclusion(const uint8_t leaf[MERKLE_HASH], uint64_t index, uint64_t size,
                             const uint8_t (*proof)[MERKLE_HASH], size_t count, const uint8_t root[MERKLE_HASH]) {
@@ -202,19 +209,16 @@ int merkle_verify_inclusion(const uint8_t leaf[MERKLE_HASH], uint64_t index, uin
     return last == 0 && same_hash(node, root) ? VAULT_OK : VAULT_E_DAMAGED;
 }
 
-void merkle_root_before(uint64_t index, uint64_t size, const uint8_t (*proof)[MERKLE_HASH], size_t count,
-                        uint8_t ret[MERKLE_HASH]) {
-    bool any = false;
-    hash_parts(0, 0, "", 0, "", 0, ret);
-    uint64_t at = index, last = size - 1;
-    for (size_t i = 0; i < count; i++, at >>= 1, last >>= 1) {
+/* The hashes that join from the left, the smallest subtree first: one for each bit of the number of leaves before. */
+void merkle_fold_before(uint64_t index, uint64_t size, const uint8_t (*proof)[MERKLE_HASH], size_t count,
+                        struct merkle_fold *ret) {
+    uint64_t at = index, last = size - 1, missing = index;
+    ret->size = index;
+    for (size_t i = 0; i < count && missing != 0; i++, at >>= 1, last >>= 1) {
         if ((at & 1) == 0 && at != last)
             continue;
-        if (any)
-            merkle_node(proof[i], ret, ret);
-        else
-            copy_hash(ret, proof[i]);
-        any = true;
+        copy_hash(ret->pending[lowest_bit(missing)], proof[i]);
+        missing &= missing - 1;
         for (; at != 0 && (at & 1) == 0; at >>= 1)
             last >>= 1;
     }
@@ -286,4 +290,13 @@ void merkle_fold_root(const struct merkle_fold *f, uint8_t ret[MERKLE_HASH]) {
             copy_hash(ret, f->pending[level]);
         any = true;
     }
+}
+
+bool merkle_fold_equal(const struct merkle_fold *a, const struct merkle_fold *b) {
+    if (a->size != b->size)
+        return false;
+    for (unsigned level = 0; level < 64 && a->size >> level != 0; level++)
+        if ((a->size >> level & 1) != 0 && !same_hash(a->pending[level], b->pending[level]))
+            return false;
+    return true;
 }

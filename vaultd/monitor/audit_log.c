@@ -6,6 +6,7 @@
 #include "vaultd/monitor/archive/archive.h"
 #include "vaultd/monitor/keys/ring.h"
 #include "vaultd/monitor/witness/witnesses.h"
+#include "vault/audit_export.h"
 #include "vault/checkpoint.h"
 #include "vault/record.h"
 #include "vault/result.h"
@@ -252,44 +253,68 @@ int answer_audit_export(struct request *q) {
     return result;
 }
 
-/* Appends what one record contributes to a block. The writer turns bad when it does not fit. */
-typedef int block_line(struct monitor *m, uint64_t seq, uint64_t tree, struct writer *w);
+/* Records that are asked for, in ascending order: by their numbers, or all of a range. */
+struct wanted {
+    const uint8_t *numbers; /* be64 each; NULL: from `first` on */
+    uint64_t first, count, tree;
+};
 
-static int record_text(struct monitor *m, uint64_t seq, uint64_t tree, struct writer *w) {
+static uint64_t wanted_at(const struct wanted *x, uint64_t at) {
+    return x->numbers != NULL ? get_be64(x->numbers + at * sizeof(uint64_t)) : x->first + at;
+}
+
+/* Appends a line about the record at this place and *ret_count - 1 more. The writer turns bad when it does not fit. */
+typedef int block_line(struct monitor *m, const struct wanted *x, uint64_t at, struct writer *w, uint64_t *ret_count);
+
+static int record_text(struct monitor *m, const struct wanted *x, uint64_t at, struct writer *w, uint64_t *ret_count) {
     static char line[RECORD_LINE_MAX];
     size_t n = 0;
-    (void)tree;
-    int result = log_load(m, seq, line, &n);
+    int result = log_load(m, wanted_at(x, at), line, &n);
     if (result != VAULT_OK)
         return result;
     write_bytes(w, line, n);
     write_u8(w, '\n');
+    *ret_count = 1;
     return VAULT_OK;
 }
 
-static json_t *hash_json(const uint8_t hash[MERKLE_HASH]) {
-    char text[sodium_base64_ENCODED_LEN(MERKLE_HASH, sodium_base64_VARIANT_ORIGINAL)];
-    return json_string(sodium_bin2base64(text, sizeof(text), hash, MERKLE_HASH, sodium_base64_VARIANT_ORIGINAL));
+static json_t *bytes_json(const uint8_t *bytes, size_t n) {
+    static char text[sodium_base64_ENCODED_LEN(AUDIT_BLOCK * MERKLE_HASH, sodium_base64_VARIANT_ORIGINAL)];
+    return json_string(sodium_bin2base64(text, sizeof(text), bytes, n, sodium_base64_VARIANT_ORIGINAL));
 }
 
 static json_t *proof_json(uint64_t seq, uint8_t (*proof)[MERKLE_HASH], size_t count) {
     json_t *hashes = json_array();
     for (size_t i = 0; i < count; i++)
-        json_array_append_new(hashes, hash_json(proof[i]));
+        json_array_append_new(hashes, bytes_json(proof[i], MERKLE_HASH));
     return json_pack("{s:I, s:o}", "seq", (json_int_t)seq, "proof", hashes);
 }
 
-static int proof_text(struct monitor *m, uint64_t seq, uint64_t tree, struct writer *w) {
-    struct merkle_store store = {.context = m, .get = node_get};
-    uint8_t proof[MERKLE_PROOF_MAX][MERKLE_HASH];
-    char line[RECORD_LINE_MAX];
-    size_t count = 0;
-    int result = merkle_inclusion(&store, seq, tree, proof, &count);
-    if (result != VAULT_OK)
-        return result;
-    json_t *json = proof_json(seq, proof, count);
-    size_t n = json == NULL ? 0 : json_dumpb(json, line, sizeof(line), JSON_COMPACT | JSON_SORT_KEYS);
-    json_decref(json);
+/* How many one line proves. The first of an answer is proven by itself, and so is what does not follow on another: then
+ * each answer stands for itself, and the client may break off and go on behind any line. */
+static uint64_t proven_with(const struct wanted *x, uint64_t at) {
+    uint64_t n = 1, first = wanted_at(x, at);
+    if (at == 0 || wanted_at(x, at - 1) + 1 != first)
+        return n;
+    while (n < AUDIT_BLOCK && at + n < x->count && wanted_at(x, at + n) == first + n)
+        n++;
+    return n;
+}
+
+static int add_leaves(struct monitor *m, json_t *json, uint64_t first, uint64_t n) {
+    static uint8_t leaves[AUDIT_BLOCK][MERKLE_HASH];
+    for (uint64_t i = 0; i < n; i++) {
+        int result = node_get(m, 0, first + i, leaves[i]);
+        if (result != VAULT_OK)
+            return result;
+    }
+    json_object_set_new(json, "leaves", bytes_json(leaves[0], n * MERKLE_HASH));
+    return VAULT_OK;
+}
+
+static int write_json(struct writer *w, const json_t *json) {
+    static char line[AUDIT_PROOF_LINE_MAX];
+    size_t n = json_dumpb(json, line, sizeof(line), JSON_COMPACT | JSON_SORT_KEYS);
     if (n == 0 || n > sizeof(line))
         return VAULT_E_MEMORY;
     write_bytes(w, line, n);
@@ -297,79 +322,87 @@ static int proof_text(struct monitor *m, uint64_t seq, uint64_t tree, struct wri
     return VAULT_OK;
 }
 
-/* As many whole lines as fit into one message. */
-static int fill_block(struct monitor *m, struct msg_block *b, uint64_t from, uint64_t to, uint64_t tree,
-                      block_line *line) {
+static int proof_text(struct monitor *m, const struct wanted *x, uint64_t at, struct writer *w, uint64_t *ret_count) {
+    struct merkle_store store = {.context = m, .get = node_get};
+    uint8_t proof[MERKLE_PROOF_MAX][MERKLE_HASH];
+    size_t count = 0;
+    uint64_t n = proven_with(x, at), first = wanted_at(x, at);
+    if (n > 1 && w->size - w->used < AUDIT_PROOF_LINE_MAX) {
+        w->bad = true;
+        return VAULT_OK;
+    }
+    int result = merkle_inclusion(&store, first + n - 1, x->tree, proof, &count);
+    if (result != VAULT_OK)
+        return result;
+    json_t *json = proof_json(first + n - 1, proof, count);
+    if (n > 1)
+        result = add_leaves(m, json, first, n);
+    if (result == VAULT_OK)
+        result = write_json(w, json);
+    json_decref(json);
+    *ret_count = n;
+    return result;
+}
+
+/* As many whole lines as fit into one message; *ret_count is how many records they are about. */
+static int fill_block(struct monitor *m, struct msg_block *b, const struct wanted *x, block_line *line,
+                      uint64_t *ret_count) {
     struct writer w = writer_of(b->bytes, sizeof(b->bytes));
-    b->next = from;
-    while (b->next < to) {
+    *ret_count = 0;
+    while (*ret_count < x->count) {
         size_t before = w.used;
-        int result = line(m, b->next, tree, &w);
+        uint64_t n = 0;
+        int result = line(m, x, *ret_count, &w, &n);
         if (result != VAULT_OK)
             return result;
         if (w.bad) {
             w.used = before;
             break;
         }
-        b->next++;
+        *ret_count += n;
     }
     b->bytes_size = (uint32_t)w.used;
     return VAULT_OK;
 }
 
-static int answer_block(struct request *q, uint64_t from, uint64_t to, uint64_t tree, block_line *line) {
-    if (from >= to || to > tree || tree > q->monitor->tree.size)
+static bool are_there(const struct monitor *m, const struct wanted *x) {
+    if (x->tree > m->tree.size)
+        return false;
+    for (uint64_t i = 0; x->numbers != NULL && i < x->count; i++)
+        if (wanted_at(x, i) >= x->tree)
+            return false;
+    return x->numbers != NULL || x->first + x->count <= x->tree;
+}
+
+static int answer_lines(struct request *q, const struct wanted *x, block_line *line) {
+    uint64_t count = 0;
+    if (!are_there(q->monitor, x))
         return refuse(q, "audit.read", NULL, 400, "malformed", "There are no such records.");
     struct message *reply = malloc(sizeof(*reply));
     if (reply == NULL)
         return VAULT_E_MEMORY;
     message_init(reply, MSG_block, q->message->id);
-    int result = fill_block(q->monitor, &reply->block, from, to, tree, line);
-    uint64_t missed = reply->block.next;
+    int result = fill_block(q->monitor, &reply->block, x, line, &count);
+    reply->block.next = x->first + count;
     if (result == VAULT_OK)
         batch_reply(q->monitor, q->worker, reply);
     free(reply);
-    return result == VAULT_AGAIN ? archive_refuse_record(q, "audit.read", missed) : result;
+    return result == VAULT_AGAIN ? archive_refuse_record(q, "audit.read", wanted_at(x, count)) : result;
 }
 
-/* Of those that are asked for by number. */
-static int fill_lines(struct monitor *m, const struct msg_audit_lines *l, struct msg_block *b) {
-    struct writer w = writer_of(b->bytes, sizeof(b->bytes));
-    size_t count = l->numbers_size / sizeof(uint64_t);
-    for (b->next = 0; b->next < count; b->next++) {
-        size_t before = w.used;
-        uint64_t seq = get_be64(l->numbers + b->next * sizeof(uint64_t));
-        if (seq >= l->tree)
-            return VAULT_DENIED;
-        int result = l->proofs != 0 ? proof_text(m, seq, l->tree, &w) : record_text(m, seq, l->tree, &w);
-        if (result != VAULT_OK)
-            return result;
-        if (w.bad) {
-            w.used = before;
-            break;
-        }
-    }
-    b->bytes_size = (uint32_t)w.used;
-    return VAULT_OK;
+static int answer_block(struct request *q, uint64_t from, uint64_t to, uint64_t tree, block_line *line) {
+    const struct wanted x = {.first = from, .count = to - from, .tree = tree};
+    if (from >= to || to > tree)
+        return refuse(q, "audit.read", NULL, 400, "malformed", "There are no such records.");
+    return answer_lines(q, &x, line);
 }
 
 int answer_audit_lines(struct request *q) {
     const struct msg_audit_lines *l = &q->message->audit_lines;
-    if (l->numbers_size % sizeof(uint64_t) != 0 || l->tree > q->monitor->tree.size)
+    const struct wanted x = {.numbers = l->numbers, .count = l->numbers_size / sizeof(uint64_t), .tree = l->tree};
+    if (l->numbers_size % sizeof(uint64_t) != 0)
         return refuse(q, "audit.read", NULL, 400, "malformed", "There are no such records.");
-    struct message *reply = malloc(sizeof(*reply));
-    if (reply == NULL)
-        return VAULT_E_MEMORY;
-    message_init(reply, MSG_block, q->message->id);
-    int result = fill_lines(q->monitor, l, &reply->block);
-    uint64_t missed = result == VAULT_AGAIN ? get_be64(l->numbers + reply->block.next * sizeof(uint64_t)) : 0;
-    if (result == VAULT_OK)
-        batch_reply(q->monitor, q->worker, reply);
-    free(reply);
-    if (result == VAULT_AGAIN)
-        return archive_refuse_record(q, "audit.read", missed);
-    return result == VAULT_DENIED ? refuse(q, "audit.read", NULL, 400, "malformed", "There are no such records.")
-                                  : result;
+    return answer_lines(q, &x, l->proofs != 0 ? proof_text : record_text);
 }
 
 int answer_audit_records(struct request *q) {
@@ -485,7 +518,7 @@ static int prove(struct monitor *m, uint64_t seq, json_t **ret) {
     if (result != VAULT_OK)
         return result;
     *ret = proof_json(seq, proof, count);
-    json_object_set_new(*ret, "leaf", hash_json(leaf));
+    json_object_set_new(*ret, "leaf", bytes_json(leaf, sizeof(leaf)));
     json_object_set_new(*ret, "checkpoint", json_string(note));
     return VAULT_OK;
 }

@@ -191,8 +191,8 @@ enum { OPT_OUTS = 32 };
     F(R, U64, from, 0) /* no number below */                                                                           \
     F(R, U64, to, 0)   /* nor from here on */                                                                          \
     F(R, U64, before, 0)
-/* Answer: block. Lines of the records (their proofs) of these numbers, as many whole ones as fit; `next` is how many.
- */
+/* Answer: block. Lines of the records (their proofs) of these numbers, as many whole ones as fit; `next` is how many of
+ * the numbers they are of. */
 #define FIELDS_audit_lines(F, R)                                                                                       \
     F(R, BYTES, numbers, 4096) /* be64 each */                                                                         \
     F(R, U64, tree, 0)                                                                                                 \
@@ -202,7 +202,8 @@ enum { OPT_OUTS = 32 };
     F(R, U64, from, 0)                                                                                                 \
     F(R, U64, to, 0)                                                                                                   \
     F(R, U64, tree, 0)
-/* Answer: block. Lines {"seq":n,"proof":["base64", ...]} of the inclusion proofs in a tree of `tree` records. */
+/* Answer: block. Lines of proofs.jsonl (docs/format-audit.md) of these records in a tree of `tree`, the first of them
+ * by itself. */
 #define FIELDS_audit_proofs(F, R)                                                                                      \
     F(R, U64, from, 0)                                                                                                 \
     F(R, U64, to, 0)                                                                                                   \

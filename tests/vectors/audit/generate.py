@@ -34,6 +34,13 @@ def path(m, leaves):
     k = 1 << (len(leaves) - 1).bit_length() - 1
     return path(m, leaves[:k]) + [tree(leaves[k:])] if m < k else path(m - k, leaves[k:]) + [tree(leaves[:k])]
 
+def proof_line(leaves, first, last):
+    """What proves the records from `first` to `last`, of which the one before has a proof, or which are one."""
+    line = {"seq": last, "proof": [b64(h) for h in path(last, leaves)]}
+    if last > first:
+        line["leaves"] = b64(b"".join(leaves[first:last + 1]))
+    return json.dumps(line, separators=(",", ":")) + "\n"
+
 def vkey():
     tagged = b"\1" + PUBLIC
     return f"{ORIGIN}+{sha256(ORIGIN.encode() + bytes([10]) + tagged)[:4].hex()}+{b64(tagged)}"
@@ -118,9 +125,10 @@ def main():
     leaves = [sha256(b"\0" + line.encode()) for line in lines]
     write("export/records.jsonl", "".join(line + "\n" for line in lines))
     write("export/checkpoint", checkpoint(len(lines), tree(leaves)))
-    write("export/proofs.jsonl", "".join(
-        json.dumps({"seq": i, "proof": [b64(h) for h in path(i, leaves)]}, separators=(",", ":")) + "\n"
-        for i in range(len(lines))))
+    write("export/proofs.jsonl", "".join(proof_line(leaves, *r) for r in ((0, 0), (1, 7), (8, 8), (9, 12))))
+    write("export-single/records.jsonl", "".join(line + "\n" for line in lines))
+    write("export-single/checkpoint", checkpoint(len(lines), tree(leaves)))
+    write("export-single/proofs.jsonl", "".join(proof_line(leaves, i, i) for i in range(len(lines))))
     write("checkpoint-5", checkpoint(5, tree(leaves[:5])))
     note = checkpoint(13, tree(leaves))
     write("witness-vkey", f"{WITNESS}+{witness_id().hex()}+{b64(witness_tagged())}\n")
