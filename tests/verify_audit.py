@@ -112,6 +112,23 @@ def proven(text, seq, own, after, size, root):
     require(subtrees == lefts, "it, or another one that is proven with it, is not what the log holds")
     return leaves, after if len(leaves) > 1 else lefts
 
+def check_asked(path, size, root, records):
+    """All is there that the export's own record says was asked for. What is left out where nothing bounds it shows."""
+    line, proof, rest = path.read_bytes().split(b"\n")
+    leaf, own = sha256(b"\0" + line), json.loads(line)
+    require(rest == b"" and proven(proof, size - 1, leaf, None, size, root)[0] == [leaf] and own["event"] == "audit.export",
+            "asked.jsonl is not of this export")
+    asked, cut = own["exported"], "the export was cut, or is of something else than was asked for"
+    if "of" not in asked:
+        require([r["seq"] for r in records] == list(range(asked["from"], min(asked["to"], size))), cut)
+        return "complete"
+    named = lambda r: r.get("chain", {}).get(asked["of"]) and (r["service"]["name"] if asked["of"] == "service" else r[asked["of"]]) == asked["name"]
+    require(records and all(named(r) and asked["from"] <= r["seq"] < asked["to"] for r in records), cut)
+    first, last = (records[at]["chain"][asked["of"]]["n"] for at in (0, -1))
+    require(last - first + 1 == len(records) and (asked["from"] > 0 or first == 0), cut)
+    require(asked["to"] < size or last == asked["count"] - (0 if named(own) else 1), cut)
+    return "complete" if asked["from"] == 0 and asked["to"] >= size else "as asked for between its first and last record"
+
 def verify(folder, vkey, earlier=None):
     lines, proofs = ((folder / name).read_bytes().split(b"\n") for name in ("records.jsonl", "proofs.jsonl"))
     vkey = followed(lines, vkey)
@@ -152,7 +169,9 @@ def verify(folder, vkey, earlier=None):
     require(not proofs and not expected, f"line {len(lines) + 1}: it is missing, its proof is there")
     if earlier:
         check_earlier(earlier.read_text(encoding="utf-8"), vkey, size, leaves)
-    return f"good: {len(lines)} records of a log of {size}, without a gap by " + " and ".join(sorted(gapless))
+    asked = folder / "asked.jsonl"
+    claim = check_asked(asked, size, root, [json.loads(line) for line in lines]) if asked.exists() else "what was asked for is not said"
+    return f"good: {len(lines)} records of a log of {size}, without a gap by {' and '.join(sorted(gapless))}; {claim}"
 
 if __name__ == "__main__":
     try:

@@ -16,6 +16,8 @@ struct audit_report {
     uint64_t tree_size;   /* of the checkpoint */
     bool whole;           /* every record of the tree is there, and their root is the checkpoint's */
     char covers[400];     /* if verified: what it holds without a gap, for people */
+    char asked[400];      /* what was asked for, by the export's own record, for people; empty: that is not there */
+    bool complete;        /* all that was asked for is shown to be there */
     char origin[201];
     uint64_t changes, changed_first, changed_last; /* of the key, from the given one on: how many, and their records */
     char signer[CHECKPOINT_VKEY_MAX];              /* verifier key after the last of them: the given one, if none */

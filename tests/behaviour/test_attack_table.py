@@ -262,26 +262,55 @@ def test_a_leaf_that_is_changed_is_refused_with_the_records_that_are_proven_with
 @pytest.mark.parametrize("at", [1, -2])
 def test_a_record_left_out_of_an_export_of_a_patient_is_refused(log, go_verifier, at, tmp_path):
     path = copy_of(log.subject, tmp_path)
-    count = len((path / "records.jsonl").read_bytes().splitlines())
+    records = (path / "records.jsonl").read_bytes().splitlines()
+    count, seq = len(records), json.loads(records[at])["seq"]
 
     def edit(lines, name):
-        del lines[at]
+        """With its proof, where that is of it alone."""
+        lines[:] = [line for line in lines if json.loads(line)["seq"] != seq or b'"leaves"' in line]
     change(path, edit)
     found = verdicts(log, go_verifier, path)
     assert all(found.values()) and f"line {at % count + 1}" in found[VAULTCTL], found
 
 
-def test_an_export_cut_at_its_end_is_no_whole_one(log, go_verifier, tmp_path):
-    """What is left is a good export of less, and says so."""
-    path = copy_of(log.single, tmp_path)
-
+def cut(path, at):
+    """Good records, each with its proof, and fewer of them."""
     def edit(lines, name):
-        del lines[-100:]
+        del lines[at]
     change(path, edit)
+    return path
+
+
+@pytest.mark.parametrize("at", [slice(-100, None), slice(0, 100)], ids=["end", "beginning"])
+@pytest.mark.parametrize("of", ["single", "subject"])
+def test_an_export_cut_at_an_end_is_not_what_was_asked_for(log, go_verifier, of, at, tmp_path):
+    """The export's own record says what that was. Without it, what is left is a good export of less, and says so."""
+    path = cut(copy_of(getattr(log, of), tmp_path), at)
+    found = verdicts(log, go_verifier, path)
+    assert all(found.values()), found
+    if of == "subject":  # a proof of many records went with them, and is missed first
+        return
+    assert all("cut" in said for said in found.values()), found
+    (path / "asked.jsonl").unlink()
     report = log.vault.ctl("audit", "verify", path, "--key", log.vkey)
-    assert report["whole"] is False and report["records"] < report["tree_size"]
+    assert report["whole"] is False and report["records"] < report["tree_size"] and report["asked"] is None and report["complete"] is None
     said = subprocess.run([str(go_verifier), str(path), log.vkey], capture_output=True, text=True, check=True).stdout
-    assert "whole false" in said
+    assert "whole false" in said and "asked for false" in said
+
+
+def test_what_was_asked_for_is_of_this_export_alone(log, go_verifier, tmp_path):
+    """The record of an earlier export of less, a forged one, and one without its proof."""
+    less = tmp_path / "less"
+    log.vault.ctl("audit", "export", "--format", "jsonl", "-o", less, "--from", 0, "--to", 100)
+    path = copy_of(log.single, tmp_path)
+    good = (path / "asked.jsonl").read_bytes()
+    record, proof = good.splitlines(keepends=True)
+    for asked in ((less / "asked.jsonl").read_bytes(), record + record, record, b"", proof + proof, good + record,
+                  record.replace(b'"exported":{"from":0,', b'"exported":{"from":1,') + proof):
+        assert asked != good
+        (path / "asked.jsonl").write_bytes(asked)
+        found = verdicts(log, go_verifier, path)
+        assert all(found.values()), (asked, found)
 
 
 def sign(seed, name, size, root):

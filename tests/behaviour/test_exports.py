@@ -60,6 +60,8 @@ def test_an_export_of_a_patient_has_all_of_their_chain_and_nobody_else(vault, tm
     assert [r["seq"] for r in found] == everything
     own = found[-1]
     assert own["event"] == "audit.export", "the export is a record of the patient's, too"
+    report = verify(vault, tmp_path / "s")
+    assert report["complete"] is True and f"of subject S-1, by unix:0 at {own['time']} (record {own['seq']})" in report["asked"]
     before = (tmp_path / "s" / "records.jsonl").read_bytes().splitlines()[-2]
     assert own["detail"].startswith("records 0 to ") and own["detail"].endswith(
         f" of subject S-1, whose chain had {len(found) - 1}, the last {hashlib.sha256(bytes([0]) + before).hexdigest()}, jsonl")
@@ -73,7 +75,8 @@ def test_an_export_of_a_service_has_all_that_it_did(vault, tmp_path):
     verify(vault, tmp_path / "root")
     middle = lines(tmp_path / "s")[READS]["seq"]
     export(vault, tmp_path / "part", "--service", "clinic", "--from", middle, "--to", middle + 40)
-    verify(vault, tmp_path / "part")
+    report = verify(vault, tmp_path / "part")
+    assert report["complete"] is False, "nothing shows where the chain goes on outside the range"
     part = lines(tmp_path / "part")
     assert part[0]["seq"] == middle and part[-1]["seq"] < middle + 40
 
@@ -106,7 +109,9 @@ def leave_out(folder, run, with_proofs=True):
 def test_a_record_that_is_left_out_of_a_chain_shows(vault, tmp_path, left_out, with_proofs):
     export(vault, tmp_path / "s", "--subject", "S-1")
     count = leave_out(tmp_path / "s", left_out, with_proofs)
-    if left_out == 0 and with_proofs:  # a part that begins later is one, and says so
+    verify(vault, tmp_path / "s", expect=6)
+    (tmp_path / "s" / "asked.jsonl").unlink()
+    if left_out == 0 and with_proofs:  # a part that begins later is one, where nobody says that more was asked for
         assert verify(vault, tmp_path / "s")["whole"] is False
         assert lines(tmp_path / "s")[0]["chain"]["subject"]["n"] == count
     else:

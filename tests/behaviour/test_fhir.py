@@ -145,7 +145,7 @@ def leaf_bits(leaf):
 
 
 def test_the_whole_log_is_a_valid_bundle_with_an_event_for_each_record(vault, whole, validator):
-    assert whole.names == ["auditevents.json", "checkpoint", "proofs.jsonl", "records.jsonl"]
+    assert whole.names == ["asked.jsonl", "auditevents.json", "checkpoint", "proofs.jsonl", "records.jsonl"]
     assert whole.bundle["resourceType"] == "Bundle" and whole.bundle["type"] == "collection"
     leads_back(whole)
     assert {"read", "deposit", "consent.set", "consent.withdraw", "review.close", "vault.init", "audit.export", "subject.change"} <= {

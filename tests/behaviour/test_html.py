@@ -127,7 +127,7 @@ def assert_quiet(browser):
 # ---- what it says ----
 
 def test_the_folder_verifies_and_the_page_says_so(vault, real, browser):
-    assert sorted(p.name for p in real.iterdir()) == ["audit.html", "checkpoint", "proofs.jsonl", "records.jsonl"]
+    assert sorted(p.name for p in real.iterdir()) == ["asked.jsonl", "audit.html", "checkpoint", "proofs.jsonl", "records.jsonl"]
     vkey = vault.ctl("audit", "checkpoint")["vkey"]
     report = vault.ctl("audit", "verify", real, "--key", vkey)
     done = subprocess.run(["/usr/bin/python3", str(ROOT / "tests" / "verify_audit.py"), str(real), vkey], capture_output=True, timeout=300)

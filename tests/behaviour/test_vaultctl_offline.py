@@ -484,6 +484,8 @@ def export_answers(vault, lines=2):
     vault.answers["POST"] = Answer(201, {"from": 3, "to": 5, "size": 9, "checkpoint": "note\n", "vkey": "o+1+x"})
     vault.answers["GET", "/v1/audit/records?from=3&to=5&tree=9"] = Answer(body=b"{}\n" * lines)
     vault.answers["GET", "/v1/audit/proofs?from=3&to=5&tree=9"] = Answer(body=b'{"seq":3}\n{"seq":4}\n')
+    vault.answers["GET", "/v1/audit/records?from=8&to=9&tree=9"] = Answer(body=b'{"own":1}\n')
+    vault.answers["GET", "/v1/audit/proofs?from=8&to=9&tree=9"] = Answer(body=b'{"seq":8}\n')
 
 
 def test_export_appears_when_complete(ask, vault, out):
@@ -492,8 +494,9 @@ def test_export_appears_when_complete(ask, vault, out):
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["size"] == 9
     assert vault.requests[0].json == {"format": "jsonl", "from": 3, "to": 5}
-    assert sorted(os.listdir(out / "e")) == ["checkpoint", "proofs.jsonl", "records.jsonl"]
+    assert sorted(os.listdir(out / "e")) == ["asked.jsonl", "checkpoint", "proofs.jsonl", "records.jsonl"]
     assert (out / "e" / "checkpoint").read_text() == "note\n" and os.listdir(out) == ["e"]
+    assert (out / "e" / "asked.jsonl").read_text() == '{"own":1}\n{"seq":8}\n'
     before = len(vault.requests)
     done = ask("audit", "export", "--format", "jsonl", "-o", out / "e")
     assert done.returncode == 1 and b"not empty" in done.stderr and len(vault.requests) == before
@@ -509,6 +512,9 @@ def test_incomplete_export_leaves_nothing(ask, vault, out):
     vault.answers["GET", "/v1/audit/proofs?from=3&to=5&tree=9"] = Answer(body=b'{"seq":3}\n{"seq":4}\n', cut=4)
     assert ask(*words).returncode == 1 and os.listdir(out) == []
     vault.answers["GET", "/v1/audit/proofs?from=3&to=5&tree=9"] = Answer(body=b'{"seq":3}\n')
+    assert ask(*words).returncode == 1 and os.listdir(out) == []
+    export_answers(vault)
+    vault.answers["GET", "/v1/audit/proofs?from=8&to=9&tree=9"] = Answer(body=b'{"seq":7}\n{"seq":8}\n')
     assert ask(*words).returncode == 1 and os.listdir(out) == []
     vault.answers["GET", "/v1/audit/proofs?from=3&to=5&tree=9"] = problem(423)
     assert ask(*words).returncode == 5 and os.listdir(out) == []

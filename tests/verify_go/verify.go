@@ -325,12 +325,104 @@ func verify(folder, vkey string) (h head, kept tree, count int, c coverage, err 
 	return h, kept, len(lines), c, err
 }
 
+// What was asked for, by the export's own record.
+type exported struct {
+	From, To int64
+	Of, Name string
+	Count    int64
+}
+
+type own struct {
+	record
+	Event    string
+	Exported *exported
+}
+
+// The record's number in the chain that was asked for.
+func (r record) in(asked *exported) (n int64, there bool) {
+	names := map[string]string{"subject": r.Subject, "service": r.Service.Name, "project": r.Project}
+	l, there := r.Chain[asked.Of]
+	return l.N, there && names[asked.Of] == asked.Name
+}
+
+// All is there that was asked for; complete: nothing can be missing at its ends either.
+func (o own) claims(records []record, size int64) (complete bool, err error) {
+	asked, cut := o.Exported, fmt.Errorf("the export was cut, or is of something else than was asked for")
+	end := asked.To
+	if end > size {
+		end = size
+	}
+	if len(records) == 0 {
+		return false, cut
+	}
+	first, last := records[0], records[len(records)-1]
+	if asked.Of == "" {
+		if first.Seq != asked.From || last.Seq != end-1 || int64(len(records)) != end-asked.From {
+			return false, cut
+		}
+		return true, nil
+	}
+	for _, r := range records {
+		if _, there := r.in(asked); !there || r.Seq < asked.From || r.Seq >= end {
+			return false, cut
+		}
+	}
+	firstN, _ := first.in(asked)
+	lastN, _ := last.in(asked)
+	count := asked.Count
+	if _, there := o.in(asked); there {
+		count++
+	}
+	if lastN-firstN+1 != int64(len(records)) || asked.From == 0 && firstN != 0 || asked.To >= size && lastN != count-1 {
+		return false, cut
+	}
+	return asked.From == 0 && asked.To >= size, nil
+}
+
+// False: the export does not say what was asked for.
+func checkAsked(folder string, h head) (said, complete bool, err error) {
+	path := filepath.Join(folder, "asked.jsonl")
+	if _, err := os.Stat(path); os.IsNotExist(err) {
+		return false, false, nil
+	}
+	lines, err := readLines(path)
+	if err == nil && len(lines) != 2 {
+		err = fmt.Errorf("asked.jsonl has not two lines")
+	}
+	if err != nil {
+		return true, false, err
+	}
+	var o own
+	var next proven
+	if err = json.Unmarshal(lines[0], &o); err == nil && (o.Event != "audit.export" || o.Exported == nil) {
+		err = fmt.Errorf("asked.jsonl has no record of an export")
+	}
+	if err == nil {
+		err = next.take(lines[1], h.size-1, tlog.RecordHash(lines[0]), false, h)
+	}
+	var records []record
+	all, _ := readLines(filepath.Join(folder, "records.jsonl"))
+	for _, line := range all {
+		var r record
+		if err == nil {
+			err = json.Unmarshal(line, &r)
+		}
+		records = append(records, r)
+	}
+	if err == nil {
+		complete, err = o.claims(records, h.size)
+	}
+	return true, complete, err
+}
+
 func main() {
 	if len(os.Args) != 3 && len(os.Args) != 4 {
 		fmt.Fprintln(os.Stderr, "usage: verify EXPORT_FOLDER VKEY [EARLIER_CHECKPOINT]")
 		os.Exit(2)
 	}
 	h, kept, count, c, err := verify(os.Args[1], os.Args[2])
+	must(err)
+	said, complete, err := checkAsked(os.Args[1], h)
 	must(err)
 	if len(os.Args) == 4 {
 		earlier, err := readHead(os.Args[3], os.Args[2])
@@ -340,6 +432,6 @@ func main() {
 		}
 		must(kept.extends(earlier))
 	}
-	fmt.Printf("good: %d records of a log of %d, whole %v, without a gap by log %v, subject %v, service %v, project %v\n", count, h.size,
-		int64(count) == h.size, c.log, c.subject, c.service, c.project)
+	fmt.Printf("good: %d records of a log of %d, whole %v, without a gap by log %v, subject %v, service %v, project %v, asked for %v, complete %v\n",
+		count, h.size, int64(count) == h.size, c.log, c.subject, c.service, c.project, said, complete)
 }

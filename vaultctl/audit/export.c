@@ -22,7 +22,7 @@
 #include "vault/record.h"
 #include "vault/result.h"
 
-enum { RECORDS, PROOFS, CHECKPOINT };
+enum { RECORDS, PROOFS, ASKED, CHECKPOINT };
 
 /* How an export is written: a table in one file; a tree of tiles; or what proves it, and what is written beside. */
 enum kind { TABLE, TILES, LINES };
@@ -343,6 +343,18 @@ static int fetch_proofs(struct call *c, struct export *e, struct lines *l) {
     return outcome;
 }
 
+/* The export's own record, which is the last of its checkpoint's log, and the proof of that: what was asked for. */
+static int fetch_asked(struct call *c, struct export *e, struct lines *l) {
+    char base[] = "/v1/audit";
+    const struct export own = {.base = base, .from = e->size - 1, .to = e->size, .size = e->size};
+    int outcome = fetch_lines(c, &own, "records", l);
+    if (outcome == OUTCOME_DONE)
+        outcome = fetch_lines(c, &own, "proofs", l);
+    if (outcome == OUTCOME_DONE && l->count != 2)
+        outcome = fail(c, OUTCOME_FAILED, "more came than the record of this export and its proof");
+    return outcome;
+}
+
 static int put_checkpoint(struct call *c, struct export *e, struct lines *l) {
     return output_write(&l->out, e->checkpoint, strlen(e->checkpoint))
                ? (int)OUTCOME_DONE
@@ -354,6 +366,7 @@ static const struct part {
     int (*fill)(struct call *c, struct export *e, struct lines *l);
 } parts[] = {[RECORDS] = {"records.jsonl", fetch_records},
              [PROOFS] = {"proofs.jsonl", fetch_proofs},
+             [ASKED] = {"asked.jsonl", fetch_asked},
              [CHECKPOINT] = {"checkpoint", put_checkpoint}};
 
 /* One file of the folder. */
@@ -574,7 +587,8 @@ const struct command command_audit_export = {
                 "--format FORMAT -o PATH",
     .summary = "take the audit out, with proofs",
     .help =
-        "Writes records.jsonl, proofs.jsonl and checkpoint to the folder PATH, which appears when it is complete.\n"
+        "Writes records.jsonl, proofs.jsonl, asked.jsonl and checkpoint to the folder PATH, which appears when it is "
+        "complete.\n"
         "The export is itself recorded. 'audit verify' checks it anywhere. Of one patient, service or project it holds "
         "all\n"
         "records of their chain from the first to the last of them: one that is left out shows.\n"

@@ -59,6 +59,8 @@ static json_t *report_document(const struct audit_report *r, int result) {
     json_t *document =
         json_pack("{s:b, s:I, s:I, s:b, s:s}", "verified", result == VAULT_OK, "records", (json_int_t)r->records,
                   "tree_size", (json_int_t)r->tree_size, "whole", (int)r->whole, "origin", r->origin);
+    json_object_set_new(document, "asked", r->asked[0] == '\0' ? json_null() : json_string(r->asked));
+    json_object_set_new(document, "complete", r->asked[0] == '\0' ? json_null() : json_boolean(r->complete));
     json_object_set_new(document, "key_changes", json_integer((json_int_t)r->changes));
     if (r->changes > 0) {
         json_object_set_new(document, "key_changed", json_integer((json_int_t)r->changed_last));
@@ -94,6 +96,14 @@ static void print_report(const struct audit_report *r) {
     printf("\ntree size  %llu\n", (unsigned long long)r->tree_size);
     puts(r->whole ? "whole      yes: every record of the log is in this export"
                   : "whole      no: each record here is in the log; the log holds others");
+    if (r->asked[0] != '\0') {
+        print_line(stdout, "asked for  ", r->asked);
+        puts(r->complete ? "complete   yes: all of it is here"
+                         : "complete   all between its first and last record is here; that none is missing before or "
+                           "behind is not shown");
+    } else {
+        puts("asked for  not said: asked.jsonl is not in the export");
+    }
     print_keys(r);
 }
 

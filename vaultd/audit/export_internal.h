@@ -200,4 +200,25 @@ void missing_text(uint64_t from, uint64_t to, const char *whose, uint64_t line, 
 /* What it covers, for people. */
 void coverage_text(const struct coverage *c, uint64_t tree_size, char *text, size_t text_size);
 
+/* ---- what was asked for (export_asked.c) ---- */
+
+/* What the record of the export says of it. */
+struct export_asked {
+    uint64_t seq;      /* its own number */
+    uint64_t from, to; /* records from the one to before the other */
+    unsigned kind;     /* of one chain; CHAIN_COUNT: of all records */
+    char name[NAME_SHOWN + 1];
+    uint64_t count; /* records that the chain had before this one */
+    bool own;       /* this one is of that chain, too */
+    char by[NAME_SHOWN + 1], when[28];
+};
+
+/* Reads asked.jsonl in the open folder, and proves its record in the tree. VAULT_NOT_FOUND: there is none.
+ * VAULT_E_FORMAT, VAULT_E_DAMAGED, VAULT_E_MEMORY, with *ret_fault, which goes on after "asked.jsonl ". */
+int asked_read(int folder, const struct checkpoint *tree, struct export_asked *ret, const char **ret_fault);
+/* Whether the export has what was asked for; the text says in any case what that was. *ret_shown: that nothing is
+ * missing at its ends is shown, too. VAULT_E_DAMAGED: something is missing, or others are there. */
+int asked_compare(const struct export_asked *a, const struct coverage *c, uint64_t tree_size, char *text, size_t size,
+                  bool *ret_shown);
+
 #endif

@@ -438,8 +438,28 @@ static int conclude_keys(struct verification *v) {
     return VAULT_E_DAMAGED;
 }
 
+/* Whether all is there that the export's own record says was asked for. */
+static int conclude_asked(struct verification *v, int folder) {
+    struct audit_report *r = v->report;
+    struct export_asked a;
+    const char *phrase = "";
+    int result = asked_read(folder, &v->tree, &a, &phrase);
+    if (result == VAULT_NOT_FOUND)
+        return VAULT_OK;
+    if (result != VAULT_OK) {
+        problem(v, "asked.jsonl %s", phrase);
+        return result;
+    }
+    bool shown = false;
+    result = asked_compare(&a, &v->coverage, v->tree.size, r->asked, sizeof(r->asked), &shown);
+    r->complete = result == VAULT_OK && shown;
+    if (result != VAULT_OK)
+        problem(v, "the export was cut, or is of something else: it was asked for %s", r->asked);
+    return result;
+}
+
 /* What can only be said at the end. */
-static int conclude(struct verification *v) {
+static int conclude(struct verification *v, int folder) {
     struct audit_report *r = v->report;
     if (r->records == 0 && v->tree.size > 0) {
         problem(v, "the export holds no records, though the log has %llu: it shows nothing",
@@ -463,6 +483,8 @@ static int conclude(struct verification *v) {
         return VAULT_E_DAMAGED;
     }
     int result = conclude_keys(v);
+    if (result == VAULT_OK)
+        result = conclude_asked(v, folder);
     if (result != VAULT_OK)
         return result;
     r->first = v->coverage.first;
@@ -490,7 +512,7 @@ static int verify_folder(struct verification *v, int folder, const char *old_pat
     if (result == VAULT_OK)
         result = verify_records(v);
     if (result == VAULT_OK)
-        result = conclude(v);
+        result = conclude(v, folder);
     records_close(&v->records);
     source_close(&v->proofs);
     keys_free(&v->keys);

@@ -201,6 +201,8 @@ static void set_texts(struct builder *b, json_t *object, const struct record *r)
 static void set_asked(struct builder *b, json_t *object, const struct record *r) {
     if (r->asked != NULL)
         set_value(b, object, "asked", json_incref(r->asked));
+    if (r->exported != NULL)
+        set_value(b, object, "exported", json_incref(r->exported));
 }
 
 static int build(const struct record *r, json_t *object) {

@@ -172,12 +172,15 @@ static unsigned how_many(const char *subject, const char *service, const char *p
     return (subject[0] != '\0' ? 1u : 0) + (service[0] != '\0' ? 1u : 0) + (project[0] != '\0' ? 1u : 0);
 }
 
-/* What is exported, for its record: who has all of a chain knows how many records it had then, and the last of them. */
+/* What is exported, for its record: who has all of a chain knows how many records it had then, and the last of them. As
+ * text, and as an object for whoever verifies the export; a new reference. */
 static int describe_export(struct monitor *m, const struct msg_audit_export *x, const struct range *r, char *to,
-                           size_t size) {
+                           size_t size, json_t **ret) {
     const struct chain_name c = chain_named(x->subject, x->service, x->project);
     char chain[NAME_MAX_SIZE + 160] = "", last[2 * HASH_SIZE + 1];
     struct chain_value v = {0};
+    json_t *exported = json_pack("{s:I, s:I}", "from", (json_int_t)r->from, "to", (json_int_t)r->to);
+    *ret = exported;
     if (c.name[0] != '\0') {
         int result = chain_load(m, c.kind, c.name, &v);
         if (result != VAULT_OK)
@@ -186,6 +189,10 @@ static int describe_export(struct monitor *m, const struct msg_audit_export *x, 
         if (!format_string(chain, sizeof(chain), " of %s %s, whose chain had %llu, the last %s", c.what, c.name,
                            (unsigned long long)v.count, last))
             return VAULT_E_STATE;
+        json_object_set_new(exported, "of", json_string(c.what));
+        json_object_set_new(exported, "name", json_string(c.name));
+        json_object_set_new(exported, "count", json_integer((json_int_t)v.count));
+        json_object_set_new(exported, "last", json_string(last));
     }
     return format_string(to, size, "records %llu to %llu%s, %s", (unsigned long long)r->from,
                          (unsigned long long)(r->to - 1), chain, x->format)
@@ -206,6 +213,21 @@ static const char *fault_of_export(const struct monitor *m, const struct msg_aud
     return r->from >= r->to || r->to > m->tree.size + 1 ? "There are no records from 'from' to 'to'." : NULL;
 }
 
+static int record_export(struct request *q, const char *detail, json_t *exported, uint64_t *ret_seq) {
+    const struct msg_audit_export *x = &q->message->audit_export;
+    struct event e = {.name = "audit.export",
+                      .outcome = "done",
+                      .asker = &q->asker,
+                      .subject = x->subject,
+                      .project = x->project,
+                      .request = q->id,
+                      .action = 'E',
+                      .detail = detail,
+                      .exported = exported,
+                      .state = REQUEST_ENDED};
+    return journal(q->monitor, &e, ret_seq);
+}
+
 int answer_audit_export(struct request *q) {
     const struct msg_audit_export *x = &q->message->audit_export;
     struct monitor *m = q->monitor;
@@ -215,6 +237,7 @@ int answer_audit_export(struct request *q) {
     uint64_t seq = NO_SEQ;
     struct segment_value away;
     struct range r;
+    json_t *exported = NULL;
     int gap = VAULT_NOT_FOUND;
     if (!second_is_good(x->since) || !second_is_good(x->until))
         return refuse(q, "audit.export", NULL, 400, "malformed", "'since' or 'until' is beyond the year 9999.");
@@ -228,22 +251,14 @@ int answer_audit_export(struct request *q) {
     const char *fault = result == VAULT_OK ? fault_of_export(m, x, &r) : NULL;
     if (fault != NULL)
         return refuse(q, "audit.export", NULL, 400, "malformed", fault);
-    if (result == VAULT_OK)
-        result = describe_export(m, x, &r, detail, sizeof(detail));
-    if (result == VAULT_NOT_FOUND)
-        return refuse(q, "audit.export", NULL, 404, "no-such-chain", "There is no such subject, service or project.");
     if (result != VAULT_OK)
         return result;
-    struct event e = {.name = "audit.export",
-                      .outcome = "done",
-                      .asker = &q->asker,
-                      .subject = x->subject,
-                      .project = x->project,
-                      .request = q->id,
-                      .action = 'E',
-                      .detail = detail,
-                      .state = REQUEST_ENDED};
-    result = journal(m, &e, &seq);
+    result = describe_export(m, x, &r, detail, sizeof(detail), &exported);
+    if (result == VAULT_OK)
+        result = exported == NULL ? VAULT_E_MEMORY : record_export(q, detail, exported, &seq);
+    json_decref(exported);
+    if (result == VAULT_NOT_FOUND)
+        return refuse(q, "audit.export", NULL, 404, "no-such-chain", "There is no such subject, service or project.");
     if (result == VAULT_OK)
         result = log_sign(m, note, vkey);
     if (result == VAULT_OK)

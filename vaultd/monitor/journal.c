@@ -166,7 +166,8 @@ static void fill(struct monitor *m, const struct event *e, struct texts *t, stru
                          .bytes = e->bytes < bytes_max ? e->bytes : bytes_max,
                          .ranges = e->ranges,
                          .detail = e->detail,
-                         .audit_key = e->audit_key};
+                         .audit_key = e->audit_key,
+                         .exported = e->exported};
     if (e->file != NULL) {
         hex_encode(t->file, sizeof(t->file), e->file, ID_SIZE);
         r->file = t->file;
