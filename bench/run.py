@@ -5,6 +5,7 @@ import shutil
 import sys
 import tempfile
 
+import audit
 import decisions
 import durable
 import hostile
@@ -20,10 +21,11 @@ import withdrawal
 from common import ROOT, machine, read_settings
 from servers import Nginx, Restic, Vault, make_file
 
-PARTS = ("transfers", "ranges", "memory", "profile", "hostile", "rotation", "rekey", "decisions", "withdrawal", "optouts", "listing", "durable")
+PARTS = ("transfers", "ranges", "memory", "profile", "hostile", "rotation", "rekey", "decisions", "withdrawal", "optouts", "listing", "durable",
+         "audit")
 OF_THEIR_OWN = {"hostile": hostile, "rotation": rotation, "rekey": rekey, "decisions": decisions,
                 "withdrawal": withdrawal, "optouts": optouts, "listing": listing,
-                "durable": durable}  # need neither the vault nor the server that the others share
+                "durable": durable, "audit": audit}  # need neither the vault nor the server that the others share
 
 
 def measure(settings, parts, vault, nginx):

@@ -498,6 +498,33 @@ static void escape_letter(void) {
 static void escape_control(void) {
     edit_line(11, "\"read\"", "\"\\u001f\"");
 }
+static void escape_newline(void) {
+    edit_line(11, "\"read\"", "\"\\n\"");
+}
+static void escape_quote_longer(void) {
+    edit_line(11, "\"read\"", "\"\\u0022\"");
+}
+static void bad_utf8(void) {
+    edit_line(11, "\"read\"", "\"\xc0\x80\"");
+}
+static void too_deep(void) {
+    edit_line(11, "\"read\"", "[[[[[[[[1]]]]]]]]");
+}
+static void too_large_number(void) {
+    edit_line(11, "\"read\"", "9007199254740992");
+}
+static void negative_zero(void) {
+    edit_line(11, "\"read\"", "-0");
+}
+static void two_values(void) {
+    copy_string(x.record[11] + strlen(x.record[11]), 3, "{}");
+}
+static void subject_is_a_number(void) {
+    edit_line(11, "\"subject\":\"S-0\"", "\"subject\":0");
+}
+static void link_is_a_text(void) {
+    edit_line(11, "\"chain\":{", "\"chain\":{\"project\":\"1\",");
+}
 static void disorder_members(void) {
     edit_line(0, "\"event\":\"init\",\"outcome\":\"done\"", "\"outcome\":\"done\",\"event\":\"init\"");
 }
@@ -578,6 +605,15 @@ static void every_attack_is_refused_with_its_line(void **state) {
         {"space at the end", add_space_at_end, VAULT_E_FORMAT, 12, "line 12 is not in canonical form"},
         {"escape", escape_letter, VAULT_E_FORMAT, 12, "line 12 is not in canonical form"},
         {"escape of the same length", escape_control, VAULT_E_FORMAT, 12, "line 12 is not in canonical form"},
+        {"escape of a newline", escape_newline, VAULT_E_FORMAT, 12, "line 12 is not in canonical form"},
+        {"longer escape", escape_quote_longer, VAULT_E_FORMAT, 12, "line 12 is not in canonical form"},
+        {"overlong UTF-8", bad_utf8, VAULT_E_FORMAT, 12, "line 12 is not well-formed JSON"},
+        {"depth", too_deep, VAULT_E_FORMAT, 12, "line 12 is not in canonical form"},
+        {"number that not all hold", too_large_number, VAULT_E_FORMAT, 12, "line 12 is not in canonical form"},
+        {"negative zero", negative_zero, VAULT_E_FORMAT, 12, "line 12 is not in canonical form"},
+        {"two values", two_values, VAULT_E_FORMAT, 12, "line 12 is not well-formed JSON"},
+        {"subject that is no text", subject_is_a_number, VAULT_E_FORMAT, 12, "that is no text"},
+        {"link that is no object", link_is_a_text, VAULT_E_FORMAT, 12, "line 12 has a malformed chain field"},
         {"order of members", disorder_members, VAULT_E_FORMAT, 1, "line 1 is not in canonical form"},
         {"blank line", blank_line, VAULT_E_FORMAT, 6, "line 6 is not well-formed JSON"},
         {"binary", binary_line, VAULT_E_FORMAT, 6, "line 6 is not well-formed JSON"},

@@ -1,7 +1,12 @@
+/* A line of records.jsonl. yajl reads it: it makes no tree, and tells each token as it comes, so what is canonical can
+ * be told from the tokens. What is seldom needed of a line is read by jansson. docs/decisions/0110-records-by-yajl.md.
+ */
 #include <jansson.h>
 #include <openssl/evp.h>
 #include <sodium.h>
+#include <stdlib.h>
 #include <string.h>
+#include <yajl/yajl_parse.h>
 
 #include "checkpoint_internal.h"
 #include "export_internal.h"
@@ -9,14 +14,382 @@
 #include "vault/buffer.h"
 #include "vault/result.h"
 
-enum { HASH_TEXT = 44, DEPTH_MAX = 8 };
+enum { HASH_TEXT = 44, DEPTH_MAX = 8, DIGITS_MAX = 16 };
 
-static const json_int_t integer_max = (INT64_C(1) << 53) - 1;
+static const int64_t integer_max = (INT64_C(1) << 53) - 1;
+
+static const char not_canonical[] = "is not in canonical form (fields in order, no spaces)";
+static const char no_memory[] = "cannot be checked: there is not enough memory";
 
 static int fault(const char **ret_fault, int result, const char *phrase) {
     *ret_fault = phrase;
     return result;
 }
+
+/* ---- reading by tokens ---- */
+
+/* What a value is, by the members that lead to it. */
+enum field {
+    NOTHING,
+    SEQ,
+    SUBJECT,
+    PROJECT,
+    SERVICE,
+    SERVICE_NAME,
+    EVENT,
+    KEY_CHANGE,
+    CHAINS,
+    LINK, /* of a chain: LINK + its kind */
+    LINK_END = LINK + CHAIN_COUNT,
+    LINK_N,
+    LINK_PREV
+};
+
+#define TEXT(literal) (literal), sizeof(literal) - 1
+
+static const struct {
+    enum field in; /* NOTHING: the record itself */
+    enum field is;
+    const char *name;
+    size_t name_size;
+} fields[] = {{NOTHING, KEY_CHANGE, TEXT(EXPORT_KEY_MEMBER)},
+              {NOTHING, CHAINS, TEXT("chain")},
+              {NOTHING, EVENT, TEXT("event")},
+              {NOTHING, PROJECT, TEXT("project")},
+              {NOTHING, SEQ, TEXT("seq")},
+              {NOTHING, SERVICE, TEXT("service")},
+              {NOTHING, SUBJECT, TEXT("subject")},
+              {SERVICE, SERVICE_NAME, TEXT("name")},
+              {CHAINS, LINK + CHAIN_PROJECT, TEXT("project")},
+              {CHAINS, LINK + CHAIN_SERVICE, TEXT("service")},
+              {CHAINS, LINK + CHAIN_SUBJECT, TEXT("subject")},
+              {LINK, LINK_N, TEXT("n")},
+              {LINK, LINK_PREV, TEXT("prev")}};
+
+/* An object or list that is open. */
+struct level {
+    bool is_object, known; /* known: it is the record, or `of` says what of it */
+    enum field of;
+    size_t count;
+    const char *name; /* the last member's */
+    size_t name_size;
+};
+
+struct scan {
+    const char *line;
+    size_t size;
+    size_t canonical; /* bytes of what came, as a canonical writer writes it */
+    struct level levels[DEPTH_MAX];
+    unsigned depth;
+    enum field field; /* of the value that comes next */
+    const uint8_t *name_key;
+    struct export_record *record;
+    bool has_seq, has_n[CHAIN_COUNT], has_prev[CHAIN_COUNT];
+    const char *fault;
+    size_t names_used;
+    char names[RECORD_LINE_MAX]; /* those that yajl had to decode */
+};
+
+static int refuse(struct scan *s, const char *phrase) {
+    s->fault = phrase;
+    return 0;
+}
+
+static struct level *inmost(struct scan *s) {
+    return s->depth == 0 ? NULL : &s->levels[s->depth - 1];
+}
+
+/* A value begins: the comma before it in a list. */
+static enum field take_field(struct scan *s) {
+    struct level *l = inmost(s);
+    if (l != NULL && !l->is_object)
+        s->canonical += l->count++ > 0;
+    enum field field = s->field;
+    s->field = NOTHING;
+    return field;
+}
+
+/* What must be an object or a text, and is something else. */
+static int take_other(struct scan *s, size_t size) {
+    enum field field = take_field(s);
+    s->canonical += size;
+    if (field == SUBJECT || field == PROJECT || field == SERVICE_NAME)
+        return refuse(s, "has a subject, service name or project that is no text");
+    return 1;
+}
+
+static int take_null(void *context) {
+    return take_other(context, sizeof("null") - 1);
+}
+
+static int take_boolean(void *context, int value) {
+    return take_other(context, value != 0 ? sizeof("true") - 1 : sizeof("false") - 1);
+}
+
+/* An integer that every reader holds exactly, as a canonical writer writes it: yajl takes no leading zeros. */
+static bool is_integer(const char *text, size_t n, int64_t *ret) {
+    bool negative = text[0] == '-';
+    int64_t value = 0;
+    size_t at = negative;
+    for (; at < n && at < negative + (size_t)DIGITS_MAX && text[at] >= '0' && text[at] <= '9'; at++)
+        value = value * 10 + (text[at] - '0');
+    *ret = negative ? -value : value;
+    return at == n && value <= integer_max && !(negative && value == 0);
+}
+
+static unsigned chain_of(const struct scan *s) {
+    return (unsigned)(s->levels[s->depth - 1].of - LINK);
+}
+
+static int take_number(void *context, const char *text, size_t n) {
+    struct scan *s = context;
+    enum field field = s->field;
+    int64_t value;
+    if (!is_integer(text, n, &value))
+        return refuse(s, not_canonical);
+    if (field == SEQ && value >= 0) {
+        s->record->seq = (uint64_t)value;
+        s->has_seq = true;
+    } else if (field == LINK_N && value >= 0) {
+        s->record->chains[chain_of(s)].link.n = (uint64_t)value;
+        s->has_n[chain_of(s)] = true;
+    }
+    return take_other(s, n);
+}
+
+/* yajl points into the line where there was nothing to decode. */
+static bool is_plain(const struct scan *s, const char *text) {
+    return text >= s->line && text < s->line + s->size;
+}
+
+/* A text has no control characters, so the shortest way to write it is the canonical one, and the only one of its
+ * length: any other escape is longer. */
+static bool add_text(struct scan *s, const char *text, size_t n) {
+    s->canonical += n + 2;
+    if (is_plain(s, text))
+        return true;
+    for (size_t i = 0; i < n; i++) {
+        s->canonical += text[i] == '"' || text[i] == '\\';
+        if ((unsigned char)text[i] < ' ')
+            return false;
+    }
+    return true;
+}
+
+static void take_name(struct scan *s, unsigned chain, const char *text, size_t n) {
+    struct export_link *l = &s->record->chains[chain];
+    l->named = true;
+    crypto_shorthash_siphashx24(l->name, (const uint8_t *)text, n, s->name_key);
+    copy_bytes(l->shown, NAME_SHOWN, text, n < NAME_SHOWN ? n : NAME_SHOWN);
+}
+
+static void take_prev(struct scan *s, const char *text, size_t n) {
+    char hex[2 * MERKLE_HASH + 1] = {0};
+    if (n != sizeof(hex) - 1)
+        return;
+    copy_bytes(hex, sizeof(hex), text, n);
+    s->has_prev[chain_of(s)] = hex_decode(s->record->chains[chain_of(s)].link.prev, MERKLE_HASH, hex);
+}
+
+static bool is_text(const char *text, size_t n, const char *expected, size_t expected_size) {
+    return n == expected_size && memcmp(text, expected, n) == 0;
+}
+
+static int take_string(void *context, const unsigned char *bytes, size_t n) {
+    struct scan *s = context;
+    const char *text = (const char *)bytes;
+    enum field field = take_field(s);
+    if (!add_text(s, text, n))
+        return refuse(s, not_canonical);
+    switch (field) {
+    case SUBJECT: take_name(s, CHAIN_SUBJECT, text, n); break;
+    case SERVICE_NAME: take_name(s, CHAIN_SERVICE, text, n); break;
+    case PROJECT: take_name(s, CHAIN_PROJECT, text, n); break;
+    case LINK_PREV: take_prev(s, text, n); break;
+    case EVENT: s->record->changes_key = s->record->changes_key || is_text(text, n, TEXT("key.audit")); break;
+    default: break;
+    }
+    return 1;
+}
+
+static enum field field_of(const struct level *l, const char *name, size_t n) {
+    enum field in = l->of > LINK && l->of < LINK_END ? LINK : l->of;
+    for (size_t i = 0; l->known && i < sizeof(fields) / sizeof(fields[0]); i++)
+        if (fields[i].in == in && is_text(name, n, fields[i].name, fields[i].name_size))
+            return fields[i].is;
+    return NOTHING;
+}
+
+/* It lives as long as the scan. */
+static const char *keep_name(struct scan *s, const char *name, size_t n) {
+    if (is_plain(s, name) || n == 0)
+        return name;
+    char *kept = s->names + s->names_used;
+    copy_bytes(kept, sizeof(s->names) - s->names_used, name, n);
+    s->names_used += n;
+    return kept;
+}
+
+/* Members in ascending order of their names. */
+static int take_member(void *context, const unsigned char *bytes, size_t n) {
+    struct scan *s = context;
+    const char *name = (const char *)bytes;
+    struct level *l = inmost(s);
+    size_t common = n < l->name_size ? n : l->name_size;
+    int order = l->count == 0 ? -1 : memcmp(l->name, name, common);
+    if (order == 0 && l->name_size == n)
+        return refuse(s, "names the same field twice");
+    if (order > 0 || (order == 0 && l->name_size > n) || !add_text(s, name, n))
+        return refuse(s, not_canonical);
+    s->canonical += (l->count++ > 0) + sizeof(":") - 1;
+    l->name = keep_name(s, name, n);
+    l->name_size = n;
+    s->field = field_of(l, name, n);
+    if (s->field == KEY_CHANGE)
+        s->record->changes_key = true;
+    if (s->field >= LINK && s->field < LINK_END)
+        s->record->chains[s->field - LINK].link.present = true;
+    return 1;
+}
+
+static int open_level(struct scan *s, bool is_object) {
+    bool whole = s->depth == 0;
+    enum field field = s->field;
+    if (s->depth == DEPTH_MAX)
+        return refuse(s, not_canonical);
+    if (take_other(s, sizeof("{}") - 1) == 0)
+        return 0;
+    s->levels[s->depth++] = (struct level){
+        .is_object = is_object,
+        .known = is_object && (whole || field == SERVICE || field == CHAINS || (field >= LINK && field < LINK_END)),
+        .of = field};
+    return 1;
+}
+
+static int open_object(void *context) {
+    return open_level(context, true);
+}
+
+static int open_list(void *context) {
+    return open_level(context, false);
+}
+
+static int close_level(void *context) {
+    struct scan *s = context;
+    s->depth--;
+    return 1;
+}
+
+/* yajl does not ask whether it got memory. */
+static void *get_memory(void *context, size_t n) {
+    (void)context;
+    void *got = malloc(n);
+    if (got == NULL)
+        abort();
+    return got;
+}
+
+static void *change_memory(void *context, void *before, size_t n) {
+    (void)context;
+    void *got = realloc(before, n);
+    if (got == NULL)
+        abort();
+    return got;
+}
+
+static void give_memory(void *context, void *at) {
+    (void)context;
+    free(at);
+}
+
+static int run_scan(struct scan *s, const char **ret_fault) {
+    static const yajl_callbacks take = {take_null,   take_boolean, NULL,        NULL,      take_number, take_string,
+                                        open_object, take_member,  close_level, open_list, close_level};
+    yajl_alloc_funcs memory = {get_memory, change_memory, give_memory, NULL};
+    yajl_handle h = yajl_alloc(&take, &memory, s);
+    yajl_config(h, yajl_dont_validate_strings, 1); /* is_utf8 does, more strictly */
+    yajl_status status = yajl_parse(h, (const unsigned char *)s->line, s->size);
+    if (status == yajl_status_ok)
+        status = yajl_complete_parse(h);
+    yajl_free(h);
+    if (s->fault != NULL)
+        return fault(ret_fault, VAULT_E_FORMAT, s->fault);
+    if (status != yajl_status_ok)
+        return fault(ret_fault, VAULT_E_FORMAT, "is not well-formed JSON");
+    return s->canonical == s->size ? VAULT_OK : fault(ret_fault, VAULT_E_FORMAT, not_canonical);
+}
+
+static bool is_ascii(const char *text, size_t n) {
+    uint64_t words[16] = {0}, all = 0;
+    while (n > 0) {
+        size_t piece = n < sizeof(words) ? n : sizeof(words);
+        copy_bytes(words, sizeof(words), text, piece); /* behind a short piece is what was seen already */
+        for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+            all |= words[i];
+        text += piece;
+        n -= piece;
+    }
+    return (all & UINT64_C(0x8080808080808080)) == 0;
+}
+
+/* jansson knows what UTF-8 is. */
+static int check_utf8(const char *line, size_t n, const char **ret_fault) {
+    if (is_ascii(line, n))
+        return VAULT_OK;
+    json_t *text = json_stringn(line, n);
+    bool good = text != NULL;
+    json_decref(text);
+    return good ? VAULT_OK : fault(ret_fault, VAULT_E_FORMAT, "is not well-formed JSON");
+}
+
+static int check_chains(const struct scan *s, const char **ret_fault) {
+    for (unsigned i = 0; i < CHAIN_COUNT; i++) {
+        const struct export_link *l = &s->record->chains[i];
+        if (l->link.present && !(s->has_n[i] && s->has_prev[i]))
+            return fault(ret_fault, VAULT_E_FORMAT, "has a malformed chain field");
+        if (l->link.present && !l->named)
+            return fault(ret_fault, VAULT_E_FORMAT, "has a number in a chain, but not whose chain it is");
+    }
+    return VAULT_OK;
+}
+
+_Static_assert(NAME_KEY == crypto_shorthash_siphashx24_BYTES && NAME_KEY == crypto_shorthash_siphashx24_KEYBYTES,
+               "SipHash sizes");
+
+/* All but `names`, of which nothing is read that was not written. */
+static void scan_start(struct scan *s, const char *line, size_t n, const uint8_t name_key[NAME_KEY],
+                       struct export_record *record) {
+    s->line = line;
+    s->size = n;
+    s->canonical = s->names_used = 0;
+    s->depth = 0;
+    s->field = NOTHING;
+    s->name_key = name_key;
+    s->record = record;
+    s->has_seq = false;
+    s->fault = NULL;
+    for (unsigned i = 0; i < CHAIN_COUNT; i++)
+        s->has_n[i] = s->has_prev[i] = false;
+}
+
+int export_record_parse(const char *line, size_t n, const uint8_t name_key[NAME_KEY], struct export_record *ret,
+                        const char **ret_fault) {
+    struct scan s;
+    scan_start(&s, line, n, name_key, ret);
+    *ret = (struct export_record){.seq = 0};
+    int result = run_scan(&s, ret_fault);
+    if (result == VAULT_OK)
+        result = check_utf8(line, n, ret_fault);
+    if (result == VAULT_OK && !s.has_seq)
+        result = fault(ret_fault, VAULT_E_FORMAT, "has no record number");
+    if (result == VAULT_OK)
+        result = check_chains(&s, ret_fault);
+    if (result == VAULT_OK)
+        merkle_leaf(line, n, ret->leaf);
+    return result;
+}
+
+/* ---- reading by jansson ---- */
 
 static int parse_object(const char *line, size_t n, json_t **ret, const char **ret_fault) {
     json_error_t error;
@@ -24,99 +397,16 @@ static int parse_object(const char *line, size_t n, json_t **ret, const char **r
     if (*ret != NULL)
         return VAULT_OK;
     if (json_error_code(&error) == json_error_out_of_memory)
-        return fault(ret_fault, VAULT_E_MEMORY, "cannot be checked: there is not enough memory");
-    if (json_error_code(&error) == json_error_duplicate_key)
-        return fault(ret_fault, VAULT_E_FORMAT, "names the same field twice");
+        return fault(ret_fault, VAULT_E_MEMORY, no_memory);
     return fault(ret_fault, VAULT_E_FORMAT, "is not well-formed JSON");
 }
 
-static bool is_ordered(json_t *value, unsigned depth);
-
-static bool members_are_ordered(json_t *object, unsigned depth) {
-    const char *before = NULL, *key;
-    json_t *member;
-    json_object_foreach(object, key, member) {
-        if ((before != NULL && strcmp(before, key) >= 0) || !is_ordered(member, depth))
-            return false;
-        before = key;
-    }
-    return true;
-}
-
-/* Members in ascending order of their names, and no numbers but integers that every reader holds exactly. jansson keeps
- * the order of the text, so nothing needs sorting: that costs less than a dump with JSON_SORT_KEYS. */
-static bool is_ordered(json_t *value, unsigned depth) {
-    size_t i;
-    json_t *element;
-    if (json_is_object(value))
-        return depth < DEPTH_MAX && members_are_ordered(value, depth + 1);
-    if (json_is_array(value) && depth == DEPTH_MAX)
-        return false;
-    json_array_foreach(value, i, element) {
-        if (!is_ordered(element, depth + 1))
-            return false;
-    }
-    if (json_is_integer(value))
-        return json_integer_value(value) >= -integer_max && json_integer_value(value) <= integer_max;
-    return !json_is_real(value);
-}
-
-/* The line is what a canonical writer makes of its own content. */
-static bool is_canonical(json_t *object, const char *line, size_t n) {
-    char again[RECORD_LINE_MAX];
-    return is_ordered(object, 0) && json_dumpb(object, again, sizeof(again), JSON_COMPACT) == n && n <= sizeof(again) &&
-           memcmp(again, line, n) == 0;
-}
-
-static bool get_number(const json_t *object, const char *key, uint64_t *ret) {
-    const json_t *value = json_object_get(object, key);
+bool export_seq_get(const json_t *object, uint64_t *ret) {
+    const json_t *value = json_object_get(object, "seq");
     if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > integer_max)
         return false;
     *ret = (uint64_t)json_integer_value(value);
     return true;
-}
-
-/* An absent link is good, one that is there must be whole. */
-static bool get_link(const json_t *chain, const char *key, struct record_link *ret) {
-    const json_t *object = json_object_get(chain, key);
-    if (object == NULL)
-        return true;
-    const char *prev = json_string_value(json_object_get(object, "prev"));
-    ret->present = true;
-    return get_number(object, "n", &ret->n) && prev != NULL && hex_decode(ret->prev, MERKLE_HASH, prev);
-}
-
-/* The name that a chain belongs to. False if it is there and no string. */
-static bool get_name(const json_t *name, const uint8_t name_key[NAME_KEY], struct export_link *ret) {
-    if (name == NULL)
-        return true;
-    const char *text = json_string_value(name);
-    if (text == NULL)
-        return false;
-    ret->named = true;
-    size_t n = json_string_length(name);
-    crypto_shorthash_siphashx24(ret->name, (const uint8_t *)text, n, name_key);
-    copy_bytes(ret->shown, NAME_SHOWN, text, n < NAME_SHOWN ? n : NAME_SHOWN);
-    return true;
-}
-
-static int get_chains(const json_t *object, const uint8_t name_key[NAME_KEY], struct export_record *r,
-                      const char **ret_fault) {
-    const json_t *chain = json_object_get(object, "chain");
-    const json_t *names[CHAIN_COUNT] = {[CHAIN_SUBJECT] = json_object_get(object, "subject"),
-                                        [CHAIN_SERVICE] = json_object_get(json_object_get(object, "service"), "name"),
-                                        [CHAIN_PROJECT] = json_object_get(object, "project")};
-    static const char *const keys[CHAIN_COUNT] = {"subject", "service", "project"};
-    for (unsigned i = 0; i < CHAIN_COUNT; i++) {
-        struct export_link *l = &r->chains[i];
-        if (!get_name(names[i], name_key, l))
-            return fault(ret_fault, VAULT_E_FORMAT, "has a subject, service name or project that is no text");
-        if (!get_link(chain, keys[i], &l->link))
-            return fault(ret_fault, VAULT_E_FORMAT, "has a malformed chain field");
-        if (l->link.present && !l->named)
-            return fault(ret_fault, VAULT_E_FORMAT, "has a number in a chain, but not whose chain it is");
-    }
-    return VAULT_OK;
 }
 
 static bool get_base64(const json_t *object, const char *key, uint8_t *to, size_t n) {
@@ -149,36 +439,6 @@ int export_change_parse(const char *line, size_t n, struct key_change *ret, cons
     return result;
 }
 
-static bool changes_key(const json_t *object) {
-    const char *event = json_string_value(json_object_get(object, "event"));
-    return json_object_get(object, EXPORT_KEY_MEMBER) != NULL || (event != NULL && strcmp(event, "key.audit") == 0);
-}
-
-_Static_assert(NAME_KEY == crypto_shorthash_siphashx24_BYTES && NAME_KEY == crypto_shorthash_siphashx24_KEYBYTES,
-               "SipHash sizes");
-
-int export_record_parse(const char *line, size_t n, const uint8_t name_key[NAME_KEY], struct export_record *ret,
-                        const char **ret_fault) {
-    struct export_record r = {.seq = 0};
-    json_t *object = NULL;
-    int result = parse_object(line, n, &object, ret_fault);
-    if (result != VAULT_OK)
-        return result;
-    if (!is_canonical(object, line, n))
-        result = fault(ret_fault, VAULT_E_FORMAT, "is not in canonical form (fields in order, no spaces)");
-    else if (!get_number(object, "seq", &r.seq))
-        result = fault(ret_fault, VAULT_E_FORMAT, "has no record number");
-    else
-        result = get_chains(object, name_key, &r, ret_fault);
-    r.changes_key = changes_key(object);
-    json_decref(object);
-    if (result != VAULT_OK)
-        return result;
-    merkle_leaf(line, n, r.leaf);
-    *ret = r;
-    return VAULT_OK;
-}
-
 /* Base64 of a hash. The decoder of OpenSSL is eight times faster than libsodium's, but lenient: only text that it would
  * write itself is accepted. */
 bool export_hash_get(const json_t *value, uint8_t ret[MERKLE_HASH]) {
@@ -201,8 +461,4 @@ bool export_hashes_get(const json_t *list, struct export_proof *p) {
         if (!export_hash_get(json_array_get(list, i), p->hashes[i]))
             return false;
     return true;
-}
-
-bool export_seq_get(const json_t *object, uint64_t *ret) {
-    return get_number(object, "seq", ret);
 }
