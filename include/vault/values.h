@@ -436,6 +436,8 @@ enum { SEGMENT_NAME = 40 };
     F(R, U64, first, 0)           /* number of the first record */                                                     \
     F(R, U64, end, 0)             /* behind the last */                                                                \
     F(R, U64, bytes, 0)           /* of the file that count */                                                         \
+    F(R, STR, first_time, 27)     /* of the first record, as it says it */                                             \
+    F(R, STR, last_time, 27)      /* of the last */                                                                    \
     F(R, U64, begun, 0)                                                                                                \
     F(R, U64, ended, 0)     /* 0: more may come */                                                                     \
     F(R, U64, destroyed, 0) /* 0: it was not */                                                                        \

@@ -124,6 +124,9 @@ static int is_before(struct monitor *m, uint64_t seq, const char time[28], bool 
 int log_first_since(struct monitor *m, uint64_t seconds, uint64_t low, uint64_t high, uint64_t *ret) {
     char time[28];
     time_text(seconds * 1000000, time);
+    int narrowed = archive_narrow(m, time, &low, &high);
+    if (narrowed != VAULT_OK)
+        return narrowed;
     while (low < high) {
         uint64_t middle = low + (high - low) / 2;
         bool before = false;

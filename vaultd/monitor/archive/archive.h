@@ -15,6 +15,7 @@ enum { FRAME_TEXT = 65536, FRAME_LINES = 512, FRAME_SIZE = FRAME_TEXT + SEAL_OVE
 /* The lines of consecutive records, each with its newline. */
 struct frame {
     uint64_t first, end; /* numbers: of the first record, and behind the last */
+    char first_time[28], last_time[28];
     size_t used;
     char text[FRAME_TEXT];
 };
@@ -32,15 +33,17 @@ void archive_free(struct monitor *m);
 int segment_load(struct monitor *m, uint32_t number, struct segment_value *ret);
 int segment_store(struct monitor *m, const struct segment_value *v);
 bool segment_is_there(const struct monitor *m, const struct segment_value *v);
-/* Begins a segment: its file, its key and its entry, within the transaction. VAULT_AGAIN: the file system refuses, and
- * nothing was changed. Faults of the index. */
+/* Begins a segment: a file and a key, of which the index knows nothing yet. VAULT_AGAIN: the file system refuses;
+ * VAULT_E_MEMORY. */
 int segment_begin(struct monitor *m, uint64_t first, struct segment_value *ret);
 /* Whether this process began it, and can go on. */
 bool segment_goes_on(const struct monitor *m, const struct segment_value *v);
-/* Seals the frame to the end of the segment's file, durably, and reads it again from there; the segment's entry is the
- * caller's to store. VAULT_AGAIN: the file system refuses. VAULT_E_DAMAGED: it came back otherwise. Faults of the
- * index. */
+/* Seals the frame to the end of the segment's file, durably, and reads it again from there, within the transaction. The
+ * first one makes the index know the key; the segment's entry and meta are the caller's to store. VAULT_AGAIN: the file
+ * system refuses, and nothing was changed. Faults of the index. */
 int segment_append(struct monitor *m, struct segment_value *v, const struct frame *f);
+/* Nothing more is written to it after a VAULT_AGAIN; of one without any frame the file goes. */
+void segment_abandon(struct monitor *m, const struct segment_value *v);
 /* Removes its file, if it is there. */
 void segment_remove(const struct monitor *m, const struct segment_value *v);
 /* Nothing more is written to it. */
@@ -48,6 +51,9 @@ void segment_finish(struct monitor *m, struct segment_value *v);
 
 /* ---- job.c ---- */
 
+/* In the archive's part of `low` to before `high`, leaves of that range what has the first record that is not before
+ * this time, by what segments say of themselves: one segment at the most. Faults of the index. */
+int archive_narrow(struct monitor *m, const char time[28], uint64_t *low, uint64_t *high);
 /* False while a witness doubts this log, or a restored one is not confirmed. */
 bool archive_may_grow(const struct monitor *m);
 

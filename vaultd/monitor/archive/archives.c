@@ -65,25 +65,55 @@ int archive_gap(struct monitor *m, uint64_t from, uint64_t to, struct segment_va
     return VAULT_NOT_FOUND;
 }
 
+int archive_narrow(struct monitor *m, const char time[28], uint64_t *low, uint64_t *high) {
+    struct segment_value v;
+    for (uint32_t n = 1; n <= m->meta.segments && *low < *high && *low < m->meta.archived; n++) {
+        int result = segment_load(m, n, &v);
+        if (result != VAULT_OK)
+            return result;
+        if (v.end <= *low)
+            continue;
+        if (strcmp(v.last_time, time) >= 0) { /* it is in this one, or where it begins */
+            uint64_t end = strcmp(v.first_time, time) >= 0 ? v.first : v.end;
+            *low = v.first > *low ? v.first : *low;
+            *high = end < *low ? *low : end < *high ? end : *high;
+            return VAULT_OK;
+        }
+        *low = v.end < *high ? v.end : *high;
+    }
+    return VAULT_OK;
+}
+
 int archive_refuse(struct request *q, const char *event, const struct segment_value *v) {
-    char text[256];
+    char text[320];
     bool destroyed = v->destroyed != 0;
-    (void)format_string(text, sizeof(text),
-                        destroyed
-                            ? "Records %llu to %llu were in archive segment %u, which was destroyed."
-                            : "Records %llu to %llu are in archive segment %u, whose file %s is not in the folder "
-                              "'archive' of the vault's state: put it back there.",
-                        (unsigned long long)v->first, (unsigned long long)(v->end - 1), v->number, v->name);
+    if (destroyed)
+        (void)format_string(
+            text, sizeof(text),
+            "Records %llu to %llu were in archive segment %u, which was destroyed: what there is begins "
+            "with record %llu.",
+            (unsigned long long)v->first, (unsigned long long)(v->end - 1), v->number, (unsigned long long)v->end);
+    else
+        (void)format_string(text, sizeof(text),
+                            "Records %llu to %llu are in archive segment %u, whose file %s is not in the folder "
+                            "'archive' of the vault's state: put it back there.",
+                            (unsigned long long)v->first, (unsigned long long)(v->end - 1), v->number, v->name);
     return refuse(q, event, NULL, destroyed ? 410 : 409, destroyed ? "archive-destroyed" : "archive-away", text);
 }
 
+/* Who is no auditor does not learn whether it would be theirs, nor what else is missed with it. */
 int archive_refuse_record(struct request *q, const char *event, uint64_t seq) {
     struct segment_value v;
+    if ((q->asker.roles & 1u << ROLE_AUDITOR) == 0)
+        return refuse(q, event, NULL, 409, "archive-away", "The record is in the archive, and not at hand.");
     int result = archive_gap(q->monitor, seq, seq + 1, &v);
     return result == VAULT_OK ? archive_refuse(q, event, &v) : result == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : result;
 }
 
 /* ---- asking for one ---- */
+
+static const char in_doubt[] =
+    "A restored or doubted log keeps its records where they are, until that is answered for.";
 
 bool archive_may_grow(const struct monitor *m) {
     return m->meta.unconfirmed == 0 && m->meta.doubted == 0;
@@ -114,8 +144,7 @@ int answer_archive(struct request *q) {
     if ((a->to != 0) == (a->until != 0) || !second_is_good(a->until))
         return refuse(q, "audit.archive", NULL, 400, "malformed", "One of 'to' and 'until' is needed.");
     if (!archive_may_grow(m))
-        return refuse(q, "audit.archive", NULL, 409, "log-in-doubt",
-                      "A restored or doubted log keeps its records where they are, until that is answered for.");
+        return refuse(q, "audit.archive", NULL, 409, "log-in-doubt", in_doubt);
     int result = job_is_open(m, &job_archive, &open);
     if (result == VAULT_OK)
         result = goal_of(m, a, &to);
@@ -130,15 +159,15 @@ int answer_archive(struct request *q) {
 
 /* ---- its end ---- */
 
-/* Whether all of its records are older than the configuration keeps them. The segment is there. */
-static int is_over(struct monitor *m, const struct segment_value *v, bool *ret) {
-    uint64_t now = monitor_time(m) / 1000000, keep = m->setup.audit_keep, first = 0;
-    *ret = false;
+/* Whether all of its records are older than the configuration keeps them. Its file is not asked: what cannot be read,
+ * or is away, can be destroyed all the same. */
+static bool is_over(struct monitor *m, const struct segment_value *v) {
+    char limit[28];
+    uint64_t now = monitor_time(m) / 1000000, keep = m->setup.audit_keep;
     if (keep == 0 || keep >= now)
-        return VAULT_OK;
-    int result = log_first_since(m, now - keep, v->first, v->end, &first);
-    *ret = first == v->end;
-    return result;
+        return false;
+    time_text((now - keep) * 1000000, limit);
+    return strcmp(v->last_time, limit) < 0;
 }
 
 /* Its key goes with the record of it; the file, which nothing opens any more, when that is durable. */
@@ -177,27 +206,33 @@ int archive_step(struct monitor *m, bool *ret_more) {
     return result;
 }
 
+/* For the approver, and for whoever reads the log later. */
+static bool describe(const struct monitor *m, const struct segment_value *v, char *to, size_t size) {
+    return format_string(to, size, "segment %u, records %llu to %llu, of %.10s to %.10s, kept for %llu days", v->number,
+                         (unsigned long long)v->first, (unsigned long long)(v->end - 1), v->first_time, v->last_time,
+                         (unsigned long long)(m->setup.audit_keep / 86400));
+}
+
 int answer_archive_destroy(struct request *q) {
     static struct segment_value v;
     struct monitor *m = q->monitor;
     uint32_t number = q->message->archive_destroy.number;
-    char detail[160];
-    bool over = false;
+    char detail[200];
     if (number == 0 || number > m->meta.segments)
         return refuse(q, "audit.destroy", NULL, 404, "no-such-segment", "There is no such archive segment.");
     int result = segment_load(m, number, &v);
-    if (result == VAULT_OK && !segment_is_there(m, &v))
-        return archive_refuse(q, "audit.destroy", &v);
-    if (result == VAULT_OK)
-        result = is_over(m, &v, &over);
     if (result != VAULT_OK)
         return result;
-    if (!archive_may_grow(m) || segment_goes_on(m, &v))
-        return refuse(q, "audit.destroy", NULL, 409, "archive-running", "The segment may not have ended yet.");
-    if (!over)
+    if (v.destroyed != 0)
+        return archive_refuse(q, "audit.destroy", &v);
+    if (!archive_may_grow(m))
+        return refuse(q, "audit.destroy", NULL, 409, "log-in-doubt", in_doubt);
+    if (segment_goes_on(m, &v))
+        return refuse(q, "audit.destroy", NULL, 409, "archive-running", "The segment has not ended yet.");
+    if (!is_over(m, &v))
         return refuse(q, "audit.destroy", NULL, 409, "audit-kept",
                       "It holds records that are younger than 'audit_keep_days' of the configuration keeps them.");
-    (void)format_string(detail, sizeof(detail), "segment %u, records %llu to %llu", number, (unsigned long long)v.first,
-                        (unsigned long long)(v.end - 1));
+    if (!describe(m, &v, detail, sizeof(detail)))
+        return VAULT_E_STATE;
     return q->asked_by != NULL ? destroy(q, &v, detail) : pending_ask(q, "audit.destroy", NULL, detail);
 }

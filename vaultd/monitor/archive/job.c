@@ -30,12 +30,31 @@ static int add_line(struct monitor *m, struct frame *f) {
     return VAULT_OK;
 }
 
+/* When the line says that it was written. */
+static bool take_time(const char *line, size_t n, char ret[28]) {
+    json_t *record = json_loadb(line, n, JSON_DISABLE_EOF_CHECK, NULL);
+    const char *time = json_string_value(json_object_get(record, "time"));
+    bool good = time != NULL && format_string(ret, 28, "%s", time);
+    json_decref(record);
+    return good;
+}
+
+/* Of the first line and the last. */
+static bool take_times(struct frame *f) {
+    const char *before = memrchr(f->text, '\n', f->used - 1);
+    const char *last = before == NULL ? f->text : before + 1;
+    return take_time(f->text, f->used, f->first_time) &&
+           take_time(last, f->used - (size_t)(last - f->text), f->last_time);
+}
+
 static int fill(struct monitor *m, uint64_t to, struct frame *f) {
     int result = VAULT_OK;
     *f = (struct frame){.first = m->meta.archived, .end = m->meta.archived};
     while (result == VAULT_OK && f->end < to && f->end - f->first < FRAME_LINES)
         result = add_line(m, f);
-    return result == VAULT_NOT_FOUND ? VAULT_OK : result;
+    if (result != VAULT_OK && result != VAULT_NOT_FOUND)
+        return result;
+    return take_times(f) ? VAULT_OK : VAULT_E_DAMAGED;
 }
 
 static int forget_lines(struct monitor *m, const struct frame *f) {
@@ -65,6 +84,8 @@ static int archive_frame(struct monitor *m, struct job_value *j, const struct fr
     int result = segment_for_more(m, &v);
     if (result == VAULT_OK)
         result = segment_append(m, &v, f);
+    if (result == VAULT_AGAIN)
+        segment_abandon(m, &v);
     if (result == VAULT_OK)
         result = forget_lines(m, f);
     if (result == VAULT_OK)
@@ -96,6 +117,7 @@ static int take_step(struct monitor *m, struct job_value *j) {
     int result = fill(m, m->meta.archived + (m->job_room < left ? m->job_room : left), &f);
     if (result == VAULT_OK)
         result = archive_frame(m, j, &f);
+    wipe(&f, sizeof(f));
     return result == VAULT_AGAIN ? stop(j) : result;
 }
 

@@ -14,28 +14,37 @@
 
 #define FOLDER "archive"
 
-/* The segment whose file and key are in hand, and the last frame that was read of it. */
+/* The frame that was read last, with the key of its segment; and the segment that this process writes to. */
 struct archive {
-    uint32_t number; /* 0: none */
-    bool written;    /* by this process: the file is open for that */
-    int file;
     struct secret *key;
+    uint32_t number;    /* whose key it is; 0: none */
     struct frame frame; /* end 0: none */
+    struct {
+        uint32_t number; /* 0: none */
+        int file;
+        struct secret *key;
+    } writer;
     uint8_t sealed[FRAME_SIZE];
 };
 
-static void let_go(struct archive *a) {
-    if (a->number != 0)
-        close(a->file);
-    secret_free(&a->key);
+static void forget_frame(struct archive *a) {
     wipe(&a->frame, sizeof(a->frame));
+    secret_free(&a->key);
     a->number = 0;
-    a->written = false;
+}
+
+static void forget_writer(struct archive *a) {
+    if (a->writer.number != 0)
+        close(a->writer.file);
+    secret_free(&a->writer.key);
+    a->writer.number = 0;
 }
 
 void archive_forget(struct monitor *m) {
-    if (m->archive != NULL)
-        let_go(m->archive);
+    if (m->archive == NULL)
+        return;
+    forget_frame(m->archive);
+    forget_writer(m->archive);
 }
 
 void archive_free(struct monitor *m) {
@@ -75,12 +84,16 @@ static int open_file(const struct monitor *m, const struct segment_value *v, int
     return openat(m->place.directory, path, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 }
 
+static bool is_whole(const struct stat *file, const struct segment_value *v) {
+    return S_ISREG(file->st_mode) && (uint64_t)file->st_size >= v->bytes;
+}
+
 bool segment_is_there(const struct monitor *m, const struct segment_value *v) {
     char path[SEGMENT_NAME + sizeof(FOLDER) + 1];
     struct stat found;
     path_of(v, path);
     return v->destroyed == 0 && fstatat(m->place.directory, path, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
-           S_ISREG(found.st_mode) && (uint64_t)found.st_size >= v->bytes;
+           is_whole(&found, v);
 }
 
 /* ---- keys ---- */
@@ -100,16 +113,10 @@ static int key_load(struct monitor *m, uint32_t number, struct secret **ret) {
     return result;
 }
 
-static int key_make(struct monitor *m, uint32_t number, struct secret **ret) {
-    CLEANUP_SECRET struct secret *key = NULL;
+static int key_store(struct monitor *m, uint32_t number, const struct secret *key) {
     uint8_t name[4];
     put_be32(name, number);
-    int result = secret_random(&key, SECRET_KEY_SIZE);
-    if (result == VAULT_OK)
-        result = index_put(m->index, DB_SEGMENT_KEYS, name, sizeof(name), secret_view(key), SECRET_KEY_SIZE);
-    if (result == VAULT_OK)
-        *ret = secret_move(&key);
-    return result;
+    return index_put(m->index, DB_SEGMENT_KEYS, name, sizeof(name), secret_view(key), SECRET_KEY_SIZE);
 }
 
 /* ---- frames ---- */
@@ -126,23 +133,24 @@ static void frame_ad(uint32_t segment, const struct frame *f, uint8_t ret[FRAME_
 }
 
 /* Opens what is in a->sealed into a->frame, whose numbers are set. */
-static int open_frame(struct archive *a, size_t size) {
+static int open_frame(struct archive *a, const struct secret *key, uint32_t number, size_t size) {
     uint8_t ad[FRAME_AD];
-    frame_ad(a->number, &a->frame, ad);
+    frame_ad(number, &a->frame, ad);
     a->frame.used = size - SEAL_OVERHEAD;
-    return unseal_bytes(a->key, ad, sizeof(ad), a->sealed, size, (uint8_t *)a->frame.text);
+    return unseal_bytes(key, ad, sizeof(ad), a->sealed, size, (uint8_t *)a->frame.text);
 }
 
-static int read_sealed(struct archive *a, uint64_t offset, size_t size) {
+/* False: it cannot be read, or ends before. */
+static bool read_sealed(struct archive *a, int file, uint64_t offset, size_t size) {
     for (size_t at = 0; at < size;) {
-        ssize_t n = pread(a->file, a->sealed + at, size - at, (off_t)(offset + at));
+        ssize_t n = pread(file, a->sealed + at, size - at, (off_t)(offset + at));
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return n < 0 ? vault_result_from_errno(errno) : VAULT_E_DAMAGED;
+            return false;
         at += (size_t)n;
     }
-    return VAULT_OK;
+    return true;
 }
 
 /* Frame and file of a record that left the index: VAULT_E_DAMAGED where there is none. */
@@ -160,44 +168,55 @@ static int find_frame(struct monitor *m, uint64_t seq, uint64_t *ret_last, struc
     return good ? VAULT_OK : VAULT_E_DAMAGED;
 }
 
-/* Takes the segment in hand. VAULT_AGAIN: its file is not there, or it was destroyed. */
-static int take_segment(struct monitor *m, struct archive *a, uint32_t number) {
+/* What a file holds is its own fault, and nobody else's: never a fault of the device. VAULT_AGAIN: it is not there.
+ * VAULT_E_DAMAGED: it cannot be read. */
+static int read_file(struct monitor *m, struct archive *a, const struct segment_value *v, const struct frame_value *f) {
+    struct stat found;
+    int file = open_file(m, v, O_RDONLY);
+    if (file < 0 && (errno == ENOENT || errno == ENOTDIR))
+        return VAULT_AGAIN;
+    bool good = file >= 0 && fstat(file, &found) == 0 && S_ISREG(found.st_mode);
+    bool whole = good && is_whole(&found, v);
+    if (whole)
+        good = read_sealed(a, file, f->offset, f->size);
+    if (!good)
+        log_error("archive: a segment cannot be read segment=%u error=%s", v->number, strerrorname_np(errno));
+    if (file >= 0)
+        close(file);
+    return !good ? VAULT_E_DAMAGED : whole ? VAULT_OK : VAULT_AGAIN;
+}
+
+/* Key and sealed frame. VAULT_AGAIN: the segment is away, or was destroyed. */
+static int fetch_frame(struct monitor *m, struct archive *a, const struct frame_value *f) {
     struct segment_value v;
-    if (a->number == number)
-        return VAULT_OK;
-    let_go(a);
-    int result = segment_load(m, number, &v);
-    if (result == VAULT_OK && !segment_is_there(m, &v))
+    int result = segment_load(m, f->segment, &v);
+    if (result == VAULT_OK && v.destroyed != 0)
         result = VAULT_AGAIN;
-    if (result == VAULT_OK)
-        result = key_load(m, number, &a->key);
+    if (result == VAULT_OK && a->number != v.number) {
+        secret_free(&a->key);
+        a->number = 0;
+        result = key_load(m, v.number, &a->key);
+    }
     if (result != VAULT_OK)
         return result;
-    a->file = open_file(m, &v, O_RDONLY);
-    if (a->file < 0) {
-        secret_free(&a->key);
-        return vault_result_from_errno(errno);
-    }
-    a->number = number;
-    return VAULT_OK;
+    a->number = v.number;
+    return read_file(m, a, &v, f);
 }
 
 static int read_frame(struct monitor *m, struct archive *a, uint64_t seq) {
     struct frame_value f;
     uint64_t last = 0;
-    if (a->number != 0 && a->frame.first <= seq && seq < a->frame.end)
+    if (a->frame.first <= seq && seq < a->frame.end)
         return VAULT_OK;
     a->frame.end = 0;
     int result = find_frame(m, seq, &last, &f);
     if (result == VAULT_OK)
-        result = take_segment(m, a, f.segment);
-    if (result == VAULT_OK)
-        result = read_sealed(a, f.offset, f.size);
+        result = fetch_frame(m, a, &f);
     if (result != VAULT_OK)
         return result;
     a->frame.first = f.first;
     a->frame.end = last + 1;
-    result = open_frame(a, f.size);
+    result = open_frame(a, a->key, f.segment, f.size);
     if (result != VAULT_OK) {
         log_error("archive: a frame does not open segment=%u offset=%llu", f.segment, (unsigned long long)f.offset);
         a->frame.end = 0;
@@ -248,12 +267,8 @@ static int make_file(struct monitor *m, const struct segment_value *v, int *ret)
     int file = open_file(m, v, O_RDWR | O_CREAT | O_EXCL);
     if (file < 0)
         return refused("a segment's file cannot be made");
-    int result = sync_folder(m);
-    if (result == VAULT_OK)
-        *ret = file;
-    else
-        close(file);
-    return result;
+    *ret = file;
+    return sync_folder(m);
 }
 
 int segment_begin(struct monitor *m, uint64_t first, struct segment_value *ret) {
@@ -262,85 +277,104 @@ int segment_begin(struct monitor *m, uint64_t first, struct segment_value *ret) 
     char hex[2 * sizeof(random) + 1];
     if (a == NULL)
         return VAULT_E_MEMORY;
-    let_go(a);
+    forget_writer(a);
     *ret =
         (struct segment_value){.number = m->meta.segments + 1, .first = first, .end = first, .begun = monitor_time(m)};
     randombytes_buf(random, sizeof(random));
     hex_encode(hex, sizeof(hex), random, sizeof(random));
     (void)format_string(ret->name, sizeof(ret->name), "%06u-%s", ret->number, hex);
-    int result = make_file(m, ret, &a->file);
+    int result = secret_random(&a->writer.key, SECRET_KEY_SIZE);
     if (result != VAULT_OK)
         return result;
-    a->number = ret->number;
-    a->written = true;
-    m->meta.segments = ret->number;
-    result = key_make(m, ret->number, &a->key);
-    if (result == VAULT_OK)
-        result = segment_store(m, ret);
-    return result == VAULT_OK ? meta_store(m) : result;
+    a->writer.file = -1;
+    result = make_file(m, ret, &a->writer.file);
+    if (a->writer.file >= 0)
+        a->writer.number = ret->number;
+    return result;
 }
 
 bool segment_goes_on(const struct monitor *m, const struct segment_value *v) {
-    return m->archive != NULL && m->archive->written && m->archive->number == v->number && v->ended == 0 &&
+    return m->archive != NULL && m->archive->writer.number == v->number && v->ended == 0 &&
            v->end - v->first < SEGMENT_LINES;
 }
 
-static int write_sealed(struct archive *a, uint64_t offset, size_t size) {
+static int write_sealed(const struct archive *a, uint64_t offset, size_t size) {
+    int file = a->writer.file;
     for (size_t at = 0; at < size;) {
-        ssize_t n = pwrite(a->file, a->sealed + at, size - at, (off_t)(offset + at));
+        ssize_t n = pwrite(file, a->sealed + at, size - at, (off_t)(offset + at));
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
             return refused("a segment cannot be written to");
         at += (size_t)n;
     }
-    return fdatasync(a->file) == 0 ? VAULT_OK : refused("a segment cannot be synced");
+    return fdatasync(file) == 0 ? VAULT_OK : refused("a segment cannot be synced");
+}
+
+/* Writes what the frame is sealed to, reads it again, and compares. */
+static int write_frame(struct archive *a, const struct segment_value *v, const struct frame *f) {
+    uint8_t ad[FRAME_AD];
+    size_t size = f->used + SEAL_OVERHEAD;
+    frame_ad(v->number, f, ad);
+    int result = seal_bytes(a->writer.key, ad, sizeof(ad), f->text, f->used, a->sealed);
+    if (result == VAULT_OK)
+        result = write_sealed(a, v->bytes, size);
+    if (result != VAULT_OK)
+        return result;
+    forget_frame(a);
+    wipe(a->sealed, size); /* what is compared comes from the file */
+    a->frame.first = f->first;
+    a->frame.end = f->end;
+    if (!read_sealed(a, a->writer.file, v->bytes, size))
+        result = refused("a segment cannot be read again");
+    else if (open_frame(a, a->writer.key, v->number, size) != VAULT_OK || memcmp(a->frame.text, f->text, f->used) != 0)
+        result = refused("a segment has not kept what was written to it");
+    forget_frame(a);
+    return result;
 }
 
 int segment_append(struct monitor *m, struct segment_value *v, const struct frame *f) {
-    struct archive *a = m->archive;
-    uint8_t ad[FRAME_AD], key[8];
-    size_t size = f->used + SEAL_OVERHEAD;
-    struct frame_value at = {.segment = v->number, .first = f->first, .offset = v->bytes, .size = (uint32_t)size};
-    frame_ad(v->number, f, ad);
-    int result = seal_bytes(a->key, ad, sizeof(ad), f->text, f->used, a->sealed);
-    if (result == VAULT_OK)
-        result = write_sealed(a, v->bytes, size);
-    a->frame.first = f->first;
-    a->frame.end = f->end;
-    if (result == VAULT_OK)
-        result = read_sealed(a, v->bytes, size);
-    if (result == VAULT_OK)
-        result = open_frame(a, size);
-    if (result == VAULT_OK && memcmp(a->frame.text, f->text, f->used) != 0)
-        result = VAULT_E_DAMAGED;
-    if (result != VAULT_OK) {
-        a->frame.end = 0;
-        return result;
+    uint8_t key[8];
+    struct frame_value at = {
+        .segment = v->number, .first = f->first, .offset = v->bytes, .size = (uint32_t)(f->used + SEAL_OVERHEAD)};
+    int result = write_frame(m->archive, v, f);
+    if (result == VAULT_OK && v->bytes == 0) {
+        m->meta.segments = v->number;
+        result = key_store(m, v->number, m->archive->writer.key);
     }
-    v->bytes += size;
+    if (result != VAULT_OK)
+        return result;
+    if (v->bytes == 0)
+        copy_string(v->first_time, sizeof(v->first_time), f->first_time);
+    copy_string(v->last_time, sizeof(v->last_time), f->last_time);
+    v->bytes += at.size;
     v->end = f->end;
     put_be64(key, f->end - 1);
     return index_put_record(m->index, DB_FRAMES, key, sizeof(key), &layout_frame_value, &at);
+}
+
+void segment_abandon(struct monitor *m, const struct segment_value *v) {
+    if (v->bytes == 0)
+        segment_remove(m, v);
+    forget_writer(m->archive);
 }
 
 void segment_remove(const struct monitor *m, const struct segment_value *v) {
     char path[SEGMENT_NAME + sizeof(FOLDER) + 1];
     path_of(v, path);
     if (unlinkat(m->place.directory, path, 0) == 0)
-        log_notice("archive: the file of a destroyed segment is gone segment=%u", v->number);
+        log_notice("archive: a segment's file is gone segment=%u", v->number);
     else if (errno != ENOENT)
-        log_error("archive: the file of a destroyed segment cannot be removed segment=%u error=%s", v->number,
-                  strerrorname_np(errno));
+        log_error("archive: a segment's file cannot be removed segment=%u error=%s", v->number, strerrorname_np(errno));
 }
 
 /* What a batch that was dropped left behind the end goes. */
 void segment_finish(struct monitor *m, struct segment_value *v) {
     struct archive *a = m->archive;
-    if (a != NULL && a->written && a->number == v->number) {
-        if (ftruncate(a->file, (off_t)v->bytes) != 0 || fsync(a->file) != 0)
+    if (a != NULL && a->writer.number == v->number) {
+        if (ftruncate(a->writer.file, (off_t)v->bytes) != 0 || fsync(a->writer.file) != 0)
             log_warning("archive: the end of a segment could not be cut segment=%u", v->number);
-        a->written = false;
+        forget_writer(a);
     }
     v->ended = monitor_time(m);
 }
