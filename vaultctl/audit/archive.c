@@ -110,7 +110,7 @@ const struct command command_audit_destroy = {
             "of the\n"
             "vault's configuration. It waits for a second person. The log goes on to prove all other records, and that "
             "these\n"
-            "were there.",
+            "were there. It is final when 'key rotate index' has ended after it.",
     .example = "  vaultctl audit destroy 1",
     .words = 1,
     .run = run_destroy,
