@@ -213,25 +213,28 @@ enum {
     POLICY_RULES_AT_ONCE = 12,     /* for one action, purpose and dataset: so many reasons at most */
     POLICY_OBLIGATIONS = 8,        /* different tokens in a policy */
     POLICY_OBLIGATIONS_SIZE = 256, /* bytes of all of them with commas */
-    POLICY_OPT_OUTS_DAYS = 3650
+    POLICY_OPT_OUTS_DAYS = 3650,
+    POLICY_WITNESSED_SECONDS = 31 * 86400
 };
 struct policy {
     char name[NAME_MAX_SIZE + 1];
     uint32_t opt_outs_days; /* research needs a register of opt-outs that is younger than so many days; 0: of any age */
+    uint32_t
+        witnessed_seconds; /* nothing new is read or deposited if no witness cosigned the audit for longer; 0: is */
     size_t count;
     struct policy_rule rules[POLICY_RULES];
     size_t budget_count;
     struct policy_budget budgets[POLICY_BUDGETS];
 };
-/* Encoding: u8 version = 4 ‖ STR name ‖ u32 opt_outs_days ‖ u32 count ‖ u32 budget_count ‖ rules ‖ budgets. Encodes at
- * most BLOCK_MAX bytes: VAULT_E_LIMIT. */
+/* Encoding: u8 version = 5 ‖ STR name ‖ u32 opt_outs_days ‖ u32 witnessed_seconds ‖ u32 count ‖ u32 budget_count ‖
+ * rules ‖ budgets. Encodes at most BLOCK_MAX bytes: VAULT_E_LIMIT. */
 int policy_encode(const struct policy *p, uint8_t *to, size_t size, size_t *ret_used);
 /* Decodes and checks everything (policy_check). VAULT_E_FORMAT. */
 int policy_decode(struct policy *p, const uint8_t *from, size_t size);
-/* opt_outs_days is at most POLICY_OPT_OUTS_DAYS. VAULT_E_FORMAT, with where the fault is. A permit may only need what a
- * patient or committee gave (consent-*, project-open, approval-valid), a forbid only what is missing or refused (not
- * findings-limited), and findings-refused and no-recontact only about actions that need a consent: so that taking
- * something away never permits. No rule is about ACTION_ADMINISTER. */
+/* opt_outs_days is at most POLICY_OPT_OUTS_DAYS, witnessed_seconds POLICY_WITNESSED_SECONDS. VAULT_E_FORMAT, with where
+ * the fault is. A permit may only need what a patient or committee gave (consent-*, project-open, approval-valid), a
+ * forbid only what is missing or refused (not findings-limited), and findings-refused and no-recontact only about
+ * actions that need a consent: so that taking something away never permits. No rule is about ACTION_ADMINISTER. */
 struct policy_fault {
     bool in_budget;    /* else in a rule, or in the policy's own members */
     size_t index;      /* of the rule or budget; SIZE_MAX: of neither */

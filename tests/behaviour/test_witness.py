@@ -559,6 +559,42 @@ def test_no_grant_where_no_witness_has_cosigned_for_too_long(witness):
         wait_for(lambda: read(vault).status == 200, "it is served again", 60)
 
 
+DENMARK = (ROOT / "policies" / "denmark.yaml").read_text()
+
+
+def load_policy(vault, seconds, **options):
+    bound = f"witnessed-within-seconds: {seconds}\n" if seconds else ""
+    return vault.ctl("policy", "load", "-", input=DENMARK.replace("rules:\n", bound + "rules:\n", 1).encode(), **options)
+
+
+def test_a_policy_may_want_a_recent_cosignature(witness):
+    """As the configuration may, but by two persons, who are told."""
+    with vault_with([witness], every=1) as vault:
+        witness.start(vault.vkey)
+        wait_until_cosigned(vault)
+        populate(vault)
+        asked = load_policy(vault, 4)
+        assert "witnessed within seconds: 4 (before: none)" in asked["detail"]
+        vault.ctl("pending", "approve", asked["pending"], cert="operator2")
+        assert vault.ctl("policy", "show")["witnessed_within_seconds"] == 4
+        wait_for(lambda: read(vault).status == 200, "it is served", 30)
+        witness.stop()
+        wait_for(lambda: read(vault).status == 503 and rule(read(vault)) == "not-witnessed", "it is too long ago", 30)
+        assert read(vault, 'treatment;break-glass="the patient is unconscious"').status != 503
+        assert any("witness" in w for w in status(vault)["warnings"])
+        scene.administer(vault, "policy", "load", "-", input=DENMARK.encode())
+        assert read(vault).status == 200, "this policy does not want it"
+        vault.ctl("policy", "load", "-", input=DENMARK.replace("rules:\n", "witnessed-within-seconds: 0\nrules:\n", 1).encode(),
+                  expect=2)
+
+
+def test_a_policy_that_wants_witnesses_needs_some():
+    with running_vault() as vault:
+        populate(vault)
+        load_policy(vault, 600, expect=1)
+        assert "no-witnesses" in vault.stderr and read(vault).status == 200
+
+
 class Liar(http.server.BaseHTTPRequestHandler):
     """Answers what it was told to."""
     says = (200, b"")

@@ -412,12 +412,14 @@ static void policy_survives_its_encoding(void **state) {
     struct bench *b = bench_with(3);
     size_t used;
     b->policy.opt_outs_days = POLICY_OPT_OUTS_DAYS;
+    b->policy.witnessed_seconds = POLICY_WITNESSED_SECONDS;
     add_budgets(b, PERIOD_COUNT);
     copy_string(b->policy.budgets[1].names, sizeof(b->policy.budgets[1].names), "P1,P2");
     assert_int_equal(policy_encode(&b->policy, b->bytes, sizeof(b->bytes), &used), VAULT_OK);
     assert_int_equal(policy_decode(&b->back, b->bytes, used), VAULT_OK);
     assert_string_equal(b->back.name, "test");
     assert_int_equal(b->back.opt_outs_days, POLICY_OPT_OUTS_DAYS);
+    assert_int_equal(b->back.witnessed_seconds, POLICY_WITNESSED_SECONDS);
     assert_int_equal(b->back.count, 3);
     for (size_t i = 0; i < 3; i++)
         assert_string_equal(b->back.rules[i].id, b->policy.rules[i].id);
@@ -482,6 +484,9 @@ static void policy_check_names_each_field(void **state) {
     b->policy.opt_outs_days = POLICY_OPT_OUTS_DAYS + 1;
     policy_faults_are_named(b, SIZE_MAX, "opt-outs-max-age-days");
     b->policy.opt_outs_days = 0;
+    b->policy.witnessed_seconds = POLICY_WITNESSED_SECONDS + 1;
+    policy_faults_are_named(b, SIZE_MAX, "witnessed-within-seconds");
+    b->policy.witnessed_seconds = 0;
     b->policy.count = POLICY_RULES + 1, policy_faults_are_named(b, SIZE_MAX, "rules");
     free(b);
 }

@@ -406,6 +406,8 @@ static void policy_parse_names_the_line_at_fault(void **state) {
          "line 3, column 24: 'opt-outs-max-age-days': not from 1 to 3650"},
         {"version: 1\nname: n\nopt-outs-max-age-days: 3651\nrules: []\n",
          "line 3, column 24: 'opt-outs-max-age-days': not from 1 to 3650"},
+        {"version: 1\nname: n\nwitnessed-within-seconds: 2678401\nrules: []\n",
+         "line 3, column 27: 'witnessed-within-seconds': not from 1 to 2678400"},
         {"version: 1\nname: n\nopt-outs-max-age-days: [7]\nrules: []\n", "line 3, column 24: 'opt-outs-max-age-days'"},
         {"version: 1\nname: n\nname: m\nrules: []\n", "line 3, column 1: duplicate key 'name'"},
         {"version: 1\nname: n\nrules: {}\n", "line 3, column 8: 'rules': not a list"},

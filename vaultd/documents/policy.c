@@ -4,7 +4,7 @@
 
 #include "vault/result.h"
 
-enum { POLICY_VERSION = 4 };
+enum { POLICY_VERSION = 5 };
 
 DEFINE_LAYOUT(policy_rule);
 DEFINE_LAYOUT(policy_budget);
@@ -13,6 +13,7 @@ DEFINE_LAYOUT(policy_budget);
     F(R, U8, version, 0)                                                                                               \
     F(R, STR, name, NAME_MAX_SIZE)                                                                                     \
     F(R, U32, opt_outs_days, 0)                                                                                        \
+    F(R, U32, witnessed_seconds, 0)                                                                                    \
     F(R, U32, count, 0)                                                                                                \
     F(R, U32, budget_count, 0)
 DECLARE_RECORD(policy_head);
@@ -22,6 +23,7 @@ int policy_encode(const struct policy *p, uint8_t *to, size_t size, size_t *ret_
     struct writer w = writer_of(to, size < BLOCK_MAX ? size : BLOCK_MAX);
     struct policy_head head = {.version = POLICY_VERSION,
                                .opt_outs_days = p->opt_outs_days,
+                               .witnessed_seconds = p->witnessed_seconds,
                                .count = (uint32_t)p->count,
                                .budget_count = (uint32_t)p->budget_count};
     if (p->count > POLICY_RULES || p->budget_count > POLICY_BUDGETS)
@@ -56,6 +58,7 @@ static int decode_all(struct policy *p, struct reader *r) {
         return VAULT_E_FORMAT;
     COPY_ARRAY(p->name, head.name);
     p->opt_outs_days = head.opt_outs_days;
+    p->witnessed_seconds = head.witnessed_seconds;
     result = decode_lists(p, r, &head);
     if (result != VAULT_OK)
         return result;
@@ -301,7 +304,9 @@ static const char *head_fault(const struct policy *p) {
         return "rules";
     if (p->budget_count > POLICY_BUDGETS)
         return "budgets";
-    return p->opt_outs_days > POLICY_OPT_OUTS_DAYS ? "opt-outs-max-age-days" : NULL;
+    if (p->opt_outs_days > POLICY_OPT_OUTS_DAYS)
+        return "opt-outs-max-age-days";
+    return p->witnessed_seconds > POLICY_WITNESSED_SECONDS ? "witnessed-within-seconds" : NULL;
 }
 
 int policy_check(const struct policy *p, struct policy_fault *ret) {

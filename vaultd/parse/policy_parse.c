@@ -256,16 +256,18 @@ static int check_policy(const struct yaml_node *root, const struct policy *p, ch
     return yaml_refuse(member == NULL ? at : member, problem, "'%s': %s", f.field, demand_on(f.field));
 }
 
-static int get_opt_outs_days(const struct yaml_node *root, struct policy *p, char *problem) {
-    const struct yaml_node *node = yaml_member(root, "opt-outs-max-age-days");
-    uint64_t days = 0;
-    int result = node == NULL ? VAULT_OK : yaml_get_u64(node, 1, POLICY_OPT_OUTS_DAYS, &days, problem);
-    p->opt_outs_days = (uint32_t)days;
+/* 0 where it is left out. */
+static int get_bound(const struct yaml_node *root, const char *name, uint32_t most, uint32_t *ret, char *problem) {
+    const struct yaml_node *node = yaml_member(root, name);
+    uint64_t value = 0;
+    int result = node == NULL ? VAULT_OK : yaml_get_u64(node, 1, most, &value, problem);
+    *ret = (uint32_t)value;
     return result;
 }
 
 static int get_policy(const struct yaml_node *root, struct policy *p, char *problem) {
-    static const char *const known[] = {"version", "name", "opt-outs-max-age-days", "rules", "budgets", NULL};
+    static const char *const known[] = {"version", "name", "opt-outs-max-age-days", "witnessed-within-seconds", "rules",
+                                        "budgets", NULL};
     static const char *const needed[] = {"version", "name", "rules", NULL};
     uint64_t version;
     int result = yaml_need_map(root, known, problem);
@@ -276,7 +278,9 @@ static int get_policy(const struct yaml_node *root, struct policy *p, char *prob
     if (result == VAULT_OK)
         result = get_text_if(root, "name", p->name, sizeof(p->name), problem);
     if (result == VAULT_OK)
-        result = get_opt_outs_days(root, p, problem);
+        result = get_bound(root, "opt-outs-max-age-days", POLICY_OPT_OUTS_DAYS, &p->opt_outs_days, problem);
+    if (result == VAULT_OK)
+        result = get_bound(root, "witnessed-within-seconds", POLICY_WITNESSED_SECONDS, &p->witnessed_seconds, problem);
     if (result == VAULT_OK)
         result = get_rules(yaml_member(root, "rules"), p, problem);
     if (result == VAULT_OK)

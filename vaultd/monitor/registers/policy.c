@@ -42,9 +42,10 @@ static json_t *budgets_json(const struct policy *p) {
 
 static json_t *summary_json(const struct policy *p, const struct policy_value *v) {
     json_t *days = p->opt_outs_days == 0 ? json_null() : json_integer(p->opt_outs_days);
-    return json_pack("{s:s, s:i, s:o, s:o, s:i, s:o}", "name", p->name, "version", (int)v->version, "hash",
-                     json_hex(v->hash, HASH_SIZE), "opt_outs_max_age_days", days, "rules", (int)p->count, "budgets",
-                     budgets_json(p));
+    json_t *seconds = p->witnessed_seconds == 0 ? json_null() : json_integer(p->witnessed_seconds);
+    return json_pack("{s:s, s:i, s:o, s:o, s:o, s:i, s:o}", "name", p->name, "version", (int)v->version, "hash",
+                     json_hex(v->hash, HASH_SIZE), "opt_outs_max_age_days", days, "witnessed_within_seconds", seconds,
+                     "rules", (int)p->count, "budgets", budgets_json(p));
 }
 
 /* Stores the monitor's own encoding of it, as the next version, and puts it in force. */
@@ -93,6 +94,9 @@ int answer_policy_load(struct request *q) {
     struct grant_filter filter = {.cause = "the policy was changed", .asked_by = q->worker->number};
     if (policy_decode(&p, l->policy, l->policy_size) != VAULT_OK)
         return refuse(q, "policy.load", NULL, 400, "malformed", "The policy is malformed.");
+    if (p.witnessed_seconds != 0 && q->monitor->witnesses == NULL)
+        return refuse(q, "policy.load", NULL, 409, "no-witnesses",
+                      "The policy wants witnesses of the audit ('witnessed-within-seconds'), and none are configured.");
     /* Told before it is approved; where the policy in force is damaged, another one is what mends that. */
     bool tells = q->asked_by == NULL && !q->monitor->policy_damaged;
     int result = tells ? policy_changes(q->monitor, &p, changes) : VAULT_OK;

@@ -333,6 +333,20 @@ static bool say_for_later(struct monitor *m, const struct policy *p, char *to, s
     return !w.bad;
 }
 
+/* "; witnessed within 600 seconds (before: none)"; empty if that is as it was. */
+static bool say_of_witnesses(const struct policy *before, const struct policy *p, char *to, size_t size) {
+    uint32_t was = before == NULL ? 0 : before->witnessed_seconds, is = p->witnessed_seconds;
+    char bounds[2][16] = {"none", "none"};
+    to[0] = '\0';
+    if (was == is)
+        return true;
+    if (is != 0)
+        (void)format_string(bounds[0], sizeof(bounds[0]), "%u", is);
+    if (was != 0)
+        (void)format_string(bounds[1], sizeof(bounds[1]), "%u", was);
+    return format_string(to, size, "; witnessed within seconds: %s (before: %s)", bounds[0], bounds[1]);
+}
+
 int policy_changes(struct monitor *m, const struct policy *p, char ret[CHANGES_TEXT]) {
     enum { BUDGETS_TEXT = 400 };
     struct changes c = {0};
@@ -349,6 +363,9 @@ int policy_changes(struct monitor *m, const struct policy *p, char ret[CHANGES_T
     used += strlen(ret + used);
     size_t room = CHANGES_TEXT - used < BUDGETS_TEXT ? CHANGES_TEXT - used : BUDGETS_TEXT;
     if (!budget_changes(policy_in_force(m), p, ret + used, room))
+        return VAULT_E_STATE;
+    used += strlen(ret + used);
+    if (!say_of_witnesses(policy_in_force(m), p, ret + used, CHANGES_TEXT - used))
         return VAULT_E_STATE;
     used += strlen(ret + used);
     return say_for_later(m, p, ret + used, CHANGES_TEXT - used) ? VAULT_OK : VAULT_E_STATE;

@@ -359,9 +359,15 @@ uint64_t witnesses_last(const struct monitor *m) {
     return last;
 }
 
+/* The shorter of what the configuration and the policy say, in seconds; 0: neither does. */
+static uint64_t allowed_silence(const struct monitor *m) {
+    uint64_t setup = m->setup.witness_within, policy = m->has_policy ? m->policy.witnessed_seconds : 0;
+    return setup == 0 || (policy != 0 && policy < setup) ? policy : setup;
+}
+
 /* By two clocks: one may be set back, the other stands still while the machine does. */
 static bool is_overdue(struct monitor *m) {
-    uint64_t within = m->setup.witness_within, last = witnesses_last(m), heard = 0;
+    uint64_t within = allowed_silence(m), last = witnesses_last(m), heard = 0;
     for (unsigned i = 0; i < m->witnesses->count; i++)
         heard = m->witnesses->each[i].heard > heard ? m->witnesses->each[i].heard : heard;
     return within != 0 &&
@@ -388,9 +394,11 @@ static bool asks_for_content(const struct request *q) {
 bool witnesses_forbid(const struct request *q) {
     struct monitor *m = q->monitor;
     const struct witnesses *w = m->witnesses;
-    if (w == NULL || !asks_for_content(q))
+    if (!asks_for_content(q))
         return false;
-    return w->doubt[0] != '\0' || (m->setup.witness_within != 0 ? is_overdue(m) : !w->seen);
+    if (w == NULL) /* a policy of before the witnesses were taken out of the configuration */
+        return allowed_silence(m) != 0;
+    return w->doubt[0] != '\0' || (allowed_silence(m) != 0 ? is_overdue(m) : !w->seen);
 }
 
 int witnesses_refuse(struct request *q) {
