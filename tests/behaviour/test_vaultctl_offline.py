@@ -480,10 +480,13 @@ def test_checkpoint_goes_to_its_file(ask, vault, out):
     assert ask("audit", "checkpoint").stdout.decode() == "o\n1\nroot\n\n— o sig\n"
 
 
+TWO_PROOFS = b'{"proof":[],"records":1,"seq":3}\n{"proof":[],"records":1,"seq":4}\n'
+
+
 def export_answers(vault, lines=2):
     vault.answers["POST"] = Answer(201, {"from": 3, "to": 5, "size": 9, "checkpoint": "note\n", "vkey": "o+1+x"})
     vault.answers["GET", "/v1/audit/records?from=3&to=5&tree=9"] = Answer(body=b"{}\n" * lines)
-    vault.answers["GET", "/v1/audit/proofs?from=3&to=5&tree=9"] = Answer(body=b'{"seq":3}\n{"seq":4}\n')
+    vault.answers["GET", "/v1/audit/proofs?from=3&to=5&tree=9"] = Answer(body=TWO_PROOFS)
 
 
 def test_export_appears_when_complete(ask, vault, out):
@@ -506,10 +509,14 @@ def test_incomplete_export_leaves_nothing(ask, vault, out):
     export_answers(vault, lines=1)
     assert ask(*words).returncode == 1 and os.listdir(out) == []
     export_answers(vault)
-    vault.answers["GET", "/v1/audit/proofs?from=3&to=5&tree=9"] = Answer(body=b'{"seq":3}\n{"seq":4}\n', cut=4)
+    vault.answers["GET", "/v1/audit/proofs?from=3&to=5&tree=9"] = Answer(body=TWO_PROOFS, cut=4)
     assert ask(*words).returncode == 1 and os.listdir(out) == []
-    vault.answers["GET", "/v1/audit/proofs?from=3&to=5&tree=9"] = Answer(body=b'{"seq":3}\n')
+    vault.answers["GET", "/v1/audit/proofs?from=3&to=5&tree=9"] = Answer(body=TWO_PROOFS[:TWO_PROOFS.index(b"\n") + 1])
     assert ask(*words).returncode == 1 and os.listdir(out) == []
+    for body in (b"{}\n", b'{"records":257}\n', b'{"records":3,"seq":5}\n', b"nothing\n"):
+        vault.answers["GET", "/v1/audit/proofs?from=3&to=5&tree=9"] = Answer(body=body)
+        done = ask(*words)
+        assert done.returncode == 1 and b"holds a line that is no record" in done.stderr and os.listdir(out) == []
     vault.answers["GET", "/v1/audit/proofs?from=3&to=5&tree=9"] = problem(423)
     assert ask(*words).returncode == 5 and os.listdir(out) == []
 
