@@ -26,11 +26,11 @@ bool digest_in_header(const char *header, const uint8_t hash[SHA256_BYTES], bool
  * and is no regular file (a pipe, /dev/null) and standard output are written directly. */
 struct output {
     int fd;
-    char *path;       /* target; NULL: standard output */
-    char *temporary;  /* NULL: written directly */
-    EVP_MD_CTX *hash; /* of what was written; NULL: nobody asks for it */
-    uint64_t size;
-    int error; /* errno of the first failed write */
+    char *path;           /* target; NULL: standard output */
+    char *temporary;      /* NULL: written directly */
+    EVP_MD_CTX *hash;     /* of what was written; NULL: nobody asks for it */
+    uint64_t size, begun; /* written; of that, what the disk was told to begin with */
+    int error;            /* errno of the first failed write */
 };
 
 /* `path` NULL or "-": standard output. VAULT_E_IO (errno), VAULT_E_MEMORY, VAULT_E_CRYPTO. */

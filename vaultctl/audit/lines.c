@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <yajl/yajl_gen.h>
 
 #include "csv.h"
 #include "vault/audit_export.h"
@@ -62,25 +63,63 @@ int use_as_record(struct lines *l) {
     return put_line(l, l->line, l->line_size);
 }
 
+static void write_text(yajl_gen g, const char *text, size_t n) {
+    (void)yajl_gen_string(g, (const unsigned char *)text, n); /* what it has no memory for ends the program */
+}
+
+static void write_member(yajl_gen g, const char *name, const json_t *value) {
+    size_t i;
+    const json_t *hash;
+    write_text(g, name, strlen(name));
+    if (json_is_integer(value))
+        (void)yajl_gen_integer(g, json_integer_value(value));
+    if (!json_is_array(value))
+        return;
+    (void)yajl_gen_array_open(g);
+    json_array_foreach(value, i, hash) write_text(g, json_string_value(hash), json_string_length(hash));
+    (void)yajl_gen_array_close(g);
+}
+
+/* yajl writes it: jansson looks at each character of a text as if it might be any, which takes longer than all else. */
+static int put_proof(struct lines *l, const json_t *proof, const uint8_t (*leaves)[MERKLE_HASH], size_t n) {
+    static char text[(AUDIT_BLOCK * MERKLE_HASH + 2) / 3 * 4 + 1];
+    const unsigned char *line = NULL;
+    size_t size = 0;
+    yajl_gen g = yajl_gen_alloc(NULL);
+    (void)yajl_gen_map_open(g);
+    if (n > 1) {
+        write_text(g, "leaves", sizeof("leaves") - 1);
+        write_text(g, text, (size_t)EVP_EncodeBlock((unsigned char *)text, leaves[0], (int)(n * MERKLE_HASH)));
+    }
+    write_member(g, "proof", json_object_get(proof, "proof"));
+    write_member(g, "seq", json_object_get(proof, "seq"));
+    (void)yajl_gen_map_close(g);
+    bool whole = yajl_gen_get_buf(g, &line, &size) == yajl_gen_status_ok && size <= AUDIT_PROOF_LINE_MAX;
+    int result = whole ? put_line(l, (const char *)line, size) : VAULT_E_FORMAT;
+    yajl_gen_free(g);
+    return result;
+}
+
+static bool is_proof(const json_t *proof) {
+    const json_t *hashes = json_object_get(proof, "proof");
+    bool good = json_is_array(hashes) && json_is_integer(json_object_get(proof, "seq"));
+    for (size_t i = 0; i < json_array_size(hashes); i++)
+        good = good && json_is_string(json_array_get(hashes, i));
+    return good;
+}
+
 /* A line of proofs.jsonl: the leaves of the records that are proven by it take the place of their number. */
 int use_as_proof(struct lines *l) {
     static uint8_t leaves[AUDIT_BLOCK][MERKLE_HASH];
-    static char text[(sizeof(leaves) + 2) / 3 * 4 + 1], line[AUDIT_PROOF_LINE_MAX];
     json_t *proof = json_loadb(l->line, l->line_size, 0, NULL);
     json_int_t records = json_integer_value(json_object_get(proof, "records"));
     size_t n = records < 1 || records > AUDIT_BLOCK ? 0 : (size_t)records;
-    if (n == 0 || fread(leaves, MERKLE_HASH, n, l->leaves) != n) {
-        json_decref(proof);
-        return VAULT_E_FORMAT;
-    }
+    int result = VAULT_E_FORMAT;
+    if (n > 0 && is_proof(proof) && fread(leaves, MERKLE_HASH, n, l->leaves) == n)
+        result = put_proof(l, proof, (const uint8_t(*)[MERKLE_HASH])leaves, n);
     l->records += n;
-    json_object_del(proof, "records");
-    (void)EVP_EncodeBlock((unsigned char *)text, leaves[0], (int)(n * MERKLE_HASH));
-    if (n > 1)
-        json_object_set_new(proof, "leaves", json_string(text));
-    size_t size = json_dumpb(proof, line, sizeof(line), JSON_COMPACT | JSON_SORT_KEYS);
     json_decref(proof);
-    return size == 0 || size > sizeof(line) ? VAULT_E_FORMAT : put_line(l, line, size);
+    return result;
 }
 
 static bool take_line(struct lines *l) {

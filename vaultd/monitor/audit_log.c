@@ -91,7 +91,7 @@ int answer_audit_witnessed(struct request *q) {
 static int load_line(struct monitor *m, uint64_t seq, char line[RECORD_LINE_MAX], size_t *ret_n) {
     uint8_t key[8];
     put_be64(key, seq);
-    int result = index_get(m->index, DB_RECORDS, key, sizeof(key), line, RECORD_LINE_MAX, ret_n);
+    int result = index_get_near(m->index, DB_RECORDS, key, sizeof(key), line, RECORD_LINE_MAX, ret_n);
     return result == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : result;
 }
 
@@ -357,8 +357,9 @@ static int answer_lines(struct request *q, const struct wanted *x, block_line *l
     int result = fill_block(q->monitor, &reply->block, x, line, &count);
     reply->block.next = x->first + count;
     if (result == VAULT_OK)
-        batch_reply(q->monitor, q->worker, reply);
-    free(reply);
+        batch_hand_over(q->monitor, q->worker, reply);
+    else
+        free(reply);
     return result;
 }
 
