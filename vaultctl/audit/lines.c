@@ -68,15 +68,16 @@ static void write_text(yajl_gen g, const char *text, size_t n) {
 }
 
 static void write_member(yajl_gen g, const char *name, const json_t *value) {
-    size_t i;
-    const json_t *hash;
     write_text(g, name, strlen(name));
     if (json_is_integer(value))
         (void)yajl_gen_integer(g, json_integer_value(value));
     if (!json_is_array(value))
         return;
     (void)yajl_gen_array_open(g);
-    json_array_foreach(value, i, hash) write_text(g, json_string_value(hash), json_string_length(hash));
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        const json_t *hash = json_array_get(value, i);
+        write_text(g, json_string_value(hash), json_string_length(hash));
+    }
     (void)yajl_gen_array_close(g);
 }
 
