@@ -441,6 +441,10 @@ static void swap_both(void) {
     swap_records();
     swap_proofs();
 }
+static void add_to_proof(void) {
+    char *end = strrchr(x.proof[9], '}');
+    copy_string(end, 11, ",\"more\":1}");
+}
 static void swap_proof_hashes(void) {
     char *a = strchr(x.proof[9], '[') + 2, *b = a + 47;
     for (int i = 0; i < 43; i++) {
@@ -592,6 +596,7 @@ static void every_attack_is_refused_with_its_line(void **state) {
         {"swap proofs", swap_proofs, VAULT_E_DAMAGED, 8, "line 8 (record 7) has the proof of another record"},
         {"reorder", swap_both, VAULT_E_DAMAGED, 8, "record 7 is missing before line 8 (removed, or moved)"},
         {"swap hashes of a proof", swap_proof_hashes, VAULT_E_DAMAGED, 10, "line 10 (record 9) is not what the log"},
+        {"more in a proof", add_to_proof, VAULT_E_FORMAT, 10, "line 10 (record 9) has a malformed proof"},
         {"change proof", change_proof, VAULT_E_DAMAGED, 31, "line 31 (record 30) is not what the log holds"},
         {"shorten proof", shorten_proof, VAULT_E_DAMAGED, 31, "line 31 (record 30) is not what the log holds"},
         {"loose base64", loosen_base64, VAULT_E_FORMAT, 4, "line 4 (record 3) has a malformed proof"},

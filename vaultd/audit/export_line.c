@@ -109,7 +109,7 @@ static enum field take_field(struct scan *s) {
     return field;
 }
 
-/* What must be an object or a text, and is something else. */
+/* A value that is no text, of so many bytes. */
 static int take_other(struct scan *s, size_t size) {
     enum field field = take_field(s);
     s->canonical += size;
@@ -162,18 +162,12 @@ static bool is_plain(const struct scan *s, const char *text) {
     return text >= s->line && text < s->line + s->size;
 }
 
-/* A text has no control characters, so the shortest way to write it is the canonical one, and the only one of its
- * length: any other escape is longer. */
-static bool add_text(struct scan *s, const char *text, size_t n) {
+/* A text has no control characters, so the canonical way to write it is the shortest, and the only one of its length:
+ * any other escape is longer than what it stands for. */
+static void add_text(struct scan *s, const char *text, size_t n) {
     s->canonical += n + 2;
-    if (is_plain(s, text))
-        return true;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; !is_plain(s, text) && i < n; i++)
         s->canonical += text[i] == '"' || text[i] == '\\';
-        if ((unsigned char)text[i] < ' ')
-            return false;
-    }
-    return true;
 }
 
 static void take_name(struct scan *s, unsigned chain, const char *text, size_t n) {
@@ -199,8 +193,7 @@ static int take_string(void *context, const unsigned char *bytes, size_t n) {
     struct scan *s = context;
     const char *text = (const char *)bytes;
     enum field field = take_field(s);
-    if (!add_text(s, text, n))
-        return refuse(s, not_canonical);
+    add_text(s, text, n);
     switch (field) {
     case SUBJECT: take_name(s, CHAIN_SUBJECT, text, n); break;
     case SERVICE_NAME: take_name(s, CHAIN_SERVICE, text, n); break;
@@ -239,8 +232,9 @@ static int take_member(void *context, const unsigned char *bytes, size_t n) {
     int order = l->count == 0 ? -1 : memcmp(l->name, name, common);
     if (order == 0 && l->name_size == n)
         return refuse(s, "names the same field twice");
-    if (order > 0 || (order == 0 && l->name_size > n) || !add_text(s, name, n))
+    if (order > 0 || (order == 0 && l->name_size > n))
         return refuse(s, not_canonical);
+    add_text(s, name, n);
     s->canonical += (l->count++ > 0) + sizeof(":") - 1;
     l->name = keep_name(s, name, n);
     l->name_size = n;
