@@ -504,6 +504,24 @@ def test_export_appears_when_complete(ask, vault, out):
     assert ask("audit", "export", "--format", "jsonl", "-o", out / "empty").returncode == 0
 
 
+def test_proofs_go_on_where_the_connection_broke(ask, vault, out):
+    export_answers(vault)
+    vault.answers["GET", "/v1/audit/proofs?from=3&to=5&tree=9"] = Answer(body=TWO_PROOFS, cut=len(TWO_PROOFS) - 4)
+    vault.answers["GET", "/v1/audit/proofs?from=4&to=5&tree=9"] = Answer(body=TWO_PROOFS.splitlines(keepends=True)[1])
+    done = ask("audit", "export", "--from", "3", "--to", "5", "--format", "jsonl", "-o", out / "e")
+    assert done.returncode == 0, done.stderr
+    assert (out / "e" / "proofs.jsonl").read_bytes() == b'{"proof":[],"seq":3}\n{"proof":[],"seq":4}\n'
+
+
+def test_a_proof_for_several_records_gets_their_leaves(ask, vault, out):
+    export_answers(vault)
+    vault.answers["GET", "/v1/audit/proofs?from=3&to=5&tree=9"] = Answer(body=b'{"proof":["AA=="],"records":2,"seq":4}\n')
+    assert ask("audit", "export", "--from", "3", "--to", "5", "--format", "jsonl", "-o", out / "e").returncode == 0
+    leaf = hashlib.sha256(b"\0{}").digest()
+    assert json.loads((out / "e" / "proofs.jsonl").read_bytes()) == {
+        "leaves": base64.b64encode(leaf + leaf).decode(), "proof": ["AA=="], "seq": 4}
+
+
 def test_incomplete_export_leaves_nothing(ask, vault, out):
     words = ["audit", "export", "--format", "jsonl", "-o", out / "e"]
     export_answers(vault, lines=1)
