@@ -14,7 +14,7 @@
 #include "vault/buffer.h"
 #include "vault/result.h"
 
-enum { HASH_BUFFER = 1 << 20 };
+enum { HASH_BUFFER = 1 << 20, WRITE_STEP = 8 << 20 };
 
 static int read_all(int fd, size_t max, char **ret, size_t *ret_size) {
     char *bytes = malloc(max + 1);
@@ -157,10 +157,23 @@ int output_open(struct output *o, const char *path) {
     return open_target(o, path);
 }
 
+void output_skip_digest(struct output *o) {
+    EVP_MD_CTX_free(o->hash);
+    o->hash = NULL;
+}
+
+/* Has the disk begin with what is whole steps, so that little is left for the end. */
+static void begin_writing(struct output *o) {
+    uint64_t whole = o->size / WRITE_STEP * WRITE_STEP;
+    if (whole > o->begun && o->temporary != NULL)
+        (void)sync_file_range(o->fd, (off_t)o->begun, (off_t)(whole - o->begun), SYNC_FILE_RANGE_WRITE);
+    o->begun = whole;
+}
+
 bool output_write(void *output, const void *bytes, size_t n) {
     struct output *o = output;
     const char *from = bytes;
-    if (o->error != 0 || EVP_DigestUpdate(o->hash, bytes, n) != 1)
+    if (o->error != 0 || (o->hash != NULL && EVP_DigestUpdate(o->hash, bytes, n) != 1))
         return false;
     o->size += n;
     while (n > 0) {
@@ -174,6 +187,7 @@ bool output_write(void *output, const void *bytes, size_t n) {
         from += done;
         n -= (size_t)done;
     }
+    begin_writing(o);
     return true;
 }
 

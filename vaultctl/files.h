@@ -26,15 +26,17 @@ bool digest_in_header(const char *header, const uint8_t hash[SHA256_BYTES], bool
  * and is no regular file (a pipe, /dev/null) and standard output are written directly. */
 struct output {
     int fd;
-    char *path;      /* target; NULL: standard output */
-    char *temporary; /* NULL: written directly */
-    EVP_MD_CTX *hash;
-    uint64_t size;
-    int error; /* errno of the first failed write */
+    char *path;           /* target; NULL: standard output */
+    char *temporary;      /* NULL: written directly */
+    EVP_MD_CTX *hash;     /* of what was written; NULL: nobody asks for it */
+    uint64_t size, begun; /* written; of that, what the disk was told to begin with */
+    int error;            /* errno of the first failed write */
 };
 
 /* `path` NULL or "-": standard output. VAULT_E_IO (errno), VAULT_E_MEMORY, VAULT_E_CRYPTO. */
 int output_open(struct output *o, const char *path);
+/* No digest is made of it: output_digest is not for it. After output_open. */
+void output_skip_digest(struct output *o);
 /* Appends; false after a failure. Fits struct http_request.sink. */
 bool output_write(void *output, const void *bytes, size_t n);
 /* Ends the digest; once, before output_keep. VAULT_E_CRYPTO. */

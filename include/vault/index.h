@@ -94,6 +94,9 @@ void index_end_reads(struct index *i);
 /* Unseals a value. VAULT_NOT_FOUND, VAULT_E_DAMAGED, VAULT_E_LIMIT (does not fit), VAULT_E_IO. */
 int index_get(struct index *i, enum index_db db, const void *key, size_t key_size, void *to, size_t size,
               size_t *ret_n);
+/* The same, faster where the key is the next one behind that of the last such look-up in this transaction. */
+int index_get_near(struct index *i, enum index_db db, const void *key, size_t key_size, void *to, size_t size,
+                   size_t *ret_n);
 /* Seals and stores; replaces what is there. Needs a write transaction. VAULT_E_FULL, VAULT_E_IO. */
 int index_put(struct index *i, enum index_db db, const void *key, size_t key_size, const void *from, size_t n);
 /* VAULT_NOT_FOUND. */

@@ -480,12 +480,15 @@ def test_checkpoint_goes_to_its_file(ask, vault, out):
     assert ask("audit", "checkpoint").stdout.decode() == "o\n1\nroot\n\n— o sig\n"
 
 
+TWO_PROOFS = b'{"proof":[],"records":1,"seq":3}\n{"proof":[],"records":1,"seq":4}\n'
+
+
 def export_answers(vault, lines=2):
     vault.answers["POST"] = Answer(201, {"from": 3, "to": 5, "size": 9, "checkpoint": "note\n", "vkey": "o+1+x"})
     vault.answers["GET", "/v1/audit/records?from=3&to=5&tree=9"] = Answer(body=b"{}\n" * lines)
-    vault.answers["GET", "/v1/audit/proofs?from=3&to=5&tree=9"] = Answer(body=b'{"seq":3}\n{"seq":4}\n')
+    vault.answers["GET", "/v1/audit/proofs?from=3&to=5&tree=9"] = Answer(body=TWO_PROOFS)
     vault.answers["GET", "/v1/audit/records?from=8&to=9&tree=9"] = Answer(body=b'{"own":1}\n')
-    vault.answers["GET", "/v1/audit/proofs?from=8&to=9&tree=9"] = Answer(body=b'{"seq":8}\n')
+    vault.answers["GET", "/v1/audit/proofs?from=8&to=9&tree=9"] = Answer(body=b'{"proof":[],"records":1,"seq":8}\n')
 
 
 def test_export_appears_when_complete(ask, vault, out):
@@ -496,7 +499,7 @@ def test_export_appears_when_complete(ask, vault, out):
     assert vault.requests[0].json == {"format": "jsonl", "from": 3, "to": 5}
     assert sorted(os.listdir(out / "e")) == ["asked.jsonl", "checkpoint", "proofs.jsonl", "records.jsonl"]
     assert (out / "e" / "checkpoint").read_text() == "note\n" and os.listdir(out) == ["e"]
-    assert (out / "e" / "asked.jsonl").read_text() == '{"own":1}\n{"seq":8}\n'
+    assert (out / "e" / "asked.jsonl").read_text() == '{"own":1}\n{"proof":[],"seq":8}\n'
     before = len(vault.requests)
     done = ask("audit", "export", "--format", "jsonl", "-o", out / "e")
     assert done.returncode == 1 and b"not empty" in done.stderr and len(vault.requests) == before
@@ -504,17 +507,39 @@ def test_export_appears_when_complete(ask, vault, out):
     assert ask("audit", "export", "--format", "jsonl", "-o", out / "empty").returncode == 0
 
 
+def test_proofs_go_on_where_the_connection_broke(ask, vault, out):
+    export_answers(vault)
+    vault.answers["GET", "/v1/audit/proofs?from=3&to=5&tree=9"] = Answer(body=TWO_PROOFS, cut=len(TWO_PROOFS) - 4)
+    vault.answers["GET", "/v1/audit/proofs?from=4&to=5&tree=9"] = Answer(body=TWO_PROOFS.splitlines(keepends=True)[1])
+    done = ask("audit", "export", "--from", "3", "--to", "5", "--format", "jsonl", "-o", out / "e")
+    assert done.returncode == 0, done.stderr
+    assert (out / "e" / "proofs.jsonl").read_bytes() == b'{"proof":[],"seq":3}\n{"proof":[],"seq":4}\n'
+
+
+def test_a_proof_for_several_records_gets_their_leaves(ask, vault, out):
+    export_answers(vault)
+    vault.answers["GET", "/v1/audit/proofs?from=3&to=5&tree=9"] = Answer(body=b'{"proof":["AA=="],"records":2,"seq":4}\n')
+    assert ask("audit", "export", "--from", "3", "--to", "5", "--format", "jsonl", "-o", out / "e").returncode == 0
+    leaf = hashlib.sha256(b"\0{}").digest()
+    assert json.loads((out / "e" / "proofs.jsonl").read_bytes()) == {
+        "leaves": base64.b64encode(leaf + leaf).decode(), "proof": ["AA=="], "seq": 4}
+
+
 def test_incomplete_export_leaves_nothing(ask, vault, out):
     words = ["audit", "export", "--format", "jsonl", "-o", out / "e"]
     export_answers(vault, lines=1)
     assert ask(*words).returncode == 1 and os.listdir(out) == []
     export_answers(vault)
-    vault.answers["GET", "/v1/audit/proofs?from=3&to=5&tree=9"] = Answer(body=b'{"seq":3}\n{"seq":4}\n', cut=4)
+    vault.answers["GET", "/v1/audit/proofs?from=3&to=5&tree=9"] = Answer(body=TWO_PROOFS, cut=4)
     assert ask(*words).returncode == 1 and os.listdir(out) == []
-    vault.answers["GET", "/v1/audit/proofs?from=3&to=5&tree=9"] = Answer(body=b'{"seq":3}\n')
+    vault.answers["GET", "/v1/audit/proofs?from=3&to=5&tree=9"] = Answer(body=TWO_PROOFS[:TWO_PROOFS.index(b"\n") + 1])
     assert ask(*words).returncode == 1 and os.listdir(out) == []
+    for body in (b"{}\n", b'{"records":257}\n', b'{"records":3,"seq":5}\n', b"nothing\n"):
+        vault.answers["GET", "/v1/audit/proofs?from=3&to=5&tree=9"] = Answer(body=body)
+        done = ask(*words)
+        assert done.returncode == 1 and b"holds a line that is no record" in done.stderr and os.listdir(out) == []
     export_answers(vault)
-    vault.answers["GET", "/v1/audit/proofs?from=8&to=9&tree=9"] = Answer(body=b'{"seq":7}\n{"seq":8}\n')
+    vault.answers["GET", "/v1/audit/proofs?from=8&to=9&tree=9"] = Answer(body=TWO_PROOFS)
     assert ask(*words).returncode == 1 and os.listdir(out) == []
     vault.answers["GET", "/v1/audit/proofs?from=3&to=5&tree=9"] = problem(423)
     assert ask(*words).returncode == 5 and os.listdir(out) == []

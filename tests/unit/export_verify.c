@@ -441,6 +441,28 @@ static void swap_both(void) {
     swap_records();
     swap_proofs();
 }
+static void add_to_proof(void) {
+    char *end = strrchr(x.proof[9], '}');
+    copy_string(end, 11, ",\"more\":1}");
+}
+static void null_in_proof(void) {
+    assert_true(format_string(x.proof[9], PROOF_TEXT, "{\"seq\":null,\"proof\":[]}"));
+}
+static void true_in_proof(void) {
+    assert_true(format_string(x.proof[9], PROOF_TEXT, "{\"seq\":9,\"proof\":[true]}"));
+}
+static void list_in_proof(void) {
+    assert_true(format_string(x.proof[9], PROOF_TEXT, "{\"seq\":9,\"proof\":[[]]}"));
+}
+static void member_twice_in_proof(void) {
+    assert_true(format_string(x.proof[9], PROOF_TEXT, "{\"seq\":9,\"proof\":[],\"seq\":9}"));
+}
+static void no_hashes_in_proof(void) {
+    assert_true(format_string(x.proof[9], PROOF_TEXT, "{\"seq\":9,\"proof\":\"\"}"));
+}
+static void half_a_proof(void) {
+    assert_true(format_string(x.proof[9], PROOF_TEXT, "{\"seq\":9}"));
+}
 static void swap_proof_hashes(void) {
     char *a = strchr(x.proof[9], '[') + 2, *b = a + 47;
     for (int i = 0; i < 43; i++) {
@@ -592,6 +614,12 @@ static void every_attack_is_refused_with_its_line(void **state) {
         {"swap proofs", swap_proofs, VAULT_E_DAMAGED, 8, "line 8 (record 7) has the proof of another record"},
         {"reorder", swap_both, VAULT_E_DAMAGED, 8, "record 7 is missing before line 8 (removed, or moved)"},
         {"swap hashes of a proof", swap_proof_hashes, VAULT_E_DAMAGED, 10, "line 10 (record 9) is not what the log"},
+        {"more in a proof", add_to_proof, VAULT_E_FORMAT, 10, "line 10 (record 9) has a malformed proof"},
+        {"null in a proof", null_in_proof, VAULT_E_FORMAT, 10, "line 10 (record 9) has a malformed proof"},
+        {"true in a proof", true_in_proof, VAULT_E_FORMAT, 10, "line 10 (record 9) has a malformed proof"},
+        {"list in a proof", list_in_proof, VAULT_E_FORMAT, 10, "line 10 (record 9) has a malformed proof"},
+        {"no list of hashes", no_hashes_in_proof, VAULT_E_FORMAT, 10, "line 10 (record 9) has a malformed proof"},
+        {"half a proof", half_a_proof, VAULT_E_FORMAT, 10, "line 10 (record 9) has a malformed proof"},
         {"change proof", change_proof, VAULT_E_DAMAGED, 31, "line 31 (record 30) is not what the log holds"},
         {"shorten proof", shorten_proof, VAULT_E_DAMAGED, 31, "line 31 (record 30) is not what the log holds"},
         {"loose base64", loosen_base64, VAULT_E_FORMAT, 4, "line 4 (record 3) has a malformed proof"},
@@ -736,6 +764,13 @@ static void every_attack_on_what_is_proven_together_is_refused_with_its_line(voi
     make_in_blocks();
     change_and_break();
     expect_bad(NULL, VAULT_E_FORMAT, 15, "line 15 is not well-formed JSON");
+}
+
+static void proof_with_a_member_twice_is_refused(void **state) {
+    (void)state;
+    make_single();
+    member_twice_in_proof();
+    expect_bad(NULL, VAULT_E_FORMAT, 10, "line 10 (record 9) has a malformed proof");
 }
 
 static void independent_verifier_agrees_on_what_is_good(void **state) {
@@ -1037,6 +1072,7 @@ int main(void) {
         cmocka_unit_test(export_made_elsewhere_is_verified),
         cmocka_unit_test(every_attack_is_refused_with_its_line),
         cmocka_unit_test(every_attack_on_what_is_proven_together_is_refused_with_its_line),
+        cmocka_unit_test(proof_with_a_member_twice_is_refused),
         cmocka_unit_test(independent_verifier_agrees_on_what_is_good),
         cmocka_unit_test(record_left_out_of_a_subjects_export_is_noticed),
         cmocka_unit_test(record_left_out_of_a_services_export_is_noticed),

@@ -405,6 +405,44 @@ static void next_walks_a_prefix_in_order(void **state) {
     assert_int_equal(index_next(ix, DB_FILES, "b", 1, at, n, at, &n), VAULT_NOT_FOUND);
 }
 
+/* Forwards, backwards, over gaps and from one database to another, as index_get does. */
+static void expect_near_as_get(unsigned keys_there) {
+    static const enum index_db dbs[] = {DB_FILES, DB_FILES, DB_FILES, DB_GRANTS};
+    for (unsigned i = 0; i < 400; i++) {
+        char name[8], a[32] = "", b[32] = "";
+        size_t n = 0;
+        unsigned number = i < 200 ? i : i * 7919 % (keys_there + 3);
+        assert_true(format_string(name, sizeof(name), "%05u", number));
+        int near = index_get_near(ix, dbs[i % 4], name, 5, a, sizeof(a) - 1, &n);
+        a[near == VAULT_OK ? n : 0] = '\0';
+        assert_int_equal(near, get(dbs[i % 4], name, b));
+        assert_string_equal(a, b);
+    }
+}
+
+static void near_look_up_finds_what_every_look_up_finds(void **state) {
+    (void)state;
+    assert_int_equal(index_begin(ix), VAULT_OK);
+    for (unsigned i = 0; i < 150; i++) {
+        char name[8];
+        assert_true(format_string(name, sizeof(name), "%05u", i * 2));
+        assert_int_equal(index_put(ix, DB_FILES, name, 5, name, 5), VAULT_OK);
+        assert_int_equal(index_put(ix, DB_GRANTS, name, 5, "grant", 5), VAULT_OK);
+        if (i % 50 == 0)
+            expect_near_as_get(300);
+    }
+    assert_int_equal(index_delete(ix, DB_FILES, "00100", 5), VAULT_OK);
+    expect_near_as_get(300);
+    assert_int_equal(index_commit(ix), VAULT_OK);
+    expect_near_as_get(300);
+    index_end_reads(ix);
+    expect_near_as_get(300);
+    assert_int_equal(index_begin(ix), VAULT_OK);
+    expect_near_as_get(300);
+    index_abort(ix);
+    expect_near_as_get(300);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(value_comes_back_and_is_sealed_on_disk, setup, teardown),
@@ -422,6 +460,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(count_goes_on_while_values_change, setup, teardown),
         cmocka_unit_test_setup_teardown(digest_is_of_the_entries_and_the_key, setup, teardown),
         cmocka_unit_test_setup_teardown(next_walks_a_prefix_in_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(near_look_up_finds_what_every_look_up_finds, setup, teardown),
     };
     log_start("test");
     if (secret_start() != VAULT_OK)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,6 +13,7 @@
 
 #include "csv.h"
 #include "folder.h"
+#include "lines.h"
 #include "tiles.h"
 #include "vaultctl/commands.h"
 #include "vaultctl/files.h"
@@ -47,88 +49,10 @@ struct export {
     uint64_t from, to, size;
     char *base; /* path of the resource that has the lines: of all records, or of one chain's; owned */
     bool all;
-    uint64_t count, next;          /* records that came, and the number behind the last of them */
+    uint64_t count;                /* records that came */
+    FILE *leaves;                  /* their leaves, for the proofs; a file without a name */
     const char *checkpoint, *vkey; /* from the answer */
 };
-
-/* A file of the export while lines are coming in, each of RECORD_LINE_MAX bytes at the most and its newline: no line of
- * proofs is longer than that. */
-struct lines {
-    struct output out;
-    uint64_t count;
-    bool table;          /* each is made a row, or */
-    struct tiles *tiles; /* goes into them; without either they are written as they come */
-    char *line, *last;   /* the one under way, and the one before; owned */
-    size_t line_size, last_size;
-    bool malformed; /* one is no record */
-};
-
-enum { LINE_ROOM = RECORD_LINE_MAX + 1 };
-
-static bool lines_begin(struct lines *l) {
-    l->line = malloc(LINE_ROOM);
-    l->last = malloc(LINE_ROOM);
-    return l->line != NULL && l->last != NULL;
-}
-
-static void lines_end(struct lines *l) {
-    free(l->line);
-    free(l->last);
-}
-
-static int put_line(struct lines *l) {
-    if (l->table)
-        return csv_add(&l->out, l->line, l->line_size);
-    if (l->tiles != NULL)
-        return tiles_add(l->tiles, l->line, l->line_size);
-    l->line[l->line_size] = '\n';
-    return output_write(&l->out, l->line, l->line_size + 1) ? VAULT_OK : VAULT_E_IO;
-}
-
-static bool take_line(struct lines *l) {
-    int result = put_line(l);
-    char *taken = l->line;
-    if (result == VAULT_E_IO && l->out.error == 0)
-        l->out.error = errno;
-    l->malformed = result == VAULT_E_FORMAT;
-    l->line = l->last;
-    l->last = taken;
-    l->last_size = l->line_size;
-    l->line_size = 0;
-    l->count += result == VAULT_OK;
-    return result == VAULT_OK;
-}
-
-/* Bytes of the line under way. */
-static bool keep(struct lines *l, const char *bytes, size_t n) {
-    l->malformed = n > RECORD_LINE_MAX - l->line_size;
-    if (!l->malformed && n > 0) {
-        copy_bytes(l->line + l->line_size, RECORD_LINE_MAX - l->line_size, bytes, n);
-        l->line_size += n;
-    }
-    return !l->malformed;
-}
-
-static bool take_lines(void *context, const void *bytes, size_t n) {
-    struct lines *l = context;
-    const char *at = bytes, *end = at + n;
-    while (at < end) {
-        const char *newline = memchr(at, '\n', (size_t)(end - at));
-        const char *stop = newline == NULL ? end : newline;
-        if (!keep(l, at, (size_t)(stop - at)) || (newline != NULL && !take_line(l)))
-            return false;
-        at = newline == NULL ? end : newline + 1;
-    }
-    return true;
-}
-
-/* The number behind that of the last line that came whole. */
-static uint64_t next_number(const struct lines *l) {
-    json_t *last = json_loadb(l->last, l->last_size, 0, NULL);
-    json_int_t seq = json_integer_value(json_object_get(last, "seq"));
-    json_decref(last);
-    return (uint64_t)seq + 1;
-}
 
 /* `--from` and `--to`: the number of a record, or a day. */
 static int add_bound(struct call *c, json_t *body, const char *option, const char *by_time) {
@@ -269,7 +193,7 @@ static int fetch_from(struct call *c, const struct export *e, const char *name, 
     char *path = format_text("%s/%s?from=%llu&to=%llu&tree=%llu", e->base, name, (unsigned long long)from,
                              (unsigned long long)e->to, (unsigned long long)e->size);
     struct http_request r = {
-        .method = "GET", .path = path, .upload_size = -1, .sink = take_lines, .context = l, .progress = p};
+        .method = "GET", .path = path, .upload_size = -1, .sink = lines_take, .context = l, .progress = p};
     int outcome = exchange(c, &r, a, told);
     free(path);
     return outcome;
@@ -297,7 +221,7 @@ static int fetch_all(struct call *c, const struct export *e, const char *name, s
         if (!broken || l->count == 0)
             break;
         l->line_size = 0; /* the rest of that line will not come */
-        from = next_number(l);
+        from = lines_next(l);
         tries = l->count > before ? 1 : tries + 1;
     } while (tries < TRIES && from < e->to);
     progress_end(&p);
@@ -322,32 +246,44 @@ static int fetch_lines(struct call *c, const struct export *e, const char *name,
     return outcome;
 }
 
-/* A line for each record. */
 static int fetch_records(struct call *c, struct export *e, struct lines *l) {
     int outcome = fetch_lines(c, e, "records", l);
-    e->count = l->count;
-    if (outcome == OUTCOME_DONE)
-        e->next = e->all ? e->to : next_number(l);
-    if (outcome == OUTCOME_DONE && e->all && l->count != e->to - e->from)
-        outcome = fail(c, OUTCOME_FAILED, "%llu lines came for %llu records", (unsigned long long)l->count,
+    e->count = l->records;
+    if (outcome == OUTCOME_DONE && e->all && e->count != e->to - e->from)
+        outcome = fail(c, OUTCOME_FAILED, "%llu lines came for %llu records", (unsigned long long)e->count,
                        (unsigned long long)(e->to - e->from));
     return outcome;
 }
 
-/* A line of these proves many records, up to its own. */
-static int fetch_proofs(struct call *c, struct export *e, struct lines *l) {
+static int put_records(struct call *c, struct export *e, struct lines *l) {
+    l->use = use_as_record;
+    int outcome = fetch_records(c, e, l);
+    if (outcome == OUTCOME_DONE && (fflush(l->leaves) != 0 || fseek(l->leaves, 0, SEEK_SET) != 0))
+        outcome = fail(c, OUTCOME_FAILED, "cannot write '%s': %s", e->folder, strerror(errno));
+    return outcome;
+}
+
+static int put_proofs(struct call *c, struct export *e, struct lines *l) {
+    l->use = use_as_proof;
     int outcome = fetch_lines(c, e, "proofs", l);
-    if (outcome == OUTCOME_DONE && next_number(l) != e->next)
-        outcome = fail(c, OUTCOME_FAILED, "the proofs that came are not of the records up to number %llu",
-                       (unsigned long long)e->next - 1);
+    if (outcome == OUTCOME_DONE && l->records != e->count)
+        outcome = fail(c, OUTCOME_FAILED, "proofs came for %llu of %llu records", (unsigned long long)l->records,
+                       (unsigned long long)e->count);
     return outcome;
 }
 
 /* The export's own record, which is the last of its checkpoint's log, and the proof of that: what was asked for. */
-static int fetch_asked(struct call *c, struct export *e, struct lines *l) {
+static int put_asked(struct call *c, struct export *e, struct lines *l) {
     char base[] = "/v1/audit";
     const struct export own = {.base = base, .from = e->size - 1, .to = e->size, .size = e->size};
-    int outcome = fetch_lines(c, &own, "records", l);
+    long before = ftell(l->leaves);
+    bool good = before >= 0 && fseek(l->leaves, before, SEEK_SET) == 0;
+    l->use = use_as_record;
+    int outcome = good ? fetch_lines(c, &own, "records", l) : OUTCOME_FAILED;
+    good = good && (outcome != OUTCOME_DONE || (fflush(l->leaves) == 0 && fseek(l->leaves, before, SEEK_SET) == 0));
+    if (!good)
+        return fail(c, OUTCOME_FAILED, "cannot write '%s': %s", e->folder, strerror(errno));
+    l->use = use_as_proof;
     if (outcome == OUTCOME_DONE)
         outcome = fetch_lines(c, &own, "proofs", l);
     if (outcome == OUTCOME_DONE && l->count != 2)
@@ -364,14 +300,22 @@ static int put_checkpoint(struct call *c, struct export *e, struct lines *l) {
 static const struct part {
     const char *name;
     int (*fill)(struct call *c, struct export *e, struct lines *l);
-} parts[] = {[RECORDS] = {"records.jsonl", fetch_records},
-             [PROOFS] = {"proofs.jsonl", fetch_proofs},
-             [ASKED] = {"asked.jsonl", fetch_asked},
+} parts[] = {[RECORDS] = {"records.jsonl", put_records},
+             [PROOFS] = {"proofs.jsonl", put_proofs},
+             [ASKED] = {"asked.jsonl", put_asked},
              [CHECKPOINT] = {"checkpoint", put_checkpoint}};
+
+static int fill_part(struct call *c, struct export *e, const struct part *part, struct lines *l) {
+    output_skip_digest(&l->out);
+    int outcome = part->fill(c, e, l);
+    if (outcome == OUTCOME_DONE && !lines_flush(l))
+        outcome = fail(c, OUTCOME_FAILED, "cannot write '%s': %s", l->out.path, strerror(l->out.error));
+    return outcome;
+}
 
 /* One file of the folder. */
 static int write_part(struct call *c, struct export *e, const struct part *part) {
-    struct lines l = {.count = 0};
+    struct lines l = {.leaves = e->leaves};
     char *path = format_text("%s/%s", e->folder, part->name);
     int outcome = OUTCOME_DONE;
     if (output_open(&l.out, path) != VAULT_OK)
@@ -379,7 +323,7 @@ static int write_part(struct call *c, struct export *e, const struct part *part)
     else if (!lines_begin(&l))
         outcome = fail(c, OUTCOME_FAILED, "out of memory");
     else
-        outcome = part->fill(c, e, &l);
+        outcome = fill_part(c, e, part, &l);
     if (outcome == OUTCOME_DONE && output_keep(&l.out) != VAULT_OK)
         outcome = fail(c, OUTCOME_FAILED, "cannot write '%s': %s", path, strerror(errno));
     output_close(&l.out);
@@ -390,7 +334,7 @@ static int write_part(struct call *c, struct export *e, const struct part *part)
 
 /* A table, in one file. */
 static int write_table(struct call *c, struct export *e) {
-    struct lines l = {.out = {.fd = -1}, .table = true};
+    struct lines l = {.out = {.fd = -1}, .use = use_in_table};
     int outcome = lines_begin(&l) ? (int)OUTCOME_DONE : fail(c, OUTCOME_FAILED, "out of memory");
     if (outcome == OUTCOME_DONE && (output_open(&l.out, e->path) != VAULT_OK || csv_begin(&l.out) != VAULT_OK))
         outcome = fail(c, OUTCOME_FAILED, "cannot write '%s': %s", e->path, strerror(errno));
@@ -455,7 +399,7 @@ static int end_tiles(struct call *c, const struct export *e, struct tiles *t) {
 }
 
 static int write_tiles(struct call *c, struct export *e) {
-    struct lines l = {.tiles = tiles_begin(e->folder)};
+    struct lines l = {.use = use_in_tiles, .tiles = tiles_begin(e->folder)};
     bool begun = lines_begin(&l) && l.tiles != NULL;
     int outcome = begun ? (int)OUTCOME_DONE : fail(c, OUTCOME_FAILED, "out of memory");
     l.out.path = e->folder; /* for what goes wrong */
@@ -470,10 +414,27 @@ static int write_tiles(struct call *c, struct export *e) {
     return outcome;
 }
 
+/* In the folder that is written, so where there is room for the records. */
+static FILE *open_leaves(const struct export *e) {
+    char *path = format_text("%s/.leaves.XXXXXX", e->folder);
+    int fd = mkostemp(path, O_CLOEXEC);
+    FILE *leaves = fd < 0 ? NULL : fdopen(fd, "w+");
+    if (fd >= 0)
+        (void)unlink(path);
+    if (fd >= 0 && leaves == NULL)
+        close(fd);
+    free(path);
+    return leaves;
+}
+
 static int write_lines(struct call *c, struct export *e) {
     int outcome = OUTCOME_DONE;
+    e->leaves = open_leaves(e);
+    if (e->leaves == NULL)
+        return fail(c, OUTCOME_FAILED, "cannot write '%s': %s", e->folder, strerror(errno));
     for (size_t i = RECORDS; i <= CHECKPOINT && outcome == OUTCOME_DONE; i++)
         outcome = write_part(c, e, &parts[i]);
+    (void)fclose(e->leaves);
     return outcome == OUTCOME_DONE && e->form->write != NULL ? write_beside(c, e) : outcome;
 }
 

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <yajl/yajl_parse.h>
 
 #include "merkle_internal.h"
 #include "vault/audit_export.h"
@@ -67,6 +68,12 @@ int export_record_parse(const char *line, size_t n, const uint8_t name_key[NAME_
 /* What a good record with `changes_key` says; its signatures are not verified. VAULT_E_FORMAT, VAULT_E_MEMORY, with
  * *ret_fault. */
 int export_change_parse(const char *line, size_t n, struct key_change *ret, const char **ret_fault);
+/* Reads a line by tokens, without its UTF-8. Ends the program where there is no memory. */
+yajl_status export_scan(const yajl_callbacks *take, void *context, const char *line, size_t n);
+/* The text of an integer that every reader holds exactly, written as a canonical writer does; base64 of a hash. False:
+ * it is none. */
+bool export_integer_get(const char *text, size_t n, int64_t *ret);
+bool export_hash_decode(const char *text, size_t n, uint8_t ret[MERKLE_HASH]);
 /* A member "seq"; base64 of a hash; a list of those. False: it is none. */
 bool export_seq_get(const json_t *object, uint64_t *ret);
 bool export_hash_get(const json_t *value, uint8_t ret[MERKLE_HASH]);

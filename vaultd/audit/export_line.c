@@ -109,7 +109,7 @@ static enum field take_field(struct scan *s) {
     return field;
 }
 
-/* What must be an object or a text, and is something else. */
+/* A value that is no text, of so many bytes. */
 static int take_other(struct scan *s, size_t size) {
     enum field field = take_field(s);
     s->canonical += size;
@@ -127,7 +127,7 @@ static int take_boolean(void *context, int value) {
 }
 
 /* An integer that every reader holds exactly, as a canonical writer writes it: yajl takes no leading zeros. */
-static bool is_integer(const char *text, size_t n, int64_t *ret) {
+bool export_integer_get(const char *text, size_t n, int64_t *ret) {
     bool negative = text[0] == '-';
     int64_t value = 0;
     size_t at = negative;
@@ -145,7 +145,7 @@ static int take_number(void *context, const char *text, size_t n) {
     struct scan *s = context;
     enum field field = s->field;
     int64_t value;
-    if (!is_integer(text, n, &value))
+    if (!export_integer_get(text, n, &value))
         return refuse(s, not_canonical);
     if (field == SEQ && value >= 0) {
         s->record->seq = (uint64_t)value;
@@ -162,18 +162,12 @@ static bool is_plain(const struct scan *s, const char *text) {
     return text >= s->line && text < s->line + s->size;
 }
 
-/* A text has no control characters, so the shortest way to write it is the canonical one, and the only one of its
- * length: any other escape is longer. */
-static bool add_text(struct scan *s, const char *text, size_t n) {
+/* A text has no control characters, so the canonical way to write it is the shortest, and the only one of its length:
+ * any other escape is longer than what it stands for. */
+static void add_text(struct scan *s, const char *text, size_t n) {
     s->canonical += n + 2;
-    if (is_plain(s, text))
-        return true;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; !is_plain(s, text) && i < n; i++)
         s->canonical += text[i] == '"' || text[i] == '\\';
-        if ((unsigned char)text[i] < ' ')
-            return false;
-    }
-    return true;
 }
 
 static void take_name(struct scan *s, unsigned chain, const char *text, size_t n) {
@@ -199,8 +193,7 @@ static int take_string(void *context, const unsigned char *bytes, size_t n) {
     struct scan *s = context;
     const char *text = (const char *)bytes;
     enum field field = take_field(s);
-    if (!add_text(s, text, n))
-        return refuse(s, not_canonical);
+    add_text(s, text, n);
     switch (field) {
     case SUBJECT: take_name(s, CHAIN_SUBJECT, text, n); break;
     case SERVICE_NAME: take_name(s, CHAIN_SERVICE, text, n); break;
@@ -239,8 +232,9 @@ static int take_member(void *context, const unsigned char *bytes, size_t n) {
     int order = l->count == 0 ? -1 : memcmp(l->name, name, common);
     if (order == 0 && l->name_size == n)
         return refuse(s, "names the same field twice");
-    if (order > 0 || (order == 0 && l->name_size > n) || !add_text(s, name, n))
+    if (order > 0 || (order == 0 && l->name_size > n))
         return refuse(s, not_canonical);
+    add_text(s, name, n);
     s->canonical += (l->count++ > 0) + sizeof(":") - 1;
     l->name = keep_name(s, name, n);
     l->name_size = n;
@@ -302,16 +296,22 @@ static void give_memory(void *context, void *at) {
     free(at);
 }
 
-static int run_scan(struct scan *s, const char **ret_fault) {
-    static const yajl_callbacks take = {take_null,   take_boolean, NULL,        NULL,      take_number, take_string,
-                                        open_object, take_member,  close_level, open_list, close_level};
+/* UTF-8 is not looked at. */
+yajl_status export_scan(const yajl_callbacks *take, void *context, const char *line, size_t n) {
     yajl_alloc_funcs memory = {get_memory, change_memory, give_memory, NULL};
-    yajl_handle h = yajl_alloc(&take, &memory, s);
-    yajl_config(h, yajl_dont_validate_strings, 1); /* is_utf8 does, more strictly */
-    yajl_status status = yajl_parse(h, (const unsigned char *)s->line, s->size);
+    yajl_handle h = yajl_alloc(take, &memory, context);
+    yajl_config(h, yajl_dont_validate_strings, 1);
+    yajl_status status = yajl_parse(h, (const unsigned char *)line, n);
     if (status == yajl_status_ok)
         status = yajl_complete_parse(h);
     yajl_free(h);
+    return status;
+}
+
+static int run_scan(struct scan *s, const char **ret_fault) {
+    static const yajl_callbacks take = {take_null,   take_boolean, NULL,        NULL,      take_number, take_string,
+                                        open_object, take_member,  close_level, open_list, close_level};
+    yajl_status status = export_scan(&take, s, s->line, s->size);
     if (s->fault != NULL)
         return fault(ret_fault, VAULT_E_FORMAT, s->fault);
     if (status != yajl_status_ok)
@@ -441,16 +441,19 @@ int export_change_parse(const char *line, size_t n, struct key_change *ret, cons
 
 /* Base64 of a hash. The decoder of OpenSSL is eight times faster than libsodium's, but lenient: only text that it would
  * write itself is accepted. */
-bool export_hash_get(const json_t *value, uint8_t ret[MERKLE_HASH]) {
+bool export_hash_decode(const char *text, size_t n, uint8_t ret[MERKLE_HASH]) {
     uint8_t bytes[HASH_TEXT / 4 * 3];
     unsigned char again[HASH_TEXT + 1];
-    const unsigned char *text = (const unsigned char *)json_string_value(value);
-    if (text == NULL || json_string_length(value) != HASH_TEXT || EVP_DecodeBlock(bytes, text, HASH_TEXT) < 0)
+    if (n != HASH_TEXT || EVP_DecodeBlock(bytes, (const unsigned char *)text, HASH_TEXT) < 0)
         return false;
     if (EVP_EncodeBlock(again, bytes, MERKLE_HASH) != HASH_TEXT || memcmp(again, text, HASH_TEXT) != 0)
         return false;
     copy_bytes(ret, MERKLE_HASH, bytes, MERKLE_HASH);
     return true;
+}
+
+bool export_hash_get(const json_t *value, uint8_t ret[MERKLE_HASH]) {
+    return json_is_string(value) && export_hash_decode(json_string_value(value), json_string_length(value), ret);
 }
 
 bool export_hashes_get(const json_t *list, struct export_proof *p) {

@@ -196,7 +196,16 @@ int index_open(const struct index_keys *keys, uint64_t map_size, bool make, stru
     return VAULT_OK;
 }
 
+/* Before the transaction ends that it is of. */
+static void near_close(struct index *i) {
+    if (i->near != NULL)
+        mdb_cursor_close(i->near);
+    i->near = NULL;
+}
+
 void index_end_reads(struct index *i) {
+    if (i->write == NULL)
+        near_close(i);
     if (i->read != NULL)
         mdb_txn_abort(i->read);
     i->read = NULL;
@@ -244,6 +253,7 @@ int index_begin(struct index *i) {
 }
 
 void index_abort(struct index *i) {
+    near_close(i);
     if (i->write != NULL)
         mdb_txn_abort(i->write);
     i->write = NULL;
@@ -295,6 +305,18 @@ int open_with(struct index *i, enum which which, enum index_db db, const MDB_val
     return result;
 }
 
+/* What was found under the key. */
+static int open_found(struct index *i, enum index_db db, const MDB_val *k, const MDB_val *v, void *to, size_t size,
+                      size_t *ret_n) {
+    enum which which = key_of(i, db, k->mv_data, k->mv_size);
+    int result = open_with(i, which, db, k, v, to, size, ret_n);
+    if (result == VAULT_E_DAMAGED && i->blind)
+        result = open_with(i, which == NEXT ? PRESENT : NEXT, db, k, v, to, size, ret_n);
+    if (result != VAULT_OK && result != VAULT_E_LIMIT)
+        log_error("index: value does not open database=%s", db_names[db]);
+    return result;
+}
+
 int index_get(struct index *i, enum index_db db, const void *key, size_t key_size, void *to, size_t size,
               size_t *ret_n) {
     MDB_txn *t = NULL;
@@ -306,15 +328,43 @@ int index_get(struct index *i, enum index_db db, const void *key, size_t key_siz
     MDB_val k = {.mv_size = key_size, .mv_data = (void *)(uintptr_t)key};
     MDB_val v;
     result = result_of(mdb_get(t, i->dbs[db], &k, &v));
+    return result == VAULT_OK ? open_found(i, db, &k, &v, to, size, ret_n) : result;
+}
+
+/* The cursor of this database that is where the last look-up left it. */
+static int near_cursor(struct index *i, enum index_db db, MDB_cursor **ret) {
+    int result = VAULT_OK;
+    if (i->near != NULL && i->near_db != db)
+        near_close(i);
+    if (i->near == NULL)
+        result = cursor_open(i, db, &i->near);
+    i->near_db = db;
+    *ret = i->near;
+    return result;
+}
+
+/* Mostly it is the next one. */
+static int find_near(MDB_cursor *c, const MDB_val *wanted, MDB_val *v) {
+    MDB_val k;
+    if (mdb_cursor_get(c, &k, v, MDB_NEXT) == 0 && k.mv_size == wanted->mv_size &&
+        memcmp(k.mv_data, wanted->mv_data, k.mv_size) == 0)
+        return 0;
+    k = *wanted;
+    return mdb_cursor_get(c, &k, v, MDB_SET_KEY);
+}
+
+int index_get_near(struct index *i, enum index_db db, const void *key, size_t key_size, void *to, size_t size,
+                   size_t *ret_n) {
+    MDB_cursor *c = NULL;
+    if (key_size > INDEX_KEY_MAX)
+        return VAULT_E_STATE;
+    int result = near_cursor(i, db, &c);
     if (result != VAULT_OK)
         return result;
-    enum which which = key_of(i, db, key, key_size);
-    result = open_with(i, which, db, &k, &v, to, size, ret_n);
-    if (result == VAULT_E_DAMAGED && i->blind)
-        result = open_with(i, which == NEXT ? PRESENT : NEXT, db, &k, &v, to, size, ret_n);
-    if (result != VAULT_OK && result != VAULT_E_LIMIT)
-        log_error("index: value does not open database=%s", db_names[db]);
-    return result;
+    MDB_val k = {.mv_size = key_size, .mv_data = (void *)(uintptr_t)key};
+    MDB_val v;
+    result = result_of(find_near(c, &k, &v));
+    return result == VAULT_OK ? open_found(i, db, &k, &v, to, size, ret_n) : result;
 }
 
 bool is_behind(const struct place *p, enum index_db db, const void *key, size_t key_size) {
@@ -458,6 +508,7 @@ int index_commit(struct index *i) {
         index_abort(i);
         return result;
     }
+    near_close(i);
     i->write = NULL;
     result = result_of(mdb_txn_commit(t));
     return result == VAULT_E_IO && space_is_gone(i) ? VAULT_E_FULL : result;

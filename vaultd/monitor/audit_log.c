@@ -93,7 +93,7 @@ int log_load(struct monitor *m, uint64_t seq, char line[RECORD_LINE_MAX], size_t
     put_be64(key, seq);
     if (seq < m->meta.archived)
         return archive_line(m, seq, line, RECORD_LINE_MAX, ret_n);
-    int result = index_get(m->index, DB_RECORDS, key, sizeof(key), line, RECORD_LINE_MAX, ret_n);
+    int result = index_get_near(m->index, DB_RECORDS, key, sizeof(key), line, RECORD_LINE_MAX, ret_n);
     return result == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : result;
 }
 
@@ -296,15 +296,15 @@ static int record_text(struct monitor *m, const struct wanted *x, uint64_t at, s
     return VAULT_OK;
 }
 
-static json_t *bytes_json(const uint8_t *bytes, size_t n) {
-    static char text[sodium_base64_ENCODED_LEN(AUDIT_BLOCK * MERKLE_HASH, sodium_base64_VARIANT_ORIGINAL)];
-    return json_string(sodium_bin2base64(text, sizeof(text), bytes, n, sodium_base64_VARIANT_ORIGINAL));
+static json_t *hash_json(const uint8_t hash[MERKLE_HASH]) {
+    char text[sodium_base64_ENCODED_LEN(MERKLE_HASH, sodium_base64_VARIANT_ORIGINAL)];
+    return json_string(sodium_bin2base64(text, sizeof(text), hash, MERKLE_HASH, sodium_base64_VARIANT_ORIGINAL));
 }
 
 static json_t *proof_json(uint64_t seq, uint8_t (*proof)[MERKLE_HASH], size_t count) {
     json_t *hashes = json_array();
     for (size_t i = 0; i < count; i++)
-        json_array_append_new(hashes, bytes_json(proof[i], MERKLE_HASH));
+        json_array_append_new(hashes, hash_json(proof[i]));
     return json_pack("{s:I, s:o}", "seq", (json_int_t)seq, "proof", hashes);
 }
 
@@ -319,19 +319,8 @@ static uint64_t proven_with(const struct wanted *x, uint64_t at) {
     return n;
 }
 
-static int add_leaves(struct monitor *m, json_t *json, uint64_t first, uint64_t n) {
-    static uint8_t leaves[AUDIT_BLOCK][MERKLE_HASH];
-    for (uint64_t i = 0; i < n; i++) {
-        int result = node_get(m, 0, first + i, leaves[i]);
-        if (result != VAULT_OK)
-            return result;
-    }
-    json_object_set_new(json, "leaves", bytes_json(leaves[0], n * MERKLE_HASH));
-    return VAULT_OK;
-}
-
 static int write_json(struct writer *w, const json_t *json) {
-    static char line[AUDIT_PROOF_LINE_MAX];
+    char line[RECORD_LINE_MAX];
     size_t n = json_dumpb(json, line, sizeof(line), JSON_COMPACT | JSON_SORT_KEYS);
     if (n == 0 || n > sizeof(line))
         return VAULT_E_MEMORY;
@@ -340,23 +329,18 @@ static int write_json(struct writer *w, const json_t *json) {
     return VAULT_OK;
 }
 
+/* The proof of the last of them. Who has the records has the leaves that belong to it. */
 static int proof_text(struct monitor *m, const struct wanted *x, uint64_t at, struct writer *w, uint64_t *ret_count) {
     struct merkle_store store = {.context = m, .get = node_get};
     uint8_t proof[MERKLE_PROOF_MAX][MERKLE_HASH];
     size_t count = 0;
-    uint64_t n = proven_with(x, at), first = wanted_at(x, at);
-    if (n > 1 && w->size - w->used < AUDIT_PROOF_LINE_MAX) {
-        w->bad = true;
-        return VAULT_OK;
-    }
-    int result = merkle_inclusion(&store, first + n - 1, x->tree, proof, &count);
+    uint64_t n = proven_with(x, at), last = wanted_at(x, at) + n - 1;
+    int result = merkle_inclusion(&store, last, x->tree, proof, &count);
     if (result != VAULT_OK)
         return result;
-    json_t *json = proof_json(first + n - 1, proof, count);
-    if (n > 1)
-        result = add_leaves(m, json, first, n);
-    if (result == VAULT_OK)
-        result = write_json(w, json);
+    json_t *json = proof_json(last, proof, count);
+    json_object_set_new(json, "records", json_integer((json_int_t)n));
+    result = write_json(w, json);
     json_decref(json);
     *ret_count = n;
     return result;
@@ -403,8 +387,9 @@ static int answer_lines(struct request *q, const struct wanted *x, block_line *l
     int result = fill_block(q->monitor, &reply->block, x, line, &count);
     reply->block.next = x->first + count;
     if (result == VAULT_OK)
-        batch_reply(q->monitor, q->worker, reply);
-    free(reply);
+        batch_hand_over(q->monitor, q->worker, reply);
+    else
+        free(reply);
     return result == VAULT_AGAIN ? archive_refuse_record(q, "audit.read", wanted_at(x, count)) : result;
 }
 
@@ -536,7 +521,7 @@ static int prove(struct monitor *m, uint64_t seq, json_t **ret) {
     if (result != VAULT_OK)
         return result;
     *ret = proof_json(seq, proof, count);
-    json_object_set_new(*ret, "leaf", bytes_json(leaf, sizeof(leaf)));
+    json_object_set_new(*ret, "leaf", hash_json(leaf));
     json_object_set_new(*ret, "checkpoint", json_string(note));
     return VAULT_OK;
 }

@@ -116,19 +116,27 @@ int monitor_reload(struct monitor *m) {
 
 void batch_reply(struct monitor *m, struct worker *w, struct message *reply) {
     struct message *copy = malloc(sizeof(*copy));
-    struct reply *r = malloc(sizeof(*r));
-    if (copy == NULL || r == NULL) {
-        free(copy);
-        free(r);
+    if (copy == NULL) {
         message_clear(reply);
         worker_kill(m, w->number, WORKER_FAULTY);
         return;
     }
     *copy = *reply;
     *reply = (struct message){0};
-    *r = (struct reply){.worker = w->number, .message = copy, .grows = m->grows};
+    batch_hand_over(m, w, copy);
+}
+
+void batch_hand_over(struct monitor *m, struct worker *w, struct message *reply) {
+    struct reply *r = malloc(sizeof(*r));
+    if (r == NULL) {
+        message_clear(reply);
+        free(reply);
+        worker_kill(m, w->number, WORKER_FAULTY);
+        return;
+    }
+    *r = (struct reply){.worker = w->number, .message = reply, .grows = m->grows};
     if (m->ending != NULL && m->ending->answer == NULL && m->ending->worker == w->number) {
-        m->ending->answer = copy; /* waits for the grants that this change ends */
+        m->ending->answer = reply; /* waits for the grants that this change ends */
         free(r);
         return;
     }

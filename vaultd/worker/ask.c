@@ -65,10 +65,7 @@ uint64_t monitor_send(struct worker *w) {
     return send_request(w, w->monitor);
 }
 
-int ask(struct worker *w, enum message_type expected) {
-    uint64_t until = loop_now_ms() + patience(w->request.type);
-    uint64_t id = monitor_send(w);
-    receive_reply(w, w->monitor, until);
+static int judge_reply(struct worker *w, uint64_t id, enum message_type expected) {
     if (w->reply.id != id)
         worker_fault(w, "the monitor answered what was not asked", VAULT_E_PROTOCOL);
     if (w->reply.type == expected)
@@ -76,6 +73,26 @@ int ask(struct worker *w, enum message_type expected) {
     if (w->reply.type != MSG_answer)
         worker_fault(w, "the monitor gave another kind of answer", VAULT_E_PROTOCOL);
     return VAULT_DENIED;
+}
+
+int ask(struct worker *w, enum message_type expected) {
+    uint64_t until = loop_now_ms() + patience(w->request.type);
+    uint64_t id = monitor_send(w);
+    receive_reply(w, w->monitor, until);
+    return judge_reply(w, id, expected);
+}
+
+void ask_ahead(struct worker *w) {
+    w->ahead_came = false;
+    w->ahead = monitor_send(w);
+}
+
+int ask_end(struct worker *w, enum message_type expected) {
+    uint64_t id = w->ahead;
+    w->ahead = 0;
+    if (!w->ahead_came)
+        receive_reply(w, w->monitor, loop_now_ms() + ANSWER_MS);
+    return judge_reply(w, id, expected);
 }
 
 uint64_t store_send(struct worker *w) {

@@ -11,6 +11,10 @@ void ask_start(struct worker *w, enum message_type type);
 /* Sends w->request to the monitor and waits for w->reply, handling revocations meanwhile. VAULT_OK: it is of the type
  * expected. VAULT_DENIED: it is an `answer` instead, to be relayed. */
 int ask(struct worker *w, enum message_type expected);
+/* The same in two steps: between them the client may be written to, and `reply` is the answer's; nothing else is asked.
+ * The second must follow. */
+void ask_ahead(struct worker *w);
+int ask_end(struct worker *w, enum message_type expected);
 /* Its first half: sends w->request and tells its id. The answer comes by upload_take_answer. */
 uint64_t monitor_send(struct worker *w);
 /* The same with the store, which knows no `answer`. */

@@ -9,7 +9,21 @@
 #include "vault/loop.h"
 #include "vault/result.h"
 
+/* The answer to ask_ahead, if it is that. */
+static bool take_ahead(struct worker *w, struct message *m) {
+    if (w->ahead == 0 || m->id != w->ahead || w->ahead_came)
+        return false;
+    message_clear(&w->reply);
+    w->reply = *m;
+    m->type = 0; /* what it owned is the reply's */
+    m->fd_count = 0;
+    w->ahead_came = true;
+    return true;
+}
+
 void control_take(struct worker *w, struct message *m) {
+    if (take_ahead(w, m))
+        return;
     if (w->writing != NULL && upload_take_answer(w->writing, m))
         return;
     if (m->type != MSG_revoke || m->id != 0)

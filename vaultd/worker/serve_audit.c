@@ -40,9 +40,8 @@ static uint64_t next_start(struct worker *w, uint64_t from, uint64_t to) {
     return b->next;
 }
 
-static int send_block(struct exchange *x) {
+static int send_block(struct exchange *x, const struct msg_block *b) {
     char size[20];
-    const struct msg_block *b = &x->w->reply.block;
     if (b->bytes_size == 0)
         return VAULT_OK;
     format_string(size, sizeof(size), "%x\r\n", b->bytes_size);
@@ -52,26 +51,39 @@ static int send_block(struct exchange *x) {
     return result == VAULT_OK ? connection_write(x->w, "\r\n", 2) : result;
 }
 
+/* The block that came, out of the way of the next. */
+static const struct msg_block *take_block(const struct worker *w) {
+    static struct msg_block taken;
+    const struct msg_block *b = &w->reply.block;
+    taken.bytes_size = b->bytes_size;
+    copy_bytes(taken.bytes, sizeof(taken.bytes), b->bytes, b->bytes_size);
+    return &taken;
+}
+
 /* Records and proofs have the same fields, and so have their answers. */
 _Static_assert(offsetof(struct msg_audit_records, from) == offsetof(struct msg_audit_proofs, from) &&
                    offsetof(struct msg_audit_records, to) == offsetof(struct msg_audit_proofs, to) &&
                    offsetof(struct msg_audit_records, tree) == offsetof(struct msg_audit_proofs, tree),
                "records and proofs are asked for alike");
 
-/* Sends the block in w->reply and all behind it. VAULT_DENIED: the monitor stopped in the middle. */
+/* Sends the block in w->reply and all behind it; while one is sent, the monitor makes the next. VAULT_DENIED: it
+ * stopped in the middle. */
 static int send_blocks(struct exchange *x, struct msg_audit_records *range) {
-    int result = send_block(x);
-    uint64_t next = next_start(x->w, range->from, range->to);
-    while (result == VAULT_OK && next != 0) {
-        range->from = next;
-        ask_start(x->w, x->route->type);
-        x->w->request.audit_records = *range;
-        result = ask(x->w, MSG_block);
-        if (result == VAULT_OK)
-            result = send_block(x);
-        if (result == VAULT_OK)
-            next = next_start(x->w, range->from, range->to);
-    }
+    int result = VAULT_OK;
+    uint64_t next;
+    do {
+        const struct msg_block *now = take_block(x->w);
+        next = next_start(x->w, range->from, range->to);
+        if (next != 0) {
+            range->from = next;
+            ask_start(x->w, x->route->type);
+            x->w->request.audit_records = *range;
+            ask_ahead(x->w);
+        }
+        result = send_block(x, now);
+        int asked = next != 0 ? ask_end(x->w, MSG_block) : VAULT_OK;
+        result = result == VAULT_OK ? asked : result;
+    } while (result == VAULT_OK && next != 0);
     return result;
 }
 
@@ -156,17 +168,31 @@ static void ask_for_next(struct worker *w, const struct numbers *n, size_t left,
     l->proofs = proofs;
 }
 
+/* How many of the numbers that are left the block in w->reply is of. */
+static size_t count_of(struct worker *w, size_t left) {
+    uint64_t came = w->reply.block.next;
+    if (came == 0 || came > left)
+        worker_fault(w, "a block of audit records that leads nowhere", VAULT_E_PROTOCOL);
+    return (size_t)came;
+}
+
+/* As send_blocks. */
 static int send_numbered(struct exchange *x, bool proofs, const struct numbers *n, uint64_t tree) {
-    int result = VAULT_OK;
-    for (size_t left = n->count; left > 0 && result == VAULT_OK;) {
-        ask_for_next(x->w, n, left, tree, proofs);
-        result = ask(x->w, MSG_block);
-        uint64_t came = x->w->reply.block.next;
-        if (result == VAULT_OK && (came == 0 || came > left))
-            worker_fault(x->w, "a block of audit records that leads nowhere", VAULT_E_PROTOCOL);
-        if (result == VAULT_OK)
-            result = send_block(x);
-        left -= result == VAULT_OK ? (size_t)came : 0;
+    size_t left = n->count;
+    if (left == 0)
+        return VAULT_OK;
+    ask_for_next(x->w, n, left, tree, proofs);
+    int result = ask(x->w, MSG_block);
+    while (result == VAULT_OK && left > 0) {
+        const struct msg_block *now = take_block(x->w);
+        left -= count_of(x->w, left);
+        if (left > 0) {
+            ask_for_next(x->w, n, left, tree, proofs);
+            ask_ahead(x->w);
+        }
+        result = send_block(x, now);
+        int asked = left > 0 ? ask_end(x->w, MSG_block) : VAULT_OK;
+        result = result == VAULT_OK ? asked : result;
     }
     return result;
 }

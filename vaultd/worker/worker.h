@@ -34,6 +34,8 @@ struct worker {
     bool is_active;
     uint8_t active[ID_SIZE]; /* see 2 */
     struct message request, reply;
+    uint64_t ahead;  /* id of a message to the monitor that was sent by ask_ahead; 0: none */
+    bool ahead_came; /* its answer is in `reply` */
     struct grants grants;
     struct content content;
     struct slots slots;

@@ -202,8 +202,8 @@ enum { OPT_OUTS = 32 };
     F(R, U64, from, 0)                                                                                                 \
     F(R, U64, to, 0)                                                                                                   \
     F(R, U64, tree, 0)
-/* Answer: block. Lines of proofs.jsonl (docs/format-audit.md) of these records in a tree of `tree`, the first of them
- * by itself. */
+/* Answer: block. Lines {"proof":["base64", ...],"records":k,"seq":n} of inclusion proofs in a tree of `tree` records:
+ * each proves k records up to n that follow one another (docs/format-audit.md), the first one. */
 #define FIELDS_audit_proofs(F, R)                                                                                      \
     F(R, U64, from, 0)                                                                                                 \
     F(R, U64, to, 0)                                                                                                   \
