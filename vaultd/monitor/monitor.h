@@ -4,7 +4,7 @@
  *  1. Every request is handled inside the batch's write transaction; nothing is answered before that transaction is
  *     durable (batch.c), but a page of a grant that is (access.c). A commit that fails turns every answer of the batch
  *     into a refusal.
- *  2. A decision and its record, a change and its record, are in the same transaction (journal.c).
+ *  2. A decision and its record, a change and its record, are in the same transaction (log/journal.c).
  *  3. A key is in a reply only if the record of the decision is in the same batch (access.c, deposit.c).
  *  4. A change that could end a grant calls grants_decide_again in its own handler, so that grants decided earlier in
  * the batch are seen too; its answer waits until the last of them has ended (grants.c).
@@ -463,7 +463,7 @@ enum name_kind {
     NAME_CHAIN_PROJECT
 };
 
-/* ---- journal.c: the audit log ---- */
+/* ---- log/journal.c: the audit log ---- */
 
 /* What happened; the journal adds number, time, chains, salt, policy. Borrowed strings; NULL or empty is left out. */
 struct event {
@@ -744,7 +744,7 @@ bool json_append_fitting(json_t *list, size_t *bytes, json_t *item);
 /* The reasons that a denied service is told. */
 json_t *json_told(const struct decision *d);
 
-/* ---- audit_log.c ---- */
+/* ---- log/reading.c ---- */
 
 /* The line of a record, without its newline. VAULT_AGAIN: it is in an archive segment that is away or was destroyed.
  * VAULT_E_DAMAGED, faults of the index. */

@@ -1,6 +1,6 @@
 /* Denials beyond a rate: a service that is denied more often in a minute than limits.denials says gets the same
  * answers, but they are counted, and the count becomes one record, so that nobody can fill the log. A permit is never
- * summed, and neither is a denial by a budget: it tells that all else would permit (journal.c). */
+ * summed, and neither is a denial by a budget: it tells that all else would permit (log/journal.c). */
 #include <string.h>
 
 #include "vaultd/monitor/monitor.h"
