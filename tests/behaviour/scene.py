@@ -194,9 +194,9 @@ def stop(vault):
     vault.stop()
 
 
-def start(vault, seconds=60):
-    """As it was started before. A supervisor that ends instead of serving is an AssertionError."""
-    command = [pathlib.Path(vault.env["PATH"].split(":")[0]) / "vaultd", "--config", vault.folder / "vaultd.yaml"]
+def start(vault, seconds=60, within=()):
+    """As it was started before, by the command `within` if there is one. A supervisor that ends instead of serving is an AssertionError."""
+    command = [*within, pathlib.Path(vault.env["PATH"].split(":")[0]) / "vaultd", "--config", vault.folder / "vaultd.yaml"]
     with (vault.folder / "vaultd.log").open("ab") as log:
         supervisor = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     vault.pid = supervisor.pid
