@@ -138,6 +138,12 @@ def verdicts(log, go_verifier, path, *earlier):
     return found
 
 
+def short_takes(log, path):
+    """Whether the least that verifies an export by number does: forty lines of Python."""
+    command = ["/usr/bin/python3", ROOT / "tests" / "verify_short.py", path, log.vkey]
+    return subprocess.run(list(map(str, command)), capture_output=True, timeout=600).returncode == 0
+
+
 def copy_of(path, tmp_path):
     return shutil.copytree(path, tmp_path / "export")
 
@@ -204,6 +210,7 @@ def test_what_was_not_attacked_is_good(log, go_verifier):
         assert verdicts(log, go_verifier, path) == {VAULTCTL: None, PYTHON: None, GO: None}
     assert verdicts(log, go_verifier, log.whole, log.noted) == {VAULTCTL: None, PYTHON: None, GO: None}
     assert len((log.whole / "records.jsonl").read_bytes().splitlines()) >= RECORDS
+    assert short_takes(log, log.whole) and short_takes(log, log.single)
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
@@ -212,6 +219,7 @@ def test_an_export_that_was_altered_is_refused_at_its_first_bad_line(log, go_ver
     path = copy_of(log.single, tmp_path)
     change(path, edit)
     refused_at(log, go_verifier, path, line, attack)
+    assert not short_takes(log, path)
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
@@ -221,6 +229,7 @@ def test_so_it_is_where_a_proof_is_for_many_records(log, go_verifier, attack, tm
     assert len((path / "proofs.jsonl").read_bytes().splitlines()) < RECORDS // 50
     change(path, lambda lines, name: edit(lines, name) if name == "records.jsonl" else None)
     refused_at(log, go_verifier, path, line, attack)
+    assert not short_takes(log, path)
 
 
 def block_at(path):
