@@ -79,8 +79,8 @@ def of_budget(b):
 
 
 def of_policy(p):
-    counts = struct.pack("<III", p.register_days, len(p.rules), len(p.budgets))
-    data = struct.pack("<B", 4) + string("policy") + counts + b"".join(map(of_rule, p.rules)) + \
+    counts = struct.pack("<IIII", p.register_days, 0, len(p.rules), len(p.budgets))
+    data = struct.pack("<B", 5) + string("policy") + counts + b"".join(map(of_rule, p.rules)) + \
         b"".join(map(of_budget, p.budgets))
     return struct.pack("<I", len(data)) + data
 
