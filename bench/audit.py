@@ -1,7 +1,5 @@
 """The audit taken out, and verified without the vault: by vaultctl, out of a real vault with a log of real records. Then its records
 move to the archive while a clinic opens one file after the other, and are taken out once more."""
-import concurrent.futures
-import json
 import os
 import shutil
 import statistics
@@ -17,21 +15,7 @@ from rotation import SMALL, SUBJECT  # noqa: E402
 from vault_under_test import BUILT, running_vault  # noqa: E402
 
 RECORDS = int(os.environ.get("BENCH_RECORDS", "200000"))
-CLIENTS, PATIENTS = 16, 100
-
-
-def fill(vault, count):
-    """Inquiries, each with its record."""
-    def client(n):
-        connection = vault.connect("clinic")
-        for i in range(count // CLIENTS):
-            connection.request("POST", "/v1/decisions", json.dumps({"subject": f"S-{(n + i) % PATIENTS}", "purpose": scene.TREATMENT}),
-                               {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            assert answer.read() and answer.status == 200, answer.status
-        connection.close()
-    with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
-        list(pool.map(client, range(CLIENTS)))
+PATIENTS = 100
 
 
 def measure_log(settings, vault):
@@ -69,7 +53,7 @@ def measure(settings):
             scene.deposit(vault, SUBJECT, f"small-{n}", b"small")
         for n in range(PATIENTS):
             scene.add_patient(vault, f"S-{n}")
-        fill(vault, RECORDS)
+        scene.inquire(vault, RECORDS, PATIENTS)
         return {**measure_log(settings, vault), "archive": measure_archive(settings, vault)}
 
 

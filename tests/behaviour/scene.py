@@ -1,4 +1,5 @@
 """What the tests of disclosure, damage, death and withdrawal share: patients, files, records, processes, restarts."""
+import concurrent.futures
 import contextlib
 import hashlib
 import http.client
@@ -104,6 +105,20 @@ def listed_files(vault):
 
 
 # ---- the audit ----
+
+def inquire(vault, count, patients, clients=16):
+    """A clinic's inquiries about patients S-0 and so on, each with a record of its own; by several connections at a time."""
+    def client(n):
+        connection = vault.connect("clinic")
+        for i in range(count // clients):
+            connection.request("POST", "/v1/decisions", json.dumps({"subject": f"S-{(n + i) % patients}", "purpose": TREATMENT}),
+                               {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            assert answer.read() and answer.status == 200, answer.status
+        connection.close()
+    with concurrent.futures.ThreadPoolExecutor(clients) as pool:
+        list(pool.map(client, range(clients)))
+
 
 def records(vault, first=0):
     """All audit records from a number on."""

@@ -3,7 +3,6 @@ Python, and one in Go that uses the packages of Go's own transparency log. vault
 
 AUDIT_RECORDS: how many records the log has."""
 import base64
-import concurrent.futures
 import hashlib
 import json
 import os
@@ -15,10 +14,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 import scene
-from scene import TREATMENT, add_patient, deposit
+from scene import add_patient, deposit
 from vault_under_test import ROOT, running_vault
 
-RECORDS, CLIENTS = int(os.environ.get("AUDIT_RECORDS", "2000")), 16
+RECORDS = int(os.environ.get("AUDIT_RECORDS", "2000"))
 VAULTCTL, PYTHON, GO = "vaultctl", "Python", "Go"
 
 
@@ -32,19 +31,6 @@ def go_verifier(tmp_path_factory):
     return program
 
 
-def fill(vault, count):
-    def client(n):
-        connection = vault.connect("clinic")
-        for _ in range(count // CLIENTS):
-            connection.request("POST", "/v1/decisions", json.dumps({"subject": f"S-{n % 3}", "purpose": TREATMENT}),
-                               {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            assert answer.read() and answer.status == 200, answer.status
-        connection.close()
-    with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
-        list(pool.map(client, range(CLIENTS)))
-
-
 class Log:
     """A vault's log at three moments: an old copy of its state, a checkpoint noted since, and what there is now."""
 
@@ -53,11 +39,11 @@ class Log:
         for n in range(3):
             add_patient(vault, f"S-{n}")
             deposit(vault, f"S-{n}", "a.cram", b"A" * 100)
-        fill(vault, RECORDS // 2)
+        scene.inquire(vault, RECORDS // 2, patients=3)
         scene.stop(vault)
         subprocess.run(["cp", "-a", vault.state, folder / "old"], check=True)
         self.start()
-        fill(vault, RECORDS // 2)
+        scene.inquire(vault, RECORDS // 2, patients=3)
         self.noted = folder / "noted"
         vault.ctl("audit", "checkpoint", "-o", self.noted)
         self.vkey = vault.ctl("audit", "checkpoint")["vkey"]
@@ -353,7 +339,7 @@ def test_a_log_that_was_rolled_back_cut_or_forked_shows_against_a_noted_checkpoi
     assert all("the log was cut" in said for said in found.values()), found
     size = int(log.noted.read_text().split("\n")[1])
     there = log.vault.http("GET", "/v1/status").json()["records"]
-    fill(log.vault, (size - there + CLIENTS) // CLIENTS * CLIENTS)
+    scene.inquire(log.vault, size - there + 32, patients=3)
     longer = log.export("longer")
     found = verdicts(log, go_verifier, longer, log.noted)
     assert all("the log was rewritten" in said for said in found.values()), found
