@@ -7,8 +7,6 @@
 #include "vault/buffer.h"
 #include "vault/result.h"
 
-static const char *const kinds[CHAIN_COUNT] = {"subject", "service", "project"};
-
 static bool get_number(const json_t *object, const char *key, uint64_t *ret) {
     const json_t *value = json_object_get(object, key);
     *ret = (uint64_t)json_integer_value(value);
@@ -17,10 +15,10 @@ static bool get_number(const json_t *object, const char *key, uint64_t *ret) {
 
 /* Whether the record itself is one of the chain. */
 static bool is_own(const json_t *record, unsigned kind, const char *name) {
-    const json_t *who = json_object_get(record, kinds[kind]);
+    const json_t *who = json_object_get(record, export_chain_names[kind]);
     const char *its = json_string_value(kind == CHAIN_SERVICE ? json_object_get(who, "name") : who);
     return its != NULL && strcmp(its, name) == 0 &&
-           json_object_get(json_object_get(record, "chain"), kinds[kind]) != NULL;
+           json_object_get(json_object_get(record, "chain"), export_chain_names[kind]) != NULL;
 }
 
 static bool get_chain(const json_t *record, const json_t *exported, struct export_asked *a) {
@@ -30,7 +28,7 @@ static bool get_chain(const json_t *record, const json_t *exported, struct expor
     if (json_object_get(exported, "of") == NULL)
         return json_object_size(exported) == 2;
     for (unsigned i = 0; of != NULL && i < CHAIN_COUNT; i++)
-        a->kind = strcmp(of, kinds[i]) == 0 ? i : a->kind;
+        a->kind = strcmp(of, export_chain_names[i]) == 0 ? i : a->kind;
     if (a->kind == CHAIN_COUNT || name == NULL || !format_string(a->name, sizeof(a->name), "%s", name) ||
         !get_number(exported, "count", &a->count))
         return false;
@@ -114,7 +112,7 @@ static bool chain_is_here(const struct export_asked *a, const struct coverage *c
 static void describe(const struct export_asked *a, char *text, size_t size) {
     char of[NAME_SHOWN + 32] = "";
     if (a->kind < CHAIN_COUNT)
-        (void)format_string(of, sizeof(of), " of %s %s", kinds[a->kind], a->name);
+        (void)format_string(of, sizeof(of), " of %s %s", export_chain_names[a->kind], a->name);
     (void)format_string(text, size, "records %llu to %llu%s, by %s at %s (record %llu)", (unsigned long long)a->from,
                         (unsigned long long)(a->to - 1), of, a->by, a->when, (unsigned long long)a->seq);
 }

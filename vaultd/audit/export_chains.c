@@ -5,7 +5,7 @@
 #include "vault/buffer.h"
 #include "vault/result.h"
 
-static const char *const chain_names[CHAIN_COUNT] = {"subject", "service", "project"};
+const char *const export_chain_names[CHAIN_COUNT] = {"subject", "service", "project"};
 
 void chains_free(struct chain_table *t) {
     free(t->entries);
@@ -156,7 +156,7 @@ int coverage_add(struct coverage *c, uint64_t line, const struct export_record *
         return VAULT_E_DAMAGED;
     }
     char whose[2 * NAME_SHOWN];
-    format_string(whose, sizeof(whose), " in the chain of %s %s", chain_names[jumped], r->chains[jumped].shown);
+    format_string(whose, sizeof(whose), " in the chain of %s %s", export_chain_names[jumped], r->chains[jumped].shown);
     missing_text(c->chains[jumped].last.link.n + 1, r->chains[jumped].link.n - 1, whose, line, text, text_size);
     *ret_line = line;
     return VAULT_E_DAMAGED;
@@ -174,6 +174,6 @@ void coverage_text(const struct coverage *c, uint64_t tree_size, char *text, siz
     }
     unsigned i = whole_chain(c);
     format_string(text, text_size, "numbers %llu to %llu in the chain of %s %s, none left out",
-                  (unsigned long long)c->chains[i].first, (unsigned long long)c->chains[i].last.link.n, chain_names[i],
-                  c->chains[i].last.shown);
+                  (unsigned long long)c->chains[i].first, (unsigned long long)c->chains[i].last.link.n,
+                  export_chain_names[i], c->chains[i].last.shown);
 }

@@ -40,6 +40,8 @@ int source_text(int folder, const char *name, char *to, size_t size);
 /* ---- one line (export_line.c) ---- */
 
 enum { CHAIN_SUBJECT, CHAIN_SERVICE, CHAIN_PROJECT, CHAIN_COUNT };
+/* "subject", "service", "project": of the members of records, and for people (export_chains.c). */
+extern const char *const export_chain_names[CHAIN_COUNT];
 
 /* Membership of a record in its subject's, service's or project's chain. */
 struct export_link {
