@@ -19,6 +19,7 @@ import threading
 import time
 import unittest
 
+import scene
 from sanitizers import report_in
 from vault_under_test import own_port
 
@@ -230,6 +231,25 @@ class Doubles(unittest.TestCase):
                 self.assertIn(f"Uid:\t{USERS[name]}\t{USERS[name]}\t{USERS[name]}", status, users)
                 self.assertRegex(status, r"Groups:\s*\n")
                 self.assertLessEqual(rights(status), IPC_LOCK)
+
+    def policies(self):
+        """Of each process: how the kernel gives it a processor."""
+        started = {name: os.sched_getscheduler(pids[0]) for name, pids in children(self.process.pid).items()}
+        return {"supervisor": os.sched_getscheduler(self.process.pid), **started}
+
+    @unittest.skipUnless(scene.real_time(), "this machine's root may not give a process a real-time policy")
+    def test_only_supervisor_and_monitor_keep_a_real_time_policy(self):
+        self.configure()
+        self.start(before=scene.real_time())
+        self.wait_workers(serving=0)
+        self.assertEqual(self.policies(), {"supervisor": os.SCHED_RR, "monitor": os.SCHED_RR, "gate": os.SCHED_OTHER,
+                                           "store": os.SCHED_OTHER, "worker": os.SCHED_OTHER})
+
+    def test_without_a_real_time_policy_nobody_gets_one(self):
+        self.configure()
+        self.start(before=["chrt", "--batch", "0"])
+        self.wait_workers(serving=0)
+        self.assertEqual(set(self.policies().values()), {os.SCHED_BATCH})
 
     @unittest.skipUnless(ROOT, "only root has rights to give up")
     def test_too_little_locked_memory_is_told_before_anything_starts(self):

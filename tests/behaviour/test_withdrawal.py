@@ -105,14 +105,23 @@ class SlowRead:
         fcntl.ioctl(self.socket.fileno(), termios.FIONREAD, waiting)
         return waiting[0]
 
+    def server_fields(self):
+        local, remote = f"0100007F:{self.server_port:04X}", f"0100007F:{self.port:04X}"
+        lines = pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]
+        return next((fields for fields in map(str.split, lines) if fields[1:3] == [local, remote]), None)
+
     def server_side(self):
         """The state of the vault's end, from /proc/net/tcp; None if it is gone."""
-        local, remote = f"0100007F:{self.server_port:04X}", f"0100007F:{self.port:04X}"
-        for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
-            fields = line.split()
-            if fields[1:3] == [local, remote]:
-                return fields[3]
-        return None
+        fields = self.server_fields()
+        return fields and fields[3]
+
+    def wait_until_stuck(self):
+        """Until no kernel on the way takes any more, and the worker waits."""
+        def is_stuck():
+            before = self.server_fields()[4]
+            time.sleep(0.2)
+            return before == self.server_fields()[4]
+        scene.wait_for(is_stuck, "a client that takes nothing")
 
     def rest(self):
         """How many bytes still come, as they are on the wire, and whether a reset ends them. Below TLS, since Python's
@@ -166,6 +175,20 @@ def test_withdrawal_cuts_a_running_read_and_leaves_the_clinics_alone(library):
         assert closed["seq"] < withdrawn["seq"]
         clinic.finish(case.content)
     assert scene.Read(case.vault, case.subject, "genome").body == case.content
+
+
+def ended_by_force(vault):
+    return (vault.folder / "vaultd.log").read_text().count("worker: ended by force")
+
+
+def test_a_worker_whose_client_takes_nothing_hears_the_withdrawal_all_the_same(library):
+    case = library.new_case()
+    with contextlib.closing(case.slow_read()) as read:
+        read.wait_until_stuck()
+        before = ended_by_force(case.vault)
+        assert case.withdraw("?purpose=research") == 1
+        expect_cut(case, read)
+        assert ended_by_force(case.vault) == before, "it had to be ended, and the withdrawal waited for that"
 
 
 def test_withdrawal_of_everything_cuts_both(library):

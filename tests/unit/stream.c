@@ -315,6 +315,44 @@ static void plain_stream_write_fails_without_a_reader(void **state) {
     stream_close(&s);
 }
 
+struct listener {
+    int channel;
+    unsigned heard;
+};
+
+static void hear(void *context) {
+    struct listener *l = context;
+    uint8_t byte;
+    l->heard++;
+    assert_int_equal(read(l->channel, &byte, 1), 1);
+}
+
+static void stream_hears_its_channel_while_the_client_keeps_it_waiting(void **state) {
+    static uint8_t bytes[1 << 20];
+    struct stream *s = NULL;
+    int ends[2];
+    int channel[2];
+    size_t n = 0;
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, channel), 0);
+    assert_int_equal(stream_open_plain(ends[0], 100, &s), VAULT_OK);
+    struct listener l = {.channel = channel[0]};
+    stream_listen(s, channel[0], hear, &l);
+    assert_int_equal(write(channel[1], "1", 1), 1);
+    assert_int_equal(stream_write(s, "a", 1), VAULT_OK);
+    assert_int_equal(l.heard, 0); /* nothing had to wait */
+    assert_int_equal(stream_write(s, bytes, sizeof(bytes)), VAULT_E_TIMEOUT);
+    assert_int_equal(l.heard, 1);
+    assert_int_equal(write(channel[1], "23", 2), 2);
+    assert_int_equal(stream_read(s, bytes, 1, 0, &n), VAULT_E_TIMEOUT);
+    assert_int_equal(l.heard, 2);
+    stream_abort(&s);
+    close(ends[1]);
+    close(channel[0]);
+    close(channel[1]);
+}
+
 #define WITH_GATE(test) cmocka_unit_test_setup_teardown(test, start, stop)
 
 int main(void) {
@@ -328,6 +366,7 @@ int main(void) {
         WITH_GATE(handshake_reports_what_failed),
         WITH_GATE(stream_pending_means_whole_records),
         cmocka_unit_test(plain_stream_reads_writes_and_ends),
+        cmocka_unit_test(stream_hears_its_channel_while_the_client_keeps_it_waiting),
         cmocka_unit_test(plain_stream_write_fails_without_a_reader),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

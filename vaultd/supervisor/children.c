@@ -6,6 +6,7 @@
 #include <linux/capability.h>
 #include <linux/close_range.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,6 +140,15 @@ static void run(const char *path, int program, const char *name, char *const env
         syscall(SYS_execveat, program, "", arguments, environment, AT_EMPTY_PATH);
 }
 
+/* Where the supervisor was started with a real-time policy (docs/configuration.md), the monitor keeps it: everybody
+ * waits for its answers. Whoever carries bytes is put back, and has no right to return. */
+static bool take_turns(enum child_kind kind) {
+    const struct sched_param none = {0};
+    int policy = sched_getscheduler(0);
+    bool real_time = policy == SCHED_RR || policy == SCHED_FIFO;
+    return !real_time || kind == CHILD_MONITOR || sched_setscheduler(0, SCHED_OTHER, &none) == 0;
+}
+
 static const char *failing_step(const struct config *c, enum child_kind kind, const int *fds, unsigned count,
                                 pid_t parent) {
     char path[CONFIG_PATH_MAX + 32];
@@ -158,6 +168,8 @@ static const char *failing_step(const struct config *c, enum child_kind kind, co
         return "descriptors";
     if (syscall(SYS_close_range, FIRST_FD + count, ~0U, CLOSE_RANGE_CLOEXEC) != 0)
         return "close_range";
+    if (!take_turns(kind))
+        return "scheduling policy";
     set_limit(RLIMIT_CORE, 0);
     set_limit(RLIMIT_MEMLOCK, LOCKED_MEMORY);
     set_limit(RLIMIT_NOFILE, files_of(kind, &c->limits));

@@ -135,10 +135,15 @@ static void close_grants(struct worker *w) {
     ask_close_the_one_that_made_room(w);
 }
 
+static void hear_monitor(void *worker) {
+    control_check(worker);
+}
+
 /* The grants are closed before the client sees the end, so that what it asks next about them is settled. */
 void worker_serve(struct worker *w) {
     int result;
     struct exchange *x;
+    stream_listen(w->stream, w->monitor, hear_monitor, w);
     do {
         x = exchange_start(w);
         result = serve_next(w, x);

@@ -25,7 +25,7 @@ static int new_stream(int socket, uint32_t idle_ms, struct stream **ret) {
         close(socket);
         return VAULT_E_MEMORY;
     }
-    s->wire = (struct wire){.socket = socket, .idle_ms = idle_ms};
+    s->wire = (struct wire){.socket = socket, .idle_ms = idle_ms, .channel = -1};
     *ret = s;
     return VAULT_OK;
 }
@@ -62,6 +62,12 @@ int stream_open_tls(int socket, int gate, uint32_t handshake_ms, uint32_t idle_m
 
 int stream_open_plain(int socket, uint32_t idle_ms, struct stream **ret) {
     return new_stream(socket, idle_ms, ret);
+}
+
+void stream_listen(struct stream *s, int channel, void (*heard)(void *context), void *context) {
+    s->wire.channel = channel;
+    s->wire.heard = heard;
+    s->wire.context = context;
 }
 
 int stream_read(struct stream *s, void *to, size_t n, uint64_t until_ms, size_t *ret_n) {

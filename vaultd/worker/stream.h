@@ -20,6 +20,10 @@ int stream_open_plain(int socket, uint32_t idle_ms, struct stream **ret);
  * channel. VAULT_E_CRYPTO, VAULT_E_PROTOCOL. */
 int stream_prepare(int gate);
 
+/* From here on `heard` is called whenever a read or a write that waits for the client finds that `channel` (not owned)
+ * can be read, or has ended. It may end the process, and must not use the stream otherwise. */
+void stream_listen(struct stream *s, int channel, void (*heard)(void *context), void *context);
+
 /* Reads 1 to n bytes; *ret_n 0 at the client's orderly end. VAULT_E_TIMEOUT: nothing came for the idle time, or at
  * `until_ms` of loop_now_ms (0: never) TLS had nothing whole yet, whatever came meanwhile; the stream can still be
  * written. VAULT_E_CLOSED (reset, or TLS cut without close_notify), VAULT_E_IO. */

@@ -36,17 +36,19 @@ static uint64_t wait_end(const struct wire *w) {
 
 static int wait_ready(const struct wire *w, short events) {
     uint64_t end = wait_end(w);
-    struct pollfd p = {.fd = w->socket, .events = events};
+    struct pollfd polls[] = {{.fd = w->socket, .events = events}, {.fd = w->channel, .events = POLLIN}};
     for (;;) {
         uint64_t now = loop_now_ms();
         if (end <= now)
             return VAULT_E_TIMEOUT;
         uint64_t left = end - now;
-        int n = poll(&p, 1, end == UINT64_MAX ? -1 : left > INT_MAX ? INT_MAX : (int)left);
-        if (n > 0)
-            return VAULT_OK;
+        int n = poll(polls, 2, end == UINT64_MAX ? -1 : left > INT_MAX ? INT_MAX : (int)left);
         if (n < 0 && errno != EINTR)
             return VAULT_E_IO;
+        if (n > 0 && polls[1].revents != 0)
+            w->heard(w->context);
+        if (n > 0 && polls[0].revents != 0)
+            return VAULT_OK;
     }
 }
 
@@ -85,7 +87,7 @@ int wire_write(const struct wire *w, const void *from, size_t n) {
 }
 
 void wire_finish(const struct wire *w) {
-    struct wire last = {.socket = w->socket, .deadline = loop_now_ms() + FINISH_MS};
+    struct wire last = {.socket = w->socket, .deadline = loop_now_ms() + FINISH_MS, .channel = -1};
     uint8_t discarded[4096];
     size_t n = 1;
     if (shutdown(w->socket, SHUT_WR) != 0)

@@ -11,6 +11,9 @@ struct wire {
     uint32_t idle_ms;  /* the longest wait for the client to send or take something; 0: none but deadline_ms */
     uint64_t deadline; /* loop_now_ms at which everything fails; 0: never */
     bool held;         /* do not touch the socket: reads give VAULT_AGAIN */
+    int channel;       /* heard while the socket is waited for, not owned; -1: none */
+    void (*heard)(void *context);
+    void *context;
 };
 
 /* Reads 1 to n bytes; *ret_n 0 at the end. VAULT_AGAIN (held), VAULT_E_TIMEOUT, VAULT_E_CLOSED, VAULT_E_IO. */
