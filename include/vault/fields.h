@@ -4,7 +4,8 @@
  *   U8, U32, U64   little-endian
  *   FIXED(n)       n bytes                                  in C: uint8_t name[n]
  *   STR(n)         u16 length, then that many bytes of UTF-8  in C: char name[n + 1], terminated
- *   BYTES(n)       u32 length, then that many bytes           in C: uint32_t name_size; uint8_t name[n]
+ *   BYTES(n)       u32 length, then that many bytes           in C: uint32_t name_size; uint8_t name[n], of which what
+ *                                                             lies beyond name_size means nothing
  *   KEY            32 bytes                                   in C: struct secret *name, owned, never NULL when
  * encoding STR refuses NUL, control characters (below 0x20, 0x7f) and malformed UTF-8. Nothing may follow the last
  * field.
@@ -42,12 +43,14 @@ struct layout {
 
 /* Appends the record. The writer turns bad when it does not fit or a STR or BYTES is over its maximum. */
 void layout_encode(const struct layout *l, const void *record, struct writer *w);
-/* Reads a whole record into zeroed memory of l->size bytes; on failure the memory is zero again and owns nothing.
+/* Makes memory of l->size bytes, whatever is in it, a record of zeros that owns nothing. */
+void layout_init(const struct layout *l, void *record);
+/* Reads a whole record into l->size bytes of memory, whatever is in them; on failure it is as after layout_init.
  * VAULT_E_FORMAT: short, over a maximum, bad string, trailing bytes. VAULT_E_MEMORY: no locked memory for a key. */
 int layout_decode(const struct layout *l, struct reader *r, void *record);
 /* The same without insisting that the reader ends: for records in sequence. */
 int layout_decode_next(const struct layout *l, struct reader *r, void *record);
-/* Frees the keys in it and wipes it. */
+/* Frees the keys in it and wipes what it holds. */
 void layout_clear(const struct layout *l, void *record);
 /* True for well-formed UTF-8 without control characters. */
 bool text_is_clean(const char *text, size_t n);

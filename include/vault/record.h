@@ -38,8 +38,8 @@ struct record {
     const char *obligations; /* comma-separated tokens, written as a list */
     const char *policy;      /* hex hash */
     uint64_t consent;        /* version; 0: none */
-    struct json_t *asked;    /* what the decision was asked, an object of texts and numbers; NULL: there was none */
-    struct json_t *exported; /* of an export, what was asked for; NULL: it is of something else */
+    struct json_t *asked;    /* what the decision was asked, members sorted; NULL: there was none */
+    struct json_t *exported; /* of an export, what was asked for, members sorted; NULL: it is of something else */
     bool has_bytes;
     uint64_t bytes;
     uint64_t ranges;                    /* 0: left out */

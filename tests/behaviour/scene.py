@@ -121,12 +121,22 @@ def inquire(vault, count, patients, clients=16):
         list(pool.map(client, range(clients)))
 
 
+def sorted_members(pairs):
+    names = [name for name, _ in pairs]
+    assert names == sorted(names), f"members of a record: {names}"
+    return dict(pairs)
+
+
+def record_of(line):
+    return json.loads(line, object_pairs_hook=sorted_members)
+
+
 def records(vault, first=0):
     """All audit records from a number on."""
     size = vault.http("GET", "/v1/status").json()["records"]
     answer = vault.http("GET", f"/v1/audit/records?from={first}&to={size}&tree={size}")
     assert answer.status == 200, answer.body
-    return [json.loads(line) for line in answer.body.splitlines()]
+    return [record_of(line) for line in answer.body.splitlines()]
 
 
 def wait_for_record(vault, seconds=60, first=0, **members):
@@ -145,7 +155,7 @@ def verify_audit(vault, folder):
                           capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     lines = (pathlib.Path(folder) / "records.jsonl").read_bytes().splitlines()
-    return [json.loads(line) for line in lines]
+    return [record_of(line) for line in lines]
 
 
 # ---- objects ----

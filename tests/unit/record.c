@@ -4,7 +4,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "vault/buffer.h"
@@ -59,6 +61,27 @@ static void full_record_is_the_line_of_the_vectors(void **state) {
     assert_int_equal(record_line(&r, line, sizeof(line), &n), VAULT_OK);
     assert_string_equal(line, expected);
     assert_int_equal(n, strlen(line));
+}
+
+/* The vectors have not all of them; what is sorted stays as it is when it is sorted again. */
+static void members_are_sorted(void **state) {
+    (void)state;
+    char line[RECORD_LINE_MAX];
+    size_t n = 0;
+    struct record r = full_record();
+    const struct key_change change = {.from = "test/vault+00000000+AQ", .to = "test/vault+00000001+AQ", .size = r.seq};
+    r.audit_key = &change;
+    r.project = "P1";
+    r.project_chain.present = true;
+    r.asked = r.exported = json_pack("{s:i, s:i}", "a", 1, "b", 2);
+    assert_int_equal(record_line(&r, line, sizeof(line), &n), VAULT_OK);
+    json_t *again = json_loadb(line, n, 0, NULL);
+    assert_int_equal(json_object_size(again), 24);
+    char *sorted = json_dumps(again, JSON_COMPACT | JSON_SORT_KEYS);
+    assert_string_equal(line, sorted);
+    free(sorted);
+    json_decref(again);
+    json_decref(r.asked);
 }
 
 static void what_is_empty_is_left_out(void **state) {
@@ -155,6 +178,7 @@ static void line_that_does_not_fit_is_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(full_record_is_the_line_of_the_vectors),
+        cmocka_unit_test(members_are_sorted),
         cmocka_unit_test(what_is_empty_is_left_out),
         cmocka_unit_test(times_are_those_of_the_vectors),
         cmocka_unit_test(bad_text_is_refused_in_every_field),

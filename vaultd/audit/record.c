@@ -101,9 +101,9 @@ static void set_time(struct builder *b, json_t *object, uint64_t microseconds) {
 
 static void set_service(struct builder *b, json_t *object, const struct record *r) {
     json_t *service = json_object();
+    set_text(b, service, "fingerprint", r->fingerprint);
     set_text(b, service, "name", r->service);
     set_text(b, service, "san", r->san);
-    set_text(b, service, "fingerprint", r->fingerprint);
     set_unless_empty(b, object, "service", service);
 }
 
@@ -145,9 +145,9 @@ static void set_link(struct builder *b, json_t *chain, const char *key, const st
 
 static void set_chain(struct builder *b, json_t *object, const struct record *r) {
     json_t *chain = json_object();
-    set_link(b, chain, "subject", &r->subject_chain);
-    set_link(b, chain, "service", &r->service_chain);
     set_link(b, chain, "project", &r->project_chain);
+    set_link(b, chain, "service", &r->service_chain);
+    set_link(b, chain, "subject", &r->subject_chain);
     set_unless_empty(b, object, "chain", chain);
 }
 
@@ -166,57 +166,52 @@ static void set_audit_key(struct builder *b, json_t *object, const struct record
         fail(b, VAULT_E_STATE);
     json_t *change = json_object();
     set_text(b, change, "from", c->from);
-    set_text(b, change, "to", c->to);
-    set_base64(b, change, "root", c->root, MERKLE_HASH);
     set_base64(b, change, "from_signature", c->from_signature, KEY_CHANGE_SIGNATURE);
+    set_base64(b, change, "root", c->root, MERKLE_HASH);
+    set_text(b, change, "to", c->to);
     set_base64(b, change, "to_signature", c->to_signature, KEY_CHANGE_SIGNATURE);
     set_value(b, object, "audit_key", change);
 }
 
-static void set_numbers(struct builder *b, json_t *object, const struct record *r) {
-    set_number(b, object, "seq", r->seq);
-    if (r->consent != 0)
-        set_number(b, object, "consent", r->consent);
-    if (r->has_bytes)
-        set_number(b, object, "bytes", r->bytes);
-    if (r->ranges != 0)
-        set_number(b, object, "ranges", r->ranges);
+static void set_optional(struct builder *b, json_t *object, const char *key, uint64_t number) {
+    if (number != 0)
+        set_number(b, object, key, number);
 }
 
-static void set_texts(struct builder *b, json_t *object, const struct record *r) {
-    const char action[2] = {r->action, '\0'};
-    set_text(b, object, "event", r->event);
-    set_text(b, object, "outcome", r->outcome);
-    set_text(b, object, "address", r->address);
-    set_text(b, object, "subject", r->subject);
-    set_text(b, object, "file", r->file);
-    set_text(b, object, "action", action);
-    set_text(b, object, "purpose", r->purpose);
-    set_text(b, object, "project", r->project);
-    set_text(b, object, "policy", r->policy);
-    set_text(b, object, "request", r->request);
-    set_text(b, object, "detail", r->detail);
+static void set_given(struct builder *b, json_t *object, const char *key, json_t *given) {
+    if (given != NULL)
+        set_value(b, object, key, json_incref(given));
 }
 
-static void set_asked(struct builder *b, json_t *object, const struct record *r) {
-    if (r->asked != NULL)
-        set_value(b, object, "asked", json_incref(r->asked));
-    if (r->exported != NULL)
-        set_value(b, object, "exported", json_incref(r->exported));
-}
-
+/* Members go out in the order in which they were set: sorted. */
 static int build(const struct record *r, json_t *object) {
+    const char action[2] = {r->action, '\0'};
     struct builder b = {VAULT_OK};
-    set_numbers(&b, object, r);
-    set_time(&b, object, r->time);
-    set_texts(&b, object, r);
-    set_service(&b, object, r);
-    set_reasons(&b, object, r);
-    set_obligations(&b, object, r->obligations);
-    set_asked(&b, object, r);
+    set_text(&b, object, "action", action);
+    set_text(&b, object, "address", r->address);
+    set_given(&b, object, "asked", r->asked);
     set_audit_key(&b, object, r);
+    if (r->has_bytes)
+        set_number(&b, object, "bytes", r->bytes);
     set_chain(&b, object, r);
+    set_optional(&b, object, "consent", r->consent);
+    set_text(&b, object, "detail", r->detail);
+    set_text(&b, object, "event", r->event);
+    set_given(&b, object, "exported", r->exported);
+    set_text(&b, object, "file", r->file);
+    set_obligations(&b, object, r->obligations);
+    set_text(&b, object, "outcome", r->outcome);
+    set_text(&b, object, "policy", r->policy);
+    set_text(&b, object, "project", r->project);
+    set_text(&b, object, "purpose", r->purpose);
+    set_optional(&b, object, "ranges", r->ranges);
+    set_reasons(&b, object, r);
+    set_text(&b, object, "request", r->request);
     set_hex(&b, object, "salt", r->salt, RECORD_SALT);
+    set_number(&b, object, "seq", r->seq);
+    set_service(&b, object, r);
+    set_text(&b, object, "subject", r->subject);
+    set_time(&b, object, r->time);
     return b.result;
 }
 
@@ -224,7 +219,7 @@ int record_line(const struct record *r, char *to, size_t size, size_t *ret_lengt
     json_t *object = json_object();
     int result = object == NULL ? VAULT_E_MEMORY : build(r, object);
     if (result == VAULT_OK) {
-        size_t n = json_dumpb(object, to, size, JSON_COMPACT | JSON_SORT_KEYS);
+        size_t n = json_dumpb(object, to, size, JSON_COMPACT);
         if (n == 0) {
             result = VAULT_E_MEMORY;
         } else if (n >= size) {

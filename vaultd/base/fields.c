@@ -54,9 +54,14 @@ static void encode_string(const struct field *f, const char *text, struct writer
     write_bytes(w, text, n);
 }
 
-static void encode_sized(const struct field *f, const void *record, struct writer *w) {
+static uint32_t bytes_in(const struct field *f, const void *record) {
     uint32_t n;
     copy_bytes(&n, sizeof(n), (const uint8_t *)record + f->size_offset, sizeof(n));
+    return n;
+}
+
+static void encode_sized(const struct field *f, const void *record, struct writer *w) {
+    uint32_t n = bytes_in(f, record);
     if (n > f->max) {
         w->bad = true;
         return;
@@ -115,8 +120,8 @@ static int decode_sized(const struct field *f, struct reader *r, void *record) {
     uint32_t n = read_u32(r);
     if (n > f->max || n > r->left)
         return VAULT_E_FORMAT;
-    read_bytes(r, field_edit(f, record), n);
     copy_bytes((uint8_t *)record + f->size_offset, sizeof(n), &n, sizeof(n));
+    read_bytes(r, field_edit(f, record), n);
     return VAULT_OK;
 }
 
@@ -153,8 +158,25 @@ static int decode_field(const struct field *f, struct reader *r, void *record) {
     }
 }
 
+/* All of the record but the BYTES, or what they hold with them: most of a message is room that it does not use. */
+static void wipe_record(const struct layout *l, void *record, bool with_bytes) {
+    size_t at = 0;
+    for (const struct field *f = l->fields; f < l->fields + l->count; f++) {
+        if (f->kind != FIELD_BYTES)
+            continue;
+        size_t held = with_bytes ? bytes_in(f, record) : 0;
+        wipe((uint8_t *)record + at, f->offset - at + (held < f->max ? held : f->max));
+        at = f->offset + f->max;
+    }
+    wipe((uint8_t *)record + at, l->size - at);
+}
+
+void layout_init(const struct layout *l, void *record) {
+    wipe_record(l, record, false);
+}
+
 int layout_decode_next(const struct layout *l, struct reader *r, void *record) {
-    wipe(record, l->size);
+    layout_init(l, record);
     for (const struct field *f = l->fields; f < l->fields + l->count; f++) {
         int result = decode_field(f, r, record);
         if (result == VAULT_OK && r->bad)
@@ -184,5 +206,5 @@ void layout_clear(const struct layout *l, void *record) {
         copy_bytes(&key, sizeof(key), field_at(f, record), sizeof(key));
         secret_free(&key);
     }
-    wipe(record, l->size);
+    wipe_record(l, record, true);
 }

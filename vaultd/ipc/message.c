@@ -57,7 +57,7 @@ void message_init(struct message *m, enum message_type type, uint64_t id) {
     for (size_t i = 0; i < MESSAGE_FDS; i++)
         m->fds[i] = -1;
     if (l != NULL)
-        wipe(body_of(m), l->size);
+        layout_init(l, body_of(m));
 }
 
 void message_clear(struct message *m) {

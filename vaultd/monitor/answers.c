@@ -108,7 +108,6 @@ static void queue(struct monitor *m, struct worker *w, struct message *answer) {
         return;
     }
     batch_reply(m, w, answer);
-    free(answer);
 }
 
 void answer_json(struct monitor *m, struct worker *w, const struct message *request, unsigned status, uint64_t seq,

@@ -115,18 +115,6 @@ int monitor_reload(struct monitor *m) {
 }
 
 void batch_reply(struct monitor *m, struct worker *w, struct message *reply) {
-    struct message *copy = malloc(sizeof(*copy));
-    if (copy == NULL) {
-        message_clear(reply);
-        worker_kill(m, w->number, WORKER_FAULTY);
-        return;
-    }
-    *copy = *reply;
-    *reply = (struct message){0};
-    batch_hand_over(m, w, copy);
-}
-
-void batch_hand_over(struct monitor *m, struct worker *w, struct message *reply) {
     struct reply *r = malloc(sizeof(*r));
     if (r == NULL) {
         message_clear(reply);

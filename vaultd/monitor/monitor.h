@@ -409,10 +409,8 @@ bool batch_is_awaited(const struct monitor *m);
 /* Drops the batch: every answer in it becomes 503 (507 if `reason` is VAULT_E_FULL and the request only makes the state
  * grow). Reloads what was cached. */
 void batch_drop(struct monitor *m, int reason);
-/* Queues an answer (moved from `reply`, which owns nothing afterwards) to go out once the batch is durable. */
+/* Queues an answer to go out once the batch is durable. `reply` was allocated, and is freed when it was sent. */
 void batch_reply(struct monitor *m, struct worker *w, struct message *reply);
-/* The same without a copy: `reply` was allocated, and is freed when it was sent. */
-void batch_hand_over(struct monitor *m, struct worker *w, struct message *reply);
 /* Sends an answer that rests on nothing but what is durable already, and changes nothing: it waits for no commit.
  * `reply` owns nothing afterwards. */
 void reply_now(struct monitor *m, struct worker *w, struct message *reply);

@@ -162,8 +162,9 @@ static int permit(struct request *q, const struct inquiry *i, const struct subje
     if (result == VAULT_OK) {
         reply->grant.key = secret_move(&key);
         batch_reply(m, q->worker, reply);
+    } else {
+        free(reply);
     }
-    free(reply);
     return result;
 }
 

@@ -7,37 +7,65 @@
 
 /* ---- the question as an object ---- */
 
-enum form { FLAG, NUMBER, WIDE_NUMBER };
+enum form { FLAG, NUMBER, WIDE_NUMBER, TEXT, STATED_NUMBER, STATED_TEXT, USE };
 
-/* Members that are numbers: flags are 1, and what is 0 is left out. */
+/* What the question says in other words, or points to. */
+struct stated {
+    uint64_t policy_version, uses, break_glass;
+    const char *action, *purpose, *project, *approval, *disease, *diseases;
+};
+
+#define OF_QUESTION(field) offsetof(struct question, field)
+#define OF_STATED(field) offsetof(struct stated, field)
+
+/* Sorted by their names, as they are written. Flags are 1, and what is 0 or empty is left out. */
 static const struct member {
     const char *name;
     enum form form;
     size_t at;
 } members[] = {
-    {"time", WIDE_NUMBER, offsetof(struct question, time)},
-    {"service_known", FLAG, offsetof(struct question, service.known)},
-    {"roles", NUMBER, offsetof(struct question, service.roles)},
-    {"purposes", NUMBER, offsetof(struct question, service.purposes)},
-    {"not_for_profit", FLAG, offsetof(struct question, service.not_for_profit)},
-    {"subject_known", FLAG, offsetof(struct question, subject.known)},
-    {"opted_out", FLAG, offsetof(struct question, subject.opted_out)},
-    {"in_care", FLAG, offsetof(struct question, subject.in_care)},
-    {"file_known", FLAG, offsetof(struct question, file.known)},
-    {"project_known", FLAG, offsetof(struct question, project.known)},
-    {"project_open", FLAG, offsetof(struct question, project.open)},
-    {"project_member", FLAG, offsetof(struct question, project.member)},
-    {"approval_known", FLAG, offsetof(struct question, approval.known)},
-    {"approval_revoked", FLAG, offsetof(struct question, approval.revoked)},
-    {"approval_for_project", FLAG, offsetof(struct question, approval.for_project)},
-    {"approval_for_dataset", FLAG, offsetof(struct question, approval.for_dataset)},
-    {"approval_for_purpose", FLAG, offsetof(struct question, approval.for_purpose)},
-    {"approval_non_commercial", FLAG, offsetof(struct question, approval.non_commercial)},
-    {"approval_from", WIDE_NUMBER, offsetof(struct question, approval.valid_from)},
-    {"approval_until", WIDE_NUMBER, offsetof(struct question, approval.valid_until)},
-    {"opt_outs_of", WIDE_NUMBER, offsetof(struct question, opt_outs_of)},
+    {"action", STATED_TEXT, OF_STATED(action)},
+    {"approval", STATED_TEXT, OF_STATED(approval)},
+    {"approval_for_dataset", FLAG, OF_QUESTION(approval.for_dataset)},
+    {"approval_for_project", FLAG, OF_QUESTION(approval.for_project)},
+    {"approval_for_purpose", FLAG, OF_QUESTION(approval.for_purpose)},
+    {"approval_from", WIDE_NUMBER, OF_QUESTION(approval.valid_from)},
+    {"approval_known", FLAG, OF_QUESTION(approval.known)},
+    {"approval_non_commercial", FLAG, OF_QUESTION(approval.non_commercial)},
+    {"approval_revoked", FLAG, OF_QUESTION(approval.revoked)},
+    {"approval_until", WIDE_NUMBER, OF_QUESTION(approval.valid_until)},
+    {"break_glass", STATED_NUMBER, OF_STATED(break_glass)},
+    {"country", TEXT, OF_QUESTION(service.country)},
+    {"dataset", TEXT, OF_QUESTION(file.dataset)},
+    {"disease", STATED_TEXT, OF_STATED(disease)},
+    {"diseases", STATED_TEXT, OF_STATED(diseases)},
+    {"file_known", FLAG, OF_QUESTION(file.known)},
+    {"in_care", FLAG, OF_QUESTION(subject.in_care)},
+    {"not_for_profit", FLAG, OF_QUESTION(service.not_for_profit)},
+    {"opt_outs_of", WIDE_NUMBER, OF_QUESTION(opt_outs_of)},
+    {"opted_out", FLAG, OF_QUESTION(subject.opted_out)},
+    {"organisation", TEXT, OF_QUESTION(service.organisation)},
+    {"policy_version", STATED_NUMBER, OF_STATED(policy_version)},
+    {"project", STATED_TEXT, OF_STATED(project)},
+    {"project_known", FLAG, OF_QUESTION(project.known)},
+    {"project_member", FLAG, OF_QUESTION(project.member)},
+    {"project_open", FLAG, OF_QUESTION(project.open)},
+    {"purpose", STATED_TEXT, OF_STATED(purpose)},
+    {"purposes", NUMBER, OF_QUESTION(service.purposes)},
+    {"roles", NUMBER, OF_QUESTION(service.roles)},
+    {"service", TEXT, OF_QUESTION(service.name)},
+    {"service_known", FLAG, OF_QUESTION(service.known)},
+    {"subject_known", FLAG, OF_QUESTION(subject.known)},
+    {"tags", TEXT, OF_QUESTION(file.tags)},
+    {"time", WIDE_NUMBER, OF_QUESTION(time)},
+    {"use", USE, 0},
+    {"uses", STATED_NUMBER, OF_STATED(uses)},
 };
 enum { MEMBERS = sizeof(members) / sizeof(members[0]) };
+
+static bool is_number(const struct member *f) {
+    return f->form == FLAG || f->form == NUMBER || f->form == WIDE_NUMBER;
+}
 
 static uint64_t number_of(const struct question *q, const struct member *f) {
     const void *at = (const uint8_t *)q + f->at;
@@ -57,53 +85,62 @@ static bool set_number(struct question *q, const struct member *f, json_int_t nu
     return true;
 }
 
-static void add_number(json_t *to, const char *name, uint64_t number) {
-    if (number != 0)
-        json_object_set_new(to, name, json_integer((json_int_t)number));
+static json_t *number_json(uint64_t number) {
+    return number == 0 ? NULL : json_integer((json_int_t)number);
 }
 
-static void add_text(json_t *to, const char *name, const char *text) {
-    if (text != NULL && text[0] != '\0')
-        json_object_set_new(to, name, json_string(text));
+static json_t *text_json(const char *text) {
+    return text == NULL || text[0] == '\0' ? NULL : json_string(text);
 }
 
-/* Where something was counted. */
+/* Where something was counted; NULL: nowhere. */
 static json_t *use_json(const struct question *q) {
     json_t *list = json_array();
     for (unsigned i = 0; i < PER_COUNT * PERIOD_COUNT; i++) {
         const struct use *u = &q->use[i / PERIOD_COUNT][i % PERIOD_COUNT];
         if (u->bytes != 0 || u->files != 0 || u->subjects != 0)
-            json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:I, s:I}", "per", budget_per_name(i / PERIOD_COUNT),
-                                                  "period", budget_period_name(i % PERIOD_COUNT), "bytes",
-                                                  (json_int_t)u->bytes, "files", (json_int_t)u->files, "subjects",
+            json_array_append_new(list, json_pack("{s:I, s:I, s:s, s:s, s:I}", "bytes", (json_int_t)u->bytes, "files",
+                                                  (json_int_t)u->files, "per", budget_per_name(i / PERIOD_COUNT),
+                                                  "period", budget_period_name(i % PERIOD_COUNT), "subjects",
                                                   (json_int_t)u->subjects));
     }
-    return list;
+    if (json_array_size(list) > 0)
+        return list;
+    json_decref(list);
+    return NULL;
+}
+
+/* NULL: left out. */
+static json_t *member_json(const struct question *q, const struct stated *s, const struct member *f) {
+    const uint8_t *in_question = (const uint8_t *)q + f->at, *in_stated = (const uint8_t *)s + f->at;
+    switch (f->form) {
+    case TEXT: return text_json(*(const char *const *)in_question);
+    case STATED_NUMBER: return number_json(*(const uint64_t *)in_stated);
+    case STATED_TEXT: return text_json(*(const char *const *)in_stated);
+    case USE: return use_json(q);
+    default: return number_json(number_of(q, f));
+    }
 }
 
 json_t *asked_json(const struct monitor *m, const struct question *q) {
-    json_t *asked = json_object();
-    for (size_t i = 0; i < MEMBERS; i++)
-        add_number(asked, members[i].name, number_of(q, &members[i]));
-    add_number(asked, "policy_version", q->policy == NULL ? 0 : m->meta.policy);
-    add_number(asked, "uses", q->purpose->uses);
-    add_number(asked, "break_glass", q->purpose->emergency[0] != '\0');
-    add_text(asked, "action", action_name(q->action));
-    add_text(asked, "service", q->service.name);
-    add_text(asked, "organisation", q->service.organisation);
-    add_text(asked, "country", q->service.country);
-    add_text(asked, "purpose", purpose_name(q->purpose->purpose));
-    add_text(asked, "project", q->purpose->project);
-    add_text(asked, "approval", q->purpose->approval);
-    add_text(asked, "disease", q->purpose->disease);
-    add_text(asked, "dataset", q->file.dataset);
-    add_text(asked, "tags", q->file.tags);
-    json_t *use = use_json(q);
-    if (json_array_size(use) > 0)
-        json_object_set(asked, "use", use);
-    json_decref(use);
+    char diseases[2 * HASH_SIZE + 1] = "";
     if (q->diseases != NULL)
-        json_object_set_new(asked, "diseases", json_hex(m->disease_table.hash, HASH_SIZE));
+        hex_encode(diseases, sizeof(diseases), m->disease_table.hash, HASH_SIZE);
+    const struct stated stated = {.policy_version = q->policy == NULL ? 0 : m->meta.policy,
+                                  .uses = q->purpose->uses,
+                                  .break_glass = q->purpose->emergency[0] != '\0',
+                                  .action = action_name(q->action),
+                                  .purpose = purpose_name(q->purpose->purpose),
+                                  .project = q->purpose->project,
+                                  .approval = q->purpose->approval,
+                                  .disease = q->purpose->disease,
+                                  .diseases = diseases};
+    json_t *asked = json_object();
+    for (const struct member *f = members; f < members + MEMBERS; f++) {
+        json_t *value = member_json(q, &stated, f);
+        if (value != NULL)
+            json_object_set_new_nocheck(asked, f->name, value);
+    }
     return asked;
 }
 
@@ -148,8 +185,8 @@ static bool take_question(const json_t *asked, struct replay *r) {
     int action = action_from_name(text_of(asked, "action"));
     struct question *q = &r->question;
     bool good = action >= 0 && take_purpose(asked, &r->purpose);
-    for (size_t i = 0; i < MEMBERS && good; i++)
-        good = set_number(q, &members[i], json_integer_value(json_object_get(asked, members[i].name)));
+    for (const struct member *f = members; f < members + MEMBERS && good; f++)
+        good = !is_number(f) || set_number(q, f, json_integer_value(json_object_get(asked, f->name)));
     good = good && take_use(asked, q);
     q->action = (enum action)action;
     q->purpose = &r->purpose;

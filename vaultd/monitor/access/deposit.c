@@ -107,7 +107,6 @@ int upload_begin(struct request *q, const struct upload_value *u, uint64_t seq, 
     q->worker->deposits = true;
     q->worker->uploads++;
     batch_reply(m, q->worker, reply);
-    free(reply);
     return VAULT_OK;
 }
 

@@ -79,7 +79,6 @@ int answer_upload_announce(struct request *q) {
     message_init(reply, MSG_put_token, q->message->id);
     token_make(q->monitor->store_key, &claim, reply->put_token.token);
     batch_reply(q->monitor, q->worker, reply);
-    free(reply);
     return VAULT_OK;
 }
 

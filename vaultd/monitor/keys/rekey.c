@@ -229,8 +229,9 @@ static int grant_file(struct request *q, const struct file_value *f, const struc
         reply->grant.key = secret_move(key);
         batch_reply(q->monitor, q->worker, reply);
         note_begin(q, f->file);
+    } else {
+        free(reply);
     }
-    free(reply);
     return result;
 }
 

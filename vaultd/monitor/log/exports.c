@@ -52,21 +52,17 @@ static int describe_export(struct monitor *m, const struct msg_audit_export *x, 
     const struct chain_name c = chain_named(x->subject, x->service, x->project);
     char chain[NAME_MAX_SIZE + 160] = "", last[2 * HASH_SIZE + 1];
     struct chain_value v = {0};
-    json_t *exported = json_pack("{s:I, s:I}", "from", (json_int_t)r->from, "to", (json_int_t)r->to);
-    *ret = exported;
-    if (c.name[0] != '\0') {
-        int result = chain_load(m, c.kind, c.name, &v);
-        if (result != VAULT_OK)
-            return result;
-        hex_encode(last, sizeof(last), v.last, HASH_SIZE);
-        if (!format_string(chain, sizeof(chain), " of %s %s, whose chain had %llu, the last %s", c.what, c.name,
-                           (unsigned long long)v.count, last))
-            return VAULT_E_STATE;
-        json_object_set_new(exported, "of", json_string(c.what));
-        json_object_set_new(exported, "name", json_string(c.name));
-        json_object_set_new(exported, "count", json_integer((json_int_t)v.count));
-        json_object_set_new(exported, "last", json_string(last));
-    }
+    bool of_one = c.name[0] != '\0';
+    int result = of_one ? chain_load(m, c.kind, c.name, &v) : VAULT_OK;
+    if (result != VAULT_OK)
+        return result;
+    hex_encode(last, sizeof(last), v.last, HASH_SIZE);
+    if (of_one && !format_string(chain, sizeof(chain), " of %s %s, whose chain had %llu, the last %s", c.what, c.name,
+                                 (unsigned long long)v.count, last))
+        return VAULT_E_STATE;
+    *ret = json_pack("{s:o*, s:I, s:s*, s:s*, s:s*, s:I}", "count", of_one ? json_integer((json_int_t)v.count) : NULL,
+                     "from", (json_int_t)r->from, "last", of_one ? last : NULL, "name", of_one ? c.name : NULL, "of",
+                     of_one ? c.what : NULL, "to", (json_int_t)r->to);
     return format_string(to, size, "records %llu to %llu%s, %s", (unsigned long long)r->from,
                          (unsigned long long)(r->to - 1), chain, x->format)
                ? VAULT_OK
@@ -206,6 +202,7 @@ int answer_audit_chain(struct request *q) {
     result = fill_numbers(m, c, v.end, &reply->block);
     if (result == VAULT_OK)
         batch_reply(m, q->worker, reply);
-    free(reply);
+    else
+        free(reply);
     return result;
 }

@@ -125,7 +125,7 @@ static int answer_lines(struct request *q, const struct wanted *x, block_line *l
     int result = fill_block(q->monitor, &reply->block, x, line, &count);
     reply->block.next = x->first + count;
     if (result == VAULT_OK)
-        batch_hand_over(q->monitor, q->worker, reply);
+        batch_reply(q->monitor, q->worker, reply);
     else
         free(reply);
     return result == VAULT_AGAIN ? archive_refuse_record(q, "audit.read", wanted_at(x, count)) : result;

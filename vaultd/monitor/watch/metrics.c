@@ -106,8 +106,9 @@ int answer_metrics(struct request *q) {
     put_state(q->monitor, &t);
     put_activity(q->monitor, &t);
     reply->block.bytes_size = (uint32_t)t.used;
-    if (!t.full)
+    if (t.full)
+        free(reply);
+    else
         batch_reply(q->monitor, q->worker, reply);
-    free(reply);
     return t.full ? VAULT_E_STATE : VAULT_OK;
 }
