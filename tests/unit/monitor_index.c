@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -340,6 +341,57 @@ static void entry_that_cannot_be_ours_is_damage(void **state) {
 }
 
 /* Random changes between the slices of a count, before, at and behind the place that it has reached. */
+static int append(const char *name, const char *value) {
+    assert_int_equal(index_begin(ix), VAULT_OK);
+    int result = index_append(ix, DB_RECORDS, name, strlen(name), value, strlen(value));
+    if (result == VAULT_OK)
+        assert_int_equal(index_commit(ix), VAULT_OK);
+    else
+        index_abort(ix);
+    return result;
+}
+
+static void only_what_is_last_is_appended(void **state) {
+    char value[32];
+    (void)state;
+    assert_int_equal(append("2", "two"), VAULT_OK);
+    assert_int_equal(append("4", "four"), VAULT_OK);
+    assert_int_equal(append("4", "again"), VAULT_E_DAMAGED);
+    assert_int_equal(append("3", "three"), VAULT_E_DAMAGED);
+    assert_int_equal(get(DB_RECORDS, "4", value), VAULT_OK);
+    assert_string_equal(value, "four");
+    assert_int_equal(get(DB_RECORDS, "3", value), VAULT_NOT_FOUND);
+    assert_check(VAULT_OK);
+}
+
+static off_t file_size_with(bool appended) {
+    enum { COUNT = 2000 };
+    static const uint8_t line[1300];
+    uint8_t number[8];
+    struct stat s;
+    for (unsigned n = 0; n < COUNT; n++) {
+        put_be64(number, n);
+        if (n % 50 == 0) /* as batches do */
+            assert_int_equal(index_begin(ix), VAULT_OK);
+        int result = appended ? index_append(ix, DB_RECORDS, number, sizeof(number), line, sizeof(line))
+                              : index_put(ix, DB_RECORDS, number, sizeof(number), line, sizeof(line));
+        assert_int_equal(result, VAULT_OK);
+        if (n % 50 == 49)
+            assert_int_equal(index_commit(ix), VAULT_OK);
+    }
+    assert_int_equal(stat("index/data.mdb", &s), 0);
+    return s.st_size;
+}
+
+static void appended_records_fill_their_pages(void **state) {
+    void *other = NULL;
+    off_t put_in = file_size_with(false);
+    assert_int_equal(teardown(state), 0);
+    assert_int_equal(setup(&other), 0);
+    off_t appended = file_size_with(true);
+    assert_true(appended * 4 < put_in * 3);
+}
+
 static void count_goes_on_while_values_change(void **state) {
     static const enum index_db dbs[] = {DB_META, DB_FILES, DB_PAGES, DB_NAMES};
     static char value[4000];
@@ -457,6 +509,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(entry_removed_added_or_altered_is_noticed, setup, teardown),
         cmocka_unit_test_setup_teardown(index_without_its_tally_is_never_found_whole, setup, teardown),
         cmocka_unit_test_setup_teardown(entry_that_cannot_be_ours_is_damage, setup, teardown),
+        cmocka_unit_test_setup_teardown(only_what_is_last_is_appended, setup, teardown),
+        cmocka_unit_test_setup_teardown(appended_records_fill_their_pages, setup, teardown),
         cmocka_unit_test_setup_teardown(count_goes_on_while_values_change, setup, teardown),
         cmocka_unit_test_setup_teardown(digest_is_of_the_entries_and_the_key, setup, teardown),
         cmocka_unit_test_setup_teardown(next_walks_a_prefix_in_order, setup, teardown),

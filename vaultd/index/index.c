@@ -38,6 +38,7 @@ int result_of(int error) {
     case MDB_NOTFOUND: return VAULT_NOT_FOUND;
     case MDB_MAP_FULL: return VAULT_E_FULL;
     case ENOMEM: return VAULT_E_MEMORY;
+    case MDB_KEYEXIST: /* behind what should have been the last */
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
     case MDB_INVALID: return VAULT_E_DAMAGED;
@@ -435,10 +436,11 @@ static int make_stored(struct index *i, enum index_db db, const MDB_val *k, cons
 }
 
 /* *ret is what was stored. */
-static int put_stored(struct index *i, enum index_db db, MDB_val *k, const void *from, size_t n, MDB_val *ret) {
+static int put_stored(struct index *i, enum index_db db, MDB_val *k, const void *from, size_t n, unsigned flags,
+                      MDB_val *ret) {
     int result = make_stored(i, db, k, from, n, ret);
     MDB_val v = *ret;
-    return result == VAULT_OK ? result_of(mdb_put(i->write, i->dbs[db], k, &v, 0)) : result;
+    return result == VAULT_OK ? result_of(mdb_put(i->write, i->dbs[db], k, &v, flags)) : result;
 }
 
 int put_plain_at(struct index *i, MDB_cursor *c, enum index_db db, MDB_val *k, size_t n) {
@@ -453,18 +455,28 @@ int put_plain_at(struct index *i, MDB_cursor *c, enum index_db db, MDB_val *k, s
     return result;
 }
 
-int index_put(struct index *i, enum index_db db, const void *key, size_t key_size, const void *from, size_t n) {
+/* With MDB_APPEND nothing is looked for, and nothing can be there: that would be refused. */
+static int put(struct index *i, enum index_db db, const void *key, size_t key_size, const void *from, size_t n,
+               unsigned flags) {
     if (i->write == NULL || key_size > INDEX_KEY_MAX || n > INDEX_VALUE_MAX)
         return VAULT_E_STATE;
     MDB_val k = {.mv_size = key_size, .mv_data = (void *)(uintptr_t)key};
     MDB_val v;
     i->changes++;
-    int result = untally(i, db, &k);
+    int result = flags == MDB_APPEND ? VAULT_NOT_FOUND : untally(i, db, &k);
     if (result == VAULT_OK || result == VAULT_NOT_FOUND)
-        result = put_stored(i, db, &k, from, n, &v);
+        result = put_stored(i, db, &k, from, n, flags, &v);
     if (result == VAULT_OK)
         tally_change(i, db, &k, &v, tally_add);
     return result;
+}
+
+int index_put(struct index *i, enum index_db db, const void *key, size_t key_size, const void *from, size_t n) {
+    return put(i, db, key, key_size, from, n, 0);
+}
+
+int index_append(struct index *i, enum index_db db, const void *key, size_t key_size, const void *from, size_t n) {
+    return put(i, db, key, key_size, from, n, MDB_APPEND);
 }
 
 int index_delete(struct index *i, enum index_db db, const void *key, size_t key_size) {
@@ -496,7 +508,7 @@ static int store_tally(struct index *i) {
         n = reseal_encode(i, bytes);
     else
         tally_encode(&i->tally[PRESENT], bytes);
-    int result = put_stored(i, DB_META, &k, bytes, n, &v);
+    int result = put_stored(i, DB_META, &k, bytes, n, 0, &v);
     wipe(bytes, sizeof(bytes));
     return result;
 }

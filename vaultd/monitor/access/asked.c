@@ -99,10 +99,10 @@ static json_t *use_json(const struct question *q) {
     for (unsigned i = 0; i < PER_COUNT * PERIOD_COUNT; i++) {
         const struct use *u = &q->use[i / PERIOD_COUNT][i % PERIOD_COUNT];
         if (u->bytes != 0 || u->files != 0 || u->subjects != 0)
-            json_array_append_new(list, json_pack("{s:I, s:I, s:s, s:s, s:I}", "bytes", (json_int_t)u->bytes, "files",
-                                                  (json_int_t)u->files, "per", budget_per_name(i / PERIOD_COUNT),
-                                                  "period", budget_period_name(i % PERIOD_COUNT), "subjects",
-                                                  (json_int_t)u->subjects));
+            json_array_append_new(list,
+                                  json_pack("{s:I, s:I, s:s, s:s, s:I}", "bytes", (json_int_t)u->bytes, "files",
+                                            (json_int_t)u->files, "per", budget_per_name(i / PERIOD_COUNT), "period",
+                                            budget_period_name(i % PERIOD_COUNT), "subjects", (json_int_t)u->subjects));
     }
     if (json_array_size(list) > 0)
         return list;

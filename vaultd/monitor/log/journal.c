@@ -47,12 +47,14 @@ static int node_put(void *context, unsigned level, uint64_t index, const uint8_t
 static int append(struct monitor *m, const char *line, size_t length, const struct link_value *before,
                   uint8_t ret_leaf[MERKLE_HASH]) {
     struct merkle_store store = {.context = m, .get = edge_get, .put = node_put};
-    uint8_t key[8];
+    uint8_t key[8], links[sizeof(*before)];
+    struct writer w = writer_of(links, sizeof(links));
     put_be64(key, m->tree.size);
+    layout_encode(&layout_link_value, before, &w);
     merkle_leaf(line, length, ret_leaf);
-    int result = index_put(m->index, DB_RECORDS, key, sizeof(key), line, length);
+    int result = index_append(m->index, DB_RECORDS, key, sizeof(key), line, length);
     if (result == VAULT_OK)
-        result = index_put_record(m->index, DB_LINKS, key, sizeof(key), &layout_link_value, before);
+        result = index_append(m->index, DB_LINKS, key, sizeof(key), links, w.used);
     if (result == VAULT_OK)
         result = merkle_append(&store, m->tree.size, ret_leaf);
     if (result == VAULT_OK)
