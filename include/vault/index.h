@@ -99,8 +99,7 @@ int index_get_near(struct index *i, enum index_db db, const void *key, size_t ke
                    size_t *ret_n);
 /* Seals and stores; replaces what is there. Needs a write transaction. VAULT_E_FULL, VAULT_E_IO. */
 int index_put(struct index *i, enum index_db db, const void *key, size_t key_size, const void *from, size_t n);
-/* The same behind the last key of the database, whose pages are filled whole so: half of a file otherwise.
- * VAULT_E_DAMAGED also where it is not the last. */
+/* The same, faster where the key comes behind all others of the database, whose pages are then filled whole. */
 int index_append(struct index *i, enum index_db db, const void *key, size_t key_size, const void *from, size_t n);
 /* VAULT_NOT_FOUND. */
 int index_delete(struct index *i, enum index_db db, const void *key, size_t key_size);

@@ -1,7 +1,6 @@
 """What the tests of disclosure, damage, death and withdrawal share: patients, files, records, processes, restarts."""
 import concurrent.futures
 import contextlib
-import functools
 import hashlib
 import http.client
 import json
@@ -220,16 +219,9 @@ def stop(vault):
     vault.stop()
 
 
-@functools.cache
-def real_time():
-    """What dev-vault and the service unit start vaultd with, where root may."""
-    policy = ("chrt", "--rr", "1")
-    return policy if subprocess.run([*policy, "true"], capture_output=True).returncode == 0 else ()
-
-
 def start(vault, seconds=60, within=()):
     """As it was started before, by the command `within` if there is one. A supervisor that ends instead of serving is an AssertionError."""
-    command = [*real_time(), *within, pathlib.Path(vault.env["PATH"].split(":")[0]) / "vaultd", "--config", vault.folder / "vaultd.yaml"]
+    command = [*within, pathlib.Path(vault.env["PATH"].split(":")[0]) / "vaultd", "--config", vault.folder / "vaultd.yaml"]
     with (vault.folder / "vaultd.log").open("ab") as log:
         supervisor = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     vault.pid = supervisor.pid

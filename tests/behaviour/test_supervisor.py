@@ -19,7 +19,6 @@ import threading
 import time
 import unittest
 
-import scene
 from sanitizers import report_in
 from vault_under_test import own_port
 
@@ -75,6 +74,14 @@ def status_of(pid):
             return f.read()
     except (FileNotFoundError, ProcessLookupError):
         return None
+
+
+def works(*command):
+    return subprocess.run(command, capture_output=True).returncode == 0
+
+
+MAY_BE_REAL_TIME = works("chrt", "--rr", "1", "true")
+MAY_RAISE_LIMITS = works("prlimit", "--rtprio=1", "true")
 
 
 class Doubles(unittest.TestCase):
@@ -237,19 +244,30 @@ class Doubles(unittest.TestCase):
         started = {name: os.sched_getscheduler(pids[0]) for name, pids in children(self.process.pid).items()}
         return {"supervisor": os.sched_getscheduler(self.process.pid), **started}
 
-    @unittest.skipUnless(scene.real_time(), "this machine's root may not give a process a real-time policy")
-    def test_only_supervisor_and_monitor_keep_a_real_time_policy(self):
+    @unittest.skipUnless(MAY_BE_REAL_TIME, "nobody here may give a process a real-time policy")
+    def test_the_monitor_alone_has_a_real_time_policy_and_nobody_else_may_take_one(self):
         self.configure()
-        self.start(before=scene.real_time())
+        self.start()
         self.wait_workers(serving=0)
-        self.assertEqual(self.policies(), {"supervisor": os.SCHED_RR, "monitor": os.SCHED_RR, "gate": os.SCHED_OTHER,
-                                           "store": os.SCHED_OTHER, "worker": os.SCHED_OTHER})
+        found = self.policies()
+        self.assertEqual(found.pop("monitor"), os.SCHED_RR)
+        self.assertEqual(set(found.values()), {os.SCHED_OTHER})
+        for name, pids in children(self.process.pid).items():
+            with open(f"/proc/{pids[0]}/limits") as limits:
+                self.assertRegex(limits.read(), r"Max realtime priority +0 +0 ", name)
 
-    def test_without_a_real_time_policy_nobody_gets_one(self):
+    def monitor_without_sys_nice(self, limit):
         self.configure()
-        self.start(before=["chrt", "--batch", "0"])
-        self.wait_workers(serving=0)
-        self.assertEqual(set(self.policies().values()), {os.SCHED_BATCH})
+        self.start(before=["prlimit", f"--rtprio={limit}", "setpriv", "--bounding-set", "-sys_nice"])
+        return self.policies()["monitor"], "the monitor gets no real-time policy (LimitRTPRIO=1 permits it)" in self.log()
+
+    @unittest.skipUnless(ROOT, "only root has rights to give up")
+    def test_a_monitor_without_a_real_time_policy_is_told_of(self):
+        self.assertEqual(self.monitor_without_sys_nice(0), (os.SCHED_OTHER, True))
+
+    @unittest.skipUnless(MAY_RAISE_LIMITS, "nobody here may raise a limit")
+    def test_the_limit_of_the_service_unit_is_enough_for_it(self):
+        self.assertEqual(self.monitor_without_sys_nice(1), (os.SCHED_RR, False))
 
     @unittest.skipUnless(ROOT, "only root has rights to give up")
     def test_too_little_locked_memory_is_told_before_anything_starts(self):

@@ -38,7 +38,7 @@ int result_of(int error) {
     case MDB_NOTFOUND: return VAULT_NOT_FOUND;
     case MDB_MAP_FULL: return VAULT_E_FULL;
     case ENOMEM: return VAULT_E_MEMORY;
-    case MDB_KEYEXIST: /* behind what should have been the last */
+    case MDB_KEYEXIST: return VAULT_AGAIN; /* of index_append: something lies behind */
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
     case MDB_INVALID: return VAULT_E_DAMAGED;
@@ -455,7 +455,7 @@ int put_plain_at(struct index *i, MDB_cursor *c, enum index_db db, MDB_val *k, s
     return result;
 }
 
-/* With MDB_APPEND nothing is looked for, and nothing can be there: that would be refused. */
+/* With MDB_APPEND nothing is looked for: where something is there, or behind, that is VAULT_AGAIN. */
 static int put(struct index *i, enum index_db db, const void *key, size_t key_size, const void *from, size_t n,
                unsigned flags) {
     if (i->write == NULL || key_size > INDEX_KEY_MAX || n > INDEX_VALUE_MAX)
@@ -476,7 +476,8 @@ int index_put(struct index *i, enum index_db db, const void *key, size_t key_siz
 }
 
 int index_append(struct index *i, enum index_db db, const void *key, size_t key_size, const void *from, size_t n) {
-    return put(i, db, key, key_size, from, n, MDB_APPEND);
+    int result = put(i, db, key, key_size, from, n, MDB_APPEND);
+    return result == VAULT_AGAIN ? index_put(i, db, key, key_size, from, n) : result;
 }
 
 int index_delete(struct index *i, enum index_db db, const void *key, size_t key_size) {

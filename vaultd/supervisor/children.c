@@ -140,13 +140,13 @@ static void run(const char *path, int program, const char *name, char *const env
         syscall(SYS_execveat, program, "", arguments, environment, AT_EMPTY_PATH);
 }
 
-/* Where the supervisor was started with a real-time policy (docs/configuration.md), the monitor keeps it: everybody
- * waits for its answers. Whoever carries bytes is put back, and has no right to return. */
-static bool take_turns(enum child_kind kind) {
-    const struct sched_param none = {0};
-    int policy = sched_getscheduler(0);
-    bool real_time = policy == SCHED_RR || policy == SCHED_FIFO;
-    return !real_time || kind == CHILD_MONITOR || sched_setscheduler(0, SCHED_OTHER, &none) == 0;
+/* Everybody waits for the monitor's answers: where we may, it gets a real-time policy, and waits for no processor
+ * behind those who carry bytes. Nobody else can take one. docs/decisions/0113-turns.md. */
+static void give_turn(enum child_kind kind) {
+    const struct sched_param first = {.sched_priority = 1};
+    if (kind == CHILD_MONITOR && sched_setscheduler(0, SCHED_RR, &first) != 0)
+        log_notice("start: the monitor gets no real-time policy (LimitRTPRIO=1 permits it): error=%s", strerror(errno));
+    set_limit(RLIMIT_RTPRIO, 0);
 }
 
 static const char *failing_step(const struct config *c, enum child_kind kind, const int *fds, unsigned count,
@@ -168,8 +168,7 @@ static const char *failing_step(const struct config *c, enum child_kind kind, co
         return "descriptors";
     if (syscall(SYS_close_range, FIRST_FD + count, ~0U, CLOSE_RANGE_CLOEXEC) != 0)
         return "close_range";
-    if (!take_turns(kind))
-        return "scheduling policy";
+    give_turn(kind);
     set_limit(RLIMIT_CORE, 0);
     set_limit(RLIMIT_MEMLOCK, LOCKED_MEMORY);
     set_limit(RLIMIT_NOFILE, files_of(kind, &c->limits));

@@ -25,7 +25,7 @@ static int new_stream(int socket, uint32_t idle_ms, struct stream **ret) {
         close(socket);
         return VAULT_E_MEMORY;
     }
-    s->wire = (struct wire){.socket = socket, .idle_ms = idle_ms, .channel = -1};
+    s->wire = (struct wire){.socket = socket, .idle_ms = idle_ms};
     *ret = s;
     return VAULT_OK;
 }

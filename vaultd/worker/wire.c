@@ -36,7 +36,8 @@ static uint64_t wait_end(const struct wire *w) {
 
 static int wait_ready(const struct wire *w, short events) {
     uint64_t end = wait_end(w);
-    struct pollfd polls[] = {{.fd = w->socket, .events = events}, {.fd = w->channel, .events = POLLIN}};
+    struct pollfd polls[] = {{.fd = w->socket, .events = events},
+                             {.fd = w->heard != NULL ? w->channel : -1, .events = POLLIN}};
     for (;;) {
         uint64_t now = loop_now_ms();
         if (end <= now)
@@ -87,7 +88,7 @@ int wire_write(const struct wire *w, const void *from, size_t n) {
 }
 
 void wire_finish(const struct wire *w) {
-    struct wire last = {.socket = w->socket, .deadline = loop_now_ms() + FINISH_MS, .channel = -1};
+    struct wire last = {.socket = w->socket, .deadline = loop_now_ms() + FINISH_MS};
     uint8_t discarded[4096];
     size_t n = 1;
     if (shutdown(w->socket, SHUT_WR) != 0)

@@ -11,8 +11,8 @@ struct wire {
     uint32_t idle_ms;  /* the longest wait for the client to send or take something; 0: none but deadline_ms */
     uint64_t deadline; /* loop_now_ms at which everything fails; 0: never */
     bool held;         /* do not touch the socket: reads give VAULT_AGAIN */
-    int channel;       /* heard while the socket is waited for, not owned; -1: none */
-    void (*heard)(void *context);
+    int channel;       /* not owned: heard while the socket is waited for */
+    void (*heard)(void *context); /* NULL: there is no channel */
     void *context;
 };
 

@@ -96,6 +96,7 @@ static int fill_block(struct monitor *m, struct msg_block *b, const struct wante
         if (result != VAULT_OK)
             return result;
         if (w.bad) {
+            wipe(b->bytes + before, w.used - before);
             w.used = before;
             break;
         }
