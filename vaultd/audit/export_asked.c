@@ -7,12 +7,6 @@
 #include "vault/buffer.h"
 #include "vault/result.h"
 
-static bool get_number(const json_t *object, const char *key, uint64_t *ret) {
-    const json_t *value = json_object_get(object, key);
-    *ret = (uint64_t)json_integer_value(value);
-    return json_is_integer(value) && json_integer_value(value) >= 0;
-}
-
 /* Whether the record itself is one of the chain. */
 static bool is_own(const json_t *record, unsigned kind, const char *name) {
     const json_t *who = json_object_get(record, export_chain_names[kind]);
@@ -30,7 +24,7 @@ static bool get_chain(const json_t *record, const json_t *exported, struct expor
     for (unsigned i = 0; of != NULL && i < CHAIN_COUNT; i++)
         a->kind = strcmp(of, export_chain_names[i]) == 0 ? i : a->kind;
     if (a->kind == CHAIN_COUNT || name == NULL || !format_string(a->name, sizeof(a->name), "%s", name) ||
-        !get_number(exported, "count", &a->count))
+        !export_number_get(exported, "count", &a->count))
         return false;
     a->own = is_own(record, a->kind, name);
     return true;
@@ -41,8 +35,8 @@ static bool get_asked(const json_t *record, struct export_asked *a) {
     const char *event = json_string_value(json_object_get(record, "event"));
     const char *who = json_string_value(json_object_get(json_object_get(record, "service"), "name"));
     const char *when = json_string_value(json_object_get(record, "time"));
-    return event != NULL && strcmp(event, "audit.export") == 0 && get_number(exported, "from", &a->from) &&
-           get_number(exported, "to", &a->to) && a->from < a->to && get_chain(record, exported, a) &&
+    return event != NULL && strcmp(event, "audit.export") == 0 && export_number_get(exported, "from", &a->from) &&
+           export_number_get(exported, "to", &a->to) && a->from < a->to && get_chain(record, exported, a) &&
            format_string(a->by, sizeof(a->by), "%s", who == NULL ? "nobody" : who) &&
            format_string(a->when, sizeof(a->when), "%.27s", when == NULL ? "" : when);
 }

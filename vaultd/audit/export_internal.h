@@ -76,8 +76,8 @@ yajl_status export_scan(const yajl_callbacks *take, void *context, const char *l
  * it is none. */
 bool export_integer_get(const char *text, size_t n, int64_t *ret);
 bool export_hash_decode(const char *text, size_t n, uint8_t ret[MERKLE_HASH]);
-/* A member "seq"; base64 of a hash; a list of those. False: it is none. */
-bool export_seq_get(const json_t *object, uint64_t *ret);
+/* A member that is a number which every reader holds exactly; base64 of a hash; a list of those. False: it is none. */
+bool export_number_get(const json_t *object, const char *key, uint64_t *ret);
 bool export_hash_get(const json_t *value, uint8_t ret[MERKLE_HASH]);
 bool export_hashes_get(const json_t *list, struct export_proof *ret);
 

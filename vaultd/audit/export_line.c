@@ -401,8 +401,8 @@ static int parse_object(const char *line, size_t n, json_t **ret, const char **r
     return fault(ret_fault, VAULT_E_FORMAT, "is not well-formed JSON");
 }
 
-bool export_seq_get(const json_t *object, uint64_t *ret) {
-    const json_t *value = json_object_get(object, "seq");
+bool export_number_get(const json_t *object, const char *key, uint64_t *ret) {
+    const json_t *value = json_object_get(object, key);
     if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > integer_max)
         return false;
     *ret = (uint64_t)json_integer_value(value);
@@ -422,8 +422,9 @@ static bool get_vkey(const json_t *object, const char *key, char ret[CHECKPOINT_
 
 static bool get_key_change(const json_t *object, struct key_change *c) {
     const json_t *change = json_object_get(object, EXPORT_KEY_MEMBER);
-    return export_seq_get(object, &c->size) && json_object_size(change) == 5 && get_vkey(change, "from", c->from) &&
-           get_vkey(change, "to", c->to) && get_base64(change, "root", c->root, MERKLE_HASH) &&
+    return export_number_get(object, "seq", &c->size) && json_object_size(change) == 5 &&
+           get_vkey(change, "from", c->from) && get_vkey(change, "to", c->to) &&
+           get_base64(change, "root", c->root, MERKLE_HASH) &&
            get_base64(change, "from_signature", c->from_signature, KEY_CHANGE_SIGNATURE) &&
            get_base64(change, "to_signature", c->to_signature, KEY_CHANGE_SIGNATURE);
 }

@@ -21,7 +21,7 @@ struct claim {
 static bool get_claim(const json_t *object, struct claim *c) {
     const json_t *proof = json_object_get(object, "proof");
     c->checkpoint = json_string_value(json_object_get(object, "checkpoint"));
-    return c->checkpoint != NULL && json_object_size(object) == 4 && export_seq_get(object, &c->proof.seq) &&
+    return c->checkpoint != NULL && json_object_size(object) == 4 && export_number_get(object, "seq", &c->proof.seq) &&
            export_hash_get(json_object_get(object, "leaf"), c->leaf) && export_hashes_get(proof, &c->proof);
 }
 
