@@ -340,7 +340,6 @@ static void entry_that_cannot_be_ours_is_damage(void **state) {
     index_abort(ix);
 }
 
-/* Random changes between the slices of a count, before, at and behind the place that it has reached. */
 static void append(const char *name, const char *value) {
     assert_int_equal(index_begin(ix), VAULT_OK);
     assert_int_equal(index_append(ix, DB_RECORDS, name, strlen(name), value, strlen(value)), VAULT_OK);
@@ -389,6 +388,7 @@ static void appended_records_fill_their_pages(void **state) {
     assert_true(appended * 4 < put_in * 3);
 }
 
+/* Random changes between the slices of a count, before, at and behind the place that it has reached. */
 static void count_goes_on_while_values_change(void **state) {
     static const enum index_db dbs[] = {DB_META, DB_FILES, DB_PAGES, DB_NAMES};
     static char value[4000];

@@ -49,13 +49,17 @@ static void *body_of(struct message *m) {
     return &m->done;
 }
 
-void message_init(struct message *m, enum message_type type, uint64_t id) {
-    const struct layout *l = message_layout(type);
+static void start(struct message *m, unsigned type, uint64_t id) {
     m->type = type;
     m->id = id;
     m->fd_count = 0;
     for (size_t i = 0; i < MESSAGE_FDS; i++)
         m->fds[i] = -1;
+}
+
+void message_init(struct message *m, enum message_type type, uint64_t id) {
+    const struct layout *l = message_layout(type);
+    start(m, type, id);
     if (l != NULL)
         layout_init(l, body_of(m));
 }
@@ -103,7 +107,7 @@ int message_decode(struct message *m, const uint8_t *from, size_t size) {
     const struct layout *l = message_layout(type);
     if (r.bad || version != MESSAGE_VERSION || zero != 0 || l == NULL || length != r.left)
         return VAULT_E_PROTOCOL;
-    message_init(m, type, id);
+    start(m, type, id); /* the body is made by its decoder */
     int result = layout_decode(l, &r, body_of(m));
     if (result != VAULT_OK)
         m->type = 0;
