@@ -1,4 +1,4 @@
-/* One audit record as one canonical JSON line (RFC 8785 over what jansson writes: sorted keys, no spaces, integers
+/* One audit record as one canonical JSON line (RFC 8785: sorted keys, no spaces, integers
  * only, control characters refused at input). Fields: docs/format-audit.md. */
 #ifndef VAULT_RECORD_H
 #define VAULT_RECORD_H
@@ -17,7 +17,13 @@ struct record_link {
     uint8_t prev[MERKLE_HASH]; /* leaf hash of the one before; zero for the first */
 };
 
-struct json_t;
+struct json_out;
+
+/* An object that somebody else writes, members sorted; nothing without `write`. */
+struct record_object {
+    void (*write)(struct json_out *o, const void *of);
+    const void *of; /* borrowed */
+};
 
 /* Borrowed strings; NULL or empty is left out of the line. */
 struct record {
@@ -35,11 +41,11 @@ struct record {
     struct {
         const char *rule, *text;
     } reasons[RECORD_REASONS];
-    const char *obligations; /* comma-separated tokens, written as a list */
-    const char *policy;      /* hex hash */
-    uint64_t consent;        /* version; 0: none */
-    struct json_t *asked;    /* what the decision was asked, members sorted; NULL: there was none */
-    struct json_t *exported; /* of an export, what was asked for, members sorted; NULL: it is of something else */
+    const char *obligations;       /* comma-separated tokens, written as a list */
+    const char *policy;            /* hex hash */
+    uint64_t consent;              /* version; 0: none */
+    struct record_object asked;    /* what the decision was asked */
+    struct record_object exported; /* what an export was asked for */
     bool has_bytes;
     uint64_t bytes;
     uint64_t ranges;                    /* 0: left out */
@@ -50,7 +56,8 @@ struct record {
     uint8_t salt[RECORD_SALT];
 };
 
-/* Writes the line without newline, terminated. VAULT_E_LIMIT, VAULT_E_MEMORY. */
+/* Writes the line without newline, terminated. VAULT_E_FORMAT (a text that is not clean), VAULT_E_LIMIT (no room, or a
+ * number that a record cannot hold), VAULT_E_MEMORY, VAULT_E_STATE (a change of a key at another place). */
 int record_line(const struct record *r, char *to, size_t size, size_t *ret_length);
 
 #endif

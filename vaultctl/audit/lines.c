@@ -5,11 +5,11 @@
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <yajl/yajl_gen.h>
 
 #include "csv.h"
 #include "vault/audit_export.h"
 #include "vault/buffer.h"
+#include "vault/json_out.h"
 #include "vault/merkle.h"
 #include "vault/result.h"
 
@@ -63,42 +63,28 @@ int use_as_record(struct lines *l) {
     return put_line(l, l->line, l->line_size);
 }
 
-static void write_text(yajl_gen g, const char *text, size_t n) {
-    (void)yajl_gen_string(g, (const unsigned char *)text, n); /* what it has no memory for ends the program */
-}
-
-static void write_member(yajl_gen g, const char *name, const json_t *value) {
-    write_text(g, name, strlen(name));
-    if (json_is_integer(value))
-        (void)yajl_gen_integer(g, json_integer_value(value));
-    if (!json_is_array(value))
-        return;
-    (void)yajl_gen_array_open(g);
-    for (size_t i = 0; i < json_array_size(value); i++) {
-        const json_t *hash = json_array_get(value, i);
-        write_text(g, json_string_value(hash), json_string_length(hash));
+static void write_hashes(struct json_out *o, const json_t *hashes) {
+    out_list(o, "proof");
+    for (size_t i = 0; i < json_array_size(hashes); i++) {
+        const json_t *hash = json_array_get(hashes, i);
+        out_text(o, NULL, json_string_value(hash), json_string_length(hash));
     }
-    (void)yajl_gen_array_close(g);
+    out_list_end(o);
 }
 
-/* yajl writes it: jansson looks at each character of a text as if it might be any, which takes longer than all else. */
 static int put_proof(struct lines *l, const json_t *proof, const uint8_t (*leaves)[MERKLE_HASH], size_t n) {
-    static char text[(AUDIT_BLOCK * MERKLE_HASH + 2) / 3 * 4 + 1];
-    const unsigned char *line = NULL;
+    static char text[(AUDIT_BLOCK * MERKLE_HASH + 2) / 3 * 4 + 1], line[AUDIT_PROOF_LINE_MAX + 1];
+    struct json_out o;
     size_t size = 0;
-    yajl_gen g = yajl_gen_alloc(NULL);
-    (void)yajl_gen_map_open(g);
-    if (n > 1) {
-        write_text(g, "leaves", sizeof("leaves") - 1);
-        write_text(g, text, (size_t)EVP_EncodeBlock((unsigned char *)text, leaves[0], (int)(n * MERKLE_HASH)));
-    }
-    write_member(g, "proof", json_object_get(proof, "proof"));
-    write_member(g, "seq", json_object_get(proof, "seq"));
-    (void)yajl_gen_map_close(g);
-    bool whole = yajl_gen_get_buf(g, &line, &size) == yajl_gen_status_ok && size <= AUDIT_PROOF_LINE_MAX;
-    int result = whole ? put_line(l, (const char *)line, size) : VAULT_E_FORMAT;
-    yajl_gen_free(g);
-    return result;
+    json_out_begin(&o, line, sizeof(line));
+    out_object(&o, NULL);
+    if (n > 1)
+        out_text(&o, "leaves", text, (size_t)EVP_EncodeBlock((unsigned char *)text, leaves[0], (int)(n * MERKLE_HASH)));
+    write_hashes(&o, json_object_get(proof, "proof"));
+    out_number(&o, "seq", (uint64_t)json_integer_value(json_object_get(proof, "seq")));
+    out_object_end(&o);
+    int result = json_out_end(&o, &size);
+    return result == VAULT_OK ? put_line(l, line, size) : result == VAULT_E_MEMORY ? result : VAULT_E_FORMAT;
 }
 
 static bool is_proof(const json_t *proof) {

@@ -1,72 +1,19 @@
 #include "vault/record.h"
 
-#include <jansson.h>
 #include <sodium.h>
 #include <string.h>
 
 #include "vault/buffer.h"
-#include "vault/fields.h"
+#include "vault/json_out.h"
 #include "vault/result.h"
-
-/* JSON numbers are exact up to here (RFC 8785, RFC 7493). */
-static const uint64_t integer_max = (UINT64_C(1) << 53) - 1;
 
 /* 10000-01-01T00:00:00Z: RFC 3339 has four digits for the year. */
 static const uint64_t time_end = UINT64_C(253402300800) * 1000000;
 
-/* Sticky: after the first failure the rest does nothing, and one check at the end is enough. */
-struct builder {
-    int result;
-};
-
-static void fail(struct builder *b, int result) {
-    if (b->result == VAULT_OK)
-        b->result = result;
-}
-
-/* Takes ownership of `value`, NULL being a lack of memory. */
-static void set_value(struct builder *b, json_t *object, const char *key, json_t *value) {
-    if (json_object_set_new_nocheck(object, key, value) != 0)
-        fail(b, VAULT_E_MEMORY);
-}
-
-static void append_value(struct builder *b, json_t *array, json_t *value) {
-    if (json_array_append_new(array, value) != 0)
-        fail(b, VAULT_E_MEMORY);
-}
-
-/* The text as a JSON string; NULL after a failure. */
-static json_t *clean_string(struct builder *b, const char *text, size_t n) {
-    if (text_is_clean(text, n))
-        return json_stringn_nocheck(text, n);
-    fail(b, VAULT_E_FORMAT);
-    return NULL;
-}
-
-static void set_text(struct builder *b, json_t *object, const char *key, const char *text) {
-    if (text != NULL && text[0] != '\0')
-        set_value(b, object, key, clean_string(b, text, strlen(text)));
-}
-
-static void set_number(struct builder *b, json_t *object, const char *key, uint64_t number) {
-    if (number > integer_max)
-        fail(b, VAULT_E_LIMIT);
-    else
-        set_value(b, object, key, json_integer((json_int_t)number));
-}
-
-static void set_hex(struct builder *b, json_t *object, const char *key, const uint8_t *bytes, size_t n) {
+static void out_hex(struct json_out *o, const char *name, const uint8_t *bytes, size_t n) {
     char text[2 * MERKLE_HASH + 1];
     hex_encode(text, sizeof(text), bytes, n);
-    set_text(b, object, key, text);
-}
-
-/* Adds an object or array unless it is empty; takes ownership. */
-static void set_unless_empty(struct builder *b, json_t *object, const char *key, json_t *value) {
-    if (value != NULL && json_object_size(value) == 0 && json_array_size(value) == 0)
-        json_decref(value);
-    else
-        set_value(b, object, key, value);
+    out_text(o, name, text, 2 * n);
 }
 
 /* Days since 1970 to year, month, day. Years begin in March here, so that the leap day is the last of its year: then
@@ -83,9 +30,9 @@ static void civil_date(uint64_t days, unsigned *ret_year, unsigned *ret_month, u
 }
 
 /* Not gmtime_r: that reads the time zone file, which a process behind its sandbox cannot. */
-static void set_time(struct builder *b, json_t *object, uint64_t microseconds) {
+static void out_time(struct json_out *o, uint64_t microseconds) {
     if (microseconds >= time_end) {
-        fail(b, VAULT_E_LIMIT);
+        json_out_fail(o, VAULT_E_LIMIT);
         return;
     }
     uint64_t seconds = microseconds / 1000000;
@@ -95,140 +42,143 @@ static void set_time(struct builder *b, json_t *object, uint64_t microseconds) {
     civil_date(seconds / 86400, &year, &month, &day);
     if (!format_string(text, sizeof(text), "%04u-%02u-%02uT%02u:%02u:%02u.%06uZ", year, month, day, of_day / 3600,
                        of_day / 60 % 60, of_day % 60, fraction))
-        fail(b, VAULT_E_LIMIT);
-    set_text(b, object, "time", text);
+        json_out_fail(o, VAULT_E_LIMIT);
+    out_string(o, "time", text);
 }
 
-static void set_service(struct builder *b, json_t *object, const struct record *r) {
-    json_t *service = json_object();
-    set_text(b, service, "fingerprint", r->fingerprint);
-    set_text(b, service, "name", r->service);
-    set_text(b, service, "san", r->san);
-    set_unless_empty(b, object, "service", service);
+static bool is_given(const char *text) {
+    return text != NULL && text[0] != '\0';
 }
 
-static void set_reasons(struct builder *b, json_t *object, const struct record *r) {
-    json_t *reasons = json_array();
+static void out_service(struct json_out *o, const struct record *r) {
+    if (!is_given(r->fingerprint) && !is_given(r->service) && !is_given(r->san))
+        return;
+    out_object(o, "service");
+    out_string(o, "fingerprint", r->fingerprint);
+    out_string(o, "name", r->service);
+    out_string(o, "san", r->san);
+    out_object_end(o);
+}
+
+static void out_reasons(struct json_out *o, const struct record *r) {
     if (r->reason_count > RECORD_REASONS)
-        fail(b, VAULT_E_LIMIT);
-    for (size_t i = 0; i < r->reason_count && b->result == VAULT_OK; i++) {
-        json_t *reason = json_object();
-        set_text(b, reason, "rule", r->reasons[i].rule);
-        set_text(b, reason, "text", r->reasons[i].text);
-        append_value(b, reasons, reason);
+        json_out_fail(o, VAULT_E_LIMIT);
+    if (r->reason_count == 0 || r->reason_count > RECORD_REASONS)
+        return;
+    out_list(o, "reasons");
+    for (size_t i = 0; i < r->reason_count; i++) {
+        out_object(o, NULL);
+        out_string(o, "rule", r->reasons[i].rule);
+        out_string(o, "text", r->reasons[i].text);
+        out_object_end(o);
     }
-    set_unless_empty(b, object, "reasons", reasons);
+    out_list_end(o);
 }
 
-static void set_obligations(struct builder *b, json_t *object, const char *tokens) {
-    json_t *list = json_array();
-    const char *at = tokens == NULL || tokens[0] == '\0' ? NULL : tokens;
-    while (at != NULL && b->result == VAULT_OK) {
+static void out_obligations(struct json_out *o, const char *tokens) {
+    const char *at = is_given(tokens) ? tokens : NULL;
+    if (at == NULL)
+        return;
+    out_list(o, "obligations");
+    while (at != NULL) {
         size_t n = strcspn(at, ",");
         if (n == 0)
-            fail(b, VAULT_E_FORMAT);
-        else
-            append_value(b, list, clean_string(b, at, n));
+            json_out_fail(o, VAULT_E_FORMAT);
+        out_text(o, NULL, at, n);
         at = at[n] == ',' ? at + n + 1 : NULL;
     }
-    set_unless_empty(b, object, "obligations", list);
+    out_list_end(o);
 }
 
-static void set_link(struct builder *b, json_t *chain, const char *key, const struct record_link *link) {
+static void out_link(struct json_out *o, const char *name, const struct record_link *link) {
     if (!link->present)
         return;
-    json_t *object = json_object();
-    set_number(b, object, "n", link->n);
-    set_hex(b, object, "prev", link->prev, MERKLE_HASH);
-    set_value(b, chain, key, object);
+    out_object(o, name);
+    out_number(o, "n", link->n);
+    out_hex(o, "prev", link->prev, MERKLE_HASH);
+    out_object_end(o);
 }
 
-static void set_chain(struct builder *b, json_t *object, const struct record *r) {
-    json_t *chain = json_object();
-    set_link(b, chain, "project", &r->project_chain);
-    set_link(b, chain, "service", &r->service_chain);
-    set_link(b, chain, "subject", &r->subject_chain);
-    set_unless_empty(b, object, "chain", chain);
+static void out_chain(struct json_out *o, const struct record *r) {
+    if (!r->project_chain.present && !r->service_chain.present && !r->subject_chain.present)
+        return;
+    out_object(o, "chain");
+    out_link(o, "project", &r->project_chain);
+    out_link(o, "service", &r->service_chain);
+    out_link(o, "subject", &r->subject_chain);
+    out_object_end(o);
 }
 
-static void set_base64(struct builder *b, json_t *object, const char *key, const uint8_t *bytes, size_t n) {
+static void out_base64(struct json_out *o, const char *name, const uint8_t *bytes, size_t n) {
     char text[sodium_base64_ENCODED_LEN(KEY_CHANGE_SIGNATURE, sodium_base64_VARIANT_ORIGINAL)];
     sodium_bin2base64(text, sizeof(text), bytes, n, sodium_base64_VARIANT_ORIGINAL);
-    set_text(b, object, key, text);
+    out_string(o, name, text);
 }
 
 /* The size of the log before is the record's own number. */
-static void set_audit_key(struct builder *b, json_t *object, const struct record *r) {
+static void out_audit_key(struct json_out *o, const struct record *r) {
     const struct key_change *c = r->audit_key;
     if (c == NULL)
         return;
     if (c->size != r->seq)
-        fail(b, VAULT_E_STATE);
-    json_t *change = json_object();
-    set_text(b, change, "from", c->from);
-    set_base64(b, change, "from_signature", c->from_signature, KEY_CHANGE_SIGNATURE);
-    set_base64(b, change, "root", c->root, MERKLE_HASH);
-    set_text(b, change, "to", c->to);
-    set_base64(b, change, "to_signature", c->to_signature, KEY_CHANGE_SIGNATURE);
-    set_value(b, object, "audit_key", change);
+        json_out_fail(o, VAULT_E_STATE);
+    out_object(o, "audit_key");
+    out_string(o, "from", c->from);
+    out_base64(o, "from_signature", c->from_signature, KEY_CHANGE_SIGNATURE);
+    out_base64(o, "root", c->root, MERKLE_HASH);
+    out_string(o, "to", c->to);
+    out_base64(o, "to_signature", c->to_signature, KEY_CHANGE_SIGNATURE);
+    out_object_end(o);
 }
 
-static void set_optional(struct builder *b, json_t *object, const char *key, uint64_t number) {
+static void out_optional(struct json_out *o, const char *name, uint64_t number) {
     if (number != 0)
-        set_number(b, object, key, number);
+        out_number(o, name, number);
 }
 
-static void set_given(struct builder *b, json_t *object, const char *key, json_t *given) {
-    if (given != NULL)
-        set_value(b, object, key, json_incref(given));
+static void out_given(struct json_out *o, const char *name, const struct record_object *given) {
+    if (given->write == NULL)
+        return;
+    out_object(o, name);
+    given->write(o, given->of);
+    out_object_end(o);
 }
 
-/* Members go out in the order in which they were set: sorted. */
-static int build(const struct record *r, json_t *object) {
+/* Sorted by their names. */
+static void out_members(struct json_out *o, const struct record *r) {
     const char action[2] = {r->action, '\0'};
-    struct builder b = {VAULT_OK};
-    set_text(&b, object, "action", action);
-    set_text(&b, object, "address", r->address);
-    set_given(&b, object, "asked", r->asked);
-    set_audit_key(&b, object, r);
+    out_string(o, "action", action);
+    out_string(o, "address", r->address);
+    out_given(o, "asked", &r->asked);
+    out_audit_key(o, r);
     if (r->has_bytes)
-        set_number(&b, object, "bytes", r->bytes);
-    set_chain(&b, object, r);
-    set_optional(&b, object, "consent", r->consent);
-    set_text(&b, object, "detail", r->detail);
-    set_text(&b, object, "event", r->event);
-    set_given(&b, object, "exported", r->exported);
-    set_text(&b, object, "file", r->file);
-    set_obligations(&b, object, r->obligations);
-    set_text(&b, object, "outcome", r->outcome);
-    set_text(&b, object, "policy", r->policy);
-    set_text(&b, object, "project", r->project);
-    set_text(&b, object, "purpose", r->purpose);
-    set_optional(&b, object, "ranges", r->ranges);
-    set_reasons(&b, object, r);
-    set_text(&b, object, "request", r->request);
-    set_hex(&b, object, "salt", r->salt, RECORD_SALT);
-    set_number(&b, object, "seq", r->seq);
-    set_service(&b, object, r);
-    set_text(&b, object, "subject", r->subject);
-    set_time(&b, object, r->time);
-    return b.result;
+        out_number(o, "bytes", r->bytes);
+    out_chain(o, r);
+    out_optional(o, "consent", r->consent);
+    out_string(o, "detail", r->detail);
+    out_string(o, "event", r->event);
+    out_given(o, "exported", &r->exported);
+    out_string(o, "file", r->file);
+    out_obligations(o, r->obligations);
+    out_string(o, "outcome", r->outcome);
+    out_string(o, "policy", r->policy);
+    out_string(o, "project", r->project);
+    out_string(o, "purpose", r->purpose);
+    out_optional(o, "ranges", r->ranges);
+    out_reasons(o, r);
+    out_string(o, "request", r->request);
+    out_hex(o, "salt", r->salt, RECORD_SALT);
+    out_number(o, "seq", r->seq);
+    out_service(o, r);
+    out_string(o, "subject", r->subject);
+    out_time(o, r->time);
 }
 
 int record_line(const struct record *r, char *to, size_t size, size_t *ret_length) {
-    json_t *object = json_object();
-    int result = object == NULL ? VAULT_E_MEMORY : build(r, object);
-    if (result == VAULT_OK) {
-        size_t n = json_dumpb(object, to, size, JSON_COMPACT);
-        if (n == 0) {
-            result = VAULT_E_MEMORY;
-        } else if (n >= size) {
-            result = VAULT_E_LIMIT;
-        } else {
-            to[n] = '\0';
-            *ret_length = n;
-        }
-    }
-    json_decref(object);
-    return result;
+    struct json_out o;
+    json_out_begin(&o, to, size);
+    out_object(&o, NULL);
+    out_members(&o, r);
+    out_object_end(&o);
+    return json_out_end(&o, ret_length);
 }

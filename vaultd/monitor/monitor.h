@@ -481,7 +481,7 @@ struct event {
     uint64_t bytes, ranges;
     const char *detail;
     const struct key_change *audit_key; /* NULL but for a change of that key */
-    json_t *exported;                   /* NULL but for an export: what was asked for */
+    struct record_object exported;      /* of an export: what was asked for */
     enum request_state state;           /* of the request from now on, if there is one */
     uint8_t status;                     /* exit status that vaultctl would give */
     bool tells;                         /* its answer tells what a patient decided: never summed (denials.c) */

@@ -85,48 +85,59 @@ static bool set_number(struct question *q, const struct member *f, json_int_t nu
     return true;
 }
 
-static json_t *number_json(uint64_t number) {
-    return number == 0 ? NULL : json_integer((json_int_t)number);
+static void out_unless_zero(struct json_out *o, const char *name, uint64_t number) {
+    if (number != 0)
+        out_number(o, name, number);
 }
 
-static json_t *text_json(const char *text) {
-    return text == NULL || text[0] == '\0' ? NULL : json_string(text);
+static void out_use(struct json_out *o, const struct use *u, unsigned per, unsigned period) {
+    out_object(o, NULL);
+    out_number(o, "bytes", u->bytes);
+    out_number(o, "files", u->files);
+    out_string(o, "per", budget_per_name(per));
+    out_string(o, "period", budget_period_name(period));
+    out_number(o, "subjects", u->subjects);
+    out_object_end(o);
 }
 
-/* Where something was counted; NULL: nowhere. */
-static json_t *use_json(const struct question *q) {
-    json_t *list = json_array();
+static bool was_used(const struct use *u) {
+    return u->bytes != 0 || u->files != 0 || u->subjects != 0;
+}
+
+/* Where something was counted; no list where nothing was. */
+static void out_uses(struct json_out *o, const char *name, const struct question *q) {
+    bool any = false;
     for (unsigned i = 0; i < PER_COUNT * PERIOD_COUNT; i++) {
         const struct use *u = &q->use[i / PERIOD_COUNT][i % PERIOD_COUNT];
-        if (u->bytes != 0 || u->files != 0 || u->subjects != 0)
-            json_array_append_new(list,
-                                  json_pack("{s:I, s:I, s:s, s:s, s:I}", "bytes", (json_int_t)u->bytes, "files",
-                                            (json_int_t)u->files, "per", budget_per_name(i / PERIOD_COUNT), "period",
-                                            budget_period_name(i % PERIOD_COUNT), "subjects", (json_int_t)u->subjects));
+        if (!was_used(u))
+            continue;
+        if (!any)
+            out_list(o, name);
+        any = true;
+        out_use(o, u, i / PERIOD_COUNT, i % PERIOD_COUNT);
     }
-    if (json_array_size(list) > 0)
-        return list;
-    json_decref(list);
-    return NULL;
+    if (any)
+        out_list_end(o);
 }
 
-/* NULL: left out. */
-static json_t *member_json(const struct question *q, const struct stated *s, const struct member *f) {
+static void out_member(struct json_out *o, const struct question *q, const struct stated *s, const struct member *f) {
     const uint8_t *in_question = (const uint8_t *)q + f->at, *in_stated = (const uint8_t *)s + f->at;
     switch (f->form) {
-    case TEXT: return text_json(*(const char *const *)in_question);
-    case STATED_NUMBER: return number_json(*(const uint64_t *)in_stated);
-    case STATED_TEXT: return text_json(*(const char *const *)in_stated);
-    case USE: return use_json(q);
-    default: return number_json(number_of(q, f));
+    case TEXT: out_string(o, f->name, *(const char *const *)in_question); break;
+    case STATED_NUMBER: out_unless_zero(o, f->name, *(const uint64_t *)in_stated); break;
+    case STATED_TEXT: out_string(o, f->name, *(const char *const *)in_stated); break;
+    case USE: out_uses(o, f->name, q); break;
+    default: out_unless_zero(o, f->name, number_of(q, f)); break;
     }
 }
 
-json_t *asked_json(const struct monitor *m, const struct question *q) {
+void asked_write(struct json_out *o, const void *of) {
+    const struct asked *a = of;
+    const struct question *q = a->question;
     char diseases[2 * HASH_SIZE + 1] = "";
     if (q->diseases != NULL)
-        hex_encode(diseases, sizeof(diseases), m->disease_table.hash, HASH_SIZE);
-    const struct stated stated = {.policy_version = q->policy == NULL ? 0 : m->meta.policy,
+        hex_encode(diseases, sizeof(diseases), a->monitor->disease_table.hash, HASH_SIZE);
+    const struct stated stated = {.policy_version = q->policy == NULL ? 0 : a->monitor->meta.policy,
                                   .uses = q->purpose->uses,
                                   .break_glass = q->purpose->emergency[0] != '\0',
                                   .action = action_name(q->action),
@@ -135,13 +146,8 @@ json_t *asked_json(const struct monitor *m, const struct question *q) {
                                   .approval = q->purpose->approval,
                                   .disease = q->purpose->disease,
                                   .diseases = diseases};
-    json_t *asked = json_object();
-    for (const struct member *f = members; f < members + MEMBERS; f++) {
-        json_t *value = member_json(q, &stated, f);
-        if (value != NULL)
-            json_object_set_new_nocheck(asked, f->name, value);
-    }
-    return asked;
+    for (const struct member *f = members; f < members + MEMBERS; f++)
+        out_member(o, q, &stated, f);
 }
 
 /* ---- and back ---- */

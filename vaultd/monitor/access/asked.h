@@ -3,10 +3,17 @@
 #ifndef VAULT_MONITOR_ASKED_H
 #define VAULT_MONITOR_ASKED_H
 
+#include "vault/json_out.h"
 #include "vaultd/monitor/monitor.h"
 
-/* A new reference, or NULL (no memory). */
-json_t *asked_json(const struct monitor *m, const struct question *q);
+/* Of a question, and of what the vault had when it was asked. */
+struct asked {
+    const struct monitor *monitor;
+    const struct question *question;
+};
+
+/* Writes the members (`of`: a struct asked), for struct record_object. */
+void asked_write(struct json_out *o, const void *of);
 
 /* A decision that was made once. */
 struct replay {

@@ -4,6 +4,7 @@
 
 #include "vaultd/monitor/archive/archive.h"
 #include "vault/checkpoint.h"
+#include "vault/json_out.h"
 #include "vault/result.h"
 
 static int chain_load(struct monitor *m, enum name_kind kind, const char *name, struct chain_value *ret) {
@@ -45,25 +46,45 @@ static unsigned how_many(const char *subject, const char *service, const char *p
     return (subject[0] != '\0' ? 1u : 0) + (service[0] != '\0' ? 1u : 0) + (project[0] != '\0' ? 1u : 0);
 }
 
-/* What is exported, for its record: who has all of a chain knows how many records it had then, and the last of them. As
- * text, and as an object for whoever verifies the export; a new reference. */
-static int describe_export(struct monitor *m, const struct msg_audit_export *x, const struct range *r, char *to,
-                           size_t size, json_t **ret) {
-    const struct chain_name c = chain_named(x->subject, x->service, x->project);
-    char chain[NAME_MAX_SIZE + 160] = "", last[2 * HASH_SIZE + 1];
+/* What is exported, for its record: who has all of a chain knows how many records it had then, and the last of them. */
+struct exported {
+    struct range range;
+    struct chain_name of; /* without a name: of all */
+    uint64_t count;       /* of the chain */
+    char last[2 * HASH_SIZE + 1];
+    char detail[NAME_MAX_SIZE + 300]; /* the same as text */
+};
+
+/* The members of `exported`, for whoever verifies the export. */
+static void write_exported(struct json_out *o, const void *of) {
+    const struct exported *x = of;
+    bool of_one = x->of.name[0] != '\0';
+    if (of_one)
+        out_number(o, "count", x->count);
+    out_number(o, "from", x->range.from);
+    if (of_one) {
+        out_string(o, "last", x->last);
+        out_string(o, "name", x->of.name);
+        out_string(o, "of", x->of.what);
+    }
+    out_number(o, "to", x->range.to);
+}
+
+static int describe_export(struct monitor *m, const struct msg_audit_export *x, const struct range *r,
+                           struct exported *ret) {
+    char chain[NAME_MAX_SIZE + 160] = "";
     struct chain_value v = {0};
-    bool of_one = c.name[0] != '\0';
-    int result = of_one ? chain_load(m, c.kind, c.name, &v) : VAULT_OK;
+    *ret = (struct exported){.range = *r, .of = chain_named(x->subject, x->service, x->project)};
+    bool of_one = ret->of.name[0] != '\0';
+    int result = of_one ? chain_load(m, ret->of.kind, ret->of.name, &v) : VAULT_OK;
     if (result != VAULT_OK)
         return result;
-    hex_encode(last, sizeof(last), v.last, HASH_SIZE);
-    if (of_one && !format_string(chain, sizeof(chain), " of %s %s, whose chain had %llu, the last %s", c.what, c.name,
-                                 (unsigned long long)v.count, last))
+    ret->count = v.count;
+    hex_encode(ret->last, sizeof(ret->last), v.last, HASH_SIZE);
+    if (of_one && !format_string(chain, sizeof(chain), " of %s %s, whose chain had %llu, the last %s", ret->of.what,
+                                 ret->of.name, (unsigned long long)v.count, ret->last))
         return VAULT_E_STATE;
-    *ret = json_pack("{s:o*, s:I, s:s*, s:s*, s:s*, s:I}", "count", of_one ? json_integer((json_int_t)v.count) : NULL,
-                     "from", (json_int_t)r->from, "last", of_one ? last : NULL, "name", of_one ? c.name : NULL, "of",
-                     of_one ? c.what : NULL, "to", (json_int_t)r->to);
-    return format_string(to, size, "records %llu to %llu%s, %s", (unsigned long long)r->from,
+    return format_string(ret->detail, sizeof(ret->detail), "records %llu to %llu%s, %s", (unsigned long long)r->from,
                          (unsigned long long)(r->to - 1), chain, x->format)
                ? VAULT_OK
                : VAULT_E_STATE;
@@ -82,7 +103,7 @@ static const char *fault_of_export(const struct monitor *m, const struct msg_aud
     return r->from >= r->to || r->to > m->tree.size + 1 ? "There are no records from 'from' to 'to'." : NULL;
 }
 
-static int record_export(struct request *q, const char *detail, json_t *exported, uint64_t *ret_seq) {
+static int record_export(struct request *q, const struct exported *exported, uint64_t *ret_seq) {
     const struct msg_audit_export *x = &q->message->audit_export;
     struct event e = {.name = "audit.export",
                       .outcome = "done",
@@ -91,8 +112,8 @@ static int record_export(struct request *q, const char *detail, json_t *exported
                       .project = x->project,
                       .request = q->id,
                       .action = 'E',
-                      .detail = detail,
-                      .exported = exported,
+                      .detail = exported->detail,
+                      .exported = {write_exported, exported},
                       .state = REQUEST_ENDED};
     return journal(q->monitor, &e, ret_seq);
 }
@@ -128,10 +149,9 @@ static int answer_exported(struct request *q, const struct range *r, uint64_t se
 int answer_audit_export(struct request *q) {
     const struct msg_audit_export *x = &q->message->audit_export;
     struct monitor *m = q->monitor;
-    char detail[NAME_MAX_SIZE + 300];
     uint64_t seq = NO_SEQ;
+    struct exported exported;
     struct range r;
-    json_t *exported = NULL;
     if (!second_is_good(x->since) || !second_is_good(x->until))
         return refuse(q, "audit.export", NULL, 400, "malformed", "'since' or 'until' is beyond the year 9999.");
     int result = take_range(q, &r);
@@ -140,10 +160,9 @@ int answer_audit_export(struct request *q) {
     const char *fault = fault_of_export(m, x, &r);
     if (fault != NULL)
         return refuse(q, "audit.export", NULL, 400, "malformed", fault);
-    result = describe_export(m, x, &r, detail, sizeof(detail), &exported);
+    result = describe_export(m, x, &r, &exported);
     if (result == VAULT_OK)
-        result = exported == NULL ? VAULT_E_MEMORY : record_export(q, detail, exported, &seq);
-    json_decref(exported);
+        result = record_export(q, &exported, &seq);
     if (result == VAULT_NOT_FOUND)
         return refuse(q, "audit.export", NULL, 404, "no-such-chain", "There is no such subject, service or project.");
     return result == VAULT_OK ? answer_exported(q, &r, seq) : result;

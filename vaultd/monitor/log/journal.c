@@ -197,11 +197,10 @@ static int remember_request(struct monitor *m, const struct event *e, const stru
 
 static int line_of(const struct monitor *m, const struct event *e, struct record *r, char line[RECORD_LINE_MAX],
                    size_t *ret_length) {
-    bool decided = e->decision != NULL && e->question != NULL;
-    r->asked = decided ? asked_json(m, e->question) : NULL;
-    int result = decided && r->asked == NULL ? VAULT_E_MEMORY : record_line(r, line, RECORD_LINE_MAX, ret_length);
-    json_decref(r->asked);
-    return result;
+    const struct asked asked = {.monitor = m, .question = e->question};
+    if (e->decision != NULL && e->question != NULL)
+        r->asked = (struct record_object){asked_write, &asked};
+    return record_line(r, line, RECORD_LINE_MAX, ret_length);
 }
 
 /* A question about a decision breaks no glass. */

@@ -1,0 +1,1 @@
+vault_unit_test(json_out audit PkgConfig::jansson)
