@@ -1,5 +1,5 @@
-/* What an inclusion proof costs in a large log: a tree of so many leaves is put into a real index, and proofs of leaves
- * all over it are made, each in a transaction of its own, as one request makes one.
+/* What an inclusion proof costs in a large log: so many leaves are added to the log of a real index, and proofs of
+ * leaves all over it are made, each in a transaction of its own, as one request makes one.
  *
  *   proofs LEAVES COUNT: prints the median, 99th percentile and worst in us, and nodes of the longest */
 #include "tests/unit/monitor_rig.h"
@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "vault/result.h"
+#include "vaultd/monitor/log/leaves.h"
 
 enum { IN_ONE = 100000 }; /* leaves in one commit */
 
@@ -20,37 +21,18 @@ static uint64_t now(void) {
     return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-static void key_of(unsigned level, uint64_t index, uint8_t ret[9]) {
-    ret[0] = (uint8_t)level;
-    put_be64(ret + 1, index);
-}
-
-static int get(void *context, unsigned level, uint64_t index, uint8_t ret[MERKLE_HASH]) {
-    uint8_t key[9];
-    size_t n = 0;
-    (void)context;
-    key_of(level, index, key);
-    return index_get(m.index, DB_NODES, key, sizeof(key), ret, MERKLE_HASH, &n);
-}
-
-static int put(void *context, unsigned level, uint64_t index, const uint8_t hash[MERKLE_HASH]) {
-    uint8_t key[9];
-    (void)context;
-    key_of(level, index, key);
-    return index_put(m.index, DB_NODES, key, sizeof(key), hash, MERKLE_HASH);
-}
-
-static struct merkle_store store = {.get = get, .put = put};
+static struct merkle_store store = {.context = &m, .get = leaf_node};
 
 static bool fill(uint64_t leaves) {
     uint8_t leaf[MERKLE_HASH];
     int result = VAULT_OK;
     for (uint64_t n = 0; n < leaves && result == VAULT_OK; n++) {
+        struct leaf_value v = {0};
         if (n % IN_ONE == 0)
             result = index_begin(m.index);
         merkle_leaf(&n, sizeof(n), leaf);
         if (result == VAULT_OK)
-            result = merkle_append(&store, n, leaf);
+            result = leaf_append(&m, leaf, &v);
         if (result == VAULT_OK && (n % IN_ONE == IN_ONE - 1 || n == leaves - 1))
             result = index_commit(m.index);
     }
@@ -62,13 +44,13 @@ static int by_size(const void *a, const void *b) {
     return *x < *y ? -1 : *x > *y;
 }
 
-static bool prove(uint64_t leaves, size_t count, uint64_t *took, size_t *ret_longest) {
+static bool prove(size_t count, uint64_t *took, size_t *ret_longest) {
     uint8_t proof[MERKLE_PROOF_MAX][MERKLE_HASH];
     *ret_longest = 0;
     for (size_t i = 0; i < count; i++) {
         size_t nodes = 0;
         uint64_t begun = now();
-        if (merkle_inclusion(&store, (uint64_t)i * 7919 * 104729 % leaves, leaves, proof, &nodes) != VAULT_OK)
+        if (merkle_inclusion(&store, (uint64_t)i * 7919 * 104729 % m.tree.size, m.tree.size, proof, &nodes) != VAULT_OK)
             return false;
         index_end_reads(m.index);
         took[i] = now() - begun;
@@ -88,7 +70,7 @@ int main(int argc, char **argv) {
         return 2;
     bool good = fill(leaves);
     sync(); /* what was just written is not to be waited for */
-    good = good && prove(leaves, count, took, &longest);
+    good = good && prove(count, took, &longest);
     if (good)
         printf("%.0f %.0f %.0f %zu\n", (double)took[count / 2] / 1e3, (double)took[count * 99 / 100] / 1e3,
                (double)took[count - 1] / 1e3, longest);

@@ -37,7 +37,7 @@ enum index_db {
     DB_JOBS,           /* be32 number -> job_value */
     DB_CHAINS,         /* hash of subject or service -> chain_value */
     DB_RECORDS,        /* be64 number -> the line */
-    DB_NODES,          /* u8 level ‖ be64 index -> 32-byte hash */
+    DB_LEAVES,         /* be64 number of a record -> leaf_value */
     DB_OBJECTS,        /* address -> object_value */
     DB_NAMES,          /* hash of a SAN, project or approval -> mark_value: there is one */
     DB_PENDING,        /* be32 number -> pending_value */
@@ -53,7 +53,6 @@ enum index_db {
     DB_BUDGETS,      /* hash of a project or service ‖ u8 purpose ‖ u8 period ‖ be32 first day -> budget_value */
     DB_BUDGET_MARKS, /* id of a budget_value ‖ file id or id of a subject -> mark_value: it is counted */
     DB_CARE,         /* hash of the subject -> care_value */
-    DB_LINKS,        /* be64 number of a record -> link_value */
     DB_SEGMENTS,     /* be32 number -> segment_value */
     DB_SEGMENT_KEYS, /* be32 number -> the 32 bytes of its key */
     DB_FRAMES,       /* be64 number of its last record -> frame_value */

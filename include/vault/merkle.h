@@ -10,19 +10,16 @@
 
 enum { MERKLE_HASH = 32, MERKLE_PROOF_MAX = 64 };
 
+/* Where the roots of complete subtrees are: of level L are those of 2^L leaves, index 0 the first of them. */
 struct merkle_store {
     void *context;
     /* 0, or the fault to pass on. VAULT_NOT_FOUND is a fault here (the tree is incomplete): pass VAULT_E_DAMAGED. */
     int (*get)(void *context, unsigned level, uint64_t index, uint8_t ret[MERKLE_HASH]);
-    int (*put)(void *context, unsigned level, uint64_t index, const uint8_t hash[MERKLE_HASH]); /* NULL if read-only */
 };
 
 void merkle_leaf(const void *data, size_t n, uint8_t ret[MERKLE_HASH]);
 void merkle_node(const uint8_t left[MERKLE_HASH], const uint8_t right[MERKLE_HASH], uint8_t ret[MERKLE_HASH]);
 
-/* Appends leaf number `size` to a tree of that size: puts it and every subtree that it completes. Faults of the store.
- */
-int merkle_append(const struct merkle_store *s, uint64_t size, const uint8_t leaf[MERKLE_HASH]);
 /* Root of the first `size` leaves (size 0: SHA-256 of nothing). Faults of the store. */
 int merkle_root(const struct merkle_store *s, uint64_t size, uint8_t ret[MERKLE_HASH]);
 /* Proof that leaf `index` is in the tree of `size`: hashes from the leaf upwards. VAULT_E_STATE if index >= size. */
@@ -37,12 +34,14 @@ int merkle_verify_inclusion(const uint8_t leaf[MERKLE_HASH], uint64_t index, uin
 int merkle_verify_consistency(uint64_t old, const uint8_t old_root[MERKLE_HASH], uint64_t size,
                               const uint8_t root[MERKLE_HASH], const uint8_t (*proof)[MERKLE_HASH], size_t count);
 
-/* Root of leaves that come one after the other, in O(log n) memory: for verifying whole exports. */
+/* A tree of leaves that come one after the other, in O(log n) memory. */
 struct merkle_fold {
     uint64_t size;
     uint8_t pending[64][MERKLE_HASH]; /* pending[L] is the complete subtree of level L if bit L of size is set */
 };
-void merkle_fold_add(struct merkle_fold *f, const uint8_t leaf[MERKLE_HASH]);
+/* Adds a leaf, and hands out the subtrees that it completes, for a merkle_store (NULL: not wanted): ret[L] is number
+ * `size before >> L` of level L, ret[0] the leaf itself. How many. */
+unsigned merkle_fold_add(struct merkle_fold *f, const uint8_t leaf[MERKLE_HASH], uint8_t (*ret)[MERKLE_HASH]);
 void merkle_fold_root(const struct merkle_fold *f, uint8_t ret[MERKLE_HASH]);
 
 #endif

@@ -8,7 +8,7 @@
 #include "vault/manifest.h"
 #include "vault/wrap.h"
 
-enum { INDEX_FORMAT = 10 };
+enum { INDEX_FORMAT = 11 };
 
 enum { PENDING_MOST = 64, PENDING_DETAIL = 1792 };
 enum { ESCROWS_MOST = 32, ESCROW_STATEMENT = 300 };
@@ -419,13 +419,17 @@ enum { LOCAL_NAME = 16 };
     F(R, STR, local, LOCAL_NAME) /* whose it is, if an administrator's on the Unix socket: no value else says so */
 DECLARE_RECORD(chain_value);
 
-/* Of a record: the one before it in its subject's, its service's and its project's chain, number + 1; 0: there is none.
- */
-#define FIELDS_link_value(F, R)                                                                                        \
+enum { LEAF_NODES = 64 * HASH_SIZE };
+
+/* Of a record, whether its line is in the index or in a segment: the one before it in its subject's, its service's and
+ * its project's chain, number + 1 (0: there is none), and the roots of the subtrees of the log that it completes, from
+ * its own hash upwards. */
+#define FIELDS_leaf_value(F, R)                                                                                        \
     F(R, U64, subject, 0)                                                                                              \
     F(R, U64, service, 0)                                                                                              \
-    F(R, U64, project, 0)
-DECLARE_RECORD(link_value);
+    F(R, U64, project, 0)                                                                                              \
+    F(R, BYTES, nodes, LEAF_NODES)
+DECLARE_RECORD(leaf_value);
 
 enum { SEGMENT_NAME = 40 };
 

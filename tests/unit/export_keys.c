@@ -16,6 +16,7 @@
 #include "vault/key_change.h"
 #include "vault/record.h"
 #include "vault/result.h"
+#include "tests/unit/tree.h"
 
 #define ORIGIN "vault.example/audit"
 
@@ -39,7 +40,7 @@ static int node_put(void *context, unsigned level, uint64_t index, const uint8_t
     return VAULT_OK;
 }
 
-static const struct merkle_store store = {NULL, node_get, node_put};
+static const struct merkle_store store = {NULL, node_get};
 
 static struct checkpoint head(uint64_t size) {
     struct checkpoint c = {.origin = ORIGIN, .size = size};
@@ -52,7 +53,7 @@ static void put_line(size_t seq, const char *line) {
     uint8_t leaf[MERKLE_HASH];
     copy_string(lines[seq], RECORD_LINE_MAX, line);
     merkle_leaf(line, strlen(line), leaf);
-    assert_int_equal(merkle_append(&store, seq, leaf), VAULT_OK);
+    assert_int_equal(tree_append(&store, node_put, seq, leaf), VAULT_OK);
 }
 
 static void add(size_t seq, const struct key_change *change) {

@@ -16,6 +16,7 @@
 #include "vault/checkpoint.h"
 #include "vault/record.h"
 #include "vault/result.h"
+#include "tests/unit/tree.h"
 
 #define VECTORS VAULT_SOURCE_DIR "/tests/vectors/audit/"
 #define ORIGIN "vault.example/audit"
@@ -63,7 +64,7 @@ static int node_put(void *context, unsigned level, uint64_t index, const uint8_t
     return VAULT_OK;
 }
 
-static const struct merkle_store store = {NULL, node_get, node_put};
+static const struct merkle_store store = {NULL, node_get};
 
 static size_t subject_of(size_t seq) {
     return seq * 7 / 3 % SUBJECTS;
@@ -101,7 +102,7 @@ static void log_add(struct log_state *s, size_t seq) {
     size_t n = 0;
     assert_int_equal(record_line(&r, entries.lines[seq], RECORD_LINE_MAX, &n), VAULT_OK);
     merkle_leaf(entries.lines[seq], n, entries.leaves[seq]);
-    assert_int_equal(merkle_append(&store, seq, entries.leaves[seq]), VAULT_OK);
+    assert_int_equal(tree_append(&store, node_put, seq, entries.leaves[seq]), VAULT_OK);
     if (seq > 0) {
         link_next(a, entries.leaves[seq]);
         link_next(b, entries.leaves[seq]);
@@ -973,7 +974,7 @@ static void make_forged(const char *const *lines, size_t n) {
     for (size_t i = 0; i < n; i++) {
         copy_string(x.record[i], RECORD_LINE_MAX, lines[i]);
         merkle_leaf(lines[i], strlen(lines[i]), entries.leaves[i]);
-        assert_int_equal(merkle_append(&store, i, entries.leaves[i]), VAULT_OK);
+        assert_int_equal(tree_append(&store, node_put, i, entries.leaves[i]), VAULT_OK);
     }
     for (size_t i = 0; i < n; i++)
         proof_text(i, n, x.proof[i]);

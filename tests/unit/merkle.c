@@ -9,6 +9,7 @@
 #include "vault/buffer.h"
 #include "vault/merkle.h"
 #include "vault/result.h"
+#include "tests/unit/tree.h"
 #include "vaultd/audit/merkle_internal.h"
 
 enum { LEAVES = 130, LEVELS = 9, CONSISTENCY = 40 };
@@ -94,7 +95,7 @@ static int nodes_put(void *context, unsigned level, uint64_t index, const uint8_
 }
 
 static struct nodes nodes;
-static const struct merkle_store store = {&nodes, nodes_get, nodes_put};
+static const struct merkle_store store = {&nodes, nodes_get};
 
 static int set_up(void **state) {
     (void)state;
@@ -105,7 +106,7 @@ static int set_up(void **state) {
         hash_t leaf;
         merkle_leaf(data + 1, sizeof(data) - 1, leaf);
         assert_memory_equal(leaf, naive_leaves[i], MERKLE_HASH);
-        assert_int_equal(merkle_append(&store, i, leaf), VAULT_OK);
+        assert_int_equal(tree_append(&store, nodes_put, i, leaf), VAULT_OK);
     }
     return 0;
 }
@@ -121,7 +122,7 @@ static void roots_are_those_of_rfc_6962(void **state) {
         assert_memory_equal(root, expected, MERKLE_HASH);
         assert_memory_equal(folded, expected, MERKLE_HASH);
         if (size < LEAVES)
-            merkle_fold_add(&fold, naive_leaves[size]);
+            merkle_fold_add(&fold, naive_leaves[size], NULL);
     }
 }
 
@@ -145,7 +146,7 @@ static void inclusion_proofs_are_those_of_rfc_6962(void **state) {
             assert_memory_equal(before, root_before, MERKLE_HASH);
             for (size_t k = 0; k < i; k++) {
                 assert_false(merkle_fold_equal(&fold, &other));
-                merkle_fold_add(&other, naive_leaves[k]);
+                merkle_fold_add(&other, naive_leaves[k], NULL);
             }
             assert_true(merkle_fold_equal(&fold, &other));
         }
@@ -241,7 +242,7 @@ static void faults_of_the_store_are_passed_on(void **state) {
     assert_int_equal(merkle_inclusion(&store, 3, 7, proof, &count), VAULT_E_DAMAGED);
     assert_int_equal(merkle_consistency(&store, 3, 7, proof, &count), VAULT_E_DAMAGED);
     nodes.there[0][129] = 0;
-    assert_int_equal(merkle_append(&store, 129, naive_leaves[0]), VAULT_E_DAMAGED);
+    assert_int_equal(tree_append(&store, nodes_put, 129, naive_leaves[0]), VAULT_E_DAMAGED);
     nodes.fail = VAULT_OK;
 }
 
@@ -271,7 +272,7 @@ static void known_vectors_hold(void **state) {
     assert_string_equal(hex, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
         merkle_leaf(vectors[i].data, vectors[i].n, leaf);
-        merkle_fold_add(&fold, leaf);
+        merkle_fold_add(&fold, leaf, NULL);
         merkle_fold_root(&fold, root);
         hex_encode(hex, sizeof(hex), root, sizeof(root));
         assert_string_equal(hex, vectors[i].root);

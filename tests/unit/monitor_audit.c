@@ -74,7 +74,7 @@ static uint64_t root_of_lines(const char *text, uint64_t size, uint8_t ret[MERKL
     for (const char *end; (end = strchr(text, '\n')) != NULL; text = end + 1, lines++) {
         merkle_leaf(text, (size_t)(end - text), leaf);
         if (lines < size)
-            merkle_fold_add(&fold, leaf);
+            merkle_fold_add(&fold, leaf, NULL);
     }
     merkle_fold_root(&fold, ret);
     return lines;

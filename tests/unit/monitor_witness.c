@@ -148,8 +148,8 @@ static void damage_nodes(void) {
     uint8_t key[INDEX_KEY_MAX];
     size_t size = 0;
     assert_int_equal(batch_begin(&m), VAULT_OK);
-    while (index_next(m.index, DB_NODES, NULL, 0, key, size, key, &size) == VAULT_OK)
-        assert_int_equal(index_put(m.index, DB_NODES, key, size, noise, sizeof(noise)), VAULT_OK);
+    while (index_next(m.index, DB_LEAVES, NULL, 0, key, size, key, &size) == VAULT_OK)
+        assert_int_equal(index_put(m.index, DB_LEAVES, key, size, noise, sizeof(noise)), VAULT_OK);
     assert_int_equal(batch_finish(&m), VAULT_OK);
 }
 

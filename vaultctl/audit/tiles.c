@@ -97,7 +97,7 @@ static void root_of(const struct level *l, uint8_t ret[MERKLE_HASH]) {
     static struct merkle_fold fold;
     fold = (struct merkle_fold){.size = 0};
     for (unsigned i = 0; i < TILE_WIDTH; i++)
-        merkle_fold_add(&fold, l->hashes[i]);
+        merkle_fold_add(&fold, l->hashes[i], NULL);
     merkle_fold_root(&fold, ret);
 }
 
@@ -129,7 +129,7 @@ int tiles_add(struct tiles *t, const char *line, size_t n) {
     copy_bytes(at + 2, RECORD_LINE_MAX, line, n);
     t->entries_size += 2 + n;
     merkle_leaf(line, n, leaf);
-    merkle_fold_add(&t->fold, leaf);
+    merkle_fold_add(&t->fold, leaf, NULL);
     return add_hash(t, 0, leaf) ? VAULT_OK : VAULT_E_IO;
 }
 

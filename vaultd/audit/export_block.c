@@ -140,11 +140,11 @@ bool export_block_holds(const struct export_block *b, const uint8_t (*leaves)[ME
     struct merkle_fold lefts;
     *ret_after = *before;
     for (size_t i = 0; i + 1 < b->leaf_count; i++)
-        merkle_fold_add(ret_after, leaves[i]);
+        merkle_fold_add(ret_after, leaves[i], NULL);
     if (merkle_verify_inclusion(last, p->seq, tree->size, hashes, p->count, tree->root) != VAULT_OK)
         return false;
     merkle_fold_before(p->seq, tree->size, hashes, p->count, &lefts);
     bool good = merkle_fold_equal(ret_after, &lefts);
-    merkle_fold_add(ret_after, last);
+    merkle_fold_add(ret_after, last, NULL);
     return good;
 }

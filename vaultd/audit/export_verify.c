@@ -290,7 +290,7 @@ static int end_block(struct verification *v) {
 static void root_at(const struct block *b, uint64_t size, uint8_t ret[MERKLE_HASH]) {
     struct merkle_fold fold = b->before;
     for (size_t i = 0; fold.size < size; i++)
-        merkle_fold_add(&fold, b->is.leaves[i]);
+        merkle_fold_add(&fold, b->is.leaves[i], NULL);
     merkle_fold_root(&fold, ret);
 }
 

@@ -66,21 +66,6 @@ static bool same_hash(const uint8_t a[MERKLE_HASH], const uint8_t b[MERKLE_HASH]
     return memcmp(a, b, MERKLE_HASH) == 0;
 }
 
-int merkle_append(const struct merkle_store *s, uint64_t size, const uint8_t leaf[MERKLE_HASH]) {
-    uint8_t node[MERKLE_HASH], left[MERKLE_HASH];
-    copy_hash(node, leaf);
-    uint64_t index = size;
-    int result = s->put(s->context, 0, index, node);
-    for (unsigned level = 0; result == VAULT_OK && (index & 1) != 0; level++, index >>= 1) {
-        result = s->get(s->context, level, index - 1, left);
-        if (result != VAULT_OK)
-            break;
-        merkle_node(left, node, node);
-        result = s->put(s->context, level + 1, index >> 1, node);
-    }
-    return result;
-}
-
 /* Root of the n (at least 1) leaves from `begin`, which is a multiple of a power of two not smaller than n. Such a
  * range is one complete subtree for each bit of n; they join from the smallest, at the right. */
 static int range_root(const struct merkle_store *s, uint64_t begin, uint64_t n, uint8_t ret[MERKLE_HASH]) {
@@ -268,14 +253,20 @@ int merkle_verify_consistency(uint64_t old, const uint8_t old_root[MERKLE_HASH],
     return good ? VAULT_OK : VAULT_E_DAMAGED;
 }
 
-void merkle_fold_add(struct merkle_fold *f, const uint8_t leaf[MERKLE_HASH]) {
+unsigned merkle_fold_add(struct merkle_fold *f, const uint8_t leaf[MERKLE_HASH], uint8_t (*ret)[MERKLE_HASH]) {
     uint8_t node[MERKLE_HASH];
     copy_hash(node, leaf);
     unsigned level = 0;
-    for (; (f->size >> level & 1) != 0; level++)
+    for (;; level++) {
+        if (ret != NULL)
+            copy_hash(ret[level], node);
+        if ((f->size >> level & 1) == 0)
+            break;
         merkle_node(f->pending[level], node, node);
+    }
     copy_hash(f->pending[level], node);
     f->size++;
+    return level + 1;
 }
 
 void merkle_fold_root(const struct merkle_fold *f, uint8_t ret[MERKLE_HASH]) {

@@ -24,9 +24,9 @@ static const char *const db_names[DB_COUNT] = {
     "meta",         "subjects",       "consents",   "services",      "sans",          "projects", "ethics",
     "policies",     "files",          "file-names", "subject-files", "dataset-files", "blobs",    "pages",
     "uploads",      "upload-objects", "grants",     "requests",      "jobs",          "chains",   "records",
-    "nodes",        "objects",        "names",      "pending",       "shreds",        "removed",  "retired",
+    "leaves",       "objects",        "names",      "pending",       "shreds",        "removed",  "retired",
     "escrows",      "failures",       "backups",    "held",          "subject-keys",  "reviews",  "budgets",
-    "budget-marks", "care",           "links",      "segments",      "segment-keys",  "frames"};
+    "budget-marks", "care",           "segments",   "segment-keys",  "frames"};
 
 const char *index_db_name(enum index_db db) {
     return db_names[db];

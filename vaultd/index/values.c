@@ -30,7 +30,7 @@ DEFINE_LAYOUT(scrub_value);
 DEFINE_LAYOUT(review_value);
 DEFINE_LAYOUT(budget_value);
 DEFINE_LAYOUT(care_value);
-DEFINE_LAYOUT(link_value);
+DEFINE_LAYOUT(leaf_value);
 DEFINE_LAYOUT(segment_value);
 DEFINE_LAYOUT(frame_value);
 DEFINE_LAYOUT(name_value);

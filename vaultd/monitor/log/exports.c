@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "leaves.h"
 #include "vaultd/monitor/archive/archive.h"
 #include "vault/checkpoint.h"
 #include "vault/json_out.h"
@@ -174,12 +175,10 @@ enum { CHAIN_BLOCK = 2048 };
 
 /* Where the chain goes on before record number `end - 1`. */
 static int link_before(struct monitor *m, enum name_kind chain, uint64_t end, uint64_t *ret) {
-    struct link_value v;
-    uint8_t key[8];
-    put_be64(key, end - 1);
-    int result = index_get_record(m->index, DB_LINKS, key, sizeof(key), &layout_link_value, &v);
+    struct leaf_value v;
+    int result = leaf_load(m, end - 1, &v);
     if (result != VAULT_OK)
-        return result == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : result;
+        return result;
     uint64_t before = chain == NAME_CHAIN_SUBJECT ? v.subject : chain == NAME_CHAIN_SERVICE ? v.service : v.project;
     *ret = before;
     return before < end ? VAULT_OK : VAULT_E_DAMAGED;

@@ -2,6 +2,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "leaves.h"
 #include "vaultd/monitor/access/asked.h"
 #include "vaultd/monitor/watch/alarms.h"
 #include "vaultd/monitor/access/reviews.h"
@@ -22,44 +23,6 @@ uint64_t monitor_time(struct monitor *m) {
         m->clock_warned = true;
     }
     return m->last_time;
-}
-
-static void node_key(unsigned level, uint64_t index, uint8_t to[9]) {
-    to[0] = (uint8_t)level;
-    put_be64(to + 1, index);
-}
-
-/* While appending, every left sibling is a complete subtree that the tree's edge already holds. */
-static int edge_get(void *context, unsigned level, uint64_t index, uint8_t ret[MERKLE_HASH]) {
-    const struct monitor *m = context;
-    (void)index;
-    copy_bytes(ret, MERKLE_HASH, m->tree.pending[level], MERKLE_HASH);
-    return VAULT_OK;
-}
-
-static int node_put(void *context, unsigned level, uint64_t index, const uint8_t hash[MERKLE_HASH]) {
-    struct monitor *m = context;
-    uint8_t key[9];
-    node_key(level, index, key);
-    return index_put(m->index, DB_NODES, key, sizeof(key), hash, MERKLE_HASH);
-}
-
-static int append(struct monitor *m, const char *line, size_t length, const struct link_value *before,
-                  uint8_t ret_leaf[MERKLE_HASH]) {
-    struct merkle_store store = {.context = m, .get = edge_get, .put = node_put};
-    uint8_t key[8], links[sizeof(*before)];
-    struct writer w = writer_of(links, sizeof(links));
-    put_be64(key, m->tree.size);
-    layout_encode(&layout_link_value, before, &w);
-    merkle_leaf(line, length, ret_leaf);
-    int result = index_append(m->index, DB_RECORDS, key, sizeof(key), line, length);
-    if (result == VAULT_OK)
-        result = index_append(m->index, DB_LINKS, key, sizeof(key), links, w.used);
-    if (result == VAULT_OK)
-        result = merkle_append(&store, m->tree.size, ret_leaf);
-    if (result == VAULT_OK)
-        merkle_fold_add(&m->tree, ret_leaf);
-    return result;
 }
 
 /* A chain's place in the index, and its next link. */
@@ -99,6 +62,42 @@ static int chain_advance(struct monitor *m, struct chain *c, uint64_t seq, const
     c->value.end = seq + 1;
     COPY_ARRAY(c->value.last, leaf);
     return index_put_record(m->index, DB_CHAINS, c->key, HASH_SIZE, &layout_chain_value, &c->value);
+}
+
+/* Those that the record is in. */
+struct chains {
+    struct chain subject, service, project;
+};
+
+static int chains_open(struct monitor *m, const struct event *e, struct record *r, struct chains *c) {
+    bool local = e->asker != NULL && e->asker->san[0] == '\0'; /* an administrator on the Unix socket is not added */
+    int result = chain_open(m, NAME_CHAIN_SUBJECT, e->subject, false, &c->subject, &r->subject_chain);
+    if (result == VAULT_OK)
+        result = chain_open(m, NAME_CHAIN_SERVICE, r->service, local, &c->service, &r->service_chain);
+    if (result == VAULT_OK)
+        result = chain_open(m, NAME_CHAIN_PROJECT, r->project, false, &c->project, &r->project_chain);
+    return result;
+}
+
+static int chains_advance(struct monitor *m, struct chains *c, uint64_t seq, const uint8_t leaf[MERKLE_HASH]) {
+    int result = chain_advance(m, &c->subject, seq, leaf);
+    if (result == VAULT_OK)
+        result = chain_advance(m, &c->service, seq, leaf);
+    if (result == VAULT_OK)
+        result = chain_advance(m, &c->project, seq, leaf);
+    return result;
+}
+
+/* The record's line, and what proves it and leads to the ones before it. */
+static int append(struct monitor *m, const char *line, size_t length, const struct chains *c,
+                  uint8_t ret_leaf[MERKLE_HASH]) {
+    uint8_t key[8];
+    struct leaf_value v = {
+        .subject = c->subject.value.end, .service = c->service.value.end, .project = c->project.value.end};
+    put_be64(key, m->tree.size);
+    merkle_leaf(line, length, ret_leaf);
+    int result = index_append(m->index, DB_RECORDS, key, sizeof(key), line, length);
+    return result == VAULT_OK ? leaf_append(m, ret_leaf, &v) : result;
 }
 
 size_t decision_recorded(const struct decision *d, const struct reason *ret[REASONS_MAX]) {
@@ -217,9 +216,7 @@ static bool tells(const struct event *e) {
 
 int journal(struct monitor *m, const struct event *e, uint64_t *ret_seq) {
     static char line[RECORD_LINE_MAX];
-    struct chain subject = {0};
-    struct chain service = {0};
-    struct chain project = {0};
+    struct chains chains = {0};
     struct texts texts;
     struct record r;
     uint8_t leaf[MERKLE_HASH];
@@ -231,23 +228,13 @@ int journal(struct monitor *m, const struct event *e, uint64_t *ret_seq) {
             *ret_seq = NO_SEQ;
         return VAULT_OK;
     }
-    bool local = e->asker != NULL && e->asker->san[0] == '\0'; /* an administrator on the Unix socket is not added */
-    int result = chain_open(m, NAME_CHAIN_SUBJECT, e->subject, false, &subject, &r.subject_chain);
-    if (result == VAULT_OK)
-        result = chain_open(m, NAME_CHAIN_SERVICE, r.service, local, &service, &r.service_chain);
-    if (result == VAULT_OK)
-        result = chain_open(m, NAME_CHAIN_PROJECT, r.project, false, &project, &r.project_chain);
+    int result = chains_open(m, e, &r, &chains);
     if (result == VAULT_OK)
         result = line_of(m, e, &r, line, &length);
     if (result == VAULT_OK)
-        result = append(m, line, length, &(struct link_value){subject.value.end, service.value.end, project.value.end},
-                        leaf);
+        result = append(m, line, length, &chains, leaf);
     if (result == VAULT_OK)
-        result = chain_advance(m, &subject, r.seq, leaf);
-    if (result == VAULT_OK)
-        result = chain_advance(m, &service, r.seq, leaf);
-    if (result == VAULT_OK)
-        result = chain_advance(m, &project, r.seq, leaf);
+        result = chains_advance(m, &chains, r.seq, leaf);
     if (result == VAULT_OK)
         result = remember_request(m, e, &r);
     if (result == VAULT_OK && breaks_glass(e))

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "leaves.h"
 #include "reading.h"
 #include "vaultd/monitor/archive/archive.h"
 #include "vault/audit_export.h"
@@ -69,7 +70,7 @@ static int write_json(struct writer *w, const json_t *json) {
 
 /* The proof of the last of them. Who has the records has the leaves that belong to it. */
 static int proof_text(struct monitor *m, const struct wanted *x, uint64_t at, struct writer *w, uint64_t *ret_count) {
-    struct merkle_store store = {.context = m, .get = log_node};
+    struct merkle_store store = {.context = m, .get = leaf_node};
     uint8_t proof[MERKLE_PROOF_MAX][MERKLE_HASH];
     size_t count = 0;
     uint64_t n = proven_with(x, at), last = wanted_at(x, at) + n - 1;
@@ -191,11 +192,11 @@ static int is_own(struct request *q, uint64_t seq, bool *ret) {
 }
 
 static int prove(struct monitor *m, uint64_t seq, json_t **ret) {
-    struct merkle_store store = {.context = m, .get = log_node};
+    struct merkle_store store = {.context = m, .get = leaf_node};
     uint8_t proof[MERKLE_PROOF_MAX][MERKLE_HASH], leaf[MERKLE_HASH];
     char note[CHECKPOINT_TEXT_MAX], vkey[CHECKPOINT_VKEY_MAX];
     size_t count = 0;
-    int result = log_node(m, 0, seq, leaf);
+    int result = leaf_node(m, 0, seq, leaf);
     if (result == VAULT_OK)
         result = merkle_inclusion(&store, seq, m->tree.size, proof, &count);
     if (result == VAULT_OK)

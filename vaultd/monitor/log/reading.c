@@ -3,21 +3,12 @@
 
 #include <string.h>
 
+#include "leaves.h"
 #include "vaultd/monitor/archive/archive.h"
 #include "vaultd/monitor/keys/ring.h"
 #include "vaultd/monitor/witness/witnesses.h"
 #include "vault/checkpoint.h"
 #include "vault/result.h"
-
-int log_node(void *context, unsigned level, uint64_t index, uint8_t ret[MERKLE_HASH]) {
-    struct monitor *m = context;
-    uint8_t key[9];
-    size_t n = 0;
-    key[0] = (uint8_t)level;
-    put_be64(key + 1, index);
-    int result = index_get(m->index, DB_NODES, key, sizeof(key), ret, MERKLE_HASH, &n);
-    return result == VAULT_NOT_FOUND || (result == VAULT_OK && n != MERKLE_HASH) ? VAULT_E_DAMAGED : result;
-}
 
 int log_sign(struct monitor *m, char note[CHECKPOINT_TEXT_MAX], char vkey[CHECKPOINT_VKEY_MAX]) {
     struct checkpoint c = {.size = m->tree.size};
@@ -29,13 +20,13 @@ int log_sign(struct monitor *m, char note[CHECKPOINT_TEXT_MAX], char vkey[CHECKP
 }
 
 int log_root(struct monitor *m, uint64_t size, uint8_t ret[MERKLE_HASH]) {
-    struct merkle_store store = {.context = m, .get = log_node};
+    struct merkle_store store = {.context = m, .get = leaf_node};
     return merkle_root(&store, size, ret);
 }
 
 int log_consistency(struct monitor *m, uint64_t old, uint64_t size, uint8_t ret[MERKLE_PROOF_MAX][MERKLE_HASH],
                     size_t *ret_count) {
-    struct merkle_store store = {.context = m, .get = log_node};
+    struct merkle_store store = {.context = m, .get = leaf_node};
     return merkle_consistency(&store, old, size, ret, ret_count);
 }
 
@@ -88,7 +79,7 @@ int log_load(struct monitor *m, uint64_t seq, char line[RECORD_LINE_MAX], size_t
 }
 
 int log_leaf(struct monitor *m, uint64_t seq, uint8_t ret[MERKLE_HASH]) {
-    return log_node(m, 0, seq, ret);
+    return leaf_node(m, 0, seq, ret);
 }
 
 int log_record(struct monitor *m, uint64_t seq, json_t **ret) {
