@@ -99,6 +99,42 @@ static void page_waits_for_no_commit(void **state) {
     (void)open_file(&clinic, file); /* and its worker may ask the next */
 }
 
+static void revoke_clinic(void) {
+    turn(); /* nobody is left of the turn before: who sends first is heard first */
+    struct message *q = request(&root, MSG_service_revoke);
+    copy_string(q->service_revoke.name, sizeof(q->service_revoke.name), "clinic");
+    send_now(&root);
+}
+
+static void clinic_asks(void) {
+    struct message *q = request(&clinic, MSG_inquire);
+    q->inquire.purpose = PURPOSE_TREATMENT;
+    copy_string(q->inquire.subject, sizeof(q->inquire.subject), "S-1");
+}
+
+/* Of each connection it is kept which service it is: never longer than that is so. */
+static void service_is_what_is_durable_of_it(void **state) {
+    (void)state;
+    clinic_asks();
+    assert_int_equal(ask_status(&clinic), 200);
+    revoke_clinic();
+    clinic_asks(); /* the first to see that it was revoked */
+    send_now(&clinic);
+    turn_without_writing();
+    assert_int_equal(status_of(received(&root)), 503);
+    assert_int_equal(status_of(received(&clinic)), 503);
+    clinic_asks(); /* it was not */
+    assert_int_equal(ask_status(&clinic), 200);
+    revoke_clinic();
+    clinic_asks();
+    send_now(&clinic);
+    turn();
+    assert_int_equal(status_of(received(&root)), 200);
+    assert_int_equal(status_of(received(&clinic)), 401);
+    clinic_asks();
+    assert_int_equal(ask_status(&clinic), 401);
+}
+
 /* Granted and ended in one batch that failed: it never was, and stands in nobody's way. */
 static void grant_of_a_failed_batch_never_was(void **state) {
     (void)state;
@@ -372,6 +408,7 @@ int main(void) {
         FAULT(batch_that_fails_to_commit_refuses_every_answer),
         FAULT(withdrawal_that_fails_to_commit_ends_nothing),
         FAULT(page_waits_for_no_commit),
+        FAULT(service_is_what_is_durable_of_it),
         FAULT(grant_of_a_failed_batch_never_was),
         FAULT(closing_that_fails_to_commit_is_made_up_for),
         FAULT(withdrawal_does_not_wait_for_who_is_gone),

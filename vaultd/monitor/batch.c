@@ -96,6 +96,7 @@ static int policy_reload(struct monitor *m) {
 }
 
 int monitor_reload(struct monitor *m) {
+    m->services_change++;
     int result = index_get_record(m->index, DB_META, meta_key, sizeof(meta_key), &layout_meta_value, &m->meta);
     if (result == VAULT_OK && m->meta.format != INDEX_FORMAT)
         result = VAULT_E_FORMAT;

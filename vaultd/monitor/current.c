@@ -49,7 +49,9 @@ int subject_disown(struct monitor *m, const char *subject) {
     return chain_vouch(m, NAME_CHAIN_SUBJECT, subject, m->tree.size);
 }
 
+/* A SAN is only ever added, with its service. */
 int service_store(struct monitor *m, const struct service_value *s) {
+    m->services_change++;
     return put_named(m, DB_SERVICES, NAME_SERVICE, s->name, &layout_service_value, s);
 }
 

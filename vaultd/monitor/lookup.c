@@ -178,28 +178,34 @@ void asker_fill(const struct service_value *s, struct asker *a) {
     a->not_for_profit = s->not_for_profit != 0;
 }
 
-static int remote_asker(struct monitor *m, const struct worker *w, struct asker *a) {
+/* w->service: looked up once, and again after each change of any service. */
+static int know_service(struct monitor *m, struct worker *w) {
     struct san_value san;
-    struct service_value s;
     uint8_t key[HASH_SIZE];
+    if (w->service_seen == m->services_change)
+        return VAULT_OK;
+    name_hash(m, NAME_SAN, w->san, NULL, key);
+    int result = index_get_record(m->index, DB_SANS, key, HASH_SIZE, &layout_san_value, &san);
+    result = with_name(m, result, 0, NAME_SAN, w->san);
+    if (result != VAULT_OK)
+        return result;
+    result = find_service(m, san.name, &w->service);
+    if (result == VAULT_OK)
+        w->service_seen = m->services_change;
+    return result == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : result;
+}
+
+static int remote_asker(struct monitor *m, struct worker *w, struct asker *a) {
     if (!w->identified || w->lost || (m->seal == SEAL_UNSEALED && !anchors_vouch(m)))
         return VAULT_OK;
     copy_string(a->san, sizeof(a->san), w->san);
     hex_encode(a->fingerprint, sizeof(a->fingerprint), w->fingerprint, HASH_SIZE);
     if (m->keyring == NULL)
         return VAULT_OK; /* sealed: nobody can be looked up */
-    name_hash(m, NAME_SAN, w->san, NULL, key);
-    int result = index_get_record(m->index, DB_SANS, key, HASH_SIZE, &layout_san_value, &san);
-    result = with_name(m, result, 0, NAME_SAN, w->san);
-    if (result == VAULT_NOT_FOUND)
-        return VAULT_OK;
-    if (result == VAULT_OK)
-        result = find_service(m, san.name, &s);
-    if (result == VAULT_NOT_FOUND)
-        result = VAULT_E_DAMAGED;
+    int result = know_service(m, w);
     if (result != VAULT_OK)
-        return result;
-    asker_fill(&s, a);
+        return result == VAULT_NOT_FOUND ? VAULT_OK : result;
+    asker_fill(&w->service, a);
     a->limited = m->setup.service_limit > 0 && connections_of(m, w->san) > m->setup.service_limit;
     return VAULT_OK;
 }
@@ -208,7 +214,7 @@ bool is_administrator(const struct asker *a) {
     return (a->roles & ADMINISTRATOR_ROLES) != 0;
 }
 
-int find_asker(struct monitor *m, const struct worker *w, struct asker *ret) {
+int find_asker(struct monitor *m, struct worker *w, struct asker *ret) {
     struct asker a = {0};
     int result = VAULT_OK;
     copy_string(a.address, sizeof(a.address), w->address);

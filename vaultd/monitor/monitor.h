@@ -63,10 +63,12 @@ struct worker {
     bool lost;       /* the gate took its word back */
     char san[SAN_MAX_SIZE + 1];
     uint8_t fingerprint[HASH_SIZE];
-    bool waiting;     /* a request of it is not answered yet: one at a time */
-    bool deposits;    /* it was given an upload */
-    bool sealed;      /* it is being ended, since the vault was sealed */
-    unsigned uploads; /* open ones of it */
+    struct service_value service; /* that the SAN belongs to, ... */
+    uint64_t service_seen;        /* ... as it was when monitor.services_change was this; 0: it was not looked up */
+    bool waiting;                 /* a request of it is not answered yet: one at a time */
+    bool deposits;                /* it was given an upload */
+    bool sealed;                  /* it is being ended, since the vault was sealed */
+    unsigned uploads;             /* open ones of it */
     struct worker *next;
 };
 
@@ -314,8 +316,9 @@ struct monitor {
     struct proposal proposal;
     struct index *index;
 
-    uint64_t changes_before; /* index_changes at the start of the batch */
-    uint64_t batch_begun;    /* loop_now_ms */
+    uint64_t services_change; /* counts what may make another of a service that was looked up */
+    uint64_t changes_before;  /* index_changes at the start of the batch */
+    uint64_t batch_begun;     /* loop_now_ms */
 
     /* What the transaction under way (or the last one) says; read again after an abort. */
     struct meta_value meta;
@@ -553,7 +556,7 @@ bool id_is_zero(const uint8_t id[ID_SIZE]);
 /* What the registry says of a service. */
 void asker_fill(const struct service_value *s, struct asker *a);
 /* Who is behind this worker. Faults of the index; an unknown service is 0 with known false. */
-int find_asker(struct monitor *m, const struct worker *w, struct asker *ret);
+int find_asker(struct monitor *m, struct worker *w, struct asker *ret);
 /* Whether it has an administrative role: such may see what there is without a purpose, but no content. */
 bool is_administrator(const struct asker *a);
 

@@ -112,7 +112,7 @@ int grant_is_permitted(struct monitor *m, const struct grant *g, const struct po
     static struct inquiry i;
     static struct subject_value s;
     struct asker asker = {0};
-    const struct worker *w = worker_find(m, g->worker);
+    struct worker *w = worker_find(m, g->worker);
     *ret_permitted = false;
     if (witnesses_doubt(m))
         return VAULT_OK;

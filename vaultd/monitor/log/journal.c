@@ -188,9 +188,8 @@ static int remember_request(struct monitor *m, const struct event *e, const stru
         return VAULT_OK;
     struct request_value v = {.seq = r->seq, .state = (uint8_t)e->state, .status = e->status};
     copy_string(v.service, sizeof(v.service), r->service == NULL ? "" : r->service);
-    if (!format_string(v.event, sizeof(v.event), "%s", e->name) ||
-        !format_string(v.outcome, sizeof(v.outcome), "%s", e->outcome))
-        return VAULT_E_STATE;
+    copy_string(v.event, sizeof(v.event), e->name);
+    copy_string(v.outcome, sizeof(v.outcome), e->outcome);
     return index_put_record(m->index, DB_REQUESTS, e->request, ID_SIZE, &layout_request_value, &v);
 }
 
