@@ -47,6 +47,7 @@ enum field {
 
 #define TEXT(literal) (literal), sizeof(literal) - 1
 
+/* Those of one object together, in the order in which they come. */
 static const struct {
     enum field in; /* NOTHING: the record itself */
     enum field is;
@@ -65,11 +66,13 @@ static const struct {
               {CHAINS, LINK + CHAIN_SUBJECT, TEXT("subject")},
               {LINK, LINK_N, TEXT("n")},
               {LINK, LINK_PREV, TEXT("prev")}};
+enum { FIELDS = sizeof(fields) / sizeof(fields[0]) };
 
 /* An object or list that is open. */
 struct level {
-    bool is_object, known; /* known: it is the record, or `of` says what of it */
+    bool is_object;
     enum field of;
+    size_t next; /* of `fields`, what may come next; FIELDS: nothing that matters */
     size_t count;
     const char *name; /* the last member's */
     size_t name_size;
@@ -205,12 +208,35 @@ static int take_string(void *context, const unsigned char *bytes, size_t n) {
     return 1;
 }
 
-static enum field field_of(const struct level *l, const char *name, size_t n) {
-    enum field in = l->of > LINK && l->of < LINK_END ? LINK : l->of;
-    for (size_t i = 0; l->known && i < sizeof(fields) / sizeof(fields[0]); i++)
-        if (fields[i].in == in && is_text(name, n, fields[i].name, fields[i].name_size))
-            return fields[i].is;
+/* Names in the order of their bytes. */
+static int compare_names(const char *a, size_t a_size, const char *b, size_t b_size) {
+    int order = memcmp(a, b, a_size < b_size ? a_size : b_size);
+    return order != 0 ? order : (a_size > b_size) - (a_size < b_size);
+}
+
+/* Names ascend, and so do those that matter: what is passed over does not come any more. */
+static enum field field_of(struct level *l, const char *name, size_t n) {
+    while (l->next < FIELDS) {
+        enum field in = fields[l->next].in, is = fields[l->next].is;
+        int order = compare_names(fields[l->next].name, fields[l->next].name_size, name, n);
+        if (order > 0)
+            break;
+        l->next++;
+        if (l->next < FIELDS && fields[l->next].in != in)
+            l->next = FIELDS;
+        if (order == 0)
+            return is;
+    }
     return NOTHING;
+}
+
+/* The first of what matters in an object; FIELDS: nothing does. */
+static size_t first_field(bool whole, enum field of) {
+    enum field in = of >= LINK && of < LINK_END ? LINK : of;
+    for (size_t i = 0; (whole || in != NOTHING) && i < FIELDS; i++)
+        if (fields[i].in == in)
+            return i;
+    return FIELDS;
 }
 
 /* It lives as long as the scan. */
@@ -228,12 +254,9 @@ static int take_member(void *context, const unsigned char *bytes, size_t n) {
     struct scan *s = context;
     const char *name = (const char *)bytes;
     struct level *l = inmost(s);
-    size_t common = n < l->name_size ? n : l->name_size;
-    int order = l->count == 0 ? -1 : memcmp(l->name, name, common);
-    if (order == 0 && l->name_size == n)
-        return refuse(s, "names the same field twice");
-    if (order > 0 || (order == 0 && l->name_size > n))
-        return refuse(s, not_canonical);
+    int order = l->count == 0 ? -1 : compare_names(l->name, l->name_size, name, n);
+    if (order >= 0)
+        return refuse(s, order == 0 ? "names the same field twice" : not_canonical);
     add_text(s, name, n);
     s->canonical += (l->count++ > 0) + sizeof(":") - 1;
     l->name = keep_name(s, name, n);
@@ -253,10 +276,8 @@ static int open_level(struct scan *s, bool is_object) {
         return refuse(s, not_canonical);
     if (take_other(s, sizeof("{}") - 1) == 0)
         return 0;
-    s->levels[s->depth++] = (struct level){
-        .is_object = is_object,
-        .known = is_object && (whole || field == SERVICE || field == CHAINS || (field >= LINK && field < LINK_END)),
-        .of = field};
+    s->levels[s->depth++] =
+        (struct level){.is_object = is_object, .of = field, .next = is_object ? first_field(whole, field) : FIELDS};
     return 1;
 }
 
