@@ -36,20 +36,20 @@ enum index_db {
     DB_REQUESTS,       /* request id -> request_value */
     DB_JOBS,           /* be32 number -> job_value */
     DB_CHAINS,         /* hash of subject or service -> chain_value */
-    DB_RECORDS,        /* be64 number -> the line */
-    DB_LEAVES,         /* be64 number of a record -> leaf_value */
-    DB_OBJECTS,        /* address -> object_value */
-    DB_NAMES,          /* hash of a SAN, project or approval -> mark_value: there is one */
-    DB_PENDING,        /* be32 number -> pending_value */
-    DB_SHREDS,         /* hash of the subject ‖ be32 number -> shred_value */
-    DB_REMOVED,        /* blob id -> removed_value */
-    DB_RETIRED,        /* be32 number of a generation -> retired_value */
-    DB_ESCROWS,        /* be32 number -> escrow_value */
-    DB_FAILURES,       /* blob id -> failure_value */
-    DB_BACKUPS,        /* be32 number -> backup_value */
-    DB_HELD,           /* be64 size of the log then ‖ blob id -> removed_value */
-    DB_SUBJECT_KEYS,   /* hash of the subject ‖ be32 number -> subject_key_value, not sealed once more */
-    DB_REVIEWS,        /* be64 number of a record -> review_value */
+    DB_RECORDS,      /* be64 number of the first record in it -> lines of consecutive records, each with its newline */
+    DB_LEAVES,       /* be64 number of a record -> leaf_value */
+    DB_OBJECTS,      /* address -> object_value */
+    DB_NAMES,        /* hash of a SAN, project or approval -> mark_value: there is one */
+    DB_PENDING,      /* be32 number -> pending_value */
+    DB_SHREDS,       /* hash of the subject ‖ be32 number -> shred_value */
+    DB_REMOVED,      /* blob id -> removed_value */
+    DB_RETIRED,      /* be32 number of a generation -> retired_value */
+    DB_ESCROWS,      /* be32 number -> escrow_value */
+    DB_FAILURES,     /* blob id -> failure_value */
+    DB_BACKUPS,      /* be32 number -> backup_value */
+    DB_HELD,         /* be64 size of the log then ‖ blob id -> removed_value */
+    DB_SUBJECT_KEYS, /* hash of the subject ‖ be32 number -> subject_key_value, not sealed once more */
+    DB_REVIEWS,      /* be64 number of a record -> review_value */
     DB_BUDGETS,      /* hash of a project or service ‖ u8 purpose ‖ u8 period ‖ be32 first day -> budget_value */
     DB_BUDGET_MARKS, /* id of a budget_value ‖ file id or id of a subject -> mark_value: it is counted */
     DB_CARE,         /* hash of the subject -> care_value */
@@ -93,9 +93,9 @@ void index_end_reads(struct index *i);
 /* Unseals a value. VAULT_NOT_FOUND, VAULT_E_DAMAGED, VAULT_E_LIMIT (does not fit), VAULT_E_IO. */
 int index_get(struct index *i, enum index_db db, const void *key, size_t key_size, void *to, size_t size,
               size_t *ret_n);
-/* The same, faster where the key is the next one behind that of the last such look-up in this transaction. */
-int index_get_near(struct index *i, enum index_db db, const void *key, size_t key_size, void *to, size_t size,
-                   size_t *ret_n);
+/* The entry with the greatest key that is not greater than this one, and its key. Errors likewise. */
+int index_get_upto(struct index *i, enum index_db db, const void *key, size_t key_size, uint8_t ret_key[INDEX_KEY_MAX],
+                   size_t *ret_key_size, void *to, size_t size, size_t *ret_n);
 /* Seals and stores; replaces what is there. Needs a write transaction. VAULT_E_FULL, VAULT_E_IO. */
 int index_put(struct index *i, enum index_db db, const void *key, size_t key_size, const void *from, size_t n);
 /* The same, faster where the key comes behind all others of the database, whose pages are then filled whole. */

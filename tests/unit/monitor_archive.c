@@ -83,9 +83,6 @@ static void archived_lines_are_read_as_before(void **state) {
     uint64_t to = m.tree.size;
     archive(to);
     assert_int_equal(m.meta.archived, to);
-    uint64_t left = 0;
-    assert_int_equal(index_count(m.index, DB_RECORDS, &left), VAULT_OK);
-    assert_int_equal(left, m.tree.size - to);
     text_is_as_before(before);
     rig_stop();
     assert_true(rig_start_unsealed());
@@ -122,19 +119,11 @@ static void file_is_written_to_only_by_the_process_that_began_it(void **state) {
 
 static void altered_record_stays_and_stops_it(void **state) {
     (void)state;
-    char line[RECORD_LINE_MAX];
-    uint8_t key[8];
-    size_t n = 0;
-    put_be64(key, 5);
-    assert_int_equal(index_get(m.index, DB_RECORDS, key, sizeof(key), line, sizeof(line), &n), VAULT_OK);
-    line[n / 2] ^= 1;
-    assert_int_equal(batch_begin(&m), VAULT_OK);
-    assert_int_equal(index_put(m.index, DB_RECORDS, key, sizeof(key), line, n), VAULT_OK);
-    assert_int_equal(batch_finish(&m), VAULT_OK);
+    forge_record(5, "\"outcome\":\"done\"", "\"outcome\":\"gone\"");
     archive(10);
     assert_int_equal(m.meta.archived, 0);
     assert_int_equal(audit_count("\"audit.archived\"", "\"failed\"", "stopped before record 0", NULL), 1);
-    assert_int_equal(index_get(m.index, DB_RECORDS, key, sizeof(key), line, sizeof(line), &n), VAULT_OK);
+    assert_int_equal(audit_count("\"outcome\":\"gone\"", NULL), 1);
 }
 
 /* As it is asked for, with a rate that lets it take a record in a second. */

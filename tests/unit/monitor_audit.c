@@ -301,22 +301,6 @@ static bool is_replayed_the_same(uint64_t seq) {
     return says(answer, "\"same\":true");
 }
 
-/* Puts another text of the same length into the record, behind the back of everything. */
-static void forge(uint64_t seq, const char *from, const char *to) {
-    char line[RECORD_LINE_MAX];
-    uint8_t key[8];
-    size_t n = 0;
-    put_be64(key, seq);
-    assert_int_equal(index_get(m.index, DB_RECORDS, key, sizeof(key), line, sizeof(line), &n), VAULT_OK);
-    char *at = memmem(line, n, from, strlen(from));
-    assert_non_null(at);
-    assert_int_equal(strlen(from), strlen(to));
-    copy_bytes(at, n, to, strlen(to));
-    assert_int_equal(batch_begin(&m), VAULT_OK);
-    assert_int_equal(index_put(m.index, DB_RECORDS, key, sizeof(key), line, n), VAULT_OK);
-    assert_int_equal(batch_finish(&m), VAULT_OK);
-}
-
 static void forged_record_is_not_what_was_decided(void **state) {
     static const struct {
         const char *from, *to;
@@ -331,12 +315,12 @@ static void forged_record_is_not_what_was_decided(void **state) {
     uint64_t seq = m.tree.size - 1;
     assert_true(is_replayed_the_same(seq));
     for (size_t i = 0; i < sizeof(forgeries) / sizeof(forgeries[0]); i++) {
-        forge(seq, forgeries[i].from, forgeries[i].to);
+        forge_record(seq, forgeries[i].from, forgeries[i].to);
         assert_false(is_replayed_the_same(seq));
-        forge(seq, forgeries[i].to, forgeries[i].from);
+        forge_record(seq, forgeries[i].to, forgeries[i].from);
         assert_true(is_replayed_the_same(seq));
     }
-    forge(seq, "\"policy_version\":1", "\"policy_version\":9"); /* there is no such policy */
+    forge_record(seq, "\"policy_version\":1", "\"policy_version\":9"); /* there is no such policy */
     request(&root, MSG_policy_replay)->policy_replay.seq = seq;
     assert_int_equal(ask_status(&root), 500);
     request(&root, MSG_policy_replay)->policy_replay.seq = m.tree.size;

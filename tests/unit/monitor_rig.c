@@ -13,6 +13,7 @@
 #include "vault/log.h"
 #include "vault/result.h"
 #include "vault/token.h"
+#include "vaultd/monitor/log/records.h"
 
 struct monitor m;
 struct peer root;
@@ -775,4 +776,25 @@ unsigned audit_count(const char *first, ...) {
     }
     free(text);
     return count;
+}
+
+void forge_record(uint64_t seq, const char *from, const char *to) {
+    static char frame[INDEX_VALUE_MAX];
+    uint8_t wanted[8], key[INDEX_KEY_MAX];
+    size_t key_size = 0, n = 0;
+    put_be64(wanted, seq);
+    assert_int_equal(
+        index_get_upto(m.index, DB_RECORDS, wanted, sizeof(wanted), key, &key_size, frame, sizeof(frame), &n),
+        VAULT_OK);
+    char *at = frame, *end = frame + n;
+    for (uint64_t number = get_be64(key); number < seq && at < end; number++)
+        at = (char *)memchr(at, '\n', (size_t)(end - at)) + 1;
+    assert_true(at < end && strlen(from) == strlen(to));
+    at = memmem(at, (size_t)((char *)memchr(at, '\n', (size_t)(end - at)) - at), from, strlen(from));
+    assert_non_null(at);
+    copy_bytes(at, (size_t)(end - at), to, strlen(to));
+    assert_int_equal(batch_begin(&m), VAULT_OK);
+    assert_int_equal(index_put(m.index, DB_RECORDS, key, key_size, frame, n), VAULT_OK);
+    assert_int_equal(batch_finish(&m), VAULT_OK);
+    assert_int_equal(records_load(&m), VAULT_OK); /* what is in memory is as it was */
 }

@@ -197,16 +197,7 @@ int index_open(const struct index_keys *keys, uint64_t map_size, bool make, stru
     return VAULT_OK;
 }
 
-/* Before the transaction ends that it is of. */
-static void near_close(struct index *i) {
-    if (i->near != NULL)
-        mdb_cursor_close(i->near);
-    i->near = NULL;
-}
-
 void index_end_reads(struct index *i) {
-    if (i->write == NULL)
-        near_close(i);
     if (i->read != NULL)
         mdb_txn_abort(i->read);
     i->read = NULL;
@@ -254,7 +245,6 @@ int index_begin(struct index *i) {
 }
 
 void index_abort(struct index *i) {
-    near_close(i);
     if (i->write != NULL)
         mdb_txn_abort(i->write);
     i->write = NULL;
@@ -332,40 +322,34 @@ int index_get(struct index *i, enum index_db db, const void *key, size_t key_siz
     return result == VAULT_OK ? open_found(i, db, &k, &v, to, size, ret_n) : result;
 }
 
-/* The cursor of this database that is where the last look-up left it. */
-static int near_cursor(struct index *i, enum index_db db, MDB_cursor **ret) {
-    int result = VAULT_OK;
-    if (i->near != NULL && i->near_db != db)
-        near_close(i);
-    if (i->near == NULL)
-        result = cursor_open(i, db, &i->near);
-    i->near_db = db;
-    *ret = i->near;
-    return result;
+/* The cursor to the last key that is not greater. */
+static int seek_upto(MDB_cursor *c, const void *key, size_t key_size, MDB_val *k, MDB_val *v) {
+    *k = (MDB_val){.mv_size = key_size, .mv_data = (void *)(uintptr_t)key};
+    int error = mdb_cursor_get(c, k, v, MDB_SET_RANGE);
+    if (error == MDB_NOTFOUND)
+        return mdb_cursor_get(c, k, v, MDB_LAST);
+    bool same = error == 0 && k->mv_size == key_size && memcmp(k->mv_data, key, key_size) == 0;
+    return error != 0 || same ? error : mdb_cursor_get(c, k, v, MDB_PREV);
 }
 
-/* Mostly it is the next one. */
-static int find_near(MDB_cursor *c, const MDB_val *wanted, MDB_val *v) {
-    MDB_val k;
-    if (mdb_cursor_get(c, &k, v, MDB_NEXT) == 0 && k.mv_size == wanted->mv_size &&
-        memcmp(k.mv_data, wanted->mv_data, k.mv_size) == 0)
-        return 0;
-    k = *wanted;
-    return mdb_cursor_get(c, &k, v, MDB_SET_KEY);
-}
-
-int index_get_near(struct index *i, enum index_db db, const void *key, size_t key_size, void *to, size_t size,
-                   size_t *ret_n) {
+int index_get_upto(struct index *i, enum index_db db, const void *key, size_t key_size, uint8_t ret_key[INDEX_KEY_MAX],
+                   size_t *ret_key_size, void *to, size_t size, size_t *ret_n) {
     MDB_cursor *c = NULL;
-    if (key_size > INDEX_KEY_MAX)
-        return VAULT_E_STATE;
-    int result = near_cursor(i, db, &c);
+    MDB_val k, v;
+    int result = cursor_open(i, db, &c);
     if (result != VAULT_OK)
         return result;
-    MDB_val k = {.mv_size = key_size, .mv_data = (void *)(uintptr_t)key};
-    MDB_val v;
-    result = result_of(find_near(c, &k, &v));
-    return result == VAULT_OK ? open_found(i, db, &k, &v, to, size, ret_n) : result;
+    result = result_of(seek_upto(c, key, key_size, &k, &v));
+    if (result == VAULT_OK && !may_be_ours(&k, &v))
+        result = VAULT_E_DAMAGED;
+    if (result == VAULT_OK)
+        result = open_found(i, db, &k, &v, to, size, ret_n);
+    if (result == VAULT_OK) {
+        copy_bytes(ret_key, INDEX_KEY_MAX, k.mv_data, k.mv_size);
+        *ret_key_size = k.mv_size;
+    }
+    mdb_cursor_close(c);
+    return result;
 }
 
 bool is_behind(const struct place *p, enum index_db db, const void *key, size_t key_size) {
@@ -521,7 +505,6 @@ int index_commit(struct index *i) {
         index_abort(i);
         return result;
     }
-    near_close(i);
     i->write = NULL;
     result = result_of(mdb_txn_commit(t));
     return result == VAULT_E_IO && space_is_gone(i) ? VAULT_E_FULL : result;

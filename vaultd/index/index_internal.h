@@ -36,8 +36,6 @@ struct index {
     MDB_txn *write; /* NULL between batches */
     MDB_txn *read;  /* shared by look-ups outside a write transaction */
     MDB_dbi dbs[DB_COUNT];
-    MDB_cursor *near; /* of the transaction that look-ups are in; NULL: none */
-    enum index_db near_db;
     struct index_keys keys;
     struct secret *plain; /* one value in the clear, while it is sealed or unsealed */
     uint8_t *sealed;      /* one value sealed */

@@ -7,6 +7,7 @@
 #include "vaultd/monitor/registers/standings.h"
 #include "vaultd/monitor/witness/witnesses.h"
 #include "vaultd/monitor/keys/ring.h"
+#include "vaultd/monitor/log/records.h"
 #include "vaultd/monitor/care/backup.h"
 #include "vault/log.h"
 #include "vault/result.h"
@@ -102,6 +103,8 @@ int monitor_reload(struct monitor *m) {
         result = VAULT_E_FORMAT;
     if (result == VAULT_OK)
         result = tree_load(m);
+    if (result == VAULT_OK)
+        result = records_load(m);
     if (result == VAULT_OK)
         result = policy_reload(m);
     if (result == VAULT_OK)
@@ -296,7 +299,9 @@ int batch_finish(struct monitor *m) {
     int result = VAULT_OK;
     m->ending = NULL;
     if (m->index != NULL && index_writing(m->index)) {
-        result = index_changes(m->index) != m->changes_before ? tree_store(m) : VAULT_OK;
+        result = records_store(m);
+        if (result == VAULT_OK && index_changes(m->index) != m->changes_before)
+            result = tree_store(m);
         if (result == VAULT_OK)
             result = index_commit(m->index);
         if (result != VAULT_OK) {

@@ -355,6 +355,7 @@ struct monitor {
     struct standings *standings; /* what patients have said (registers/standings.h); NULL: nothing is kept */
 
     struct backup backup;
+    struct records *records; /* the log's last lines (log/records.h); NULL: the index is closed */
     struct archive *archive; /* the segment in hand (archive/archive.h); NULL: none was yet */
     bool archive_sweep;      /* files of destroyed segments may be there */
     struct anchors anchors;
@@ -747,13 +748,13 @@ json_t *json_told(const struct decision *d);
 
 /* ---- log/reading.c ---- */
 
-/* The line of a record, without its newline. VAULT_AGAIN: it is in an archive segment that is away or was destroyed.
- * VAULT_E_DAMAGED, faults of the index. */
-int log_load(struct monitor *m, uint64_t seq, char line[RECORD_LINE_MAX], size_t *ret_n);
+/* The line of a record, without its newline; good until the next call. VAULT_AGAIN: it is in an archive segment that is
+ * away or was destroyed. VAULT_E_DAMAGED, faults of the index. */
+int log_text(struct monitor *m, uint64_t seq, const char **ret, size_t *ret_n);
 /* The leaf hash that the tree has of it. Faults of the index. */
 int log_leaf(struct monitor *m, uint64_t seq, uint8_t ret[MERKLE_HASH]);
 /* The number of the first record from `low` to before `high` that is not before this second (since 1970); `high`: all
- * are. Errors as log_load. */
+ * are. Errors as log_text. */
 int log_first_since(struct monitor *m, uint64_t seconds, uint64_t low, uint64_t high, uint64_t *ret);
 
 /* Root of the log's first `size` records. Faults of the index. */

@@ -221,12 +221,12 @@ static int take_consent(struct monitor *m, struct replay *r) {
 }
 
 int replay_begin(struct monitor *m, uint64_t seq, struct replay *ret) {
-    static char line[RECORD_LINE_MAX];
+    const char *line;
     size_t n = 0;
     *ret = (struct replay){0};
     if (seq >= m->tree.size)
         return VAULT_NOT_FOUND;
-    int result = log_load(m, seq, line, &n);
+    int result = log_text(m, seq, &line, &n);
     if (result != VAULT_OK)
         return result;
     ret->record = json_loadb(line, n, 0, NULL);

@@ -8,23 +8,21 @@
 #define VAULT_MONITOR_ARCHIVE_H
 
 #include "vaultd/monitor/keys/jobs.h"
+#include "vaultd/monitor/log/frame.h"
 #include "vault/record.h"
 
-enum { FRAME_TEXT = 65536, FRAME_LINES = 512, FRAME_SIZE = FRAME_TEXT + SEAL_OVERHEAD, SEGMENT_LINES = 65536 };
+enum { FRAME_LINES = 512, FRAME_SIZE = FRAME_TEXT + SEAL_OVERHEAD, SEGMENT_LINES = 65536 };
 
-/* The lines of consecutive records, each with its newline. */
-struct frame {
-    uint64_t first, end; /* numbers: of the first record, and behind the last */
-    char first_time[28], last_time[28];
-    size_t used;
-    char text[FRAME_TEXT];
+/* When the first and the last record of a frame say that they were written. */
+struct frame_times {
+    char first[28], last[28];
 };
 
 /* ---- segment.c: files and frames ---- */
 
-/* The line of a record that is not in the index any more. VAULT_AGAIN: its segment is away, or was destroyed.
- * VAULT_E_DAMAGED (also: no segment has it), faults of the index. */
-int archive_line(struct monitor *m, uint64_t seq, char *to, size_t size, size_t *ret_n);
+/* The line of a record that is not in the index any more; good until the next call. VAULT_AGAIN: its segment is away,
+ * or was destroyed. VAULT_E_DAMAGED (also: no segment has it), faults of the index. */
+int archive_line(struct monitor *m, uint64_t seq, const char **ret, size_t *ret_n);
 /* Lets go of the frame, the file and the keys in hand: whenever the index or the keys are another. */
 void archive_forget(struct monitor *m);
 /* Frees it. */
@@ -41,7 +39,7 @@ bool segment_goes_on(const struct monitor *m, const struct segment_value *v);
 /* Seals the frame to the end of the segment's file, durably, and reads it again from there, within the transaction. The
  * first one makes the index know the key; the segment's entry and meta are the caller's to store. VAULT_AGAIN: the file
  * system refuses, and nothing was changed. Faults of the index. */
-int segment_append(struct monitor *m, struct segment_value *v, const struct frame *f);
+int segment_append(struct monitor *m, struct segment_value *v, const struct frame *f, const struct frame_times *t);
 /* Nothing more is written to it after a VAULT_AGAIN; of one without any frame the file goes. */
 void segment_abandon(struct monitor *m, const struct segment_value *v);
 /* Removes its file, if it is there. */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "archive.h"
+#include "vaultd/monitor/log/records.h"
 #include "vault/log.h"
 #include "vault/result.h"
 
@@ -10,11 +11,9 @@
  * place, and stays where it is. */
 static int add_line(struct monitor *m, struct frame *f) {
     uint8_t leaf[MERKLE_HASH], expected[MERKLE_HASH];
-    size_t room = sizeof(f->text) - f->used, n = 0;
-    char *line = f->text + f->used;
-    if (room < RECORD_LINE_MAX + 1)
-        return VAULT_NOT_FOUND;
-    int result = log_load(m, f->end, line, &n);
+    const char *line;
+    size_t n = 0;
+    int result = log_text(m, f->end, &line, &n);
     if (result == VAULT_OK)
         result = log_leaf(m, f->end, expected);
     if (result != VAULT_OK)
@@ -24,10 +23,7 @@ static int add_line(struct monitor *m, struct frame *f) {
         log_error("archive: a record is not what the tree has of it record=%llu", (unsigned long long)f->end);
         return VAULT_AGAIN;
     }
-    line[n] = '\n';
-    f->used += n + 1;
-    f->end++;
-    return VAULT_OK;
+    return frame_add(f, line, n, sizeof(f->text)) ? VAULT_OK : VAULT_NOT_FOUND;
 }
 
 /* When the line says that it was written. */
@@ -40,31 +36,20 @@ static bool take_time(const char *line, size_t n, char ret[28]) {
 }
 
 /* Of the first line and the last. */
-static bool take_times(struct frame *f) {
+static bool take_times(const struct frame *f, struct frame_times *ret) {
     const char *before = memrchr(f->text, '\n', f->used - 1);
     const char *last = before == NULL ? f->text : before + 1;
-    return take_time(f->text, f->used, f->first_time) &&
-           take_time(last, f->used - (size_t)(last - f->text), f->last_time);
+    return take_time(f->text, f->used, ret->first) && take_time(last, f->used - (size_t)(last - f->text), ret->last);
 }
 
-static int fill(struct monitor *m, uint64_t to, struct frame *f) {
+static int fill(struct monitor *m, uint64_t to, struct frame *f, struct frame_times *ret_times) {
     int result = VAULT_OK;
-    *f = (struct frame){.first = m->meta.archived, .end = m->meta.archived};
+    frame_start(f, m->meta.archived);
     while (result == VAULT_OK && f->end < to && f->end - f->first < FRAME_LINES)
         result = add_line(m, f);
     if (result != VAULT_OK && result != VAULT_NOT_FOUND)
         return result;
-    return take_times(f) ? VAULT_OK : VAULT_E_DAMAGED;
-}
-
-static int forget_lines(struct monitor *m, const struct frame *f) {
-    int result = VAULT_OK;
-    for (uint64_t n = f->first; n < f->end && result == VAULT_OK; n++) {
-        uint8_t key[8];
-        put_be64(key, n);
-        result = index_delete(m->index, DB_RECORDS, key, sizeof(key));
-    }
-    return result == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : result;
+    return take_times(f, ret_times) ? VAULT_OK : VAULT_E_DAMAGED;
 }
 
 /* The last segment, if it goes on; else it ends, and another one begins. */
@@ -79,15 +64,15 @@ static int segment_for_more(struct monitor *m, struct segment_value *ret) {
     return result == VAULT_OK ? segment_begin(m, m->meta.archived, ret) : result;
 }
 
-static int archive_frame(struct monitor *m, struct job_value *j, const struct frame *f) {
+static int archive_frame(struct monitor *m, struct job_value *j, const struct frame *f, const struct frame_times *t) {
     static struct segment_value v;
     int result = segment_for_more(m, &v);
     if (result == VAULT_OK)
-        result = segment_append(m, &v, f);
+        result = segment_append(m, &v, f, t);
     if (result == VAULT_AGAIN)
         segment_abandon(m, &v);
     if (result == VAULT_OK)
-        result = forget_lines(m, f);
+        result = records_forget(m, f->end);
     if (result == VAULT_OK)
         result = segment_store(m, &v);
     if (result != VAULT_OK)
@@ -109,15 +94,16 @@ static int stop(struct job_value *j) {
 
 static int take_step(struct monitor *m, struct job_value *j) {
     static struct frame f;
+    struct frame_times times;
     uint64_t to = goal_of(j), left = to - m->meta.archived;
     if (m->meta.archived >= to)
         return VAULT_NOT_FOUND;
     if (!archive_may_grow(m))
         return stop(j);
-    int result = fill(m, m->meta.archived + (m->job_room < left ? m->job_room : left), &f);
+    int result = fill(m, m->meta.archived + (m->job_room < left ? m->job_room : left), &f, &times);
     if (result == VAULT_OK)
-        result = archive_frame(m, j, &f);
-    wipe(&f, sizeof(f));
+        result = archive_frame(m, j, &f, &times);
+    frame_start(&f, 0);
     return result == VAULT_AGAIN ? stop(j) : result;
 }
 

@@ -208,40 +208,28 @@ static int read_frame(struct monitor *m, struct archive *a, uint64_t seq) {
     uint64_t last = 0;
     if (a->frame.first <= seq && seq < a->frame.end)
         return VAULT_OK;
-    a->frame.end = 0;
+    frame_start(&a->frame, 0);
     int result = find_frame(m, seq, &last, &f);
     if (result == VAULT_OK)
         result = fetch_frame(m, a, &f);
     if (result != VAULT_OK)
         return result;
-    a->frame.first = f.first;
+    frame_start(&a->frame, f.first);
     a->frame.end = last + 1;
     result = open_frame(a, a->key, f.segment, f.size);
     if (result != VAULT_OK) {
         log_error("archive: a frame does not open segment=%u offset=%llu", f.segment, (unsigned long long)f.offset);
-        a->frame.end = 0;
+        frame_start(&a->frame, 0);
     }
     return result;
 }
 
-int archive_line(struct monitor *m, uint64_t seq, char *to, size_t size, size_t *ret_n) {
+int archive_line(struct monitor *m, uint64_t seq, const char **ret, size_t *ret_n) {
     struct archive *a = in_hand(m);
     int result = a == NULL ? VAULT_E_MEMORY : read_frame(m, a, seq);
     if (result != VAULT_OK)
         return result;
-    const char *line = a->frame.text, *end = a->frame.text + a->frame.used, *newline = NULL;
-    for (uint64_t n = a->frame.first; line < end; n++, line = newline + 1) {
-        newline = memchr(line, '\n', (size_t)(end - line));
-        if (newline == NULL || n == seq)
-            break;
-    }
-    if (line >= end || newline == NULL)
-        return VAULT_E_DAMAGED;
-    *ret_n = (size_t)(newline - line);
-    if (*ret_n > size)
-        return VAULT_E_LIMIT;
-    copy_bytes(to, size, line, *ret_n);
-    return VAULT_OK;
+    return frame_line(&a->frame, seq, ret, ret_n) ? VAULT_OK : VAULT_E_DAMAGED;
 }
 
 /* ---- writing ---- */
@@ -323,7 +311,7 @@ static int write_frame(struct archive *a, const struct segment_value *v, const s
         return result;
     forget_frame(a);
     wipe(a->sealed, size); /* what is compared comes from the file */
-    a->frame.first = f->first;
+    frame_start(&a->frame, f->first);
     a->frame.end = f->end;
     if (!read_sealed(a, a->writer.file, v->bytes, size))
         result = refused("a segment cannot be read again");
@@ -333,7 +321,7 @@ static int write_frame(struct archive *a, const struct segment_value *v, const s
     return result;
 }
 
-int segment_append(struct monitor *m, struct segment_value *v, const struct frame *f) {
+int segment_append(struct monitor *m, struct segment_value *v, const struct frame *f, const struct frame_times *t) {
     uint8_t key[8];
     struct frame_value at = {
         .segment = v->number, .first = f->first, .offset = v->bytes, .size = (uint32_t)(f->used + SEAL_OVERHEAD)};
@@ -345,8 +333,8 @@ int segment_append(struct monitor *m, struct segment_value *v, const struct fram
     if (result != VAULT_OK)
         return result;
     if (v->bytes == 0)
-        copy_string(v->first_time, sizeof(v->first_time), f->first_time);
-    copy_string(v->last_time, sizeof(v->last_time), f->last_time);
+        copy_string(v->first_time, sizeof(v->first_time), t->first);
+    copy_string(v->last_time, sizeof(v->last_time), t->last);
     v->bytes += at.size;
     v->end = f->end;
     put_be64(key, f->end - 1);

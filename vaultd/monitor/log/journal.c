@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "leaves.h"
+#include "records.h"
 #include "vaultd/monitor/access/asked.h"
 #include "vaultd/monitor/watch/alarms.h"
 #include "vaultd/monitor/access/reviews.h"
@@ -91,12 +92,10 @@ static int chains_advance(struct monitor *m, struct chains *c, uint64_t seq, con
 /* The record's line, and what proves it and leads to the ones before it. */
 static int append(struct monitor *m, const char *line, size_t length, const struct chains *c,
                   uint8_t ret_leaf[MERKLE_HASH]) {
-    uint8_t key[8];
     struct leaf_value v = {
         .subject = c->subject.value.end, .service = c->service.value.end, .project = c->project.value.end};
-    put_be64(key, m->tree.size);
     merkle_leaf(line, length, ret_leaf);
-    int result = index_append(m->index, DB_RECORDS, key, sizeof(key), line, length);
+    int result = records_append(m, line, length);
     return result == VAULT_OK ? leaf_append(m, ret_leaf, &v) : result;
 }
 

@@ -24,9 +24,9 @@ static uint64_t wanted_at(const struct wanted *x, uint64_t at) {
 typedef int block_line(struct monitor *m, const struct wanted *x, uint64_t at, struct writer *w, uint64_t *ret_count);
 
 static int record_text(struct monitor *m, const struct wanted *x, uint64_t at, struct writer *w, uint64_t *ret_count) {
-    static char line[RECORD_LINE_MAX];
+    const char *line;
     size_t n = 0;
-    int result = log_load(m, wanted_at(x, at), line, &n);
+    int result = log_text(m, wanted_at(x, at), &line, &n);
     if (result != VAULT_OK)
         return result;
     write_bytes(w, line, n);

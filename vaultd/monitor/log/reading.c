@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "leaves.h"
+#include "records.h"
 #include "vaultd/monitor/archive/archive.h"
 #include "vaultd/monitor/keys/ring.h"
 #include "vaultd/monitor/witness/witnesses.h"
@@ -69,13 +70,8 @@ int answer_audit_witnessed(struct request *q) {
     return VAULT_OK;
 }
 
-int log_load(struct monitor *m, uint64_t seq, char line[RECORD_LINE_MAX], size_t *ret_n) {
-    uint8_t key[8];
-    put_be64(key, seq);
-    if (seq < m->meta.archived)
-        return archive_line(m, seq, line, RECORD_LINE_MAX, ret_n);
-    int result = index_get_near(m->index, DB_RECORDS, key, sizeof(key), line, RECORD_LINE_MAX, ret_n);
-    return result == VAULT_NOT_FOUND ? VAULT_E_DAMAGED : result;
+int log_text(struct monitor *m, uint64_t seq, const char **ret, size_t *ret_n) {
+    return seq < m->meta.archived ? archive_line(m, seq, ret, ret_n) : records_line(m, seq, ret, ret_n);
 }
 
 int log_leaf(struct monitor *m, uint64_t seq, uint8_t ret[MERKLE_HASH]) {
@@ -83,9 +79,9 @@ int log_leaf(struct monitor *m, uint64_t seq, uint8_t ret[MERKLE_HASH]) {
 }
 
 int log_record(struct monitor *m, uint64_t seq, json_t **ret) {
-    static char line[RECORD_LINE_MAX];
+    const char *line;
     size_t n = 0;
-    int result = log_load(m, seq, line, &n);
+    int result = log_text(m, seq, &line, &n);
     *ret = result == VAULT_OK ? json_loadb(line, n, 0, NULL) : NULL;
     return result == VAULT_OK && *ret == NULL ? VAULT_E_DAMAGED : result;
 }

@@ -4,7 +4,7 @@
 
 #include "vaultd/monitor/monitor.h"
 
-/* A record, parsed; owned by the caller. Errors as log_load. */
+/* A record, parsed; owned by the caller. Errors as log_text. */
 int log_record(struct monitor *m, uint64_t seq, json_t **ret);
 
 #endif

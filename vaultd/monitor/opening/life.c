@@ -19,6 +19,7 @@
 #include "vaultd/monitor/access/reviews.h"
 #include "vaultd/monitor/keys/warnings.h"
 #include "vaultd/monitor/keys/jobs.h"
+#include "vaultd/monitor/log/records.h"
 #include "vault/checkpoint.h"
 #include "vault/log.h"
 #include "vault/result.h"
@@ -50,6 +51,7 @@ static void forget_keys(struct monitor *m) {
     m->anchors.agreed = false;
     standings_forget(m);
     archive_forget(m);
+    records_free(m);
     witnesses_closed(m);
     alarms_forget(m);
     index_close(&m->index);
