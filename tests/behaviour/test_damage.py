@@ -234,6 +234,10 @@ def library():
             made.open_with(None)
 
 
+def number_key(number):
+    return struct.pack(">Q", number).hex()
+
+
 def read_is_whole(vault):
     r = scene.Read(vault, INDEX_SUBJECT, INDEX_FILE, PURPOSE, "probe")
     return r.whole and r.body == INDEX_CONTENT
@@ -293,19 +297,19 @@ def test_damage_of_care_is_nobody_s_care_until_it_is_stated_again(library, attac
 
 
 @pytest.mark.parametrize("attack", [FLIP, REMOVE, EXCHANGE])
-@pytest.mark.parametrize("database", ["records", "nodes"])
+@pytest.mark.parametrize("database", ["records", "leaves"])
 def test_damage_of_the_audit_is_told_and_not_exported(library, database, attack, tmp_path):
-    """Any record, and any node that an export's proofs need; the vault goes on to serve and to record."""
-    keys = sorted(library.pristine[database])[:-2]
-    if database == "nodes":
-        keys = [(b"\0" + struct.pack(">Q", 1)).hex()]  # the leaf beside record 0, which has a proof of its own
+    """Any records, and any node that an export's proofs need; the vault goes on to serve and to record."""
+    keys = sorted(library.pristine[database])[:-1]
+    if database == "leaves":
+        keys = [number_key(1)]  # the leaf beside record 0, which has a proof of its own
     library.values[database, "any"] = random.Random(f"{SEED} {database} {attack}").choice(keys)
     library.open_with(library.damaged(database, "any", attack))
     try:
         library.vault.ctl("audit", "export", "--format", "jsonl", "-o", tmp_path / "export", expect=6)
         assert not (tmp_path / "export").exists()
         assert any(r["outcome"] == "failed" for r in
-                   scene.records(library.vault, len(library.pristine["records"])))
+                   scene.records(library.vault, len(library.pristine["leaves"])))
         assert read_is_whole(library.vault)
     finally:
         scene.stop(library.vault)
@@ -314,8 +318,8 @@ def test_damage_of_the_audit_is_told_and_not_exported(library, database, attack,
 @pytest.mark.parametrize("attack", [FLIP, REMOVE])
 def test_an_export_is_good_that_needs_nothing_of_what_is_damaged(library, attack, tmp_path):
     """The leaf of a record that others prove with theirs: vaultctl makes it from the record."""
-    library.values["nodes", "any"] = (b"\0" + struct.pack(">Q", 6)).hex()
-    library.open_with(library.damaged("nodes", "any", attack))
+    library.values["leaves", "any"] = number_key(6)
+    library.open_with(library.damaged("leaves", "any", attack))
     try:
         library.vault.ctl("audit", "export", "--format", "jsonl", "-o", tmp_path / "export")
         vkey = library.vault.ctl("audit", "checkpoint")["vkey"]
@@ -331,8 +335,8 @@ def test_damage_of_the_links_is_told_or_shows_in_the_export(library, attack, tmp
     of_subject = [r["seq"] for r in scene.records(library.vault) if r.get("subject") == INDEX_SUBJECT]
     vkey = library.vault.ctl("audit", "checkpoint")["vkey"]
     scene.stop(library.vault)
-    library.values["links", "any"] = struct.pack(">Q", of_subject[len(of_subject) // 2]).hex()
-    library.open_with(library.damaged("links", "any", attack))
+    library.values["leaves", "any"] = number_key(next(n for n in of_subject[1:] if n % 2 == 0))  # which completes no other subtree
+    library.open_with(library.damaged("leaves", "any", attack))
     try:
         try:
             library.vault.ctl("audit", "export", "--format", "jsonl", "--subject", INDEX_SUBJECT, "-o", tmp_path / "s", expect=6)
