@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "vault/log.h"
 #include "vault/result.h"
@@ -93,16 +94,29 @@ static void last_value_goes_on_after_a_restart(void **state) {
     log_is_whole();
 }
 
+static int read_record(uint64_t seq) {
+    const char *line;
+    size_t n;
+    return log_text(&m, seq, &line, &n);
+}
+
 static void dropped_batch_leaves_no_line(void **state) {
     (void)state;
+    const char *line;
+    size_t length;
     record_alone("kept", 300);
     uint64_t size = m.tree.size;
     for (unsigned more = 1; more <= 30; more += 29) { /* within a value, and beyond it */
         assert_int_equal(batch_begin(&m), VAULT_OK);
         for (unsigned n = 0; n < more; n++)
             record("dropped", 500);
+        assert_int_equal(read_record(size), VAULT_OK);
         batch_drop(&m, VAULT_E_IO);
         assert_int_equal(m.tree.size, size);
+        for (unsigned n = 0; n < 20; n++)
+            record_alone("instead", 500);
+        assert_int_equal(log_text(&m, size, &line, &length), VAULT_OK);
+        assert_non_null(memmem(line, length, "instead", strlen("instead")));
         log_is_whole();
         assert_int_equal(audit_count("dropped", NULL), 0);
         size = m.tree.size;
@@ -133,12 +147,6 @@ static void put_back(const struct stored *s, const char *text, size_t n) {
     assert_int_equal(index_put(m.index, DB_RECORDS, s->key, s->key_size, text, n), VAULT_OK);
     assert_int_equal(batch_finish(&m), VAULT_OK);
     rig_stop();
-}
-
-static int read_record(uint64_t seq) {
-    const char *line;
-    size_t n;
-    return log_text(&m, seq, &line, &n);
 }
 
 /* What is lost is told to who asks for it; what was before and what comes after is not lost with it. */
