@@ -36,20 +36,20 @@ enum index_db {
     DB_REQUESTS,       /* request id -> request_value */
     DB_JOBS,           /* be32 number -> job_value */
     DB_CHAINS,         /* hash of subject or service -> chain_value */
-    DB_RECORDS,      /* be64 number of the first record in it -> lines of consecutive records, each with its newline */
-    DB_LEAVES,       /* be64 number of a record -> leaf_value */
-    DB_OBJECTS,      /* address -> object_value */
-    DB_NAMES,        /* hash of a SAN, project or approval -> mark_value: there is one */
-    DB_PENDING,      /* be32 number -> pending_value */
-    DB_SHREDS,       /* hash of the subject ‖ be32 number -> shred_value */
-    DB_REMOVED,      /* blob id -> removed_value */
-    DB_RETIRED,      /* be32 number of a generation -> retired_value */
-    DB_ESCROWS,      /* be32 number -> escrow_value */
-    DB_FAILURES,     /* blob id -> failure_value */
-    DB_BACKUPS,      /* be32 number -> backup_value */
-    DB_HELD,         /* be64 size of the log then ‖ blob id -> removed_value */
-    DB_SUBJECT_KEYS, /* hash of the subject ‖ be32 number -> subject_key_value, not sealed once more */
-    DB_REVIEWS,      /* be64 number of a record -> review_value */
+    DB_RECORDS,        /* be64 number of the first -> lines of records */
+    DB_LEAVES,         /* be64 number of a record -> leaf_value */
+    DB_OBJECTS,        /* address -> object_value */
+    DB_NAMES,          /* hash of a SAN, project or approval -> mark_value: there is one */
+    DB_PENDING,        /* be32 number -> pending_value */
+    DB_SHREDS,         /* hash of the subject ‖ be32 number -> shred_value */
+    DB_REMOVED,        /* blob id -> removed_value */
+    DB_RETIRED,        /* be32 number of a generation -> retired_value */
+    DB_ESCROWS,        /* be32 number -> escrow_value */
+    DB_FAILURES,       /* blob id -> failure_value */
+    DB_BACKUPS,        /* be32 number -> backup_value */
+    DB_HELD,           /* be64 size of the log then ‖ blob id -> removed_value */
+    DB_SUBJECT_KEYS,   /* hash of the subject ‖ be32 number -> subject_key_value, not sealed once more */
+    DB_REVIEWS,        /* be64 number of a record -> review_value */
     DB_BUDGETS,      /* hash of a project or service ‖ u8 purpose ‖ u8 period ‖ be32 first day -> budget_value */
     DB_BUDGET_MARKS, /* id of a budget_value ‖ file id or id of a subject -> mark_value: it is counted */
     DB_CARE,         /* hash of the subject -> care_value */

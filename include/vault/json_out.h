@@ -13,16 +13,18 @@
 struct yajl_gen_t;
 
 struct json_out {
-    struct yajl_gen_t *generator; /* owned */
+    struct yajl_gen_t *generator; /* in `memory` */
     struct writer to;
     int result;
+    size_t memory_used;
+    _Alignas(16) unsigned char memory[1024];
 };
 
-/* Begins a document that goes to `to`, with room for `size` bytes, a NUL at its end among them. Whatever follows,
- * json_out_end() ends it. */
+/* Begins a document that goes to `to`, with room for `size` bytes, a NUL at its end among them. Nothing is allocated,
+ * and nothing to be freed. `o` stays where it is until the end. */
 void json_out_begin(struct json_out *o, char *to, size_t size);
 /* Ends it: terminated, *ret_length bytes without the NUL. The first fault: VAULT_E_FORMAT (a text that is not UTF-8 or
- * has control characters), VAULT_E_LIMIT (no room; a number of more than 53 bits), VAULT_E_MEMORY, VAULT_E_STATE (the
+ * has control characters), VAULT_E_LIMIT (no room; a number of more than 53 bits), VAULT_E_STATE (the
  * calls make no whole document); then `to` has nothing that may be used. */
 int json_out_end(struct json_out *o, size_t *ret_length);
 /* The fault of whoever writes: as if one of the functions below had found it. */

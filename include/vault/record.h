@@ -57,7 +57,7 @@ struct record {
 };
 
 /* Writes the line without newline, terminated. VAULT_E_FORMAT (a text that is not clean), VAULT_E_LIMIT (no room, or a
- * number that a record cannot hold), VAULT_E_MEMORY, VAULT_E_STATE (a change of a key at another place). */
+ * number that a record cannot hold), VAULT_E_STATE (a change of a key at another place). */
 int record_line(const struct record *r, char *to, size_t size, size_t *ret_length);
 
 #endif

@@ -8,7 +8,7 @@
 #include "vault/manifest.h"
 #include "vault/wrap.h"
 
-enum { INDEX_FORMAT = 11 };
+enum { INDEX_FORMAT = 12 };
 
 enum { PENDING_MOST = 64, PENDING_DETAIL = 1792 };
 enum { ESCROWS_MOST = 32, ESCROW_STATEMENT = 300 };

@@ -413,11 +413,27 @@ static void damage_of_the_last_scrub_does_not_keep_it_sealed(void **state) {
     assert_true(rig_start_unsealed());
 }
 
+/* What a connection is known as is known by the index alone, also where nothing was ever changed in it. */
+static void new_vault_knows_no_service(void **state) {
+    (void)state;
+    rig_start(false);
+    struct peer early = peer_tls(SAN_OF("clinic"));
+    make_vault();
+    struct peer late = peer_tls("urn:nobody");
+    struct peer *const both[] = {&early, &late};
+    for (size_t i = 0; i < 2; i++) {
+        request(both[i], MSG_audit_tail)->audit_tail.count = 1;
+        assert_int_equal(ask_status(both[i]), 401);
+        peer_end(both[i]);
+    }
+}
+
 #define VAULT(test) cmocka_unit_test_setup_teardown(test, vault_set_up, rig_tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(killed_vault_closes_what_was_open, rig_set_up, rig_tear_down),
+        cmocka_unit_test_setup_teardown(new_vault_knows_no_service, rig_set_up, rig_tear_down),
         VAULT(sealed_vault_answers_423_to_all_but_status_and_unseal),
         VAULT(seal_wipes_the_keys_and_ends_the_other_workers),
         VAULT(operators_seal_is_honoured_at_restart),

@@ -84,7 +84,7 @@ static int put_proof(struct lines *l, const json_t *proof, const uint8_t (*leave
     out_number(&o, "seq", (uint64_t)json_integer_value(json_object_get(proof, "seq")));
     out_object_end(&o);
     int result = json_out_end(&o, &size);
-    return result == VAULT_OK ? put_line(l, line, size) : result == VAULT_E_MEMORY ? result : VAULT_E_FORMAT;
+    return result == VAULT_OK ? put_line(l, line, size) : VAULT_E_FORMAT;
 }
 
 static bool is_proof(const json_t *proof) {

@@ -1,5 +1,6 @@
 #include "vault/json_out.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <yajl/yajl_gen.h>
 
@@ -19,10 +20,37 @@ static void print(void *context, const char *text, size_t n) {
     write_bytes(&o->to, text, n);
 }
 
+/* yajl wants memory for its generator, and for the head of a buffer that it does not use here. It does not ask whether
+ * it got any. */
+static void *get_memory(void *context, size_t n) {
+    struct json_out *o = context;
+    size_t whole = (n + 15) & ~(size_t)15;
+    if (n > sizeof(o->memory) || whole > sizeof(o->memory) - o->memory_used)
+        abort();
+    o->memory_used += whole;
+    return o->memory + o->memory_used - whole;
+}
+
+static void *change_memory(void *context, void *before, size_t n) {
+    (void)context;
+    (void)before;
+    (void)n;
+    abort();
+}
+
+static void give_memory(void *context, void *at) {
+    (void)context;
+    (void)at;
+}
+
 void json_out_begin(struct json_out *o, char *to, size_t size) {
-    *o = (struct json_out){.generator = yajl_gen_alloc(NULL), .to = writer_of(to, size), .result = VAULT_OK};
-    if (o->generator == NULL || yajl_gen_config(o->generator, yajl_gen_print_callback, print, o) == 0)
-        o->result = VAULT_E_MEMORY;
+    const yajl_alloc_funcs memory = {get_memory, change_memory, give_memory, o};
+    o->to = writer_of(to, size);
+    o->result = VAULT_OK;
+    o->memory_used = 0;
+    o->generator = yajl_gen_alloc(&memory);
+    if (yajl_gen_config(o->generator, yajl_gen_print_callback, print, o) == 0)
+        abort(); /* it knows no such option */
 }
 
 int json_out_end(struct json_out *o, size_t *ret_length) {
@@ -31,9 +59,6 @@ int json_out_end(struct json_out *o, size_t *ret_length) {
     write_u8(&o->to, '\0');
     if (o->to.bad)
         json_out_fail(o, VAULT_E_LIMIT);
-    if (o->generator != NULL)
-        yajl_gen_free(o->generator);
-    o->generator = NULL;
     if (o->result == VAULT_OK)
         *ret_length = o->to.used - 1;
     return o->result;

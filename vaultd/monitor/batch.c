@@ -246,7 +246,13 @@ static int reopen(struct monitor *m) {
     index_close(&m->index);
     struct index_keys keys = ring_index_keys(m);
     int result = index_open(&keys, m->setup.map_size, false, &m->index);
-    return result == VAULT_OK ? monitor_reload(m) : result;
+    if (result == VAULT_OK)
+        result = monitor_reload(m);
+    if (result != VAULT_OK) { /* what is in memory is still of the batch that was dropped */
+        index_close(&m->index);
+        records_free(m);
+    }
+    return result;
 }
 
 void batch_drop(struct monitor *m, int reason) {

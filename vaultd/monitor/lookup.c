@@ -182,7 +182,7 @@ void asker_fill(const struct service_value *s, struct asker *a) {
 static int know_service(struct monitor *m, struct worker *w) {
     struct san_value san;
     uint8_t key[HASH_SIZE];
-    if (w->service_seen == m->services_change)
+    if (w->service_seen != 0 && w->service_seen == m->services_change)
         return VAULT_OK;
     name_hash(m, NAME_SAN, w->san, NULL, key);
     int result = index_get_record(m->index, DB_SANS, key, HASH_SIZE, &layout_san_value, &san);

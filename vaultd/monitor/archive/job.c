@@ -23,7 +23,7 @@ static int add_line(struct monitor *m, struct frame *f) {
         log_error("archive: a record is not what the tree has of it record=%llu", (unsigned long long)f->end);
         return VAULT_AGAIN;
     }
-    return frame_add(f, line, n, sizeof(f->text)) ? VAULT_OK : VAULT_NOT_FOUND;
+    return frame_add(f, line, n) ? VAULT_OK : VAULT_NOT_FOUND;
 }
 
 /* When the line says that it was written. */

@@ -11,8 +11,8 @@ void frame_start(struct frame *f, uint64_t first) {
     f->used = f->found.offset = 0;
 }
 
-bool frame_add(struct frame *f, const char *line, size_t n, size_t room) {
-    if (n + 1 > room - f->used)
+bool frame_add(struct frame *f, const char *line, size_t n) {
+    if (n >= sizeof(f->text) - f->used)
         return false;
     copy_bytes(f->text + f->used, sizeof(f->text) - f->used, line, n);
     f->text[f->used + n] = '\n';

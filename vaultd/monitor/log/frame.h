@@ -21,8 +21,8 @@ struct frame {
 
 /* Empties it; what comes first will have this number. Wipes what was in it. */
 void frame_start(struct frame *f, uint64_t first);
-/* Puts the line behind the others. False: they would be more than `room` bytes (at most FRAME_TEXT). */
-bool frame_add(struct frame *f, const char *line, size_t n, size_t room);
+/* Puts the line behind the others. False: there is no room. */
+bool frame_add(struct frame *f, const char *line, size_t n);
 /* Counts the lines that were put into `text`, `used` bytes. False: they are none, or the last has no end. */
 bool frame_count(struct frame *f);
 /* A line without its newline, in `text`. False: the frame has none of this number. */

@@ -135,8 +135,9 @@ bool obligations_text(const struct decision *d, char *to, size_t size) {
 /* The largest number that a record holds; what a worker claims to have moved may be any number. */
 static const uint64_t bytes_max = (UINT64_C(1) << 53) - 1;
 
-/* Strings in hex and lists that a record points to. */
+/* What a record points to. */
 struct texts {
+    struct asked asked;
     char file[2 * ID_SIZE + 1], request[2 * ID_SIZE + 1], obligations[OBLIGATIONS_MAX * 65];
 };
 
@@ -178,6 +179,10 @@ static void fill(struct monitor *m, const struct event *e, struct texts *t, stru
     }
     if (e->decision != NULL && obligations_text(e->decision, t->obligations, sizeof(t->obligations)))
         r->obligations = t->obligations;
+    if (e->decision != NULL && e->question != NULL) {
+        t->asked = (struct asked){.monitor = m, .question = e->question};
+        r->asked = (struct record_object){asked_write, &t->asked};
+    }
     fill_reasons(r, e);
     randombytes_buf(r->salt, sizeof(r->salt));
 }
@@ -190,14 +195,6 @@ static int remember_request(struct monitor *m, const struct event *e, const stru
     copy_string(v.event, sizeof(v.event), e->name);
     copy_string(v.outcome, sizeof(v.outcome), e->outcome);
     return index_put_record(m->index, DB_REQUESTS, e->request, ID_SIZE, &layout_request_value, &v);
-}
-
-static int line_of(const struct monitor *m, const struct event *e, struct record *r, char line[RECORD_LINE_MAX],
-                   size_t *ret_length) {
-    const struct asked asked = {.monitor = m, .question = e->question};
-    if (e->decision != NULL && e->question != NULL)
-        r->asked = (struct record_object){asked_write, &asked};
-    return record_line(r, line, RECORD_LINE_MAX, ret_length);
 }
 
 /* A question about a decision breaks no glass. */
@@ -228,7 +225,7 @@ int journal(struct monitor *m, const struct event *e, uint64_t *ret_seq) {
     }
     int result = chains_open(m, e, &r, &chains);
     if (result == VAULT_OK)
-        result = line_of(m, e, &r, line, &length);
+        result = record_line(&r, line, sizeof(line), &length);
     if (result == VAULT_OK)
         result = append(m, line, length, &chains, leaf);
     if (result == VAULT_OK)

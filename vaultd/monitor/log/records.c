@@ -99,7 +99,7 @@ int records_append(struct monitor *m, const char *line, size_t n) {
         r->stored = false;
     }
     r->changed = true;
-    return frame_add(&r->open, line, n, sizeof(r->open.text)) ? VAULT_OK : VAULT_E_STATE;
+    return frame_add(&r->open, line, n) ? VAULT_OK : VAULT_E_STATE;
 }
 
 int records_line(struct monitor *m, uint64_t seq, const char **ret, size_t *ret_n) {

@@ -10,7 +10,9 @@
 int records_load(struct monitor *m);
 /* Forgets and wipes all lines that are in memory. */
 void records_free(struct monitor *m);
-/* Puts the line of record m->tree.size behind all others. Faults of the index. */
+/* Puts the line of record m->tree.size behind all others; the batch must then be stored or dropped. Faults of the
+ * index.
+ */
 int records_append(struct monitor *m, const char *line, size_t n);
 /* Before a batch is committed: stores what it has appended. Faults of the index. */
 int records_store(struct monitor *m);

@@ -21,6 +21,7 @@ int life_record(struct monitor *m, const char *event, const char *detail) {
 
 static int first_transaction(struct monitor *m) {
     m->last_time = 0;
+    m->services_change++;
     m->meta = (struct meta_value){.format = INDEX_FORMAT,
                                   .epoch = keyring_epoch(m->keyring),
                                   .dev = m->setup.dev,
