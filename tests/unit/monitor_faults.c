@@ -401,6 +401,21 @@ static void index_that_cannot_be_reopened_ends_the_core(void **state) {
     assert_false(subject_is_there("S-2"));
 }
 
+/* It opens, but what it says of itself is gone: nothing of the batch may come back by what is in memory. */
+static void index_that_cannot_be_read_again_is_let_go(void **state) {
+    (void)state;
+    assert_int_equal(batch_begin(&m), VAULT_OK);
+    assert_int_equal(index_put(m.index, DB_META, "meta", sizeof("meta"), "x", 1), VAULT_OK);
+    assert_int_equal(batch_finish(&m), VAULT_OK);
+    subject_request(&root, "S-2");
+    send_now(&root);
+    turn_without_writing();
+    assert_int_equal(status_of(received(&root)), 503);
+    assert_true(m.stop);
+    assert_null(m.index);
+    assert_null(m.records);
+}
+
 #define FAULT(test) cmocka_unit_test_setup_teardown(test, fault_set_up, fault_tear_down)
 
 int main(void) {
@@ -419,6 +434,7 @@ int main(void) {
         FAULT(damaged_subject_of_a_register_is_told),
         FAULT(half_made_change_takes_the_batch_with_it),
         FAULT(index_that_cannot_be_reopened_ends_the_core),
+        FAULT(index_that_cannot_be_read_again_is_let_go),
     };
     signal(SIGXFSZ, SIG_IGN); /* a write beyond RLIMIT_FSIZE is to fail, not to kill */
     log_start("test");
