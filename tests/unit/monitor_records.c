@@ -10,6 +10,7 @@
 #include "vault/log.h"
 #include "vault/result.h"
 #include "vaultd/monitor/keys/jobs.h"
+#include "vaultd/monitor/log/leaves.h"
 #include "vaultd/monitor/log/records.h"
 
 /* A record of about so many bytes, in the batch under way. */
@@ -46,6 +47,22 @@ static void log_is_whole(void) {
     assert_int_equal(log_root(&m, fold.size, expected), VAULT_OK);
     assert_true(fold.size + 1 >= m.tree.size); /* at most the record of the reading itself is behind */
     assert_memory_equal(found, expected, MERKLE_HASH);
+}
+
+/* Each record's proof holds, for the tree as it is. */
+static void proofs_hold(void) {
+    struct merkle_store store = {.context = &m, .get = leaf_node};
+    uint8_t proof[MERKLE_PROOF_MAX][MERKLE_HASH], leaf[MERKLE_HASH], head[MERKLE_HASH];
+    merkle_fold_root(&m.tree, head);
+    for (uint64_t n = 0; n < m.tree.size; n++) {
+        const char *line;
+        size_t length, count;
+        assert_int_equal(log_text(&m, n, &line, &length), VAULT_OK);
+        merkle_leaf(line, length, leaf);
+        assert_int_equal(merkle_inclusion(&store, n, m.tree.size, proof, &count), VAULT_OK);
+        assert_int_equal(
+            merkle_verify_inclusion(leaf, n, m.tree.size, (const uint8_t(*)[MERKLE_HASH])proof, count, head), VAULT_OK);
+    }
 }
 
 static void records_of_many_batches_share_a_value(void **state) {
@@ -104,6 +121,7 @@ static void dropped_batch_leaves_no_line(void **state) {
     (void)state;
     const char *line;
     size_t length;
+    uint8_t node[MERKLE_HASH];
     record_alone("kept", 300);
     uint64_t size = m.tree.size;
     for (unsigned more = 1; more <= 30; more += 29) { /* within a value, and beyond it */
@@ -111,10 +129,13 @@ static void dropped_batch_leaves_no_line(void **state) {
         for (unsigned n = 0; n < more; n++)
             record("dropped", 500);
         assert_int_equal(read_record(size), VAULT_OK);
+        if (more == 30)
+            assert_int_equal(leaf_node(&m, 3, (size + 7) >> 3, node), VAULT_OK); /* of the batch alone */
         batch_drop(&m, VAULT_E_IO);
         assert_int_equal(m.tree.size, size);
         for (unsigned n = 0; n < 20; n++)
             record_alone("instead", 500);
+        proofs_hold();
         assert_int_equal(log_text(&m, size, &line, &length), VAULT_OK);
         assert_non_null(memmem(line, length, "instead", strlen("instead")));
         log_is_whole();

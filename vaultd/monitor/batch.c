@@ -7,6 +7,7 @@
 #include "vaultd/monitor/registers/standings.h"
 #include "vaultd/monitor/witness/witnesses.h"
 #include "vaultd/monitor/keys/ring.h"
+#include "vaultd/monitor/log/leaves.h"
 #include "vaultd/monitor/log/records.h"
 #include "vaultd/monitor/care/backup.h"
 #include "vault/log.h"
@@ -105,6 +106,8 @@ int monitor_reload(struct monitor *m) {
         result = tree_load(m);
     if (result == VAULT_OK)
         result = records_load(m);
+    if (result == VAULT_OK)
+        result = leaves_load(m);
     if (result == VAULT_OK)
         result = policy_reload(m);
     if (result == VAULT_OK)
@@ -251,6 +254,7 @@ static int reopen(struct monitor *m) {
     if (result != VAULT_OK) { /* what is in memory is still of the batch that was dropped */
         index_close(&m->index);
         records_free(m);
+        leaves_free(m);
     }
     return result;
 }

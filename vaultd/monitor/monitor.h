@@ -356,6 +356,7 @@ struct monitor {
 
     struct backup backup;
     struct records *records; /* the log's last lines (log/records.h); NULL: the index is closed */
+    struct leaves *leaves;   /* nodes of the tree that were read (log/leaves.h); NULL likewise */
     struct archive *archive; /* the segment in hand (archive/archive.h); NULL: none was yet */
     bool archive_sweep;      /* files of destroyed segments may be there */
     struct anchors anchors;

@@ -4,6 +4,11 @@
 
 #include "vaultd/monitor/monitor.h"
 
+/* Forgets the nodes that were read: with the tree, whenever the index is another or a batch was dropped.
+ * VAULT_E_MEMORY.
+ */
+int leaves_load(struct monitor *m);
+void leaves_free(struct monitor *m);
 /* Adds a leaf to the tree, and its entry to the transaction: `v` has the links, and gets the rest. Faults of
  * the index: the batch must be dropped, for the tree has the leaf already. */
 int leaf_append(struct monitor *m, const uint8_t leaf[MERKLE_HASH], struct leaf_value *v);

@@ -8,6 +8,7 @@
 #include "vaultd/monitor/archive/archive.h"
 #include "vault/audit_export.h"
 #include "vault/checkpoint.h"
+#include "vault/json_out.h"
 #include "vault/result.h"
 
 /* Records that are asked for, in ascending order: by their numbers, or all of a range. */
@@ -35,9 +36,15 @@ static int record_text(struct monitor *m, const struct wanted *x, uint64_t at, s
     return VAULT_OK;
 }
 
+enum { HASH_TEXT = sodium_base64_ENCODED_LEN(MERKLE_HASH, sodium_base64_VARIANT_ORIGINAL) };
+
+static const char *hash_text(const uint8_t hash[MERKLE_HASH], char ret[HASH_TEXT]) {
+    return sodium_bin2base64(ret, HASH_TEXT, hash, MERKLE_HASH, sodium_base64_VARIANT_ORIGINAL);
+}
+
 static json_t *hash_json(const uint8_t hash[MERKLE_HASH]) {
-    char text[sodium_base64_ENCODED_LEN(MERKLE_HASH, sodium_base64_VARIANT_ORIGINAL)];
-    return json_string(sodium_bin2base64(text, sizeof(text), hash, MERKLE_HASH, sodium_base64_VARIANT_ORIGINAL));
+    char text[HASH_TEXT];
+    return json_string(hash_text(hash, text));
 }
 
 static json_t *proof_json(uint64_t seq, uint8_t (*proof)[MERKLE_HASH], size_t count) {
@@ -58,14 +65,26 @@ static uint64_t proven_with(const struct wanted *x, uint64_t at) {
     return n;
 }
 
-static int write_json(struct writer *w, const json_t *json) {
-    char line[RECORD_LINE_MAX];
-    size_t n = json_dumpb(json, line, sizeof(line), JSON_COMPACT | JSON_SORT_KEYS);
-    if (n == 0 || n > sizeof(line))
-        return VAULT_E_MEMORY;
-    write_bytes(w, line, n);
-    write_u8(w, '\n');
-    return VAULT_OK;
+/* Records up to this one, so many, are proven with it. */
+static int write_proof(struct writer *w, uint64_t seq, uint8_t (*proof)[MERKLE_HASH], size_t count, uint64_t records) {
+    char line[MERKLE_PROOF_MAX * (HASH_TEXT + 3) + 128], text[HASH_TEXT];
+    struct json_out o;
+    size_t n = 0;
+    json_out_begin(&o, line, sizeof(line));
+    out_object(&o, NULL);
+    out_list(&o, "proof");
+    for (size_t i = 0; i < count; i++)
+        out_string(&o, NULL, hash_text(proof[i], text));
+    out_list_end(&o);
+    out_number(&o, "records", records);
+    out_number(&o, "seq", seq);
+    out_object_end(&o);
+    int result = json_out_end(&o, &n);
+    if (result == VAULT_OK) {
+        write_bytes(w, line, n);
+        write_u8(w, '\n');
+    }
+    return result;
 }
 
 /* The proof of the last of them. Who has the records has the leaves that belong to it. */
@@ -75,14 +94,8 @@ static int proof_text(struct monitor *m, const struct wanted *x, uint64_t at, st
     size_t count = 0;
     uint64_t n = proven_with(x, at), last = wanted_at(x, at) + n - 1;
     int result = merkle_inclusion(&store, last, x->tree, proof, &count);
-    if (result != VAULT_OK)
-        return result;
-    json_t *json = proof_json(last, proof, count);
-    json_object_set_new(json, "records", json_integer((json_int_t)n));
-    result = write_json(w, json);
-    json_decref(json);
     *ret_count = n;
-    return result;
+    return result == VAULT_OK ? write_proof(w, last, proof, count, n) : result;
 }
 
 /* As many whole lines as fit into one message; *ret_count is how many records they are about. */
