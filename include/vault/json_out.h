@@ -36,6 +36,8 @@ void out_object_end(struct json_out *o);
 void out_list(struct json_out *o, const char *name);
 void out_list_end(struct json_out *o);
 void out_number(struct json_out *o, const char *name, uint64_t number);
+/* 0: nothing is written, its name neither. */
+void out_unless_zero(struct json_out *o, const char *name, uint64_t number);
 void out_text(struct json_out *o, const char *name, const char *text, size_t n);
 /* The text up to its NUL. NULL or empty: nothing is written, its name neither. */
 void out_string(struct json_out *o, const char *name, const char *text);

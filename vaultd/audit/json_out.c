@@ -108,6 +108,11 @@ void out_number(struct json_out *o, const char *name, uint64_t number) {
         take(o, yajl_gen_integer(o->generator, (long long)number));
 }
 
+void out_unless_zero(struct json_out *o, const char *name, uint64_t number) {
+    if (number != 0)
+        out_number(o, name, number);
+}
+
 void out_text(struct json_out *o, const char *name, const char *text, size_t n) {
     if (!text_is_clean(text, n))
         json_out_fail(o, VAULT_E_FORMAT);

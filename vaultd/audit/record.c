@@ -131,11 +131,6 @@ static void out_audit_key(struct json_out *o, const struct record *r) {
     out_object_end(o);
 }
 
-static void out_optional(struct json_out *o, const char *name, uint64_t number) {
-    if (number != 0)
-        out_number(o, name, number);
-}
-
 static void out_given(struct json_out *o, const char *name, const struct record_object *given) {
     if (given->write == NULL)
         return;
@@ -154,7 +149,7 @@ static void out_members(struct json_out *o, const struct record *r) {
     if (r->has_bytes)
         out_number(o, "bytes", r->bytes);
     out_chain(o, r);
-    out_optional(o, "consent", r->consent);
+    out_unless_zero(o, "consent", r->consent);
     out_string(o, "detail", r->detail);
     out_string(o, "event", r->event);
     out_given(o, "exported", &r->exported);
@@ -164,7 +159,7 @@ static void out_members(struct json_out *o, const struct record *r) {
     out_string(o, "policy", r->policy);
     out_string(o, "project", r->project);
     out_string(o, "purpose", r->purpose);
-    out_optional(o, "ranges", r->ranges);
+    out_unless_zero(o, "ranges", r->ranges);
     out_reasons(o, r);
     out_string(o, "request", r->request);
     out_hex(o, "salt", r->salt, RECORD_SALT);

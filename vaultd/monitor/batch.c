@@ -7,7 +7,6 @@
 #include "vaultd/monitor/registers/standings.h"
 #include "vaultd/monitor/witness/witnesses.h"
 #include "vaultd/monitor/keys/ring.h"
-#include "vaultd/monitor/log/leaves.h"
 #include "vaultd/monitor/log/records.h"
 #include "vaultd/monitor/care/backup.h"
 #include "vault/log.h"
@@ -105,9 +104,7 @@ int monitor_reload(struct monitor *m) {
     if (result == VAULT_OK)
         result = tree_load(m);
     if (result == VAULT_OK)
-        result = records_load(m);
-    if (result == VAULT_OK)
-        result = leaves_load(m);
+        result = log_open(m);
     if (result == VAULT_OK)
         result = policy_reload(m);
     if (result == VAULT_OK)
@@ -253,8 +250,7 @@ static int reopen(struct monitor *m) {
         result = monitor_reload(m);
     if (result != VAULT_OK) { /* what is in memory is still of the batch that was dropped */
         index_close(&m->index);
-        records_free(m);
-        leaves_free(m);
+        log_close(m);
     }
     return result;
 }

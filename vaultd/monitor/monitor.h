@@ -749,6 +749,11 @@ json_t *json_told(const struct decision *d);
 
 /* ---- log/reading.c ---- */
 
+/* What is kept in memory of the log, begun anew: with the tree, whenever the index is another or a batch was dropped.
+ * VAULT_E_DAMAGED (it goes on behind the tree), VAULT_E_MEMORY, faults of the index. */
+int log_open(struct monitor *m);
+/* Forgets and wipes it. */
+void log_close(struct monitor *m);
 /* The line of a record, without its newline; good until the next call. VAULT_AGAIN: it is in an archive segment that is
  * away or was destroyed. VAULT_E_DAMAGED, faults of the index. */
 int log_text(struct monitor *m, uint64_t seq, const char **ret, size_t *ret_n);

@@ -17,8 +17,6 @@
 #include "vaultd/monitor/keys/rekey.h"
 #include "vaultd/monitor/care/backup.h"
 #include "vaultd/monitor/keys/shreds.h"
-#include "vaultd/monitor/log/leaves.h"
-#include "vaultd/monitor/log/records.h"
 #include "vault/log.h"
 #include "vault/result.h"
 
@@ -322,8 +320,7 @@ void monitor_close(struct monitor *m) {
     endings_free(m);
     standings_forget(m);
     archive_free(m);
-    records_free(m);
-    leaves_free(m);
+    log_close(m);
     witnesses_free(m);
     alarms_free(m);
     while (m->workers != NULL)

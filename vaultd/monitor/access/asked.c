@@ -85,11 +85,6 @@ static bool set_number(struct question *q, const struct member *f, json_int_t nu
     return true;
 }
 
-static void out_unless_zero(struct json_out *o, const char *name, uint64_t number) {
-    if (number != 0)
-        out_number(o, name, number);
-}
-
 static void out_use(struct json_out *o, const struct use *u, unsigned per, unsigned period) {
     out_object(o, NULL);
     out_number(o, "bytes", u->bytes);

@@ -70,6 +70,16 @@ int answer_audit_witnessed(struct request *q) {
     return VAULT_OK;
 }
 
+int log_open(struct monitor *m) {
+    int result = records_load(m);
+    return result == VAULT_OK ? leaves_load(m) : result;
+}
+
+void log_close(struct monitor *m) {
+    records_free(m);
+    leaves_free(m);
+}
+
 int log_text(struct monitor *m, uint64_t seq, const char **ret, size_t *ret_n) {
     return seq < m->meta.archived ? archive_line(m, seq, ret, ret_n) : records_line(m, seq, ret, ret_n);
 }

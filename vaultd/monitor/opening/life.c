@@ -19,8 +19,6 @@
 #include "vaultd/monitor/access/reviews.h"
 #include "vaultd/monitor/keys/warnings.h"
 #include "vaultd/monitor/keys/jobs.h"
-#include "vaultd/monitor/log/leaves.h"
-#include "vaultd/monitor/log/records.h"
 #include "vault/checkpoint.h"
 #include "vault/log.h"
 #include "vault/result.h"
@@ -52,8 +50,7 @@ static void forget_keys(struct monitor *m) {
     m->anchors.agreed = false;
     standings_forget(m);
     archive_forget(m);
-    records_free(m);
-    leaves_free(m);
+    log_close(m);
     witnesses_closed(m);
     alarms_forget(m);
     index_close(&m->index);

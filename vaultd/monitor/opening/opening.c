@@ -8,8 +8,6 @@
 #include "vaultd/monitor/registers/disease_table.h"
 #include "vaultd/monitor/registers/standings.h"
 #include "vaultd/monitor/witness/witnesses.h"
-#include "vaultd/monitor/log/leaves.h"
-#include "vaultd/monitor/log/records.h"
 #include "vault/log.h"
 #include "vault/result.h"
 
@@ -34,9 +32,7 @@ static int first_transaction(struct monitor *m) {
     m->has_policy = m->policy_damaged = false;
     int result = batch_begin(m);
     if (result == VAULT_OK)
-        result = records_load(m);
-    if (result == VAULT_OK)
-        result = leaves_load(m);
+        result = log_open(m);
     if (result == VAULT_OK)
         result = meta_store(m);
     if (result == VAULT_OK)
@@ -48,8 +44,7 @@ static int first_transaction(struct monitor *m) {
 
 /* A birth that failed leaves nothing: what it made holds no data yet, and the next init can begin anew. */
 static void undo_birth(struct monitor *m) {
-    records_free(m);
-    leaves_free(m);
+    log_close(m);
     index_close(&m->index);
     (void)unlinkat(m->place.directory, m->place.name, 0);
     (void)unlinkat(m->place.twin_directory, m->place.twin_name, 0);
