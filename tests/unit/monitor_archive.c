@@ -36,9 +36,7 @@ static unsigned ask_archive(uint64_t to) {
 /* And takes the turns that it needs. */
 static void archive(uint64_t to) {
     assert_int_equal(ask_archive(to), 202);
-    for (unsigned n = 0; n < 200 && jobs_open(&m) != 0; n++)
-        turns_for(10);
-    assert_int_equal(jobs_open(&m), 0);
+    jobs_finish();
 }
 
 static struct segment_value segment(uint32_t number) {
@@ -95,10 +93,7 @@ static void file_is_written_to_only_by_the_process_that_began_it(void **state) {
     (void)state;
     uint8_t before[32], after[32];
     char *text = audit_text();
-    request(&root, MSG_archive)->archive.to = 10;
-    assert_int_equal(ask_status(&root), 202);
-    while (m.meta.archived < 10)
-        turn();
+    archive(10);
     struct segment_value v = segment(1);
     v.ended = 0; /* as if it still grew when the copy of the index was made */
     assert_int_equal(batch_begin(&m), VAULT_OK);
@@ -128,6 +123,7 @@ static void altered_record_stays_and_stops_it(void **state) {
 
 /* As it is asked for, with a rate that lets it take a record in a second. */
 static void archive_slowly(uint64_t to) {
+    uint64_t before = m.meta.archived;
     m.job_again = UINT64_MAX; /* not before the rate is there */
     assert_int_equal(ask_archive(to), 202);
     struct msg_job_rate *r = &request(&root, MSG_job_rate)->job_rate;
@@ -135,8 +131,7 @@ static void archive_slowly(uint64_t to) {
     r->rate = 1;
     assert_int_equal(ask_status(&root), 200);
     jobs_wake(&m);
-    for (unsigned n = 0; n < 100 && m.meta.archived == 0; n++)
-        turns_for(10);
+    turns_until(m.meta.archived > before && !index_writing(m.index));
     assert_true(m.meta.archived > 0 && m.meta.archived < to);
 }
 
@@ -162,8 +157,7 @@ static void readers_and_the_writer_do_not_meet(void **state) {
     for (unsigned n = 0; n < 3; n++) {
         uint64_t before = m.meta.archived;
         free(audit_text()); /* of both */
-        while (m.meta.archived == before)
-            turns_for(50);
+        turns_until(m.meta.archived != before);
     }
     assert_int_equal(m.meta.segments, 2);
 }
@@ -178,8 +172,7 @@ static void dropped_batch_leaves_all_records_readable(void **state) {
     turn_without_writing();
     assert_true(m.meta.archived >= durable);
     text_is_as_before(before);
-    for (unsigned n = 0; n < 3000 && jobs_open(&m) != 0 && m.meta.archived < durable + 2; n++)
-        turns_for(10);
+    turns_until(jobs_open(&m) == 0 || m.meta.archived >= durable + 2);
     text_is_as_before(before);
     free(before);
 }

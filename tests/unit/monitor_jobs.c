@@ -116,8 +116,7 @@ static void job_with_a_rate_keeps_to_it_and_sleeps_in_between(void **state) {
     assert_int_equal(set_rate(2, 20), 200);
     assert_int_equal(set_rate(1, 0), 200);
     assert_int_equal(resume_job(1), 200);
-    while (m.meta.jobs_ended == 0)
-        turn();
+    turns_until(m.meta.jobs_ended == 1);
     unsigned count = turns_in(1000);
     uint64_t done = job(2).done;
     assert_in_range(done, 15, 25); /* 20 in a second, and what 100 ms may make up for */

@@ -194,12 +194,6 @@ static void jobs_go(void) {
         turn();
 }
 
-static void finish(void) {
-    for (unsigned n = 0; n < 400 && m.meta.jobs_ended < m.meta.jobs; n++)
-        turn();
-    assert_int_equal(m.meta.jobs_ended, m.meta.jobs);
-}
-
 static enum check_state checked(void) {
     m.check = CHECK_WAITING;
     for (unsigned n = 0; n < 400 && (m.check == CHECK_WAITING || m.check == CHECK_RUNNING); n++)
@@ -225,13 +219,13 @@ static void start_again(void) {
 static void index_gets_another_key(void **state) {
     (void)state;
     assert_int_equal(rotate("index"), 202);
-    finish();
+    jobs_finish();
     expect_index_key(2, false);
     assert_int_equal(audit_count("\"event\":\"key.rotated\"", "index to generation 2", "0 damaged\"", NULL), 1);
     start_again();
     expect_index_key(2, false);
     assert_int_equal(rotate("index"), 202);
-    finish();
+    jobs_finish();
     start_again();
     expect_index_key(3, false);
 }
@@ -258,18 +252,18 @@ static void index_is_used_under_both_keys_and_over_restarts(void **state) {
     q = request(&root, MSG_job_rate);
     q->job_rate.number = 2;
     assert_int_equal(ask_status(&root), 200);
-    finish();
+    jobs_finish();
     expect_index_key(2, false);
 }
 
 static void death_before_the_ring_leaves_the_index_key_as_it_was(void **state) {
     (void)state;
     rotate_and_die("index", true);
-    finish();
+    jobs_finish();
     expect_index_key(1, false);
     assert_int_equal(m.meta.jobs, 0);
     assert_int_equal(rotate("index"), 202);
-    finish();
+    jobs_finish();
     expect_index_key(2, false);
 }
 
@@ -277,7 +271,7 @@ static void death_after_the_ring_goes_on_with_both_index_keys(void **state) {
     (void)state;
     rotate_and_die("index", false);
     assert_int_equal(m.meta.jobs, 1);
-    finish();
+    jobs_finish();
     expect_index_key(2, false);
 }
 
@@ -293,7 +287,7 @@ static void die_at_the_end(bool first) {
     close(*place);
     *place = whole;
     start_again();
-    finish();
+    jobs_finish();
     expect_index_key(2, false);
     assert_int_equal(audit_count("\"event\":\"key.rotated\"", "index to generation 2", NULL), 1);
     start_again();
@@ -358,18 +352,18 @@ static void damaged_entry_keeps_the_key_before_until_it_is_mended(void **state) 
     (void)state;
     flip("consents");
     assert_int_equal(rotate("index"), 202);
-    finish();
+    jobs_finish();
     assert_int_equal(keyring_index_generation(m.keyring), 1);
     assert_non_null(keyring_next_index_key(m.keyring));
     assert_int_equal(audit_count("\"event\":\"key.rotated\"", "\"outcome\":\"failed\"", "the key before is kept", NULL),
                      1);
     start_again();
     assert_int_equal(rotate("index"), 202); /* it is met again */
-    finish();
+    jobs_finish();
     assert_int_equal(keyring_index_generation(m.keyring), 1);
     flip("consents");
     assert_int_equal(rotate("index"), 202);
-    finish();
+    jobs_finish();
     expect_index_key(2, false);
 }
 
@@ -380,7 +374,7 @@ static void damaged_entry_is_left_behind_when_that_is_said(void **state) {
     copy_string(q->key_rotate.what, sizeof(q->key_rotate.what), "index");
     q->key_rotate.leave_damaged = 1;
     assert_int_equal(ask_status(&root), 202);
-    finish();
+    jobs_finish();
     assert_int_equal(keyring_index_generation(m.keyring), 2);
     assert_null(keyring_next_index_key(m.keyring));
     assert_int_equal(checked(), CHECK_DAMAGED);
@@ -426,7 +420,7 @@ static void page_that_cannot_be_read_ends_the_job_and_keeps_the_key(void **state
     assert_int_equal(rotate("kek"), 202);
     jobs_go();
     (void)received(&root); /* of the order to go on */
-    finish();
+    jobs_finish();
     assert_int_equal(audit_count("\"event\":\"job.failed\"", "the index cannot be read where it goes on", NULL), 1);
     assert_int_equal(audit_count("\"event\":\"key.rotated\"", "kek to generation 2", NULL), 1);
     assert_int_equal(keyring_index_generation(m.keyring), 1);

@@ -271,12 +271,6 @@ static void expect_name_key(uint32_t generation, bool both) {
     assert_int_equal(checked(), CHECK_WHOLE);
 }
 
-static void finish(void) {
-    for (unsigned n = 0; n < 2000 && m.meta.jobs_ended < m.meta.jobs; n++)
-        turn();
-    assert_int_equal(m.meta.jobs_ended, m.meta.jobs);
-}
-
 static void order(enum message_type type, uint32_t number) {
     struct message *q = request(&root, type);
     if (type == MSG_job_pause)
@@ -327,14 +321,14 @@ static void names_get_another_key(void **state) {
     (void)state;
     assert_true(under_old() > 100);
     assert_int_equal(rotate("names"), 202);
-    finish();
+    jobs_finish();
     expect_name_key(2, false);
     assert_int_equal(under_old(), 0);
     assert_int_equal(audit_count("\"event\":\"key.rotated\"", "names to generation 2, ", " 0 damaged\"", NULL), 1);
     start_again();
     expect_name_key(2, false);
     assert_int_equal(rotate("names"), 202);
-    finish();
+    jobs_finish();
     expect_name_key(3, false);
     assert_int_equal(listed("", dataset), SUBJECTS * FILES);
 }
@@ -355,7 +349,7 @@ static void everything_is_found_at_every_place_of_the_way(void **state) {
     assert_true(steps > SUBJECTS + 4 * SERVICES);
     assert_int_equal(under_old(), 0);
     order(MSG_job_resume, job);
-    finish();
+    jobs_finish();
     expect_name_key(2, false);
     assert_int_equal(under_old(), 0);
 }
@@ -373,7 +367,7 @@ static void what_is_added_on_the_way_goes_where_it_belongs(void **state) {
         steps++;
     } while (step(job) && steps < 60);
     order(MSG_job_resume, job);
-    finish();
+    jobs_finish();
     expect_name_key(2, false);
     assert_int_equal(under_old(), 0);
     while (steps-- > 0)
@@ -415,7 +409,7 @@ static void a_list_goes_on_while_its_entries_move(void **state) {
             (void)step(job);
         if (pages++ == 1) {
             order(MSG_job_resume, job);
-            finish();
+            jobs_finish();
         }
     } while (cursor[0] != '\0');
     json_decref(seen);
@@ -468,7 +462,7 @@ static void a_list_whose_entries_moved_begins_anew(void **state) {
     cursor[0] = '\0';
     assert_int_equal(page_of_subjects(cursor), 50);
     order(MSG_job_resume, job);
-    finish();
+    jobs_finish();
     unsigned rest = 0; /* all subjects had moved before the first page */
     while (cursor[0] != '\0')
         rest += page_of_subjects(cursor);
@@ -490,7 +484,7 @@ static void jobs_behind_it_know_whose_they_are(void **state) {
     approve(200);
     shredded[3] = shredded[4] = true;
     order(MSG_job_resume, first);
-    finish();
+    jobs_finish();
     everything_is_found();
     assert_int_equal(under_old(), 0);
     assert_int_equal(listed("T-3", ""), 0);
@@ -517,10 +511,10 @@ static void shredded_subjects_move_too(void **state) {
     copy_string(q->subject_shred.subject, sizeof(q->subject_shred.subject), "T-3");
     assert_int_equal(ask_status(&root), 202);
     approve(200);
-    finish();
+    jobs_finish();
     shredded[3] = true;
     assert_int_equal(rotate("names"), 202);
-    finish();
+    jobs_finish();
     expect_name_key(2, false);
     assert_int_equal(under_old(), 0);
     assert_int_equal(find_subject(&m, "T-3", &s), VAULT_OK);
@@ -541,10 +535,10 @@ static void keys_of_a_turn_under_way_move_too(void **state) {
     assert_int_equal(batch_finish(&m), VAULT_OK);
     expect_readable(files[5][0]);
     assert_int_equal(rotate("names"), 202);
-    finish();
+    jobs_finish();
     expect_readable(files[5][0]);
     assert_int_equal(rotate("subject"), 202);
-    finish();
+    jobs_finish();
     expect_readable(files[5][1]);
     assert_int_equal(find_subject(&m, "T-5", &s), VAULT_OK);
     assert_int_equal(s.turning, TURN_NONE);
@@ -560,7 +554,7 @@ static void chains_of_local_administrators_go_on(void **state) {
     while (step(job))
         assert_int_equal(listed("T-1", ""), FILES);
     order(MSG_job_resume, job);
-    finish();
+    jobs_finish();
     request(&root, MSG_key_list);
     assert_true(says(ask(&root), "\"names\":2"));
     assert_int_equal(before, 1);
@@ -596,7 +590,7 @@ static void begin_and_die(bool first) {
 static void death_before_the_ring_leaves_the_name_key_as_it_was(void **state) {
     (void)state;
     begin_and_die(true);
-    finish();
+    jobs_finish();
     assert_int_equal(m.meta.jobs, 0);
     expect_name_key(1, false);
 }
@@ -605,7 +599,7 @@ static void death_after_the_ring_goes_on_with_both_name_keys(void **state) {
     (void)state;
     begin_and_die(false);
     assert_int_equal(m.meta.jobs, 1);
-    finish();
+    jobs_finish();
     expect_name_key(2, false);
     assert_int_equal(under_old(), 0);
 }
@@ -626,7 +620,7 @@ static void die_at_the_end(bool first) {
     close(*place);
     *place = whole;
     start_again();
-    finish();
+    jobs_finish();
     expect_name_key(2, false);
     assert_int_equal(under_old(), 0);
     assert_int_equal(audit_count("\"event\":\"key.rotated\"", "names to generation 2", NULL), 1);
@@ -690,7 +684,7 @@ static void damaged_entry_keeps_the_key_before_until_it_is_mended(void **state) 
     for (unsigned n = 0; n < sizeof(dbs) / sizeof(dbs[0]); n++) {
         flip(dbs[n], false);
         assert_int_equal(rotate("names"), 202);
-        finish();
+        jobs_finish();
         assert_int_equal(keyring_name_generation(m.keyring), n + 1);
         assert_non_null(keyring_next_name_key(m.keyring));
         assert_int_equal(
@@ -699,7 +693,7 @@ static void damaged_entry_keeps_the_key_before_until_it_is_mended(void **state) 
         everything_is_found();
         assert_int_equal(checked(), CHECK_WHOLE);
         assert_int_equal(rotate("names"), 202);
-        finish();
+        jobs_finish();
         expect_name_key(n + 2, false);
     }
     assert_int_equal(under_old(), 0);
@@ -736,7 +730,7 @@ static void page_that_cannot_be_read_ends_the_job_and_keeps_the_key(void **state
     COPY_ARRAY(q->file_remove.file, files[4][0]);
     assert_int_equal(ask_status(&root), 202);
     approve(200);
-    finish();
+    jobs_finish();
     drop_peers();
     rig_stop();
     assert_int_equal(chdir(rig_folder()), 0);
@@ -750,9 +744,9 @@ static void page_that_cannot_be_read_ends_the_job_and_keeps_the_key(void **state
     uint32_t first = m.meta.jobs;
     assert_int_equal(rotate("names"), 202);
     order(MSG_job_resume, first);
-    finish();
+    jobs_finish();
     assert_int_equal(rotate("kek"), 202);
-    finish();
+    jobs_finish();
     assert_int_equal(audit_count("\"event\":\"job.failed\"", "the index cannot be read where it goes on", NULL), 1);
     assert_int_equal(audit_count("\"event\":\"key.rotated\"", "kek to generation 2", NULL), 1);
     assert_int_equal(keyring_name_generation(m.keyring), 1);

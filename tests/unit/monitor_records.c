@@ -222,9 +222,7 @@ static void lines_behind_the_tree_keep_it_shut(void **state) {
 static void archive(uint64_t to) {
     request(&root, MSG_archive)->archive.to = to;
     assert_int_equal(ask_status(&root), 202);
-    for (unsigned n = 0; n < 300 && jobs_open(&m) != 0; n++)
-        turns_for(10);
-    assert_int_equal(jobs_open(&m), 0);
+    jobs_finish();
     assert_int_equal(m.meta.archived, to);
 }
 

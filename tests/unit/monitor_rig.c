@@ -13,6 +13,7 @@
 #include "vault/log.h"
 #include "vault/result.h"
 #include "vault/token.h"
+#include "vaultd/monitor/keys/jobs.h"
 #include "vaultd/monitor/log/records.h"
 
 struct monitor m;
@@ -213,6 +214,10 @@ void turns_for(unsigned ms) {
         turn();
         usleep(1000);
     } while (loop_now_ms() < end);
+}
+
+void jobs_finish(void) {
+    turns_until(jobs_open(&m) == 0 && !index_writing(m.index));
 }
 
 /* ---- the supervisor ---- */

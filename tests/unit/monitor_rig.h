@@ -49,6 +49,12 @@ void turns(unsigned n);
 void turn_without_writing(void);
 /* Turns until `ms` milliseconds have gone. */
 void turns_for(unsigned ms);
+/* Turns until it is so; one that takes two minutes is given up. */
+#define turns_until(it_is_so)                                                                                          \
+    for (uint64_t given_up = loop_now_ms() + 120000; !(it_is_so); turn())                                              \
+    assert_true(loop_now_ms() < given_up)
+/* Turns until no job is left, and what the last one did is durable. */
+void jobs_finish(void);
 
 /* ---- the supervisor ---- */
 
