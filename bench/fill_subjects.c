@@ -10,7 +10,9 @@
 #include <stdlib.h>
 
 #include "dev_vault.h"
+#include "vaultd/monitor/current.h"
 #include "vaultd/monitor/keys/subject_keys.h"
+#include "vaultd/monitor/log/log.h"
 #include "vault/result.h"
 
 enum { BATCH = 2000 };

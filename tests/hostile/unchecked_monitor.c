@@ -3,6 +3,7 @@
 
 #include "tests/hostile/unchecked.h"
 #include "vault/result.h"
+#include "vaultd/monitor/access/grants.h"
 #include "vaultd/monitor/monitor.h"
 
 struct grant *__real_grant_find(struct monitor *m, const struct worker *w, const uint8_t id[ID_SIZE]);

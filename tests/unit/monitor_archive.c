@@ -12,6 +12,8 @@
 #include "vault/log.h"
 #include "vault/result.h"
 #include "vaultd/monitor/archive/archive.h"
+#include "vaultd/monitor/keys/jobs.h"
+#include "vaultd/monitor/log/log.h"
 
 static struct peer second;
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vaultd/monitor/access/grants.h"
 #include "vault/checkpoint.h"
 #include "vault/log.h"
 #include "vault/record.h"

@@ -2,6 +2,8 @@
 #include <stdlib.h>
 
 #include "monitor_rig.h"
+#include "vaultd/monitor/access/grants.h"
+#include "vaultd/monitor/names.h"
 #include "vault/log.h"
 #include "vault/result.h"
 

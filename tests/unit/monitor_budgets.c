@@ -8,6 +8,8 @@
 #include "vault/log.h"
 #include "vault/result.h"
 #include "vaultd/monitor/access/budgets.h"
+#include "vaultd/monitor/access/grants.h"
+#include "vaultd/monitor/log/log.h"
 
 enum { MEGABYTE = 1 << 20, DAY = 86400, SUBJECTS = 3, PAGE = PAGE_CHUNKS * CHUNK_PLAIN };
 

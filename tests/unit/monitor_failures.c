@@ -8,6 +8,7 @@
 
 #include "vault/log.h"
 #include "vault/result.h"
+#include "vaultd/monitor/access/grants.h"
 #include "vaultd/monitor/care/failures.h"
 
 static struct peer depositor, clinic, second;

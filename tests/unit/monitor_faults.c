@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "vaultd/monitor/access/grants.h"
+#include "vaultd/monitor/lookup.h"
+#include "vaultd/monitor/names.h"
 #include "vault/log.h"
 #include "vault/result.h"
 

@@ -3,6 +3,8 @@
 
 #include <unistd.h>
 
+#include "vaultd/monitor/access/grants.h"
+#include "vaultd/monitor/log/log.h"
 #include "vault/log.h"
 #include "vault/result.h"
 

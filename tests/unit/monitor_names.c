@@ -8,10 +8,14 @@
 
 #include "vault/log.h"
 #include "vault/result.h"
+#include "vaultd/monitor/access/grants.h"
 #include "vaultd/monitor/care/backup.h"
+#include "vaultd/monitor/current.h"
 #include "vaultd/monitor/keys/jobs.h"
 #include "vaultd/monitor/keys/ring.h"
 #include "vaultd/monitor/keys/subject_keys.h"
+#include "vaultd/monitor/lookup.h"
+#include "vaultd/monitor/names.h"
 
 enum { SUBJECTS = 12, SERVICES = 8, FILES = 2, PLAIN = 1000 };
 static const char dataset[] = "D1";

@@ -11,6 +11,7 @@
 #include "vault/result.h"
 #include "vaultd/monitor/keys/jobs.h"
 #include "vaultd/monitor/log/leaves.h"
+#include "vaultd/monitor/log/log.h"
 #include "vaultd/monitor/log/records.h"
 
 /* A record of about so many bytes, in the batch under way. */

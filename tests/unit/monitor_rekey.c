@@ -6,7 +6,9 @@
 
 #include "vault/log.h"
 #include "vault/result.h"
+#include "vaultd/monitor/access/grants.h"
 #include "vaultd/monitor/keys/rekey.h"
+#include "vaultd/monitor/table.h"
 
 enum { PLAIN = 5 << 20, CONTENT = 7, OBJECTS = 2 };
 

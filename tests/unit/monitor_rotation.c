@@ -7,6 +7,8 @@
 
 #include "vaultd/monitor/keys/jobs.h"
 #include "vaultd/monitor/keys/subject_keys.h"
+#include "vaultd/monitor/lookup.h"
+#include "vaultd/monitor/names.h"
 #include "vault/log.h"
 #include "vault/result.h"
 

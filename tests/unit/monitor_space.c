@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vaultd/monitor/care/space.h"
 #include "vault/log.h"
 #include "vault/result.h"
 

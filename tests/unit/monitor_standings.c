@@ -7,6 +7,9 @@
 #include "vault/log.h"
 #include "vault/result.h"
 #include "vaultd/monitor/access/ask.h"
+#include "vaultd/monitor/current.h"
+#include "vaultd/monitor/lookup.h"
+#include "vaultd/monitor/names.h"
 
 enum { SUBJECTS = 120, PURPOSES = 4 };
 

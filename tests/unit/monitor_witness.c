@@ -9,6 +9,7 @@
 #include "vault/log.h"
 #include "vault/result.h"
 #include "vault/witness.h"
+#include "vaultd/monitor/log/log.h"
 #include "vaultd/monitor/witness/witnesses.h"
 
 #define NAME "witness.example/one"

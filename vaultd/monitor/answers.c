@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "monitor.h"
+#include "vaultd/monitor/answers.h"
 #include "vault/result.h"
 
 enum { LIST_FRAME = 2048 }; /* of an answer, for all that stands around its list */

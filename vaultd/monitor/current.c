@@ -1,6 +1,8 @@
 /* Values that decisions rest on, and the witness of each: both hold the number of the record that made the value what
  * it is, so that an older one put back in its place is told from the one in force (lookup.c). */
 #include "monitor.h"
+#include "vaultd/monitor/current.h"
+#include "vaultd/monitor/names.h"
 #include "vaultd/monitor/registers/standings.h"
 #include "vault/result.h"
 

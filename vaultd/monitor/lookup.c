@@ -2,6 +2,8 @@
 #include <string.h>
 
 #include "monitor.h"
+#include "vaultd/monitor/lookup.h"
+#include "vaultd/monitor/names.h"
 #include "vaultd/monitor/registers/anchors.h"
 #include "vault/result.h"
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "monitor.h"
+#include "vaultd/monitor/names.h"
 
 static const uint8_t nowhere[HASH_SIZE];
 

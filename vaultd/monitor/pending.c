@@ -2,7 +2,10 @@
 
 #include <string.h>
 
+#include "vaultd/monitor/answers.h"
+#include "vaultd/monitor/lookup.h"
 #include "vaultd/monitor/registers/anchors.h"
+#include "vaultd/monitor/table.h"
 #include "vault/log.h"
 #include "vault/result.h"
 

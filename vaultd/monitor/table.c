@@ -2,7 +2,12 @@
 #include <string.h>
 
 #include "monitor.h"
+#include "vaultd/monitor/access/grants.h"
+#include "vaultd/monitor/answers.h"
+#include "vaultd/monitor/care/space.h"
+#include "vaultd/monitor/lookup.h"
 #include "vaultd/monitor/opening/restore.h"
+#include "vaultd/monitor/table.h"
 #include "vaultd/monitor/witness/witnesses.h"
 #include "vault/log.h"
 #include "vault/result.h"

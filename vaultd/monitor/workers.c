@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "monitor.h"
+#include "vaultd/monitor/table.h"
 #include "vault/log.h"
 #include "vault/result.h"
 

@@ -4,8 +4,11 @@
 #include <string.h>
 
 #include "ask.h"
+#include "grants.h"
+#include "vaultd/monitor/answers.h"
 #include "vaultd/monitor/care/failures.h"
 #include "vaultd/monitor/keys/subject_keys.h"
+#include "vaultd/monitor/table.h"
 #include "vault/log.h"
 #include "vault/result.h"
 #include "vault/token.h"

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "vaultd/monitor/log/log.h"
+#include "vaultd/monitor/lookup.h"
 #include "vault/record.h"
 #include "vault/result.h"
 

@@ -6,6 +6,8 @@
 
 #include "ask.h"
 #include "listing.h"
+#include "vaultd/monitor/answers.h"
+#include "vaultd/monitor/table.h"
 #include "vault/log.h"
 #include "vault/result.h"
 

@@ -3,6 +3,8 @@
  * summed, and neither is a denial by a budget: it tells that all else would permit (log/journal.c). */
 #include <string.h>
 
+#include "denials.h"
+#include "vaultd/monitor/log/log.h"
 #include "vaultd/monitor/monitor.h"
 #include "vault/log.h"
 #include "vault/result.h"

@@ -4,8 +4,14 @@
 #include <string.h>
 
 #include "ask.h"
+#include "deposit.h"
+#include "vaultd/monitor/answers.h"
+#include "vaultd/monitor/care/cleaning.h"
+#include "vaultd/monitor/current.h"
 #include "vaultd/monitor/keys/age.h"
 #include "vaultd/monitor/keys/subject_keys.h"
+#include "vaultd/monitor/lookup.h"
+#include "vaultd/monitor/table.h"
 #include "vault/result.h"
 #include "vault/token.h"
 

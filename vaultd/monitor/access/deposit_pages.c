@@ -2,7 +2,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "deposit.h"
+#include "vaultd/monitor/answers.h"
+#include "vaultd/monitor/lookup.h"
 #include "vaultd/monitor/monitor.h"
+#include "vaultd/monitor/table.h"
 #include "vault/result.h"
 #include "vault/token.h"
 

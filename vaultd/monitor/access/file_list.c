@@ -3,6 +3,9 @@
 
 #include "ask.h"
 #include "listing.h"
+#include "vaultd/monitor/answers.h"
+#include "vaultd/monitor/lookup.h"
+#include "vaultd/monitor/table.h"
 #include "vault/result.h"
 
 enum {

@@ -2,7 +2,10 @@
 #include <string.h>
 
 #include "ask.h"
+#include "vaultd/monitor/answers.h"
 #include "vaultd/monitor/care/failures.h"
+#include "vaultd/monitor/lookup.h"
+#include "vaultd/monitor/table.h"
 #include "vault/result.h"
 
 /* The file's document, for administrators with what was found damaged of it, whose reference is taken. */

@@ -3,8 +3,11 @@
 #include <string.h>
 
 #include "ask.h"
+#include "grants.h"
+#include "vaultd/monitor/answers.h"
 #include "vaultd/monitor/care/failures.h"
 #include "vaultd/monitor/keys/rekey.h"
+#include "vaultd/monitor/lookup.h"
 #include "vaultd/monitor/witness/witnesses.h"
 #include "vault/log.h"
 #include "vault/result.h"

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "vaultd/monitor/answers.h"
 #include "vault/result.h"
 
 enum { LISTING_PAGE = 50, MOVES = 8, PLAIN_MAX = MOVES + INDEX_KEY_MAX };

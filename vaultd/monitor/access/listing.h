@@ -2,6 +2,7 @@
 #ifndef VAULT_MONITOR_LISTING_H
 #define VAULT_MONITOR_LISTING_H
 
+#include "vaultd/monitor/log/log.h"
 #include "vaultd/monitor/monitor.h"
 
 struct cursor {

@@ -3,6 +3,9 @@
 #include <string.h>
 
 #include "listing.h"
+#include "vaultd/monitor/answers.h"
+#include "vaultd/monitor/lookup.h"
+#include "vaultd/monitor/table.h"
 #include "vault/log.h"
 #include "vault/result.h"
 

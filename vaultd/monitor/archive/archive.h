@@ -9,6 +9,7 @@
 
 #include "vaultd/monitor/keys/jobs.h"
 #include "vaultd/monitor/log/frame.h"
+#include "vaultd/monitor/log/log.h"
 #include "vault/record.h"
 
 enum { FRAME_LINES = 512, FRAME_SIZE = FRAME_TEXT + SEAL_OVERHEAD, SEGMENT_LINES = 65536 };

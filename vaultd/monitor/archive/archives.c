@@ -3,8 +3,11 @@
 
 #include "archive.h"
 #include "vaultd/monitor/access/listing.h"
+#include "vaultd/monitor/answers.h"
+#include "vaultd/monitor/care/space.h"
 #include "vaultd/monitor/opening/restore.h"
 #include "vaultd/monitor/pending.h"
+#include "vaultd/monitor/table.h"
 #include "vault/result.h"
 
 static const char *state_of(const struct monitor *m, const struct segment_value *v) {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "archive.h"
+#include "vaultd/monitor/log/log.h"
 #include "vaultd/monitor/log/records.h"
 #include "vault/log.h"
 #include "vault/result.h"

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "archive.h"
+#include "vaultd/monitor/log/log.h"
 #include "vault/log.h"
 #include "vault/result.h"
 

@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include "vaultd/monitor/log/log.h"
 #include "vaultd/monitor/opening/restore.h"
 #include "vault/log.h"
 #include "vault/result.h"

@@ -2,6 +2,8 @@
 #include <string.h>
 
 #include "backup.h"
+#include "vaultd/monitor/answers.h"
+#include "vaultd/monitor/table.h"
 #include "vault/result.h"
 
 static int load(struct monitor *m, uint32_t number, struct backup_value *ret) {

@@ -1,6 +1,8 @@
 /* The index is counted anew in the background, at start and when somebody asks: whether it holds what was stored. A
  * difference is told and recorded. It does not stop the vault, since treatment must go on: what decisions rest on is
  * guarded at each look-up besides (lookup.c). */
+#include "check.h"
+#include "vaultd/monitor/answers.h"
 #include "vaultd/monitor/monitor.h"
 #include "vault/log.h"
 #include "vault/result.h"

@@ -3,6 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cleaning.h"
+#include "vaultd/monitor/log/log.h"
+#include "vaultd/monitor/lookup.h"
 #include "vaultd/monitor/monitor.h"
 #include "vaultd/monitor/opening/restore.h"
 #include "vault/log.h"

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "vaultd/monitor/access/grants.h"
+#include "vaultd/monitor/answers.h"
 #include "vault/log.h"
 #include "vault/result.h"
 

@@ -3,7 +3,10 @@
 #include <sodium.h>
 
 #include "failures.h"
+#include "vaultd/monitor/access/grants.h"
+#include "vaultd/monitor/current.h"
 #include "vaultd/monitor/keys/shreds.h"
+#include "vaultd/monitor/names.h"
 #include "vaultd/monitor/opening/restore.h"
 #include "vault/result.h"
 

@@ -4,8 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
 #include "failures.h"
+#include "scrub.h"
+#include "vaultd/monitor/answers.h"
 #include "vaultd/monitor/registers/standings.h"
+#include "vaultd/monitor/table.h"
 #include "vault/log.h"
 #include "vault/result.h"
 

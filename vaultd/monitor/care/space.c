@@ -12,6 +12,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "space.h"
 #include "vaultd/monitor/monitor.h"
 #include "vault/log.h"
 #include "vault/result.h"

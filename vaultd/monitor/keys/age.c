@@ -1,4 +1,5 @@
 #include "age.h"
+#include "vaultd/monitor/log/log.h"
 
 #include "vault/log.h"
 #include "vault/result.h"

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "ring.h"
+#include "vaultd/monitor/log/log.h"
 #include "vaultd/monitor/opening/restore.h"
 #include "vault/log.h"
 #include "vault/result.h"

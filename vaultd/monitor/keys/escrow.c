@@ -6,8 +6,10 @@
 
 #include "ring.h"
 #include "vaultd/monitor/access/listing.h"
+#include "vaultd/monitor/answers.h"
 #include "vaultd/monitor/opening/opening.h"
 #include "vaultd/monitor/pending.h"
+#include "vaultd/monitor/table.h"
 #include "vault/log.h"
 #include "vault/result.h"
 

@@ -3,6 +3,8 @@
 #include "jobs.h"
 #include "ring.h"
 #include "vaultd/monitor/care/backup.h"
+#include "vaultd/monitor/care/space.h"
+#include "vaultd/monitor/log/log.h"
 #include "vault/log.h"
 #include "vault/result.h"
 

@@ -1,5 +1,7 @@
 /* What custodians say of a job under way: that it pauses, goes on, or takes so many entries in a second. */
 #include "jobs.h"
+#include "vaultd/monitor/answers.h"
+#include "vaultd/monitor/table.h"
 #include "vault/result.h"
 
 enum { RATE_MAX = 1000000 };

@@ -3,6 +3,8 @@
 #include <limits.h>
 #include <string.h>
 
+#include "vaultd/monitor/answers.h"
+#include "vaultd/monitor/table.h"
 #include "vault/log.h"
 #include "vault/result.h"
 

@@ -49,4 +49,15 @@ uint32_t jobs_open(const struct monitor *m);
 /* As answers show it: a new reference. */
 json_t *job_json(struct monitor *m, const struct job_value *j);
 
+/* ---- in the monitor's turn ---- */
+
+/* One bounded step of the job that runs, if one does. *ret_more: there is more to do now. Faults of the index. */
+int jobs_step(struct monitor *m, bool *ret_more);
+/* Milliseconds until the job that waits wants its next step, -1: none does. */
+int jobs_tick(const struct monitor *m);
+/* After a batch: while a grant is open, the job waits for as long as its part in the batch took. */
+void jobs_rest(struct monitor *m);
+/* What the first job waits for may have come, or nothing is known of it any more: its next step is due. */
+void jobs_wake(struct monitor *m);
+
 #endif

@@ -4,9 +4,12 @@
 
 #include "age.h"
 #include "jobs.h"
-#include "vaultd/monitor/opening/opening.h"
+#include "vaultd/monitor/answers.h"
 #include "vaultd/monitor/care/backup.h"
+#include "vaultd/monitor/care/space.h"
+#include "vaultd/monitor/opening/opening.h"
 #include "vaultd/monitor/pending.h"
+#include "vaultd/monitor/table.h"
 #include "rekey.h"
 #include "ring.h"
 #include "subject_keys.h"

@@ -4,6 +4,8 @@
 #include "name_moves.h"
 #include "ring.h"
 #include "vaultd/monitor/care/backup.h"
+#include "vaultd/monitor/care/space.h"
+#include "vaultd/monitor/log/log.h"
 #include "vault/log.h"
 #include "vault/result.h"
 

@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "subject_keys.h"
+#include "vaultd/monitor/lookup.h"
+#include "vaultd/monitor/names.h"
 #include "vaultd/monitor/registers/standings.h"
 #include "vault/result.h"
 

@@ -8,7 +8,12 @@
 #include "vaultd/monitor/access/budgets.h"
 #include "vaultd/monitor/care/failures.h"
 #include "subject_keys.h"
+#include "vaultd/monitor/access/deposit.h"
+#include "vaultd/monitor/access/grants.h"
+#include "vaultd/monitor/answers.h"
+#include "vaultd/monitor/lookup.h"
 #include "vaultd/monitor/opening/restore.h"
+#include "vaultd/monitor/table.h"
 #include "vault/log.h"
 #include "vault/result.h"
 

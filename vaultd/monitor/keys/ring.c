@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "vaultd/monitor/care/backup.h"
+#include "vaultd/monitor/log/log.h"
 #include "vaultd/monitor/opening/opening.h"
 #include "vault/copies.h"
 #include "vault/log.h"

@@ -1,4 +1,5 @@
 #include "subject_keys.h"
+#include "vaultd/monitor/names.h"
 
 #include "vault/log.h"
 #include "vault/result.h"

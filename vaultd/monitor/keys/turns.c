@@ -7,6 +7,9 @@
 #include "jobs.h"
 #include "shreds.h"
 #include "subject_keys.h"
+#include "vaultd/monitor/current.h"
+#include "vaultd/monitor/log/log.h"
+#include "vaultd/monitor/lookup.h"
 #include "vault/log.h"
 #include "vault/result.h"
 

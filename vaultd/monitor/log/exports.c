@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "leaves.h"
+#include "vaultd/monitor/answers.h"
 #include "vaultd/monitor/archive/archive.h"
+#include "vaultd/monitor/table.h"
 #include "vault/checkpoint.h"
 #include "vault/json_out.h"
 #include "vault/result.h"

@@ -3,10 +3,12 @@
 #include <time.h>
 
 #include "leaves.h"
+#include "log.h"
 #include "records.h"
 #include "vaultd/monitor/access/asked.h"
-#include "vaultd/monitor/watch/alarms.h"
+#include "vaultd/monitor/access/denials.h"
 #include "vaultd/monitor/access/reviews.h"
+#include "vaultd/monitor/watch/alarms.h"
 #include "vault/log.h"
 #include "vault/record.h"
 #include "vault/result.h"

@@ -5,7 +5,9 @@
 
 #include "leaves.h"
 #include "reading.h"
+#include "vaultd/monitor/answers.h"
 #include "vaultd/monitor/archive/archive.h"
+#include "vaultd/monitor/table.h"
 #include "vault/audit_export.h"
 #include "vault/checkpoint.h"
 #include "vault/json_out.h"

@@ -5,8 +5,11 @@
 
 #include "leaves.h"
 #include "records.h"
+#include "vaultd/monitor/answers.h"
 #include "vaultd/monitor/archive/archive.h"
 #include "vaultd/monitor/keys/ring.h"
+#include "vaultd/monitor/opening/restore.h"
+#include "vaultd/monitor/table.h"
 #include "vaultd/monitor/witness/witnesses.h"
 #include "vault/checkpoint.h"
 #include "vault/result.h"

@@ -1,4 +1,4 @@
-/* What the files of this folder share of the log's reading. What others may ask is in monitor.h. */
+/* What the files of this folder share of the log's reading. What others may ask is in log.h. */
 #ifndef VAULT_MONITOR_LOG_READING_H
 #define VAULT_MONITOR_LOG_READING_H
 

@@ -4,7 +4,10 @@
 
 #include "opening.h"
 #include "restore.h"
+#include "vaultd/monitor/access/grants.h"
+#include "vaultd/monitor/care/cleaning.h"
 #include "vaultd/monitor/keys/ring.h"
+#include "vaultd/monitor/log/log.h"
 #include "vaultd/monitor/registers/disease_table.h"
 #include "vaultd/monitor/registers/standings.h"
 #include "vaultd/monitor/witness/witnesses.h"

@@ -2,6 +2,7 @@
 #ifndef VAULT_MONITOR_OPENING_H
 #define VAULT_MONITOR_OPENING_H
 
+#include "vaultd/monitor/log/log.h"
 #include "vaultd/monitor/monitor.h"
 
 /* ---- life.c ---- */

@@ -1,5 +1,6 @@
 /* Another seal around a new root key, once the credential or the token has come for it. */
 #include "opening.h"
+#include "vaultd/monitor/answers.h"
 #include "vaultd/monitor/keys/ring.h"
 #include "vault/result.h"
 

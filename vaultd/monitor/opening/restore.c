@@ -9,10 +9,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vaultd/monitor/answers.h"
 #include "vaultd/monitor/care/backup.h"
 #include "vaultd/monitor/keys/escrow.h"
 #include "vaultd/monitor/keys/ring.h"
+#include "vaultd/monitor/lookup.h"
 #include "vaultd/monitor/pending.h"
+#include "vaultd/monitor/table.h"
 #include "vaultd/monitor/witness/witnesses.h"
 #include "vault/checkpoint.h"
 #include "vault/log.h"

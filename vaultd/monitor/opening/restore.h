@@ -23,4 +23,8 @@ int restore_refuse(struct request *q);
 /* For the status: null, or {"times", "confirmed", "continues"}. */
 json_t *restored_json(const struct monitor *m);
 
+/* The origin that the log is signed under now: the configured one, or after restores that with their count.
+ * VAULT_E_LIMIT. */
+int monitor_origin(const struct monitor *m, char ret[200 + 1]);
+
 #endif

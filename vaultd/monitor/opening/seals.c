@@ -5,7 +5,10 @@
 #include <string.h>
 
 #include "opening.h"
+#include "vaultd/monitor/answers.h"
+#include "vaultd/monitor/care/space.h"
 #include "vaultd/monitor/keys/ring.h"
+#include "vaultd/monitor/table.h"
 #include "vault/crypt4gh.h"
 #include "vault/log.h"
 #include "vault/result.h"

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "opening.h"
+#include "vaultd/monitor/log/log.h"
 #include "vault/log.h"
 #include "vault/result.h"
 

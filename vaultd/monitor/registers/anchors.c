@@ -3,7 +3,9 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "vaultd/monitor/answers.h"
 #include "vaultd/monitor/pending.h"
+#include "vaultd/monitor/table.h"
 #include "vault/log.h"
 #include "vault/result.h"
 

@@ -2,6 +2,11 @@
 
 #include <string.h>
 
+#include "vaultd/monitor/access/grants.h"
+#include "vaultd/monitor/answers.h"
+#include "vaultd/monitor/current.h"
+#include "vaultd/monitor/lookup.h"
+#include "vaultd/monitor/table.h"
 #include "vault/log.h"
 #include "vault/result.h"
 

@@ -1,6 +1,11 @@
 #include <string.h>
 
+#include "vaultd/monitor/access/grants.h"
+#include "vaultd/monitor/answers.h"
+#include "vaultd/monitor/current.h"
+#include "vaultd/monitor/lookup.h"
 #include "vaultd/monitor/monitor.h"
+#include "vaultd/monitor/table.h"
 #include "vault/result.h"
 
 static const char *findings_name(unsigned findings) {

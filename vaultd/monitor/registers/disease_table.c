@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "vaultd/monitor/answers.h"
 #include "vault/file.h"
 #include "vault/log.h"
 #include "vault/result.h"

@@ -1,4 +1,9 @@
 #include "opt_outs.h"
+#include "vaultd/monitor/access/grants.h"
+#include "vaultd/monitor/answers.h"
+#include "vaultd/monitor/current.h"
+#include "vaultd/monitor/lookup.h"
+#include "vaultd/monitor/table.h"
 
 #include "vault/result.h"
 

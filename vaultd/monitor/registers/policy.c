@@ -1,7 +1,11 @@
 #include <sodium.h>
 
 #include "policy_replay.h"
+#include "vaultd/monitor/access/grants.h"
+#include "vaultd/monitor/answers.h"
+#include "vaultd/monitor/current.h"
 #include "vaultd/monitor/pending.h"
+#include "vaultd/monitor/table.h"
 #include "vault/result.h"
 
 static const char *effect_name(unsigned effect) {

@@ -4,7 +4,10 @@
 
 #include "vaultd/monitor/access/ask.h"
 #include "vaultd/monitor/access/asked.h"
+#include "vaultd/monitor/access/grants.h"
+#include "vaultd/monitor/answers.h"
 #include "vaultd/monitor/archive/archive.h"
+#include "vaultd/monitor/table.h"
 #include "vault/result.h"
 
 /* ---- one decision, exactly as it was ---- */

@@ -1,7 +1,12 @@
 /* Projects and the ethics approvals that they need. */
 #include <string.h>
 
+#include "vaultd/monitor/access/grants.h"
 #include "vaultd/monitor/access/listing.h"
+#include "vaultd/monitor/answers.h"
+#include "vaultd/monitor/current.h"
+#include "vaultd/monitor/lookup.h"
+#include "vaultd/monitor/table.h"
 #include "vault/result.h"
 
 static json_t *project_json(struct request *q, const void *record) {

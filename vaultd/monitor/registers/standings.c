@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vaultd/monitor/lookup.h"
+#include "vaultd/monitor/names.h"
 #include "vault/log.h"
 #include "vault/result.h"
 

@@ -3,8 +3,12 @@
 #include <sodium.h>
 
 #include "vaultd/monitor/access/listing.h"
+#include "vaultd/monitor/answers.h"
+#include "vaultd/monitor/current.h"
 #include "vaultd/monitor/keys/shreds.h"
 #include "vaultd/monitor/keys/subject_keys.h"
+#include "vaultd/monitor/lookup.h"
+#include "vaultd/monitor/table.h"
 #include "vault/log.h"
 #include "vault/result.h"
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vaultd/monitor/answers.h"
 #include "vault/log.h"
 #include "vault/result.h"
 

@@ -4,6 +4,7 @@
 #ifndef VAULT_MONITOR_ALARMS_H
 #define VAULT_MONITOR_ALARMS_H
 
+#include "vaultd/monitor/log/log.h"
 #include "vaultd/monitor/monitor.h"
 
 /* A decision that is being recorded, at `time` (microseconds since 1970); `emergency`: it breaks glass. */

@@ -6,8 +6,10 @@
 #include <sys/stat.h>
 
 #include "alarms.h"
+#include "vaultd/monitor/care/space.h"
 #include "vaultd/monitor/keys/jobs.h"
 #include "vaultd/monitor/registers/standings.h"
+#include "vaultd/monitor/table.h"
 #include "vaultd/monitor/witness/witnesses.h"
 #include "vault/result.h"
 

@@ -4,6 +4,9 @@
 #include "vault/log.h"
 #include "vault/result.h"
 #include "witness_internal.h"
+#include "vaultd/monitor/access/grants.h"
+#include "vaultd/monitor/answers.h"
+#include "vaultd/monitor/lookup.h"
 
 enum { ANSWER_SLACK_MS = 10000, RETRY_MS = 15000, STATUS_CONFLICT = 409, STATUS_INCONSISTENT = 422 };
 
