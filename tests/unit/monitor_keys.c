@@ -304,16 +304,6 @@ static void death_after_the_key_went_is_recorded_later(void **state) {
     die_at_the_end(false);
 }
 
-/* How many turns go by in so many milliseconds, each waiting for as long as it wants to. */
-static unsigned turns_in(unsigned ms) {
-    uint64_t end = loop_now_ms() + ms;
-    unsigned count = 0;
-    bool more = false;
-    for (; loop_now_ms() < end; count++)
-        assert_int_equal(monitor_turn(&m, &more), VAULT_OK);
-    return count;
-}
-
 /* The job has nothing to do but to wait: it does not spin, and the key before goes when the ring can be written. */
 static void key_before_stays_while_the_ring_has_no_space(void **state) {
     char name[] = "/tmp/vault-small.XXXXXX";

@@ -199,8 +199,10 @@ void turn_without_writing(void) {
     none = old;
     none.rlim_cur = 0;
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
-    turn();
+    bool more = true;
+    int result = monitor_turn(&m, &more);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    assert_int_equal(result, VAULT_OK);
 }
 
 void turns(unsigned n) {
@@ -214,6 +216,15 @@ void turns_for(unsigned ms) {
         turn();
         usleep(1000);
     } while (loop_now_ms() < end);
+}
+
+unsigned turns_in(unsigned ms) {
+    uint64_t end = loop_now_ms() + ms;
+    unsigned count = 0;
+    bool more = true; /* what the turn before left to do is not known here: no waiting with that */
+    for (; loop_now_ms() < end; count++)
+        assert_int_equal(monitor_turn(&m, &more), VAULT_OK);
+    return count;
 }
 
 void jobs_finish(void) {

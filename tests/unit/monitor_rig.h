@@ -49,6 +49,8 @@ void turns(unsigned n);
 void turn_without_writing(void);
 /* Turns until `ms` milliseconds have gone. */
 void turns_for(unsigned ms);
+/* How many go by in so many milliseconds, each waiting for as long as it wants to. */
+unsigned turns_in(unsigned ms);
 /* Turns until it is so; one that takes two minutes is given up. */
 #define turns_until(it_is_so)                                                                                          \
     for (uint64_t given_up = loop_now_ms() + 120000; !(it_is_so); turn())                                              \
