@@ -145,6 +145,20 @@ def wait_for_record(vault, seconds=60, first=0, **members):
     return wait_for(found, f"a record with {members}", seconds)
 
 
+def begin_slowly(vault, path, body, rate, cert=None):
+    """Begins a job and slows it on the same connection, so that the rate is mostly there before the job is done; None: it
+    was not."""
+    with contextlib.closing(vault.connect(cert)) as connection:
+        def post(path, body):
+            connection.request("POST", path, *([] if body is None else [json.dumps(body), {"Content-Type": "application/json"}]))
+            answer = connection.getresponse()
+            said = answer.read()
+            assert answer.status in (200, 202) or b"job-ended" in said, said
+            return json.loads(said)
+        number = post(path, body)["id"]
+        return post(f"/v1/jobs/{number}/rate", {"rate": rate}).get("id")
+
+
 def verify_audit(vault, folder):
     """Exports all of it and has it checked by vaultctl and by the program that knows only the format."""
     vault.ctl("audit", "export", "--format", "jsonl", "-o", folder)

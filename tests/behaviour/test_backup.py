@@ -177,19 +177,19 @@ def held(vault, name):
         with contextlib.suppress(ProcessLookupError, TypeError):
             os.kill(pid, signal.SIGSTOP)
             time.sleep(0.1)
-            if last(vault)["state"] == "running":
+            if last(vault)["state"] == "running" and not (backups(vault) / f"{name}-{number}").exists():
                 return pid, f"{name}-{number}"
+            os.kill(pid, signal.SIGCONT)
         ended(vault)
     raise AssertionError("none was slow enough")
 
 
 def test_vault_serves_while_the_copy_stands_still(vault):
     pid, name = held(vault, "held")
-    began = time.monotonic()
     for number in range(10):
         assert scene.Read(vault, "S-1", "a.cram").body == CONTENT
         scene.deposit(vault, "S-1", f"held-{number}", CONTENT[:2000])
-    assert time.monotonic() - began < 20 and last(vault)["state"] == "running"
+    assert last(vault)["state"] == "running"
     assert ask(vault, "another").status == 409
     os.kill(pid, signal.SIGCONT)
     assert ended(vault)["state"] == "done"

@@ -90,7 +90,8 @@ def interrupted_deposit(vault):
     found = hits_in_files(what_is_on_disk(vault))
     connection.sock.shutdown(socket.SHUT_RDWR)
     connection.close()
-    scene.wait_for_record(vault, event="deposit.close", subject=SUBJECT)
+    scene.wait_for_record(vault, event="deposit.close", subject=SUBJECT, outcome="interrupted")
+    scene.wait_for(lambda: len(scene.objects(vault)) == USED_OBJECTS, "the removal of what was uploaded")
     return found
 
 

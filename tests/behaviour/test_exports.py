@@ -29,6 +29,7 @@ def vault():
         for n in range(READS):
             for subject, purpose, cert in (("S-1", TREATMENT, "clinic"), ("S-2", RESEARCH, "research"), ("S-9", TREATMENT, "clinic")):
                 v.http("GET", file_path(subject, "a.cram"), cert=cert, headers={"Purpose": purpose})
+        scene.wait_for(lambda: sum(r["event"] == "read.close" for r in records(v)) >= 2 * READS, "each read's end is recorded")
         yield v
 
 

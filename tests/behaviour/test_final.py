@@ -28,6 +28,7 @@ class Copy:
     def __init__(self, vault, name):
         self.folder = vault.folder / f"copy-{name}"
         self.folder.mkdir()
+        scene.wait_for(lambda: len(scene.objects(vault)) == len(scene.listed_files(vault)), "nothing is being removed")
         shutil.copytree(vault.state, self.folder / "state", ignore=shutil.ignore_patterns("reserve"))
         shutil.copytree(vault.objects, self.folder / "objects")
         shutil.copy(vault.folder / "root.key", self.folder)

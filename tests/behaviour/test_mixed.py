@@ -69,8 +69,7 @@ def test_restore_in_the_middle_of_a_rotation_of_data_keys_loses_no_file(vault):
     for name, content in files.items():
         scene.deposit(vault, "S-1", name, content)
     vault.ctl("backup", "b0")
-    job = vault.ctl("key", "rotate", "data", "--no-wait")["id"]
-    vault.ctl("key", "jobs", "rate", job, 4)
+    job = scene.begin_slowly(vault, "/v1/keys/rotate", {"what": "data"}, 4)
     scene.wait_for(lambda: vault.ctl("key", "jobs")["jobs"][0]["done"] >= 2, "some files")
     vault.ctl("backup", "b1")
     vault.ctl("key", "jobs", "rate", job, 0)

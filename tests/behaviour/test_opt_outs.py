@@ -87,9 +87,10 @@ def test_only_a_registrar_may_and_the_report_is_never_half(library, register, tm
 
 
 DAY = 86400
-TODAY = time.strftime("%Y-%m-%d", time.gmtime())
-YESTERDAY = time.strftime("%Y-%m-%d", time.gmtime(time.time() - DAY))
-LATER = time.strftime("%Y-%m-%d", time.gmtime(time.time() + 2 * DAY))
+
+
+def day(offset):
+    return time.strftime("%Y-%m-%d", time.gmtime(time.time() + offset * DAY))
 
 
 def research(vault, subject):
@@ -97,18 +98,19 @@ def research(vault, subject):
 
 
 def test_a_register_has_a_day_that_only_goes_on():
+    today, yesterday, later = day(0), day(-1), day(2)
     with running_vault() as vault:
         scene.add_patient(vault, "S-1")
         scene.deposit(vault, "S-1", "genome", b"genome")
-        assert vault.ctl("status")["opt_outs"] == TODAY and research(vault, "S-1").status == 200
-        answer = vault.ctl("subject", "opt-out", "-", "--dated", YESTERDAY, input=b"S-1\n", expect=1)
+        assert vault.ctl("status")["opt_outs"] == today and research(vault, "S-1").status == 200
+        answer = vault.ctl("subject", "opt-out", "-", "--dated", yesterday, input=b"S-1\n", expect=1)
         assert "later day" in vault.stderr, answer
-        vault.ctl("subject", "opt-out", "-", "--dated", LATER, input=b"S-1\n", expect=1)
+        vault.ctl("subject", "opt-out", "-", "--dated", later, input=b"S-1\n", expect=1)
         assert "not begun" in vault.stderr
         assert not opted_out(vault, "S-1"), "a refused part opts nobody out"
-        done = vault.ctl("subject", "opt-out", "/dev/null", "--dated", TODAY)
+        done = vault.ctl("subject", "opt-out", "/dev/null", "--dated", today)
         assert done["listed"] == 0
-        assert scene.records(vault)[-1]["detail"] == f"0 of the register of {TODAY}, which is complete"
+        assert scene.records(vault)[-1]["detail"] == f"0 of the register of {today}, which is complete"
 
 
 @pytest.mark.parametrize("body", [{"subjects": []}, {"subjects": ["S 1"]}, {"subjects": "S-1"}, {},

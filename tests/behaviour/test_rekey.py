@@ -161,8 +161,13 @@ def test_what_came_after_the_rotation_began_is_left_alone(vault):
 
 
 def test_a_second_rotation_waits_for_the_first(vault):
-    vault.ctl("key", "rotate", "data", "--no-wait")
-    answer = vault.http("POST", "/v1/keys/rotate", b'{"what": "data"}', {"Content-Type": "application/json"})
+    (store,) = scene.processes(vault)["vaultd-store"]
+    os.kill(store, signal.SIGSTOP)  # no file ends meanwhile
+    try:
+        vault.ctl("key", "rotate", "data", "--no-wait")
+        answer = vault.http("POST", "/v1/keys/rotate", b'{"what": "data"}', {"Content-Type": "application/json"})
+    finally:
+        os.kill(store, signal.SIGCONT)
     assert answer.status == 409 and "job-running" in answer.body.decode()
     scene.wait_for(lambda: vault.ctl("key", "jobs")["jobs"][0]["state"] == "done", "the end of the rotation", 120)
 
@@ -193,7 +198,8 @@ def test_a_damaged_file_is_told_and_left_and_the_others_go_on(vault):
     assert name in scene.objects(vault)  # a good copy may still be found
     scene.restore(path, whole, path.stat())
     rotate(vault)
-    assert scene.Read(vault, "S-BAD", "bad").whole and name not in scene.objects(vault)
+    assert scene.Read(vault, "S-BAD", "bad").whole
+    scene.wait_for(lambda: name not in scene.objects(vault), "the end of the object before")
     scene.administer(vault, "remove", "S-BAD/bad")
     settled(vault, CONTENT.values())
 

@@ -402,7 +402,8 @@ def test_death_in_the_middle_of_a_restore_is_none_or_all_of_it(fresh_vault):
         kind = ("vaultd-backup", "vaultd-monitor")[number % 2]
         asking = subprocess.Popen([program, "restore", "b1", "--json"], env=vault.environment(),
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        killed[kind] += kill_during(vault, asking, kind, 0.0005 * (number // 2 % 8))
+        delay = 0.0005 * (number // 2 % 8) * (1 + number // 32)  # later and later, until both were seen
+        killed[kind] += kill_during(vault, asking, kind, delay)
         asking.wait(60)
         scene.wait_for(lambda: scene.seal_state(vault), "the vault answers")
         found.add(index(vault).exists())

@@ -131,8 +131,7 @@ def test_nothing_is_lost_while_clients_read_and_deposit(vault):
 
 def test_kills_pauses_and_restarts_on_the_way(vault):
     chance = random.Random(4)
-    number = vault.ctl("key", "rotate", "index", "--no-wait")["id"]
-    vault.ctl("key", "jobs", "rate", number, 4000)
+    number = scene.begin_slowly(vault, "/v1/keys/rotate", {"what": "index"}, 600)
     assert "next index key" in ring(vault)
     for round in range(6):
         time.sleep(chance.uniform(0.1, 0.8))

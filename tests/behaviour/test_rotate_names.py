@@ -157,8 +157,7 @@ def test_everything_is_found_while_clients_work(vault):
     assert count > 2 * MANY and blobs == 3, "the search finds"
     clients = Clients(vault)
     clients.start()
-    number = vault.ctl("key", "rotate", "names", "--no-wait")["id"]
-    vault.ctl("key", "jobs", "rate", number, 2000)
+    number = scene.begin_slowly(vault, "/v1/keys/rotate", {"what": "names"}, 300)
     scene.wait_for(lambda: job(vault, number)["done"] > 100, "it is on its way")
     assert vault.ctl("key", "list")["names_next"] == 2
     assert scene.Read(vault, "S-2", "a.cram").body == CONTENT
@@ -196,8 +195,7 @@ def test_everything_is_found_while_clients_work(vault):
 def test_kills_pauses_and_restarts_on_the_way(vault):
     chance = random.Random(4)
     before = ring(vault)
-    number = vault.ctl("key", "rotate", "names", "--no-wait")["id"]
-    vault.ctl("key", "jobs", "rate", number, 600)
+    number = scene.begin_slowly(vault, "/v1/keys/rotate", {"what": "names"}, 100)
     for round in range(6):
         time.sleep(chance.uniform(0.1, 0.8))
         scene.deposit(vault, "S-1", f"k{round}", CONTENT, dataset="D-1")
@@ -263,8 +261,8 @@ def lose_index(vault):
 
 def test_backups_of_before_die_and_one_of_its_beginning_is_taken_up(vault):
     vault.ctl("backup", "before")
-    number = scene.administer(vault, "key", "rotate", "names")["id"]  # two persons, since a backup dies of it
-    vault.ctl("key", "jobs", "rate", number, 100)
+    asked = vault.ctl("key", "rotate", "names")["pending"]  # two persons, since a backup dies of it
+    assert scene.begin_slowly(vault, f"/v1/pending/{asked}/approve", None, 100, cert="operator2") is not None
     vault.ctl("backup", "during", expect=1)
     assert "key rotate names" in vault.stderr
     lose_index(vault)  # the ring holds both keys, the copy knows nothing of it

@@ -460,7 +460,9 @@ class Doubles(unittest.TestCase):
         [inode] = [line[9] for line in lines if [line[1][-5:], line[2][-5:]] == ends and line[9] != "0"]
         pid = self.process.pid
         for fd in os.listdir(f"/proc/{pid}/fd"):
-            if os.readlink(f"/proc/{pid}/fd/{fd}") == f"socket:[{inode}]":
+            with contextlib.suppress(FileNotFoundError):  # it may close some meanwhile
+                if os.readlink(f"/proc/{pid}/fd/{fd}") != f"socket:[{inode}]":
+                    continue
                 pidfd = os.pidfd_open(pid)
                 try:
                     return ctypes.CDLL(None, use_errno=True).syscall(438, pidfd, int(fd), 0)  # pidfd_getfd

@@ -182,13 +182,16 @@ def ended_by_force(vault):
 
 
 def test_a_worker_whose_client_takes_nothing_hears_the_withdrawal_all_the_same(library):
-    case = library.new_case()
-    with contextlib.closing(case.slow_read()) as read:
-        read.wait_until_stuck()
-        before = ended_by_force(case.vault)
-        assert case.withdraw("?purpose=research") == 1
-        expect_cut(case, read)
-        assert ended_by_force(case.vault) == before, "it had to be ended, and the withdrawal waited for that"
+    for _ in range(4):  # one that gets no processor for 20 ms is ended by force, rightly
+        case = library.new_case()
+        with contextlib.closing(case.slow_read()) as read:
+            read.wait_until_stuck()
+            before = ended_by_force(case.vault)
+            assert case.withdraw("?purpose=research") == 1
+            expect_cut(case, read)
+        if ended_by_force(case.vault) == before:
+            return
+    raise AssertionError("it had to be ended each time, and the withdrawal waited for that")
 
 
 def test_withdrawal_of_everything_cuts_both(library):
@@ -213,7 +216,18 @@ def idle_grant(case, cert, purpose):
 
 
 def test_an_idle_grant_ends_and_its_connection_lives_on(library):
-    case = library.new_case()
+    for _ in range(3):  # one that gets no processor for 20 ms is ended by force, rightly, and its connection with it
+        case = library.new_case()
+        before = ended_by_force(case.vault)
+        try:
+            return check_idle_grant(case)
+        except (AssertionError, *scene.CUT):
+            if ended_by_force(case.vault) == before:
+                raise
+    check_idle_grant(library.new_case())
+
+
+def check_idle_grant(case):
     connection, read = idle_grant(case, case.service, case.purpose)
     with contextlib.closing(connection):
         assert read(0, 99) == (206, case.content[:100])

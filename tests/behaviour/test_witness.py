@@ -487,7 +487,12 @@ def test_a_state_that_was_put_back_destroys_nothing_of_the_true_one(tmp_path, wi
             connection.endheaders()
             connection.send(content[:40 << 20])
             wait_for(lambda: objects_of(vault) > 5, "objects are stored", 30)
-            keep_state(vault, tmp_path / "copy")
+            (monitor,) = scene.processes(vault)["vaultd-monitor"]
+            os.kill(monitor, signal.SIGSTOP)  # so that it is a copy of one moment
+            try:
+                keep_state(vault, tmp_path / "copy")
+            finally:
+                os.kill(monitor, signal.SIGCONT)
             connection.send(content[40 << 20:])
             assert connection.getresponse().status == 201
         wait_until_cosigned(vault)

@@ -107,7 +107,7 @@ static void job_with_a_rate_keeps_to_it_and_sleeps_in_between(void **state) {
     turns_until(m.meta.jobs_ended == 1);
     unsigned count = turns_in(1000);
     uint64_t done = job(2).done;
-    assert_in_range(done, 5, 25); /* 20 in a second, and what 100 ms may make up for; fewer where the machine stood */
+    assert_in_range(done, 5, 25);  /* 20 in a second, and what 100 ms may make up for; fewer where the machine stood */
     assert_in_range(count, 5, 60); /* it did not spin */
     assert_int_equal(set_rate(2, 0), 200);
     turns(20);
