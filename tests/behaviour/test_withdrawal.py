@@ -181,17 +181,29 @@ def ended_by_force(vault):
     return (vault.folder / "vaultd.log").read_text().count("worker: ended by force")
 
 
-def test_a_worker_whose_client_takes_nothing_hears_the_withdrawal_all_the_same(library):
-    for _ in range(4):  # one that gets no processor for 20 ms is ended by force, rightly
-        case = library.new_case()
-        with contextlib.closing(case.slow_read()) as read:
-            read.wait_until_stuck()
-            before = ended_by_force(case.vault)
-            assert case.withdraw("?purpose=research") == 1
-            expect_cut(case, read)
+def when_heard(library, check):
+    """Once more where a worker that has to hear it got no processor for 20 ms, and was rightly ended by force."""
+    for _ in range(4):
+        case, problem = library.new_case(), None
+        before = ended_by_force(case.vault)
+        try:
+            check(case)
+        except (AssertionError, *scene.CUT) as error:
+            problem = error
         if ended_by_force(case.vault) == before:
+            if problem is not None:
+                raise problem
             return
     raise AssertionError("it had to be ended each time, and the withdrawal waited for that")
+
+
+def test_a_worker_whose_client_takes_nothing_hears_the_withdrawal_all_the_same(library):
+    def check(case):
+        with contextlib.closing(case.slow_read()) as read:
+            read.wait_until_stuck()
+            assert case.withdraw("?purpose=research") == 1
+            expect_cut(case, read)
+    when_heard(library, check)
 
 
 def test_withdrawal_of_everything_cuts_both(library):
@@ -216,15 +228,7 @@ def idle_grant(case, cert, purpose):
 
 
 def test_an_idle_grant_ends_and_its_connection_lives_on(library):
-    for _ in range(3):  # one that gets no processor for 20 ms is ended by force, rightly, and its connection with it
-        case = library.new_case()
-        before = ended_by_force(case.vault)
-        try:
-            return check_idle_grant(case)
-        except (AssertionError, *scene.CUT):
-            if ended_by_force(case.vault) == before:
-                raise
-    check_idle_grant(library.new_case())
+    when_heard(library, check_idle_grant)
 
 
 def check_idle_grant(case):

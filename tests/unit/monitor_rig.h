@@ -53,7 +53,7 @@ void turns_for(unsigned ms);
 unsigned turns_in(unsigned ms);
 /* Turns until it is so; one that takes two minutes is given up. */
 #define turns_until(it_is_so)                                                                                          \
-    for (uint64_t given_up = loop_now_ms() + 120000; !(it_is_so); turn())                                              \
+    for (uint64_t given_up = loop_now_ms() + 120000; !(it_is_so); turns_for(1))                                        \
     assert_true(loop_now_ms() < given_up)
 /* Turns until no job is left, and what the last one did is durable. */
 void jobs_finish(void);

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "vaultd/monitor/opening/opening.h"
 #include "pending.h"
 #include "vaultd/monitor/access/budgets.h"
 #include "vaultd/monitor/access/denials.h"
@@ -21,6 +20,7 @@
 #include "vaultd/monitor/keys/rekey.h"
 #include "vaultd/monitor/keys/shreds.h"
 #include "vaultd/monitor/log/log.h"
+#include "vaultd/monitor/opening/opening.h"
 #include "vaultd/monitor/registers/anchors.h"
 #include "vaultd/monitor/registers/standings.h"
 #include "vaultd/monitor/watch/alarms.h"
